@@ -1,0 +1,1 @@
+"""fraud_provenance: every fraud score, provable back to the raw transactions."""

@@ -1,0 +1,269 @@
+"""The closed vocabulary of root causes: each code has one meaning and one remedy."""
+
+from enum import StrEnum
+
+_CAUSES: dict[str, tuple[str, str]] = {
+    # Data and artifacts
+    "DIGEST_MISMATCH": (
+        "The bytes are not the bytes that were attested.",
+        "Restore the attested version (`fraud-provenance rollback`) or import the day again.",
+    ),
+    "ARTIFACT_MISSING": (
+        "An attested file is not where its manifest says.",
+        "Restore the file (`fraud-provenance rollback`) or run the step again.",
+    ),
+    "UNATTESTED_FILE": (
+        "A file lies among attested ones that no evidence names.",
+        "Remove the file; bring data in through `fraud-provenance import`.",
+    ),
+    "MANIFEST_MALFORMED": (
+        "A manifest is not in the canonical form its digest stands for.",
+        "Restore the evidence store from its backup.",
+    ),
+    # Evidence
+    "EVIDENCE_MISSING": (
+        "A statement that the chain needs is not in the evidence store.",
+        "Restore the evidence store from its backup, or run the step again.",
+    ),
+    "EVIDENCE_TAMPERED": (
+        "A stored bundle's bytes differ from the digest that names it.",
+        "Restore the bundle from backup; the log still holds its entry.",
+    ),
+    "EVIDENCE_MALFORMED": (
+        "A bundle or statement cannot be read as what it claims to be.",
+        "Restore the bundle from backup, or run the step again.",
+    ),
+    "JSON_DUPLICATE_KEY": (
+        "A JSON object names a key twice, so that two readers could see two things.",
+        "Refuse it; ask its producer for a well-formed document.",
+    ),
+    "SIZE_LIMIT": (
+        "A document is larger, deeper or more numerous than the limits allow.",
+        "Refuse it; honest evidence is far below the limits.",
+    ),
+    "SIGNATURE_MISSING": (
+        "An envelope carries no signature.",
+        "Run the step again so that it is signed.",
+    ),
+    "SIGNATURE_COUNT": (
+        "An envelope carries more than one signature.",
+        "Refuse it; every envelope here has exactly one signer.",
+    ),
+    "SIGNATURE_INVALID": (
+        "A signature, certificate or log proof does not verify.",
+        "Treat the artifact as tampered; restore it or run the step again.",
+    ),
+    "TIMESTAMP_INVALID": (
+        "The signing time is not vouched for by the trusted timestamp authority.",
+        "Run the step again with the timestamp authority up.",
+    ),
+    "LOG_ENTRY_MISSING": (
+        "The bundle proves no entry in the transparency log.",
+        "Run the step again with the log up.",
+    ),
+    "INCLUSION_INVALID": (
+        "The proof that the entry is in the log does not hold.",
+        "Treat the bundle as forged; run the step again.",
+    ),
+    "IDENTITY_UNTRUSTED": (
+        "The signing certificate was not issued by the trusted authority.",
+        "Treat the artifact as forged.",
+    ),
+    "IDENTITY_NOT_AUTHORIZED_FOR_STEP": (
+        "A valid signer signed a step that the layout gives to another identity.",
+        "Find out who used that identity; run the step again under its own.",
+    ),
+    "ISSUER_MISMATCH": (
+        "The signer's name is right but another issuer vouched for it.",
+        "Treat the artifact as forged.",
+    ),
+    "PREDICATE_TYPE": (
+        "The statement is of another kind than the one required here.",
+        "Present the right statement.",
+    ),
+    "SUBJECT_MISMATCH": (
+        "The statement is about another artifact than the one at hand.",
+        "Run the step again for this artifact.",
+    ),
+    "DIGEST_ALG_UNACCEPTABLE": (
+        "A material or subject carries no SHA-256.",
+        "Run the step again; only SHA-256 names evidence.",
+    ),
+    "ENVIRONMENT_MISMATCH": (
+        "The evidence was made for another environment.",
+        "Run the step in this environment.",
+    ),
+    "PARAM_UNEXPECTED": (
+        "A step ran with a parameter that its layout does not know.",
+        "Remove the parameter or have the layout changed and approved.",
+    ),
+    # Lineage
+    "MATERIAL_UNEXPLAINED": (
+        "An output was made from bytes that no material of its step contains.",
+        "Run the step again, reading only through the gate.",
+    ),
+    "MATERIAL_NOT_ALLOWED": (
+        "A step read an asset that its layout does not let it read.",
+        "Run the step again, or have the layout changed and approved.",
+    ),
+    "PARTITION_MISSING": (
+        "A partition that is needed is not there.",
+        "Import or materialise the partition named.",
+    ),
+    "SUBJECT_PARTITION_MISMATCH": (
+        "The bytes are attested, but for another partition.",
+        "Restore the partition's own file.",
+    ),
+    "ORDER_INVALID": (
+        "An output was signed before one of its inputs.",
+        "Treat the chain as forged; run the step again.",
+    ),
+    "LINEAGE_CYCLE": (
+        "The chain of evidence leads back to itself.",
+        "Treat the chain as forged.",
+    ),
+    "CHECK_MISSING": (
+        "A contract that must judge this data has not.",
+        "Run the contracts for the partition.",
+    ),
+    "CHECK_FAILED": (
+        "The data broke its contract.",
+        "Correct the source, import the day again and run.",
+    ),
+    "CHECK_VACUOUS": (
+        "A contract passed without evaluating anything.",
+        "Run the contract on real data.",
+    ),
+    # Trust root, policy, gates
+    "ROOT_DIGEST_MISMATCH": (
+        "The trusted root is not the one this home was created with.",
+        "Restore trust/ from its backup.",
+    ),
+    "POLICY_DIGEST_MISMATCH": (
+        "A policy file differs from the signed policy.",
+        "Restore the file, or have the change signed by a policy author"
+        " (`fraud-provenance approve policies`).",
+    ),
+    "POLICY_UNSIGNED": (
+        "No policy author has signed the policy.",
+        "Run `fraud-provenance up`, or `fraud-provenance approve policies`.",
+    ),
+    "POLICY_UNDEFINED": (
+        "The policy gave no answer.",
+        "Repair the policy: an entry point is missing or misspelt.",
+    ),
+    "POLICY_EVAL_ERROR": (
+        "The policy could not be evaluated on this input.",
+        "Repair the policy or the input that broke it.",
+    ),
+    "INPUT_INVALID": (
+        "The policy's input does not match its schema.",
+        "Repair the evidence that the input is built from.",
+    ),
+    "INPUT_MISSING": (
+        "A fact that the policy needs is missing from its input.",
+        "Repair the evidence that the fact is taken from.",
+    ),
+    "INPUT_TYPE": (
+        "A fact in the policy's input is of the wrong type.",
+        "Repair the evidence that the fact is taken from.",
+    ),
+    "INPUT_UNVERIFIED_FIELD": (
+        "The policy's input holds a field that nobody verified.",
+        "Remove the field; facts are built from verified evidence only.",
+    ),
+    "GATE_DENIED": (
+        "A gate refused; its reasons are listed with it.",
+        "Follow the remedy of each reason.",
+    ),
+    "APPROVAL_UNKNOWN_PERSON": (
+        "The signer is not a principal that the policy knows.",
+        "Have the person added to principals.json by a policy author.",
+    ),
+    "ALIAS_WITHOUT_DECISION": (
+        "The registry's alias names a version that no valid decision allows.",
+        "Promote through `fraud-provenance approve` and the promotion job.",
+    ),
+    "DECISION_SUPERSEDED": (
+        "A newer decision replaced the one that allowed this version.",
+        "Promote again; going back is a new decision.",
+    ),
+    "DECISION_MISSING": (
+        "No allowing decision exists for this artifact.",
+        "Pass the gate first.",
+    ),
+    "SOURCE_MISMATCH": (
+        "The registry points at files outside this home's model store.",
+        "Repair the registry; models are registered by the pipeline only.",
+    ),
+    "CAS_CONFLICT": (
+        "Another promotion moved the alias first.",
+        "Look at the new champion, then approve again if still wanted.",
+    ),
+    "FORBIDDEN_FORMAT": (
+        "The model is in a format that can run code when loaded.",
+        "Train again; only XGBoost UBJ is accepted.",
+    ),
+    "MERKLE_MISMATCH": (
+        "The scores are not those whose Merkle root was signed.",
+        "Treat the prediction log as edited; compare with the signed batch.",
+    ),
+    "COSIGN_REJECTED": (
+        "The independent verifier (cosign) refuses what this one accepts.",
+        "Treat the artifact as tampered and look at both verifiers' outputs.",
+    ),
+    # Could not decide: retry after the cause is mended
+    "LOG_UNAVAILABLE": (
+        "The transparency log did not answer in time.",
+        "Run `fraud-provenance up`, then run again.",
+    ),
+    "TIMESTAMP_UNAVAILABLE": (
+        "The timestamp authority did not answer in time.",
+        "Run `fraud-provenance up`, then run again.",
+    ),
+    "AUTHORITY_UNAVAILABLE": (
+        "The certificate authority or identity issuer did not answer in time.",
+        "Run `fraud-provenance up`, then run again.",
+    ),
+    "POLICY_UNAVAILABLE": (
+        "The policy engine could not be run.",
+        "Run `make tools`, then run again.",
+    ),
+    "TOOL_UNAVAILABLE": (
+        "A pinned tool is missing or cannot be run.",
+        "Run `make tools`, then run again.",
+    ),
+    "VERIFY_ERROR": (
+        "Verification stopped with an error of its own.",
+        "Report it with the message; nothing was trusted.",
+    ),
+    # Use
+    "HOME_MISSING": (
+        "There is no home with a trust root here.",
+        "Run `fraud-provenance up` first.",
+    ),
+    "USAGE": ("The command cannot be understood.", "See `--help`."),
+}
+
+RootCause = StrEnum("RootCause", {name: name for name in _CAUSES})  # type: ignore[misc]  # built from the table so that a code cannot exist without its remedy
+UNDECIDED = frozenset(
+    RootCause[name]
+    for name in (
+        "LOG_UNAVAILABLE",
+        "TIMESTAMP_UNAVAILABLE",
+        "AUTHORITY_UNAVAILABLE",
+        "POLICY_UNAVAILABLE",
+        "TOOL_UNAVAILABLE",
+        "VERIFY_ERROR",
+    )
+)
+
+
+def meaning(code: str) -> str:
+    """What a root-cause code says, as one sentence."""
+    return _CAUSES[code][0] if code in _CAUSES else "A policy or contract rule refused."
+
+
+def remedy(code: str) -> str:
+    """What to do about a root-cause code, as one sentence."""
+    return _CAUSES[code][1] if code in _CAUSES else "Follow the rule's own remedy."

@@ -1,0 +1,98 @@
+"""Canonical JSON out (RFC 8785), strict and bounded JSON in, digests, UTC times."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+import rfc8785
+
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import EvidenceError, reason
+
+MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
+MAX_DEPTH = 32
+
+
+def digest_bytes(content: bytes) -> str:
+    """Lower-case hex SHA-256 of `content`."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def canonical_json(document: Any) -> bytes:  # noqa: ANN401 - any JSON value
+    """The one byte string that stands for a JSON value (RFC 8785)."""
+    return rfc8785.dumps(document)
+
+
+def digest_json(document: Any) -> str:  # noqa: ANN401 - any JSON value
+    """SHA-256 of the canonical form of a JSON value."""
+    return digest_bytes(canonical_json(document))
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise EvidenceError(
+            reason(RootCause.JSON_DUPLICATE_KEY, f"the key {twice[0]!r} appears twice")
+        )
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise EvidenceError(reason(RootCause.EVIDENCE_MALFORMED, f"{name} is not a JSON number"))
+
+
+def _check_depth(content: bytes, limit: int) -> None:
+    depth = 0
+    in_string = escaped = False
+    for byte in content.translate(None, _NOT_STRUCTURE):
+        if escaped:
+            escaped = False
+        elif byte == 0x5C:
+            escaped = in_string
+        elif byte == 0x22:
+            in_string = not in_string
+        elif not in_string:
+            depth += 1 if byte in b"[{" else -1
+            if depth > limit:
+                raise EvidenceError(
+                    reason(RootCause.SIZE_LIMIT, f"JSON is nested deeper than {limit}")
+                )
+
+
+_NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'[]{}"\\')
+
+
+def strict_json(content: bytes, limit_bytes: int = MAX_DOCUMENT_BYTES) -> Any:  # noqa: ANN401
+    """Parse untrusted JSON: bounded size and depth, UTF-8, no duplicate key, no NaN.
+
+    Raises:
+        EvidenceError: SIZE_LIMIT, JSON_DUPLICATE_KEY or EVIDENCE_MALFORMED.
+    """
+    if len(content) > limit_bytes:
+        raise EvidenceError(
+            reason(RootCause.SIZE_LIMIT, f"document has {len(content)} bytes, limit {limit_bytes}")
+        )
+    _check_depth(content, MAX_DEPTH)
+    try:
+        return json.loads(
+            content.decode("utf-8"),
+            object_pairs_hook=_no_duplicates,
+            parse_constant=_no_constant,
+        )
+    except (ValueError, RecursionError) as error:
+        raise EvidenceError(
+            reason(RootCause.EVIDENCE_MALFORMED, f"not valid JSON: {error}")
+        ) from error
+
+
+def utc_text(moment: datetime) -> str:
+    """RFC 3339 UTC with seconds, e.g. `2018-04-01T00:00:00Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_utc(text: str) -> datetime:
+    """Inverse of `utc_text`; raises ValueError on anything else."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)

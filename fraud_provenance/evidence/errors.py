@@ -1,0 +1,62 @@
+"""One tree of errors; every one blocks. "Invalid" and "could not check" are different branches."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from fraud_provenance.evidence import codes
+
+
+class Reason(BaseModel):
+    """Why something is not trusted: a root-cause code and exactly what it concerns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: str
+    message: str
+    remedy: str = ""
+    artifact: str = ""
+    partition: str = ""
+    identity: str = ""
+    at: str = ""
+    distance: int = 0  # steps away from the raw data: the smallest is the root cause
+
+    def __str__(self) -> str:
+        """Code, place and message on one line."""
+        place = "@".join(part for part in (self.artifact, self.partition) if part)
+        return f"{self.code}({place}): {self.message}" if place else f"{self.code}: {self.message}"
+
+
+def reason(code: str, message: str, **where: str | int) -> Reason:
+    """Build a reason; the remedy is the code's own unless one is given."""
+    return Reason.model_validate(
+        {"code": code, "message": message, "remedy": codes.remedy(code)} | where
+    )
+
+
+class ProvenanceError(Exception):
+    """Root of every error here. `reasons[0]` is the primary one."""
+
+    def __init__(self, *reasons: Reason) -> None:
+        self.reasons: Sequence[Reason] = reasons
+        super().__init__("; ".join(str(item) for item in reasons))
+
+
+class ConfigError(ProvenanceError):
+    """The command or the configuration cannot be used as it is."""
+
+
+class EvidenceError(ProvenanceError):
+    """Evidence is not found or malformed."""
+
+
+class VerificationError(ProvenanceError):
+    """Evidence was checked and is not valid: digest, signature, identity, log or lineage."""
+
+
+class BackendError(ProvenanceError):
+    """Could not decide: the log, an authority or the policy engine is unavailable. Retry later."""
+
+
+class GateDenied(ProvenanceError):
+    """A gate decided, on verified evidence, to refuse."""

@@ -1,0 +1,149 @@
+"""The layout and the principals: who may sign which step, from what, in which environment.
+
+Parsed from `policies/data/layout.json` and `principals.json` after the policy's own signature was
+verified. Every comparison is exact; nothing here is a pattern.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fraud_provenance.evidence import encoding
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import ConfigError, VerificationError, reason
+from fraud_provenance.evidence.statements import Identity
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MaterialRule(_Closed):
+    """An asset that a step may read, how many partitions at least, and which suites must pass."""
+
+    asset: str
+    min: int
+    requires_suites: tuple[str, ...]
+
+
+class StepRule(_Closed):
+    """What one step may do. `identity.subject` is None where `signer_role` names people instead."""
+
+    identity: dict[str, str | None]
+    signer_role: str | None
+    predicate_type: str
+    build_type: str | None
+    produces: str | None
+    environments: tuple[str, ...]
+    purposes: tuple[str, ...]
+    parameters: tuple[str, ...]
+    materials: tuple[MaterialRule, ...]
+    max_age_days: int
+
+    def signer(self) -> Identity | None:
+        """The one workload identity of this step, or None where people sign."""
+        issuer, subject = self.identity.get("issuer"), self.identity.get("subject")
+        return Identity(issuer=str(issuer), subject=subject) if subject else None
+
+    def material(self, asset: str) -> MaterialRule | None:
+        """The rule for reading `asset`, if the step may."""
+        return next((rule for rule in self.materials if rule.asset == asset), None)
+
+
+class ContractRule(_Closed):
+    """Which asset a suite judges and which step signs its results."""
+
+    asset: str
+    step: str
+
+
+class Principal(_Closed):
+    """One accountable party behind one or more identities."""
+
+    id: str
+    roles: tuple[str, ...]
+    identities: tuple[Identity, ...]
+    valid_from: str
+    valid_until: str
+
+    def is_valid_at(self, moment: datetime) -> bool:
+        """Whether the principal may act at `moment`."""
+        start, end = encoding.parse_utc(self.valid_from), encoding.parse_utc(self.valid_until)
+        return start <= moment < end
+
+
+class _Principals(_Closed):
+    version: int
+    principals: tuple[Principal, ...]
+
+
+class Layout(_Closed):
+    """The whole layout."""
+
+    version: int
+    environments: tuple[str, ...]
+    sources: tuple[str, ...]
+    steps: dict[str, StepRule]
+    contracts: dict[str, ContractRule]
+    principals: tuple[Principal, ...] = ()
+
+    def step(self, name: str) -> StepRule:
+        """The rule of a step.
+
+        Raises:
+            VerificationError: IDENTITY_NOT_AUTHORIZED_FOR_STEP when the layout has no such step.
+        """
+        if name not in self.steps:
+            raise VerificationError(
+                reason(
+                    RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP,
+                    f"the layout knows no step {name[:80]!r}",
+                )
+            )
+        return self.steps[name]
+
+    def producer(self, asset: str) -> str:
+        """The step that produces `asset`, or an empty string."""
+        return next((name for name, rule in self.steps.items() if rule.produces == asset), "")
+
+    def suites(self, asset: str) -> tuple[str, ...]:
+        """The contract suites that judge `asset`."""
+        return tuple(name for name, rule in self.contracts.items() if rule.asset == asset)
+
+    def principal(self, identity: Identity, moment: datetime) -> Principal | None:
+        """The one principal behind an identity at a time, if any."""
+        found = [
+            principal
+            for principal in self.principals
+            if identity in principal.identities and principal.is_valid_at(moment)
+        ]
+        return found[0] if len(found) == 1 else None
+
+    def people(self, role: str) -> tuple[Identity, ...]:
+        """The e-mail identities of everyone with `role`."""
+        return tuple(
+            identity
+            for principal in self.principals
+            if role in principal.roles
+            for identity in principal.identities
+            if identity.issuer == "people"
+        )
+
+
+def parse_layout(policy_files: Mapping[str, bytes]) -> Layout:
+    """Layout with principals from the policy's verified files (path → bytes).
+
+    Raises:
+        ConfigError: a file is missing or not of its schema.
+    """
+    try:
+        layout = encoding.strict_json(policy_files["data/layout.json"])
+        principals = _Principals.model_validate(
+            encoding.strict_json(policy_files["data/principals.json"])
+        )
+        return Layout.model_validate(layout | {"principals": principals.principals})
+    except (KeyError, TypeError, ValidationError) as error:
+        raise ConfigError(
+            reason(RootCause.INPUT_INVALID, f"the layout or principals cannot be used: {error}")
+        ) from error

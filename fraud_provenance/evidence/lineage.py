@@ -1,0 +1,487 @@
+"""The one verifier: from a statement, partition or artifact down to the raw data.
+
+Order for each node, fixed: stored bytes equal their name → signature, certificate, timestamp, log
+inclusion → predicate and single subject → signer allowed by the layout for that step and
+environment → closed parameters → manifest → materials: each read was allowed by a signed decision
+whose inputs verify in turn → every output made from bytes of a material → contracts passed, not
+vacuously, on these very bytes → the files on disk.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fraud_provenance.evidence import encoding, files, statements
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import (
+    EvidenceError,
+    ProvenanceError,
+    Reason,
+    VerificationError,
+    reason,
+)
+from fraud_provenance.evidence.layout import Layout, StepRule
+from fraud_provenance.evidence.manifest import FileEntry, Manifest
+from fraud_provenance.evidence.statements import Identity, Material, Provenance, Statement, Summary
+from fraud_provenance.evidence.store import EvidenceStore
+from fraud_provenance.evidence.verdict import Link, Verdict
+from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
+
+_MAX_LINEAGE_NODES = 100_000
+
+
+@dataclass
+class Node:
+    """One verified (or refused) statement and what hangs below it."""
+
+    kind: str
+    name: str
+    statement: str
+    bundle: VerifiedBundle | None = None
+    manifest: Manifest | None = None
+    provenance: Provenance | None = None
+    summary: Summary | None = None
+    children: list["Node"] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
+    distance: int = 0
+
+    def blame(self, error: ProvenanceError) -> None:
+        """Record an error as this node's own, naming this node where it names nothing."""
+        for item in error.reasons:
+            self.reasons.append(
+                item.model_copy(
+                    update={
+                        "artifact": item.artifact or self.name,
+                        "identity": item.identity
+                        or (str(self.bundle.identity) if self.bundle else ""),
+                        "at": item.at
+                        or (encoding.utc_text(self.bundle.signed_at) if self.bundle else ""),
+                    }
+                )
+            )
+
+    def walk(self) -> Iterable["Node"]:
+        """This node and all below it, each once."""
+        seen: dict[int, Node] = {}
+        stack = [self]
+        while stack:
+            node = stack.pop()
+            if id(node) not in seen:
+                seen[id(node)] = node
+                stack.extend(node.children)
+        return list(seen.values())
+
+    def link(self) -> Link:
+        """This node as a link of a verdict."""
+        commit = self.provenance.material("source_code") if self.provenance else None
+        return Link(
+            kind=self.kind,
+            name=self.name,
+            digest=self.bundle.statement.subject_digest if self.bundle else "",
+            statement=self.statement,
+            signer=str(self.bundle.identity) if self.bundle else "",
+            signed_at=encoding.utc_text(self.bundle.signed_at) if self.bundle else "",
+            log_index=self.bundle.log_index if self.bundle else None,
+            git_commit=(
+                str(self.provenance.outputs.get("git_commit", "")) if self.provenance else ""
+            )
+            or (commit.digest[:12] if commit else ""),
+            partitions=self.manifest.partitions if self.manifest else (),
+            detail=_detail(self),
+            distance=self.distance,
+            reasons=tuple(
+                item.model_copy(update={"distance": self.distance}) for item in self.reasons
+            ),
+        )
+
+
+def _detail(node: Node) -> str:
+    if node.summary:
+        outcome = "allowed" if node.summary.allowed else "denied"
+        return f"{node.summary.gate}: {outcome}, policy {node.summary.policy_digest[:12]}"
+    if node.bundle and node.kind == "contract":
+        notes = node.bundle.statement.predicate["annotations"]
+        return f"{notes['suite']}: {notes['checks']} checks, {sum(notes['rows'].values())} rows"
+    return ""
+
+
+class LineageVerifier:
+    """Walks evidence. Results are memoised by statement digest, so shared history costs once."""
+
+    def __init__(
+        self,
+        store: EvidenceStore,
+        bundles: BundleVerifier,
+        layout: Layout,
+        environment: str,
+        home: Path,
+    ) -> None:
+        """`home` is the folder that attested locations are relative to."""
+        self.store = store
+        self.bundles = bundles
+        self.layout = layout
+        self.environment = environment
+        self.home = home
+        self._nodes: dict[str, Node] = {}
+        self._open: set[str] = set()
+
+    # --- nodes -----------------------------------------------------------------------------
+
+    def node(self, statement: str) -> Node:
+        """The verified node of a statement; problems are recorded in it, not raised."""
+        if statement in self._nodes:
+            return self._nodes[statement]
+        known = self.store.records(statement=statement)
+        name = known[0].subject_name if known else f"statement {statement[:12]}"
+        node = Node(kind="evidence", name=name, statement=statement)
+        if statement in self._open or len(self._nodes) > _MAX_LINEAGE_NODES:
+            node.blame(
+                VerificationError(reason(RootCause.LINEAGE_CYCLE, "the lineage has no end here"))
+            )
+            return node
+        self._open.add(statement)
+        try:
+            self._fill(node)
+        except ProvenanceError as error:
+            node.blame(error)
+        except Exception as error:
+            node.blame(VerificationError(reason(RootCause.VERIFY_ERROR, repr(error))))
+        finally:
+            self._open.discard(statement)
+        node.distance = 1 + max((child.distance for child in node.children), default=-1)
+        self._nodes[statement] = node
+        return node
+
+    def _fill(self, node: Node) -> None:
+        _, content = self.store.bundle(node.statement)
+        bundle = self.bundles.verify(content)
+        if bundle.statement.digest != node.statement:
+            raise VerificationError(
+                reason(RootCause.SUBJECT_MISMATCH, "the bundle carries another statement")
+            )
+        node.bundle = bundle
+        node.name = bundle.statement.subject_name
+        match bundle.statement.predicate_type:
+            case statements.PROVENANCE:
+                self._fill_materialisation(node, bundle)
+            case statements.VERIFICATION_SUMMARY:
+                self._fill_decision(node, bundle)
+            case statements.TEST_RESULT:
+                self._fill_contract(node, bundle)
+            case statements.APPROVAL:
+                node.kind = "approval"
+                self._check_person(bundle, "approve")
+            case statements.POLICY_RELEASE:
+                node.kind = "policy"
+                self._check_person(bundle, "policy")
+            case statements.PREDICTION_BATCH:
+                node.kind = "prediction batch"
+                self._check_signer(bundle, "predictions")
+                self._check_environment(str(bundle.statement.predicate.get("environment")))
+            case statements.MODEL_SIGNATURE | statements.ML_BOM:
+                node.kind = "model signature"
+                self._check_signer_is(bundle, self.layout.step("train"), "train")
+            case other:
+                raise VerificationError(reason(RootCause.PREDICATE_TYPE, f"{other} is not lineage"))
+
+    def _fill_materialisation(self, node: Node, bundle: VerifiedBundle) -> None:
+        node.kind = "materialisation"
+        provenance = statements.read_provenance(bundle.statement)
+        node.provenance = provenance
+        node.name = provenance.asset
+        self._check_environment(provenance.environment)
+        rule = self._check_signer(bundle, provenance.step)
+        if rule.produces != provenance.asset or provenance.asset != bundle.statement.subject_name:
+            raise VerificationError(
+                reason(
+                    RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP,
+                    f"step {provenance.step} may not produce {provenance.asset}",
+                )
+            )
+        unknown = sorted(set(provenance.parameters) - set(rule.parameters))
+        if unknown:
+            raise VerificationError(
+                reason(RootCause.PARAM_UNEXPECTED, f"parameter {unknown[0]!r} is not in the layout")
+            )
+        manifest = self.store.manifest(bundle.statement.subject_digest)
+        node.manifest = manifest
+        readable: set[str] = set()
+        for material in provenance.materials:
+            readable |= self._material(node, material, rule)
+        for entry in manifest.entries:
+            if not entry.made_from or not readable.issuperset(entry.made_from):
+                raise VerificationError(
+                    reason(
+                        RootCause.MATERIAL_UNEXPLAINED,
+                        f"{entry.path} was made from bytes that no material contains",
+                        partition=entry.partition,
+                    )
+                )
+
+    def _material(self, node: Node, material: Material, rule: StepRule) -> set[str]:
+        """The digests a material contributes; its decision becomes a child of `node`."""
+        if material.role not in ("input", "source"):
+            return set()
+        allowed = rule.material(material.name)
+        if allowed is None:
+            raise VerificationError(
+                reason(RootCause.MATERIAL_NOT_ALLOWED, f"{material.name} may not be read here")
+            )
+        manifest = self.store.manifest(material.digest)
+        digests = {entry.sha256 for entry in manifest.entries}
+        if material.role == "source":
+            if material.name not in self.layout.sources:
+                raise VerificationError(
+                    reason(RootCause.EVIDENCE_MISSING, f"{material.name} was read unattested")
+                )
+            return digests
+        decision = self.node(material.decision)
+        node.children.append(decision)
+        if decision.reasons or decision.summary is None or decision.bundle is None:
+            return digests  # the decision's own reasons tell
+        facts = decision.summary.facts
+        if (
+            decision.bundle.statement.subject_digest != material.digest
+            or decision.summary.gate != "data_access"
+            or not decision.summary.allowed
+            or facts.get("step") != (node.provenance.step if node.provenance else None)
+            or facts.get("asset") != material.name
+        ):
+            raise VerificationError(
+                reason(RootCause.DECISION_MISSING, f"no decision allowed reading {material.name}")
+            )
+        self._check_order(node, decision)
+        self._check_view(manifest, decision, allowed.requires_suites)
+        return digests
+
+    def _check_view(self, view: Manifest, decision: Node, suites: Sequence[str]) -> None:
+        """Every file read was attested for its partition and passed its contracts."""
+        attested: dict[FileEntry, bool] = {}
+        passed: set[tuple[str, str, str]] = set()
+        for child in decision.children:
+            if child.kind == "materialisation" and child.manifest:
+                attested.update(dict.fromkeys(child.manifest.entries, True))
+            if child.kind == "contract" and child.manifest and child.bundle:
+                passed |= _passes(child.manifest, child.bundle.statement)
+        for entry in view.entries:
+            if entry not in attested:
+                raise VerificationError(
+                    reason(
+                        RootCause.EVIDENCE_MISSING,
+                        f"{entry.path} ({entry.sha256[:12]}) is in no verified manifest",
+                        artifact=view.asset,
+                        partition=entry.partition,
+                    )
+                )
+            for suite in suites:
+                if (suite, entry.partition, entry.sha256) not in passed:
+                    raise VerificationError(
+                        reason(
+                            RootCause.CHECK_MISSING,
+                            f"{suite} has not passed on these bytes",
+                            artifact=view.asset,
+                            partition=entry.partition,
+                        )
+                    )
+
+    def _fill_decision(self, node: Node, bundle: VerifiedBundle) -> None:
+        node.kind = "decision"
+        summary = statements.read_summary(bundle.statement)
+        node.summary = summary
+        self._check_environment(summary.environment)
+        self._check_signer(bundle, summary.gate)
+        node.name = f"{summary.gate} decision on {bundle.statement.subject_name}"
+        for digest in summary.inputs:
+            child = self.node(digest)
+            node.children.append(child)
+            if child.bundle:
+                self._check_order(node, child)
+
+    def _fill_contract(self, node: Node, bundle: VerifiedBundle) -> None:
+        node.kind = "contract"
+        notes = bundle.statement.predicate.get("annotations", {})
+        suite = str(notes.get("suite", ""))
+        node.name = f"{suite} on {bundle.statement.subject_name}"
+        self._check_environment(str(notes.get("environment", "")))
+        if suite not in self.layout.contracts:
+            raise VerificationError(
+                reason(RootCause.CHECK_MISSING, f"unknown suite {suite[:80]!r}")
+            )
+        rule = self.layout.contracts[suite]
+        self._check_signer(bundle, rule.step)
+        node.manifest = self.store.manifest(bundle.statement.subject_digest)
+        if node.manifest.asset != rule.asset:
+            raise VerificationError(
+                reason(RootCause.SUBJECT_MISMATCH, f"{suite} does not judge {node.manifest.asset}")
+            )
+
+    # --- shared checks -----------------------------------------------------------------------
+
+    def _check_environment(self, environment: str) -> None:
+        if environment != self.environment:
+            raise VerificationError(
+                reason(
+                    RootCause.ENVIRONMENT_MISMATCH,
+                    f"made for {environment!r}, wanted {self.environment!r}",
+                )
+            )
+
+    def _check_signer(self, bundle: VerifiedBundle, step: str) -> StepRule:
+        rule = self.layout.step(step)
+        if rule.predicate_type != bundle.statement.predicate_type:
+            raise VerificationError(
+                reason(RootCause.PREDICATE_TYPE, f"step {step} signs {rule.predicate_type}")
+            )
+        self._check_signer_is(bundle, rule, step)
+        return rule
+
+    def _check_signer_is(self, bundle: VerifiedBundle, rule: StepRule, step: str) -> None:
+        expected = rule.signer()
+        if expected is None or bundle.identity == expected:
+            if expected is None:
+                raise VerificationError(
+                    reason(RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP, f"{step} is for people")
+                )
+            return
+        code = (
+            RootCause.ISSUER_MISMATCH
+            if bundle.identity.subject == expected.subject
+            else RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP
+        )
+        raise VerificationError(
+            reason(code, f"step {step} is signed by {bundle.identity}, the layout names {expected}")
+        )
+
+    def _check_person(self, bundle: VerifiedBundle, step: str) -> None:
+        rule = self.layout.step(step)
+        principal = self.layout.principal(bundle.identity, bundle.signed_at)
+        if principal is None or bundle.identity.issuer != "people":
+            raise VerificationError(
+                reason(
+                    RootCause.APPROVAL_UNKNOWN_PERSON, f"{bundle.identity} is no known principal"
+                )
+            )
+        if rule.signer_role not in principal.roles:
+            raise VerificationError(
+                reason(
+                    RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP,
+                    f"{bundle.identity} ({principal.id}) lacks the role {rule.signer_role}",
+                )
+            )
+
+    @staticmethod
+    def _check_order(later: Node, earlier: Node) -> None:
+        if (
+            later.bundle
+            and earlier.bundle
+            and earlier.bundle.signed_at.replace(microsecond=0)
+            > later.bundle.signed_at.replace(microsecond=0)
+        ):
+            raise VerificationError(
+                reason(RootCause.ORDER_INVALID, f"signed before its input {earlier.name}")
+            )
+
+    # --- files -------------------------------------------------------------------------------
+
+    def location(self, node: Node) -> Path:
+        """The folder below which a materialisation's files lie."""
+        relative = str(node.provenance.outputs.get("location", "data")) if node.provenance else ""
+        folder = (self.home / relative).resolve()
+        if not folder.is_relative_to(self.home.resolve()):
+            raise VerificationError(
+                reason(RootCause.SOURCE_MISMATCH, f"{relative!r} leaves the home")
+            )
+        return folder
+
+    def read_file(self, node: Node, entry: FileEntry) -> bytes:
+        """The bytes of an attested file, read once and equal to their digest.
+
+        Raises:
+            EvidenceError: ARTIFACT_MISSING.
+            VerificationError: DIGEST_MISMATCH or SUBJECT_PARTITION_MISMATCH.
+        """
+        path = self.location(node) / entry.path
+        place = {"artifact": node.name, "partition": entry.partition}
+        try:
+            content = files.read_once(path)
+        except EvidenceError as error:
+            raise EvidenceError(
+                *(item.model_copy(update=place) for item in error.reasons)
+            ) from error
+        found = encoding.digest_bytes(content)
+        if found != entry.sha256:
+            other = next(
+                (e for e in (node.manifest.entries if node.manifest else ()) if e.sha256 == found),
+                None,
+            )
+            code = RootCause.SUBJECT_PARTITION_MISMATCH if other else RootCause.DIGEST_MISMATCH
+            raise VerificationError(
+                reason(
+                    code,
+                    f"{entry.path} has sha256 {found[:12]}, attested {entry.sha256[:12]}"
+                    + (f"; these bytes belong to {other.partition}" if other else ""),
+                    **place,
+                )
+            )
+        return content
+
+    def check_files(self, node: Node) -> None:
+        """Compare the files on disk with the manifest, where this node is their newest version."""
+        if node.manifest is None or node.provenance is None:
+            return
+        heads = self.store.heads(node.manifest.asset)
+        for entry in node.manifest.entries:
+            newest = {head.statement for head in heads.get(entry.partition, ())}
+            if newest and node.statement not in newest:
+                continue  # superseded: the newer statement answers for the file
+            try:
+                self.read_file(node, entry)
+            except ProvenanceError as error:
+                node.blame(error)
+
+    # --- verdicts ----------------------------------------------------------------------------
+
+    def verdict(
+        self,
+        subject: str,
+        purpose: str,
+        roots: Sequence[Node],
+        extra: list[Reason] | None = None,
+        *,
+        with_files: bool = True,
+    ) -> Verdict:
+        """Everything below `roots`, files included, as one verdict."""
+        nodes = {id(node): node for root in roots for node in root.walk()}
+        if with_files:
+            for node in nodes.values():
+                if not node.reasons:
+                    self.check_files(node)
+        links = [node.link() for node in nodes.values()]
+        return Verdict.of(subject, self.environment, purpose, links, extra)
+
+
+def _passes(manifest: Manifest, statement: Statement) -> set[tuple[str, str, str]]:
+    """(suite, partition, sha256) that a contract statement vouches for, not vacuously."""
+    notes = statement.predicate["annotations"]
+    failed = set(notes["failedPartitions"])
+    if notes["checks"] <= 0:
+        return set()
+    return {
+        (notes["suite"], entry.partition, entry.sha256)
+        for entry in manifest.entries
+        if entry.partition not in failed and notes["rows"].get(entry.partition, 0) > 0
+    }
+
+
+def identity_of(layout: Layout, step: str) -> Identity:
+    """The workload identity that signs `step`.
+
+    Raises:
+        VerificationError: the layout gives the step to people or does not know it.
+    """
+    signer = layout.step(step).signer()
+    if signer is None:
+        raise VerificationError(
+            reason(RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP, f"{step} is signed by people")
+        )
+    return signer

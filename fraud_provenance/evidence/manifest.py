@@ -1,0 +1,132 @@
+"""Manifests: the canonical list of files that a digest, and so a statement, stands for.
+
+A run that wrote 183 partitions and a model directory are the same kind of thing: one manifest.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+
+from fraud_provenance.evidence import encoding
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import EvidenceError, reason
+
+MANIFEST_VERSION = 1
+_HEX64 = re.compile(r"[0-9a-f]{64}\Z")
+
+
+def is_sha256(text: str) -> bool:
+    """Whether `text` is a lower-case hex SHA-256."""
+    return _HEX64.match(text) is not None
+
+
+class FileEntry(BaseModel):
+    """One file: where it lies below the data folder, what it holds, what it was made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    path: str
+    partition: str
+    size: int
+    sha256: str
+    made_from: tuple[str, ...] = ()
+
+    @field_validator("path")
+    @classmethod
+    def _path_is_relative(cls, path: str) -> str:
+        parts = PurePosixPath(path).parts
+        if not parts or path.startswith("/") or ".." in parts or "\\" in path or "\x00" in path:
+            raise ValueError("path must be relative and stay inside")
+        return path
+
+    @field_validator("sha256")
+    @classmethod
+    def _sha256_is_hex(cls, digest: str) -> str:
+        if not is_sha256(digest):
+            raise ValueError("sha256 must be 64 lower-case hex digits")
+        return digest
+
+    @field_validator("made_from")
+    @classmethod
+    def _sources_are_hex(cls, digests: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(is_sha256(digest) for digest in digests):
+            raise ValueError("made_from must be SHA-256 digests")
+        return digests
+
+
+class Manifest(BaseModel):
+    """A sorted list of files under one asset's name. Its digest names it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = MANIFEST_VERSION
+    asset: str
+    entries: tuple[FileEntry, ...]
+
+    @model_validator(mode="after")
+    def _entries_are_sorted_and_unique(self) -> "Manifest":
+        paths = [entry.path for entry in self.entries]
+        if self.version != MANIFEST_VERSION:
+            raise ValueError(f"unknown manifest version {self.version}")
+        if paths != sorted(set(paths)):
+            raise ValueError("entries must be sorted by path, each path once")
+        return self
+
+    @classmethod
+    def of(cls, asset: str, entries: Iterable[FileEntry]) -> "Manifest":
+        """A manifest over `entries` in canonical order."""
+        return cls(asset=asset, entries=tuple(sorted(entries, key=lambda entry: entry.path)))
+
+    @cached_property
+    def content(self) -> bytes:
+        """The canonical bytes."""
+        return encoding.canonical_json(self.model_dump(mode="json"))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical bytes."""
+        return encoding.digest_bytes(self.content)
+
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        """The partitions of the files, sorted, each once."""
+        return tuple(sorted({entry.partition for entry in self.entries}))
+
+    def select(self, partitions: Iterable[str]) -> "Manifest":
+        """The part of this manifest that concerns `partitions`."""
+        wanted = set(partitions)
+        return Manifest.of(self.asset, (e for e in self.entries if e.partition in wanted))
+
+
+def parse_manifest(content: bytes, expected_digest: str) -> Manifest:
+    """Read manifest bytes that must have `expected_digest` and the canonical form.
+
+    Raises:
+        EvidenceError: DIGEST_MISMATCH, MANIFEST_MALFORMED, or a strict-JSON code.
+    """
+    found = encoding.digest_bytes(content)
+    if found != expected_digest:
+        raise EvidenceError(
+            reason(
+                RootCause.EVIDENCE_TAMPERED,
+                f"manifest {expected_digest[:12]} has digest {found[:12]}",
+                artifact=f"manifest {expected_digest[:12]}",
+            )
+        )
+    encoding.strict_json(content)  # duplicate keys, depth, size
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        raise EvidenceError(
+            reason(RootCause.MANIFEST_MALFORMED, f"manifest {expected_digest[:12]}: {error}")
+        ) from error
+    if manifest.content != content:
+        raise EvidenceError(
+            reason(
+                RootCause.MANIFEST_MALFORMED, f"manifest {expected_digest[:12]} is not canonical"
+            )
+        )
+    return manifest

@@ -1,0 +1,157 @@
+"""Signing statements with Sigstore, keyless, in the background, and never without checking.
+
+Each identity holds a short-lived certificate that serves many statements. A bundle counts only
+after it verified against the trusted root and lies in the store.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from pathlib import Path
+from typing import TypeVar
+
+import requests
+from sigstore.dsse import Statement as DsseStatement
+from sigstore.errors import Error as SigstoreError
+from sigstore.models import ClientTrustConfig
+from sigstore.oidc import IdentityToken
+from sigstore.sign import Signer, SigningContext
+
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import BackendError, ProvenanceError, reason
+from fraud_provenance.evidence.statements import Identity, Statement
+from fraud_provenance.evidence.store import EvidenceStore
+from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
+
+logging.getLogger("sigstore").setLevel(logging.ERROR)  # its warnings are turned into errors here
+
+T = TypeVar("T")
+_CERTIFICATE_USE_S = 480.0  # Fulcio's certificates live 10 minutes
+
+
+class SigningService:
+    """Signs statements under given identities; results are verified and stored."""
+
+    def __init__(
+        self,
+        trust_config: Path,
+        token: Callable[[Identity], str],
+        store: EvidenceStore,
+        verifier: BundleVerifier,
+        deadline_s: float = 30.0,
+    ) -> None:
+        """`token` mints an OIDC token for an identity; `deadline_s` bounds one signature."""
+        self._trust_config = trust_config
+        self._token = token
+        self._store = store
+        self._verifier = verifier
+        self._deadline_s = deadline_s
+        self._context: SigningContext | None = None
+        self._signers: dict[Identity, tuple[float, Signer]] = {}
+        self._locks: dict[Identity, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def prepare(self, identity: Identity) -> None:
+        """Fetch the certificate of `identity` in the background: it will soon be needed."""
+        _background(lambda: self._signer(identity))
+
+    def submit(self, statement: Statement, identity: Identity) -> "PendingSignature":
+        """Start signing; the intent is journalled before anything leaves this machine."""
+        self._store.put_intent(statement)
+        return PendingSignature(
+            _background(lambda: self._sign(statement, identity)), statement, self._deadline_s
+        )
+
+    def sign(self, statement: Statement, identity: Identity) -> VerifiedBundle:
+        """Sign and wait.
+
+        Raises:
+            BackendError: an authority, the timestamp authority or the log did not answer.
+        """
+        return self.submit(statement, identity).result()
+
+    def _sign(self, statement: Statement, identity: Identity) -> VerifiedBundle:
+        signer = self._signer(identity)
+        try:
+            bundle = signer.sign_dsse(DsseStatement(statement.content))
+        except (SigstoreError, requests.RequestException, OSError) as error:
+            raise BackendError(
+                reason(RootCause.LOG_UNAVAILABLE, f"signing as {identity}: {error}")
+            ) from error
+        timestamps = bundle.verification_material.timestamp_verification_data
+        if timestamps is None or not timestamps.rfc3161_timestamps:
+            raise BackendError(
+                reason(RootCause.TIMESTAMP_UNAVAILABLE, f"signing as {identity}: no timestamp")
+            )
+        content = bundle.to_json().encode("utf-8")
+        verified = self._verifier.verify(content)
+        self._store.put_bundle(content)
+        self._store.drop_intent(statement.digest)
+        return verified
+
+    def _signer(self, identity: Identity) -> Signer:
+        with self._guard:
+            lock = self._locks.setdefault(identity, threading.Lock())
+        with lock:
+            made_at, signer = self._signers.get(identity, (0.0, None))
+            if signer is not None and time.monotonic() - made_at < _CERTIFICATE_USE_S:
+                return signer
+            try:
+                with self._guard:
+                    if self._context is None:
+                        config = ClientTrustConfig.from_json(self._trust_config.read_text("utf-8"))
+                        self._context = SigningContext.from_trust_config(config)
+                signer = Signer(IdentityToken(self._token(identity)), self._context)
+            except (SigstoreError, requests.RequestException, OSError) as error:
+                raise BackendError(
+                    reason(
+                        RootCause.AUTHORITY_UNAVAILABLE, f"no certificate for {identity}: {error}"
+                    )
+                ) from error
+            self._signers[identity] = (time.monotonic(), signer)
+            return signer
+
+
+def _background(work: Callable[[], T]) -> "Future[T]":
+    """Run `work` on a daemon thread: a server that never answers must not hold up our exit."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name="sign").start()
+    return future
+
+
+class PendingSignature:
+    """A signature under way. Whoever needs it joins with `result`."""
+
+    def __init__(
+        self, future: "Future[VerifiedBundle]", statement: Statement, deadline_s: float
+    ) -> None:
+        self._future = future
+        self._deadline_s = deadline_s
+        self.statement = statement
+
+    def result(self) -> VerifiedBundle:
+        """The verified bundle.
+
+        Raises:
+            BackendError: could not sign in time.
+        """
+        try:
+            return self._future.result(timeout=self._deadline_s)
+        except FutureTimeout as error:
+            raise BackendError(
+                reason(RootCause.LOG_UNAVAILABLE, f"no answer within {self._deadline_s:.0f} s")
+            ) from error
+        except ProvenanceError:
+            raise
+        except Exception as error:
+            raise BackendError(reason(RootCause.VERIFY_ERROR, f"signing: {error!r}")) from error

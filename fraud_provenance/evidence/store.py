@@ -1,0 +1,379 @@
+"""The evidence store: bundles and manifests under their own SHA-256, and an index derived from them.
+
+The index only finds things. Whatever it finds is verified from the bytes, so an edited index can
+make evidence disappear from view, never make anything trusted. Deleting it rebuilds it.
+"""
+
+import base64
+import binascii
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from fraud_provenance.evidence import encoding, files, statements
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import EvidenceError, ProvenanceError, reason
+from fraud_provenance.evidence.manifest import Manifest, parse_manifest
+
+BUNDLE_SUFFIX = ".sigstore.json"
+_SCHEMA = """
+create table if not exists bundles (
+    bundle text primary key, statement text not null, predicate_type text not null,
+    subject_name text not null, subject_digest text not null, step text not null,
+    asset text not null, environment text not null, result text not null, suite text not null,
+    sequence integer not null, log_index integer not null);
+create index if not exists by_statement on bundles (statement);
+create index if not exists by_subject on bundles (subject_digest, predicate_type);
+create index if not exists by_asset on bundles (asset, predicate_type);
+create table if not exists entries (
+    asset text not null, partition text not null, path text not null, sha256 text not null,
+    statement text not null, sequence integer not null,
+    primary key (asset, partition, path, statement));
+create table if not exists results (
+    asset text not null, partition text not null, sha256 text not null, suite text not null,
+    result text not null, checks integer not null, rows integer not null,
+    statement text not null, log_index integer not null);
+create index if not exists by_result on results (asset, sha256);
+"""
+
+
+class Record(BaseModel):
+    """What the index knows of one bundle (unverified)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bundle: str
+    statement: str
+    predicate_type: str
+    subject_name: str
+    subject_digest: str
+    step: str
+    asset: str
+    environment: str
+    result: str
+    suite: str
+    sequence: int
+    log_index: int
+
+
+class Head(BaseModel):
+    """The newest materialisation of one file of a partition (unverified)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    asset: str
+    partition: str
+    path: str
+    sha256: str
+    statement: str
+    sequence: int
+
+
+class ContractResult(BaseModel):
+    """The newest result of one suite for one partition's bytes (unverified)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    partition: str
+    sha256: str
+    suite: str
+    result: str
+    checks: int
+    rows: int
+    statement: str
+
+
+class EvidenceStore:
+    """Content-addressed evidence below one folder. Safe for many threads and processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._bundles = folder / "bundles"
+        self._manifests = folder / "manifests"
+        self._intents = folder / "intents"
+        for path in (self._bundles, self._manifests, self._intents):
+            path.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(folder / "index.sqlite", timeout=30, check_same_thread=False)
+        self._db.row_factory = sqlite3.Row
+        with self._transaction() as db:
+            db.execute("pragma synchronous = off")  # derived data: rebuilt when in doubt
+            db.executescript(_SCHEMA)
+        self.refresh()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._db:
+            yield self._db
+
+    # --- bundles and manifests -------------------------------------------------------------
+
+    def bundle_path(self, bundle_digest: str) -> Path:
+        """Where a bundle lies."""
+        return self._bundles / f"{bundle_digest}{BUNDLE_SUFFIX}"
+
+    def manifest_path(self, digest: str) -> Path:
+        """Where a manifest lies."""
+        return self._manifests / f"{digest}.json"
+
+    def put_manifest(self, manifest: Manifest) -> str:
+        """Store a manifest; returns its digest."""
+        path = self.manifest_path(manifest.digest)
+        if not path.exists():
+            files.write_atomic(path, manifest.content)
+        return manifest.digest
+
+    def manifest(self, digest: str) -> Manifest:
+        """The manifest that `digest` names.
+
+        Raises:
+            EvidenceError: EVIDENCE_MISSING, EVIDENCE_TAMPERED or MANIFEST_MALFORMED.
+        """
+        try:
+            content = files.read_once(
+                self.manifest_path(digest), limit_bytes=encoding.MAX_DOCUMENT_BYTES
+            )
+        except EvidenceError as error:
+            raise EvidenceError(
+                reason(
+                    RootCause.EVIDENCE_MISSING,
+                    f"manifest {digest[:12]} is not in the store",
+                    artifact=f"manifest {digest[:12]}",
+                )
+            ) from error
+        return parse_manifest(content, digest)
+
+    def put_bundle(self, content: bytes) -> str:
+        """Store a Sigstore bundle and index it; returns the digest of its statement."""
+        digest = encoding.digest_bytes(content)
+        files.write_atomic(self.bundle_path(digest), content)
+        with self._transaction() as db:
+            return self._index(db, digest, content)
+
+    def bundle(self, statement: str) -> tuple[str, bytes]:
+        """(bundle digest, bytes) of the bundle that carries the statement named.
+
+        Raises:
+            EvidenceError: EVIDENCE_MISSING or EVIDENCE_TAMPERED.
+        """
+        rows = self._query(
+            "select bundle, subject_name from bundles where statement = ? order by log_index",
+            (statement,),
+        )
+        for row in rows:
+            path = self.bundle_path(row["bundle"])
+            if path.exists():
+                return row["bundle"], self.bundle_bytes(row["bundle"], row["subject_name"])
+        name = rows[0]["subject_name"] if rows else ""
+        raise EvidenceError(
+            reason(
+                RootCause.EVIDENCE_MISSING,
+                f"no bundle carries statement {statement[:12]}"
+                + (f" about {name}" if name else ""),
+                artifact=name or f"statement {statement[:12]}",
+            )
+        )
+
+    def bundle_bytes(self, bundle_digest: str, name: str = "") -> bytes:
+        """The bytes of one bundle, equal to its name.
+
+        Raises:
+            EvidenceError: ARTIFACT_MISSING or EVIDENCE_TAMPERED.
+        """
+        path = self.bundle_path(bundle_digest)
+        content = files.read_once(path, limit_bytes=encoding.MAX_DOCUMENT_BYTES)
+        if encoding.digest_bytes(content) != bundle_digest:
+            raise EvidenceError(
+                reason(
+                    RootCause.EVIDENCE_TAMPERED,
+                    f"bundle {path.name} of {name or 'a statement'} was changed",
+                    artifact=f"bundle {bundle_digest[:12]} ({name})" if name else path.name,
+                )
+            )
+        return content
+
+    def put_intent(self, statement: statements.Statement) -> None:
+        """Journal what is about to be signed, so that a lost run's log entry can be explained."""
+        files.write_atomic(self._intents / f"{statement.digest}.json", statement.content)
+
+    def drop_intent(self, statement_digest: str) -> None:
+        """Forget an intent once its bundle is stored."""
+        (self._intents / f"{statement_digest}.json").unlink(missing_ok=True)
+
+    # --- the derived index -----------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Index every bundle on disk that the index does not know yet."""
+        known = {row["bundle"] for row in self._query("select bundle from bundles", ())}
+        for path in sorted(self._bundles.glob(f"*{BUNDLE_SUFFIX}")):
+            digest = path.name.removesuffix(BUNDLE_SUFFIX)
+            if digest in known:
+                continue
+            try:
+                content = files.read_once(path, limit_bytes=encoding.MAX_DOCUMENT_BYTES)
+                with self._transaction() as db:
+                    self._index(db, digest, content)
+            except (ProvenanceError, ValueError):
+                continue  # unreadable: whoever needs its statement reports it missing
+
+    def bundles(self) -> Iterable[str]:
+        """The digests of all bundles on disk."""
+        return sorted(
+            path.name.removesuffix(BUNDLE_SUFFIX)
+            for path in self._bundles.glob(f"*{BUNDLE_SUFFIX}")
+        )
+
+    def records(
+        self, *, predicate_type: str = "", asset: str = "", subject: str = "", statement: str = ""
+    ) -> list[Record]:
+        """Index rows that match every filter given, oldest log entry first."""
+        filters = {
+            "predicate_type": predicate_type,
+            "asset": asset,
+            "subject_digest": subject,
+            "statement": statement,
+        }
+        used = {name: value for name, value in filters.items() if value}
+        where = " and ".join(f"{name} = ?" for name in used) or "1"
+        rows = self._query(
+            f"select * from bundles where {where} order by log_index",  # noqa: S608 - fixed names
+            tuple(used.values()),
+        )
+        return [Record(**dict(row)) for row in rows]
+
+    def heads(self, asset: str) -> dict[str, list[Head]]:
+        """Partition → its newest files."""
+        rows = self._query(
+            "select * from entries e where asset = ? and sequence = (select max(sequence) from "
+            "entries n where n.asset = e.asset and n.partition = e.partition) order by path",
+            (asset,),
+        )
+        heads: dict[str, list[Head]] = {}
+        for row in rows:
+            heads.setdefault(row["partition"], []).append(Head(**dict(row)))
+        return heads
+
+    def versions(self, asset: str, partition: str) -> list[Head]:
+        """Every attested version of a partition, oldest first."""
+        rows = self._query(
+            "select * from entries where asset = ? and partition = ? order by sequence",
+            (asset, partition),
+        )
+        return [Head(**dict(row)) for row in rows]
+
+    def next_sequence(self, asset: str) -> tuple[int, str]:
+        """(sequence, digest of the statement before it) for the next materialisation."""
+        rows = self._query(
+            "select sequence, statement from bundles where asset = ? and predicate_type = ? "
+            "order by sequence desc limit 1",
+            (asset, statements.PROVENANCE),
+        )
+        return (rows[0]["sequence"] + 1, rows[0]["statement"]) if rows else (1, "")
+
+    def contract_results(self, asset: str) -> dict[tuple[str, str], dict[str, ContractResult]]:
+        """(partition, sha256) → suite → its newest result."""
+        rows = self._query(
+            "select partition, sha256, suite, result, checks, rows, statement from results "
+            "where asset = ? order by log_index",
+            (asset,),
+        )
+        found: dict[tuple[str, str], dict[str, ContractResult]] = {}
+        for row in rows:
+            result = ContractResult(**dict(row))
+            found.setdefault((result.partition, result.sha256), {})[result.suite] = result
+        return found
+
+    def _query(self, sql: str, values: tuple[Any, ...]) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    def _index(self, db: sqlite3.Connection, digest: str, content: bytes) -> str:
+        payload, log_index = _open_bundle(content)
+        document = encoding.strict_json(payload)
+        statement = encoding.digest_bytes(payload)
+        facts = _facts(document)
+        subject = document["subject"][0]
+        db.execute(
+            "insert or replace into bundles values (?,?,?,?,?,?,?,?,?,?,?,?)",
+            (
+                digest, statement, document["predicateType"], str(subject.get("name", "")),
+                str(subject["digest"].get("sha256", "")), facts["step"], facts["asset"],
+                facts["environment"], facts["result"], facts["suite"], facts["sequence"], log_index,
+            ),
+        )  # fmt: skip
+        if document["predicateType"] == statements.PROVENANCE:
+            manifest = self.manifest(subject["digest"]["sha256"])
+            db.executemany(
+                "insert or replace into entries values (?,?,?,?,?,?)",
+                [
+                    (facts["asset"], e.partition, e.path, e.sha256, statement, facts["sequence"])
+                    for e in manifest.entries
+                ],
+            )
+        if document["predicateType"] == statements.TEST_RESULT:
+            manifest = self.manifest(subject["digest"]["sha256"])
+            notes = document["predicate"]["annotations"]
+            failed = set(notes["failedPartitions"])
+            db.executemany(
+                "insert into results values (?,?,?,?,?,?,?,?,?)",
+                [
+                    (
+                        manifest.asset, e.partition, e.sha256, facts["suite"],
+                        "FAILED" if e.partition in failed else "PASSED", notes["checks"],
+                        notes["rows"].get(e.partition, 0), statement, log_index,
+                    )
+                    for e in manifest.entries
+                ],
+            )  # fmt: skip
+        return statement
+
+
+def _open_bundle(content: bytes) -> tuple[bytes, int]:
+    """(payload, log index) of a bundle, without any verification."""
+    document = encoding.strict_json(content)
+    try:
+        payload = base64.b64decode(document["dsseEnvelope"]["payload"], validate=True)
+        entries = document["verificationMaterial"]["tlogEntries"]
+        return payload, int(entries[0].get("logIndex", 0))
+    except (KeyError, IndexError, TypeError, ValueError, binascii.Error) as error:
+        raise EvidenceError(
+            reason(RootCause.EVIDENCE_MALFORMED, f"not a DSSE bundle: {error!r}")
+        ) from error
+
+
+def _facts(document: dict[str, Any]) -> dict[str, Any]:
+    """The index's columns from an unverified statement."""
+    empty = {"step": "", "asset": "", "environment": "", "result": "", "suite": "", "sequence": 0}
+    predicate = document["predicate"]
+    match document["predicateType"]:
+        case statements.PROVENANCE:
+            external = predicate["buildDefinition"]["externalParameters"]
+            sequence = predicate["buildDefinition"]["internalParameters"]["sequence"]
+            return empty | {
+                "step": external["step"],
+                "asset": external["asset"],
+                "environment": external["environment"],
+                "sequence": sequence,
+            }
+        case statements.TEST_RESULT:
+            notes = predicate["annotations"]
+            return empty | {
+                "step": notes["step"],
+                "environment": notes["environment"],
+                "result": predicate["result"],
+                "suite": notes["suite"],
+            }
+        case statements.VERIFICATION_SUMMARY:
+            notes = predicate["annotations"]
+            return empty | {
+                "step": notes["gate"],
+                "environment": notes["environment"],
+                "result": predicate["verificationResult"],
+            }
+        case _:
+            return empty | {"environment": str(predicate.get("environment", ""))}

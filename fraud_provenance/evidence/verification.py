@@ -1,0 +1,190 @@
+"""Verifying one Sigstore bundle: from untrusted bytes to a statement and its verified facts.
+
+Order: size and strict JSON → exactly one signature → certificate, timestamp, signed certificate
+timestamp, log inclusion, signature (sigstore-python) → payload type → statement. Who signed is
+returned, never guessed: callers compare it with the layout.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.x509 import (
+    Certificate,
+    RFC822Name,
+    SubjectAlternativeName,
+    UniformResourceIdentifier,
+)
+from pydantic import BaseModel, ConfigDict
+from sigstore.errors import Error as SigstoreError
+from sigstore.models import Bundle, TrustedRoot
+from sigstore.verify import Verifier
+from sigstore.verify.policy import VerificationPolicy
+
+from fraud_provenance.evidence import encoding, files
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import (
+    ConfigError,
+    EvidenceError,
+    Reason,
+    VerificationError,
+    reason,
+)
+from fraud_provenance.evidence.statements import Identity, Statement, parse_statement
+
+_ISSUER_OID = "1.3.6.1.4.1.57264.1.8"
+_PAYLOAD_TYPE = "application/vnd.in-toto+json"
+_MAX_BUNDLE_BYTES = 8 * 1024 * 1024
+
+
+class VerifiedBundle(BaseModel):
+    """A statement whose bundle verified, with the facts the verification established."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    statement: Statement
+    identity: Identity
+    signed_at: datetime
+    log_index: int
+    bundle_digest: str
+
+
+class _ReadIdentity(VerificationPolicy):
+    """Collects issuer and subject of the certificate; refuses all but exactly one subject."""
+
+    def __init__(self) -> None:
+        self.issuer = ""
+        self.subject = ""
+
+    def verify(self, cert: Certificate) -> None:
+        names = cert.extensions.get_extension_for_class(SubjectAlternativeName).value
+        subjects = [
+            name.value for name in names if isinstance(name, UniformResourceIdentifier | RFC822Name)
+        ]
+        if len(subjects) != 1 or len(list(names)) != 1:
+            raise _invalid(
+                RootCause.IDENTITY_UNTRUSTED, "the certificate must name exactly one subject"
+            )
+        self.subject = subjects[0]
+        issuers = [ext.value for ext in cert.extensions if ext.oid.dotted_string == _ISSUER_OID]
+        if len(issuers) != 1:
+            raise _invalid(RootCause.ISSUER_MISMATCH, "the certificate names no issuer")
+        raw = bytes(getattr(issuers[0], "value", b""))
+        self.issuer = raw[2:].decode("utf-8") if raw[:1] == b"\x0c" and raw[1] < 0x80 else ""
+
+
+class BundleVerifier:
+    """Verifies bundles against one trusted root. Thread-safe; results are memoised by digest."""
+
+    def __init__(self, trusted_root: Path, issuers: Mapping[str, str]) -> None:
+        """`issuers`: role (`workloads`, `people`) → issuer URL of this environment."""
+        try:
+            root = TrustedRoot.from_file(str(trusted_root))
+        except (OSError, SigstoreError, ValueError) as error:
+            raise ConfigError(
+                reason(RootCause.ROOT_DIGEST_MISMATCH, f"cannot use {trusted_root.name}: {error}")
+            ) from error
+        self._verifier = Verifier(trusted_root=root)
+        self._roles = {url: role for role, url in issuers.items()}
+        self._known: dict[str, VerifiedBundle] = {}
+
+    def verify(self, content: bytes) -> VerifiedBundle:
+        """Everything about one bundle but the layout.
+
+        Raises:
+            EvidenceError, VerificationError: with the root cause.
+        """
+        digest = encoding.digest_bytes(content)
+        if digest not in self._known:
+            self._known[digest] = self._verify(content, digest)
+        return self._known[digest]
+
+    def _verify(self, content: bytes, digest: str) -> VerifiedBundle:
+        document = encoding.strict_json(content, _MAX_BUNDLE_BYTES)
+        _check_shape(document)
+        reader = _ReadIdentity()
+        try:
+            bundle = Bundle.from_json(content)
+            payload_type, payload = self._verifier.verify_dsse(bundle, reader)
+            timestamps = bundle.verification_material.timestamp_verification_data
+            if timestamps is None:
+                raise _invalid(RootCause.TIMESTAMP_INVALID, "the bundle carries no timestamp")
+            signed_at = max(item.tst_info.gen_time for item in timestamps.rfc3161_timestamps)
+            log_index = int(bundle.log_entry._inner.log_index)
+        except SigstoreError as error:
+            raise VerificationError(_classify(error, digest)) from error
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            raise EvidenceError(
+                reason(RootCause.EVIDENCE_MALFORMED, f"bundle {digest[:12]}: {error!r}")
+            ) from error
+        if payload_type != _PAYLOAD_TYPE:
+            raise _invalid(RootCause.PREDICATE_TYPE, f"payload type {payload_type[:80]!r}")
+        return VerifiedBundle(
+            statement=parse_statement(payload),
+            identity=self._identity(reader),
+            signed_at=signed_at.astimezone(UTC),
+            log_index=log_index,
+            bundle_digest=digest,
+        )
+
+    def _identity(self, reader: _ReadIdentity) -> Identity:
+        role = self._roles.get(reader.issuer)
+        if role is None:
+            raise _invalid(
+                RootCause.ISSUER_MISMATCH, f"issuer {reader.issuer[:120]!r} is not one of ours"
+            )
+        subject = reader.subject
+        if role == "workloads":
+            prefix = reader.issuer.rstrip("/")
+            if not subject.startswith(f"{prefix}/"):
+                raise _invalid(RootCause.IDENTITY_UNTRUSTED, f"{subject!r} is not a workload here")
+            subject = subject.removeprefix(prefix)
+        return Identity(issuer=role, subject=subject)
+
+
+def load_issuers(path: Path) -> dict[str, str]:
+    """Issuer role → URL from an environment's `issuers.json`."""
+    document = encoding.strict_json(files.read_once(path, limit_bytes=1 << 16))
+    return {str(role): str(url) for role, url in document.items()}
+
+
+def _check_shape(document: Any) -> None:  # noqa: ANN401 - untrusted JSON
+    envelope = document.get("dsseEnvelope") if isinstance(document, dict) else None
+    if not isinstance(envelope, dict):
+        raise _invalid(RootCause.EVIDENCE_MALFORMED, "the bundle holds no DSSE envelope")
+    signatures = envelope.get("signatures")
+    if not isinstance(signatures, list) or not signatures:
+        raise _invalid(RootCause.SIGNATURE_MISSING, "the envelope carries no signature")
+    if len(signatures) != 1:
+        raise _invalid(
+            RootCause.SIGNATURE_COUNT, f"{len(signatures)} signatures, exactly 1 allowed"
+        )
+    material = document.get("verificationMaterial")
+    entries = material.get("tlogEntries") if isinstance(material, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise _invalid(RootCause.LOG_ENTRY_MISSING, "the bundle proves no log entry")
+    if len(entries) != 1:
+        raise _invalid(RootCause.SIZE_LIMIT, f"{len(entries)} log entries, exactly 1 allowed")
+
+
+_CLASSES = (
+    (r"log entry.*inconsistent|does not match bundle|do not match", RootCause.INCLUSION_INVALID),
+    (r"inclusion|checkpoint|log entry", RootCause.INCLUSION_INVALID),
+    (r"timestamp|verified time", RootCause.TIMESTAMP_INVALID),
+    (r"certificate chain|SCT|issuer|certificate", RootCause.IDENTITY_UNTRUSTED),
+)
+
+
+def _classify(error: SigstoreError, digest: str) -> Reason:
+    """The root cause behind a sigstore-python refusal, from its documented messages."""
+    text = str(error)
+    for pattern, code in _CLASSES:
+        if re.search(pattern, text, re.IGNORECASE):
+            return reason(code, f"bundle {digest[:12]}: {text}")
+    return reason(RootCause.SIGNATURE_INVALID, f"bundle {digest[:12]}: {text}")
+
+
+def _invalid(code: str, message: str) -> VerificationError:
+    return VerificationError(reason(code, message))

@@ -1,0 +1,138 @@
+"""What every data contract returns, and how it reads its thresholds.
+
+A contract never repairs and never raises for bad values: it reports. It raises only when it cannot
+judge (no days, no threshold), so that nothing passes for want of something to look at.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fraud_provenance.fraud.errors import DataError
+
+CODES: Final = frozenset(
+    {
+        "SCHEMA_COLUMN_MISSING",
+        "SCHEMA_COLUMN_UNKNOWN",
+        "SCHEMA_TYPE",
+        "NULL_RATE",
+        "NON_FINITE",
+        "VALUE_RANGE",
+        "DUPLICATE_KEY",
+        "EVENT_TIME_OUTSIDE_PARTITION",
+        "EMPTY_PARTITION",
+        "VOLUME",
+        "UNIT_SHIFT",
+        "DISTRIBUTION_SHIFT",
+        "FROZEN_FEED",
+        "STALE_FEED",
+        "LABEL_RATE",
+        "PIT_LEAKAGE",
+    }
+)
+"""The closed vocabulary of root causes that a contract can name."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One check that one day did not pass.
+
+    Attributes:
+        day: The partition, "2018-04-01".
+        check: The sentence that is not true.
+        code: Root cause, one of `CODES`.
+        column: The column concerned, or "" for whole rows.
+        rows: How many rows are concerned (0: the day as a whole).
+        example: One offending value, or what was found instead.
+        remedy: What to do.
+    """
+
+    day: str
+    check: str
+    code: str
+    column: str
+    rows: int
+    example: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class ContractReport:
+    """The outcome of one suite over a set of days.
+
+    Attributes:
+        suite: Name of the suite, "raw_schema".
+        suite_config: JSON-able description of everything that was checked, thresholds included; its
+            digest names the suite.
+        checks: The true sentences that were evaluated for every day.
+        days: The days judged, ascending.
+        rows: Day to number of rows.
+        failures: Empty if and only if every check holds for every day.
+    """
+
+    suite: str
+    suite_config: dict[str, Any]
+    checks: tuple[str, ...]
+    days: tuple[str, ...]
+    rows: dict[str, int]
+    failures: tuple[Failure, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether every check holds for every day."""
+        return not self.failures
+
+    def failures_of(self, day: str) -> tuple[Failure, ...]:
+        """Return the failures of one day."""
+        return tuple(failure for failure in self.failures if failure.day == day)
+
+
+def threshold(thresholds: Mapping[str, Any], section: str, name: str) -> float:
+    """Read one threshold.
+
+    Args:
+        thresholds: The parsed `policies/data/contracts.json`: by section and name, an object of
+            "value" and "reason".
+        section: Name of the suite.
+        name: Name of the threshold.
+
+    Returns:
+        Its finite value.
+
+    Raises:
+        DataError: THRESHOLD_MISSING or THRESHOLD_TYPE; a contract without its threshold would be
+        vacuous.
+    """
+    try:
+        value = thresholds[section][name]["value"]
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            "THRESHOLD_MISSING",
+            f"no threshold {section}.{name}.value",
+            file="contracts.json",
+            remedy="add it with its value and reason",
+        ) from error
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise DataError(
+            "THRESHOLD_TYPE",
+            f"{section}.{name}.value must be a finite number, found {value!r}",
+            file="contracts.json",
+            remedy="write a number",
+        )
+    return value
+
+
+def require_days(days: Sequence[str]) -> None:
+    """Refuse to judge nothing.
+
+    Args:
+        days: The days to judge.
+
+    Raises:
+        DataError: PARTITION_MISSING if there is none: a contract over no days would hold vacuously.
+    """
+    if not days:
+        raise DataError(
+            "PARTITION_MISSING", "no days were given to check", remedy="name at least one day"
+        )

@@ -1,0 +1,182 @@
+"""What is expected of a day as a whole: one line per expectation, thresholds by name.
+
+An expectation holds if a statistic of the day lies between two thresholds of
+`policies/data/contracts.json`. Ratios compare with the median of the days before; a ratio that has
+nothing to compare with is null and holds.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fraud_provenance.fraud.columns import CUSTOMER_FEATURES, TERMINAL_FEATURES
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """The statistic `statistic` of every day lies between two thresholds.
+
+    Attributes:
+        check: The true sentence.
+        code: Root cause if it is not true.
+        statistic: Column of the daily frame.
+        column: The data column that the statistic is about, or "".
+        remedy: What to do.
+        minimum: Name of the lower threshold, or "".
+        maximum: Name of the upper threshold, or "".
+        required: The statistic must exist (ratios may have nothing to compare with).
+    """
+
+    check: str
+    code: str
+    statistic: str
+    column: str
+    remedy: str
+    minimum: str = ""
+    maximum: str = ""
+    required: bool = False
+
+
+def _usual(statistic: str, bounds: str, code: str, column: str, remedy: str) -> Expectation:
+    return Expectation(
+        check=f"{statistic}s_are_usual",
+        code=code,
+        statistic=statistic,
+        column=column,
+        remedy=remedy,
+        minimum=f"{bounds}_minimum",
+        maximum=f"{bounds}_maximum",
+    )
+
+
+def _at_most(
+    check: str, code: str, statistic: str, column: str, bound: str, remedy: str
+) -> Expectation:
+    return Expectation(
+        check, code, statistic, column, remedy, maximum=f"{bound}_maximum", required=True
+    )
+
+
+_UNIT: Final = "deliver amounts in currency units, not in cents"
+_FEED: Final = "ask the source for the day's own transactions"
+_MIXED: Final = "look for rows in another unit"
+_IDS: Final = "check the identifiers' source"
+_WINDOW: Final = "compute the features again, and compare the windows with their definition"
+
+_COMMON: Final = (
+    Expectation(
+        check="days_have_transactions",
+        code="VOLUME",
+        statistic="rows",
+        column="",
+        remedy="deliver the day again",
+        minimum="rows_minimum",
+        required=True,
+    ),
+    _usual("rows_ratio", "rows_ratio", "VOLUME", "", "deliver the whole day, once"),
+    Expectation(
+        check="amount_medians_are_in_currency_units",
+        code="UNIT_SHIFT",
+        statistic="amount_median",
+        column="tx_amount",
+        remedy=_UNIT,
+        minimum="amount_median_minimum",
+        maximum="amount_median_maximum",
+        required=True,
+    ),
+    _usual("amount_median_ratio", "amount_median_ratio", "UNIT_SHIFT", "tx_amount", _UNIT),
+    _at_most(
+        "fraud_rates_are_plausible",
+        "LABEL_RATE",
+        "fraud_rate",
+        "tx_fraud",
+        "fraud_rate",
+        "check the meaning of the label",
+    ),
+    _usual("fraud_count_z", "fraud_count_z", "LABEL_RATE", "tx_fraud", "check the label feed"),
+    _at_most(
+        "days_do_not_repeat_earlier_days",
+        "FROZEN_FEED",
+        "content_repeats",
+        "",
+        "content_repeats",
+        _FEED,
+    ),
+    Expectation(
+        check="days_follow_each_other",
+        code="STALE_FEED",
+        statistic="gap_days",
+        column="tx_datetime",
+        remedy="deliver the missing days first",
+        maximum="gap_days_maximum",
+    ),
+)
+
+RAW: Final = (
+    *_COMMON,
+    _usual("amount_mean_ratio", "amount_mean_ratio", "DISTRIBUTION_SHIFT", "tx_amount", _MIXED),
+    _usual("amount_p99_ratio", "amount_p99_ratio", "DISTRIBUTION_SHIFT", "tx_amount", _MIXED),
+    _at_most(
+        "zero_amounts_are_rare",
+        "DISTRIBUTION_SHIFT",
+        "zero_share",
+        "tx_amount",
+        "zero_share",
+        "do not write missing amounts as zero",
+    ),
+    _at_most(
+        "no_single_amount_dominates",
+        "DISTRIBUTION_SHIFT",
+        "point_mass",
+        "tx_amount",
+        "point_mass",
+        "explain the repeated amount before it is learnt from",
+    ),
+    _usual("customers_ratio", "customers_ratio", "DISTRIBUTION_SHIFT", "customer_id", _IDS),
+    _usual("terminals_ratio", "terminals_ratio", "DISTRIBUTION_SHIFT", "terminal_id", _IDS),
+    Expectation(
+        check="days_are_covered_to_their_end",
+        code="VOLUME",
+        statistic="hours_covered_ratio",
+        column="tx_datetime",
+        remedy="deliver the whole day",
+        minimum="hours_covered_ratio_minimum",
+    ),
+    _at_most(
+        "rows_do_not_repeat_earlier_days", "FROZEN_FEED", "row_overlap", "", "row_overlap", _FEED
+    ),
+)
+"""Suite `raw_expectations`."""
+
+
+def _features_are_usual(columns: tuple[str, ...], bounds: str) -> list[Expectation]:
+    return [
+        _usual(f"mean_{column}_ratio", bounds, "DISTRIBUTION_SHIFT", column, _WINDOW)
+        for column in columns
+    ]
+
+
+FEATURE: Final = (
+    *_COMMON,
+    *_features_are_usual(
+        tuple(name for name in CUSTOMER_FEATURES if "avg_amount" in name), "average_amount_ratio"
+    ),
+    *_features_are_usual(
+        tuple(name for name in CUSTOMER_FEATURES if "nb_tx" in name), "customer_count_ratio"
+    ),
+    *_features_are_usual(
+        tuple(name for name in TERMINAL_FEATURES if "nb_tx" in name), "terminal_count_ratio"
+    ),
+    *(
+        _at_most(
+            f"mean_{name}_is_plausible",
+            "DISTRIBUTION_SHIFT",
+            f"mean_{name}",
+            name,
+            "terminal_risk_mean",
+            _WINDOW,
+        )
+        for name in TERMINAL_FEATURES
+        if "risk" in name
+    ),
+)
+"""Suite `feature_expectations`."""

@@ -1,0 +1,260 @@
+"""Distribution contracts of whole days (Great Expectations on pandas).
+
+Each day is one row of its profile, set against the median of up to seven earlier days; all days
+are validated by one suite in one validation. A day without earlier days is judged by the absolute
+expectations alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from fraud_provenance.fraud.contract import ContractReport, Failure, require_days, threshold
+from fraud_provenance.fraud.data_docs import write_data_docs
+from fraud_provenance.fraud.errors import DataError
+from fraud_provenance.fraud.expectation_suites import FEATURE, RAW, Expectation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Fewer expected frauds than this say nothing about their rate.
+_LEAST_EXPECTED_FRAUDS: Final = 4.0
+_NOT_COMPARED: Final = ("row_overlap", "frauds", "fraud_rate")
+
+
+def check_raw_expectations(
+    profile: pl.DataFrame, days: Sequence[str], thresholds: Mapping[str, Any], docs_dir: Path | None
+) -> ContractReport:
+    """Judge days of raw transactions as wholes.
+
+    Args:
+        profile: `profile_days` of the days to judge and of the days before them (the baseline).
+        days: The days to judge.
+        thresholds: The parsed `policies/data/contracts.json` (section `raw_expectations`).
+        docs_dir: Where to write Data Docs and a summary that needs no network; None for none.
+
+    Returns:
+        The report of suite `raw_expectations`.
+
+    Raises:
+        DataError: PARTITION_MISSING if there is no day or a day has no profile; THRESHOLD_MISSING
+            or THRESHOLD_TYPE; CHECK_ERROR if an expectation could not be evaluated.
+    """
+    frame = _comparisons(profile, days, thresholds, "raw_expectations")
+    allowance = threshold(thresholds, "raw_expectations", "point_mass_allowance")
+    excess = (pl.col("most_frequent_amount_rows") - allowance).clip(lower_bound=0)
+    frame = frame.with_columns(point_mass=excess / pl.col("rows"))
+    return _validate("raw_expectations", frame, RAW, thresholds, docs_dir)
+
+
+def check_feature_expectations(
+    profile: pl.DataFrame, days: Sequence[str], thresholds: Mapping[str, Any], docs_dir: Path | None
+) -> ContractReport:
+    """Judge days of transaction features as wholes.
+
+    Args:
+        profile: `profile_days` of the features of the days to judge and of the days before them.
+        days: The days to judge.
+        thresholds: The parsed `policies/data/contracts.json` (section `feature_expectations`).
+        docs_dir: Where to write Data Docs and a summary that needs no network; None for none.
+
+    Returns:
+        The report of suite `feature_expectations`.
+
+    Raises:
+        DataError: As `check_raw_expectations`.
+    """
+    frame = _comparisons(profile, days, thresholds, "feature_expectations")
+    return _validate("feature_expectations", frame, FEATURE, thresholds, docs_dir)
+
+
+def _comparisons(
+    profile: pl.DataFrame, days: Sequence[str], thresholds: Mapping[str, Any], section: str
+) -> pl.DataFrame:
+    """Return one row per judged day: its statistics and their ratios to the days before it."""
+    require_days(days)
+    known = set(profile["day"].cast(pl.String))
+    missing = [day for day in days if day not in known]
+    if missing or len(known) != profile.height:
+        raise DataError(
+            "PARTITION_MISSING",
+            f"expected one profile a day, none of {missing[:5]}",
+            row_count=len(missing),
+            remedy="profile each day once",
+        )
+    window = int(threshold(thresholds, section, "baseline_days"))
+    ordered = profile.sort("day")
+    if "customers" in ordered.columns:
+        per_row = pl.col("customers", "terminals") / pl.col("rows")
+        ordered = ordered.with_columns(per_row).join(_overlaps(ordered), on="day", how="left")
+    compared = [
+        name
+        for name, dtype in ordered.schema.items()
+        if dtype.is_numeric() and name not in _NOT_COMPARED
+    ]
+    rate = _median_before("fraud_rate", window)
+    expected = pl.max_horizontal(rate * pl.col("rows"), pl.lit(_LEAST_EXPECTED_FRAUDS))
+    deviation = (pl.col("frauds") - expected) / expected.sqrt()
+    earlier_copies = pl.int_range(pl.len()).over("content_sha256").cast(pl.Int64)
+    return (
+        ordered.sort("day")
+        .with_columns(
+            *(_ratio_to_before(name, window).alias(f"{name}_ratio") for name in compared),
+            pl.when(rate.is_not_null()).then(deviation).alias("fraud_count_z"),
+            pl.col("day").diff().dt.total_days().alias("gap_days"),
+            earlier_copies.alias("content_repeats"),
+        )
+        .filter(pl.col("day").cast(pl.String).is_in(list(days)))
+    )
+
+
+def _median_before(column: str, window: int) -> pl.Expr:
+    return pl.col(column).cast(pl.Float64).shift(1).rolling_median(window, min_samples=1)
+
+
+def _ratio_to_before(column: str, window: int) -> pl.Expr:
+    before = _median_before(column, window)
+    return pl.when(before > 0).then(pl.col(column) / before)
+
+
+def _overlaps(profile: pl.DataFrame) -> pl.DataFrame:
+    """Return for each day the largest share of its sketch that an earlier day has, too."""
+    hashes = profile.select("day", "row_sketch").explode("row_sketch").drop_nulls()
+    shared = hashes.join(hashes, on="row_sketch", suffix="_before").filter(
+        pl.col("day_before") < pl.col("day")
+    )
+    pairs = shared.group_by("day", "day_before").len()
+    largest = pairs.group_by("day").agg(pl.col("len").max())
+    size = profile.select("day", size=pl.col("row_sketch").list.len())
+    overlap = pl.col("len").fill_null(0) / pl.col("size")
+    return size.join(largest, on="day", how="left").select("day", row_overlap=overlap)
+
+
+def _validate(
+    suite: str,
+    frame: pl.DataFrame,
+    expectations: Sequence[Expectation],
+    thresholds: Mapping[str, Any],
+    docs_dir: Path | None,
+) -> ContractReport:
+    config = [_describe(item, suite, thresholds) for item in expectations]
+    statistics = dict.fromkeys(item.statistic for item in expectations)
+    day = pl.col("day").cast(pl.String)
+    table = frame.select(day, *statistics).to_pandas()
+    context, outcomes = _run(suite, table, config)
+    found = {item.check: item for item in expectations}
+    order = list(found)
+    failures = {failure for outcome in outcomes for failure in _failures(outcome, found)}
+    rows = {str(name): int(count) for name, count in frame.select(day, "rows").iter_rows()}
+    report = ContractReport(
+        suite=suite,
+        suite_config={"suite": suite, "engine": "great_expectations", "expectations": config},
+        checks=tuple(found),
+        days=tuple(sorted(rows)),
+        rows=rows,
+        failures=tuple(sorted(failures, key=lambda f: (f.day, order.index(f.check), f.example))),
+    )
+    if docs_dir is not None:
+        write_data_docs(context, report, table, docs_dir)
+    return report
+
+
+def _describe(
+    item: Expectation, suite: str, thresholds: Mapping[str, Any]
+) -> dict[str, str | float | bool]:
+    bounds = {
+        side: threshold(thresholds, suite, name)
+        for side, name in (("minimum", item.minimum), ("maximum", item.maximum))
+        if name
+    }
+    return {
+        "check": item.check,
+        "code": item.code,
+        "statistic": item.statistic,
+        "required": item.required,
+        **bounds,
+    }
+
+
+def _run(
+    suite: str, table: "pd.DataFrame", config: list[dict[str, Any]]
+) -> tuple[Any, Sequence[Any]]:
+    """Validate the table with one suite; return the context and each expectation's result."""
+    import great_expectations as gx  # takes seconds to import
+
+    context = gx.get_context(mode="ephemeral")
+    context.enable_analytics(enable=False)
+    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    data = context.data_sources.add_pandas("profiles").add_dataframe_asset(suite)
+    bundle = context.suites.add(gx.ExpectationSuite(name=suite, expectations=_objects(config)))
+    validation = context.validation_definitions.add(
+        gx.ValidationDefinition(
+            name=suite, data=data.add_batch_definition_whole_dataframe("days"), suite=bundle
+        )
+    )
+    checkpoint = context.checkpoints.add(
+        gx.Checkpoint(
+            name=suite,
+            validation_definitions=[validation],
+            result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["day"]},
+        )
+    )
+    (result,) = checkpoint.run(batch_parameters={"dataframe": table}).run_results.values()
+    if len(result.results) != len(bundle.expectations):
+        raise DataError(
+            "CHECK_ERROR",
+            f"{len(result.results)} of {len(bundle.expectations)} expectations were evaluated",
+        )
+    return context, result.results
+
+
+def _objects(config: list[dict[str, Any]]) -> list[Any]:
+    """Return the Great Expectations objects of the described expectations."""
+    import great_expectations as gx  # takes seconds to import
+
+    ranges = [
+        gx.expectations.ExpectColumnValuesToBeBetween(
+            column=item["statistic"],
+            min_value=item.get("minimum"),
+            max_value=item.get("maximum"),
+            meta={"check": item["check"]},
+        )
+        for item in config
+    ]
+    # A statistic that could not be computed must not pass as "nothing to compare with".
+    presence = [
+        gx.expectations.ExpectColumnValuesToNotBeNull(
+            column=item["statistic"], meta={"check": item["check"]}
+        )
+        for item in config
+        if item["required"]
+    ]
+    return [*ranges, *presence]
+
+
+def _failures(
+    outcome: Any,  # noqa: ANN401  # Great Expectations ships no usable type for it
+    found: Mapping[str, Expectation],
+) -> list[Failure]:
+    if outcome.success:
+        return []
+    item = found[outcome.expectation_config.meta["check"]]
+    places = outcome.result.get("unexpected_index_list")
+    if not places:
+        raise DataError(
+            "CHECK_ERROR", f"{item.check} could not be evaluated: {outcome.exception_info}"
+        )
+    return [
+        Failure(
+            day=str(place["day"]),
+            check=item.check,
+            code=item.code,
+            column=item.column,
+            rows=0,
+            example=f"{item.statistic} = {place.get(item.statistic)}",
+            remedy=item.remedy,
+        )
+        for place in places
+    ]

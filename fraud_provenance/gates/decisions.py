@@ -1,0 +1,68 @@
+"""Turning an answer into evidence: every decision is signed and logged, allowed or not."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence.errors import GateDenied
+from fraud_provenance.evidence.lineage import Node, identity_of
+from fraud_provenance.evidence.signing import PendingSignature
+from fraud_provenance.evidence.statements import Identity
+from fraud_provenance.gates.policy import Answer, Policy
+from fraud_provenance.gates.trust import Trust
+
+
+def identity_fact(identity: Identity) -> dict[str, str]:
+    """An identity as policy input."""
+    return {"issuer": identity.issuer, "subject": identity.subject}
+
+
+def signer_facts(node: Node) -> dict[str, Any]:
+    """Statement, signer and time of a verified node as policy input."""
+    assert node.bundle is not None  # noqa: S101 - callers pass verified nodes only
+    return {
+        "statement": node.statement,
+        "signer": identity_fact(node.bundle.identity),
+        "signed_at": encoding.utc_text(node.bundle.signed_at),
+    }
+
+
+def sign_decision(
+    trust: Trust,
+    policy: Policy,
+    *,
+    gate: str,
+    name: str,
+    digest: str,
+    inputs: Sequence[str],
+    facts: Mapping[str, Any],
+    answer: Answer,
+) -> PendingSignature:
+    """Sign a gate's answer about one subject in the background.
+
+    Raises:
+        GateDenied: after a denial was signed and logged.
+    """
+    identity = identity_of(policy.layout, gate)
+    statement = statements.build_statement(
+        statements.VERIFICATION_SUMMARY,
+        name,
+        digest,
+        statements.summary_predicate(
+            verifier_id=trust.builder_id(identity),
+            at=encoding.utc_text(trust.clock()),
+            resource=f"urn:fraud-provenance:asset:{name}",
+            policy_digest=policy.digest,
+            inputs=inputs,
+            allowed=answer.allowed,
+            environment=trust.environment,
+            gate=gate,
+            facts=facts,
+            reasons=[item.model_dump(mode="json") for item in answer.reasons],
+        ),
+    )
+    pending = trust.signing.submit(statement, identity)
+    if not answer.allowed:
+        pending.result()
+        raise GateDenied(*answer.reasons)
+    return pending

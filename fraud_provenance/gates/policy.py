@@ -1,0 +1,285 @@
+"""The policy as an artifact: read, compared with its signed release, evaluated from those bytes."""
+
+import json
+import shutil
+import subprocess
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fraud_provenance.evidence import encoding, files, statements
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import (
+    BackendError,
+    ProvenanceError,
+    Reason,
+    VerificationError,
+    reason,
+)
+from fraud_provenance.evidence.layout import Layout, parse_layout
+from fraud_provenance.evidence.lineage import LineageVerifier
+from fraud_provenance.evidence.manifest import FileEntry, Manifest
+from fraud_provenance.evidence.store import EvidenceStore
+from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
+
+_MAX_FILES = 500
+_MAX_FILE_BYTES = 4 * 1024 * 1024
+_OPA_DEADLINE_S = 30
+_GATES = {
+    "data_access": "data.fraud.data_access",
+    "model_registration": "data.fraud.model_registration",
+    "model_deployment": "data.fraud.model_deployment",
+}
+_RULES = ("lib", *_GATES)
+_DOCUMENTS = ("layout", "principals", "thresholds")
+_SCHEMA_CODES = {
+    "required": RootCause.INPUT_MISSING,
+    "type": RootCause.INPUT_TYPE,
+    "additionalProperties": RootCause.INPUT_UNVERIFIED_FIELD,
+}
+
+
+class Answer(BaseModel):
+    """What the policy said: allowed only when true and without any reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allowed: bool
+    reasons: tuple[Reason, ...]
+
+
+def read_policies(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
+    """Manifest and bytes of every file below the policy folder, each read once.
+
+    Raises:
+        VerificationError: POLICY_DIGEST_MISMATCH for links and other things that are not files.
+        EvidenceError: a file cannot be read or is too large.
+    """
+    contents: dict[str, bytes] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise _mismatch(f"{path.name} is not a regular file", path.name)
+        if path.is_file():
+            if len(contents) >= _MAX_FILES:
+                raise _mismatch(f"more than {_MAX_FILES} files", "policies")
+            name = path.relative_to(folder).as_posix()
+            contents[name] = files.read_once(path, limit_bytes=_MAX_FILE_BYTES)
+    entries = [
+        FileEntry(path=name, partition="", size=len(data), sha256=encoding.digest_bytes(data))
+        for name, data in contents.items()
+    ]
+    return Manifest.of("policies", entries), contents
+
+
+def _mismatch(message: str, artifact: str) -> VerificationError:
+    return VerificationError(
+        reason(RootCause.POLICY_DIGEST_MISMATCH, message, artifact=f"policies/{artifact}")
+    )
+
+
+class Policy:
+    """One verified policy: its files lie in a private folder that goes with this object."""
+
+    def __init__(self, manifest: Manifest, contents: Mapping[str, bytes]) -> None:
+        self.manifest = manifest
+        self.contents = dict(contents)
+        self.folder = Path(tempfile.mkdtemp(prefix="policy-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        for name, data in contents.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        self.authors: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the policy's manifest."""
+        return self.manifest.digest
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The layout and principals of this policy."""
+        return parse_layout(self.contents)
+
+    def data(self, name: str) -> Any:  # noqa: ANN401 - a JSON document
+        """A document of `policies/data/`, e.g. `thresholds`."""
+        return encoding.strict_json(self.contents[f"data/{name}.json"])
+
+    def schema(self, gate: str) -> Any:  # noqa: ANN401 - a JSON schema
+        """The schema of a gate's input."""
+        return encoding.strict_json(self.contents[f"schemas/{gate}.json"])
+
+
+class PolicyEngine:
+    """Verifies the policy folder before each use and asks OPA."""
+
+    def __init__(
+        self,
+        folder: Path,
+        opa: Callable[[], Path],
+        store: EvidenceStore,
+        bundles: BundleVerifier,
+        environment: str,
+        home: Path,
+    ) -> None:
+        """`opa` finds the binary; it is asked only when a decision is due."""
+        self.folder = folder
+        self._opa = opa
+        self._store = store
+        self._bundles = bundles
+        self._environment = environment
+        self._home = home
+        self._current: Policy | None = None
+
+    def current(self) -> Policy:
+        """The policy on disk, if a policy author signed exactly these bytes.
+
+        Raises:
+            VerificationError: POLICY_DIGEST_MISMATCH or POLICY_UNSIGNED.
+        """
+        manifest, contents = read_policies(self.folder)
+        if self._current is not None and self._current.digest == manifest.digest:
+            return self._current
+        policy = Policy(manifest, contents)
+        authors = [
+            principal.id
+            for release in self._releases(policy)
+            if (principal := policy.layout.principal(release.identity, release.signed_at))
+        ]
+        if not authors:
+            raise self._unsigned(manifest)
+        policy.authors = tuple(sorted(set(authors)))
+        self._current = policy
+        return policy
+
+    def _releases(self, policy: Policy) -> list[VerifiedBundle]:
+        lineage = LineageVerifier(
+            self._store, self._bundles, policy.layout, self._environment, self._home
+        )
+        records = self._store.records(
+            predicate_type=statements.POLICY_RELEASE, subject=policy.digest
+        )
+        nodes = [lineage.node(record.statement) for record in records]
+        return [
+            node.bundle
+            for node in nodes
+            if node.bundle
+            and not node.reasons
+            and node.bundle.statement.predicate.get("environment") == self._environment
+        ]
+
+    def _unsigned(self, manifest: Manifest) -> VerificationError:
+        """Say which file differs from the newest release that is stored."""
+        released = self._store.records(predicate_type=statements.POLICY_RELEASE)
+        if not released:
+            return VerificationError(
+                reason(RootCause.POLICY_UNSIGNED, "the policy has no release", artifact="policies")
+            )
+        try:
+            before = {e.path: e for e in self._store.manifest(released[-1].subject_digest).entries}
+        except ProvenanceError as error:
+            return VerificationError(*error.reasons)
+        now = {entry.path: entry for entry in manifest.entries}
+        changed = sorted(
+            path for path in before.keys() | now.keys() if before.get(path) != now.get(path)
+        )
+        if not changed:
+            return VerificationError(
+                reason(
+                    RootCause.POLICY_UNSIGNED,
+                    "the policy's release does not verify",
+                    artifact="policies",
+                )
+            )
+        return _mismatch(f"differs from the signed policy in {', '.join(changed[:5])}", changed[0])
+
+    def ask(self, gate: str, document: Mapping[str, Any], policy: Policy | None = None) -> Answer:
+        """Evaluate one gate on verified facts.
+
+        Raises:
+            VerificationError: the policy is not the signed one, or INPUT_INVALID.
+            BackendError: POLICY_UNAVAILABLE, POLICY_UNDEFINED or POLICY_EVAL_ERROR.
+        """
+        policy = policy or self.current()
+        self._check_input(policy, gate, document)
+        result = self._evaluate(policy, gate, document)
+        if not isinstance(result, dict) or not isinstance(result.get("reasons"), list):
+            raise BackendError(reason(RootCause.POLICY_UNDEFINED, f"{gate} gave no answer"))
+        try:
+            reasons = tuple(_reason(item) for item in result["reasons"])
+        except (KeyError, TypeError, ValidationError) as error:
+            raise BackendError(
+                reason(RootCause.POLICY_EVAL_ERROR, f"{gate}: malformed reasons: {error}")
+            ) from error
+        allowed = result.get("allow") is True and not reasons
+        if not allowed and not reasons:
+            reasons = (reason(RootCause.GATE_DENIED, f"{gate} does not allow this"),)
+        return Answer(allowed=allowed, reasons=reasons)
+
+    def _check_input(self, policy: Policy, gate: str, document: Mapping[str, Any]) -> None:
+        import jsonschema  # heavy, needed only at a gate
+
+        try:
+            jsonschema.Draft7Validator(policy.schema(gate)).validate(document)
+        except jsonschema.ValidationError as error:
+            where = "/".join(str(part) for part in error.absolute_path) or "input"
+            raise VerificationError(
+                reason(
+                    _SCHEMA_CODES.get(str(error.validator), RootCause.INPUT_INVALID),
+                    f"{gate} input at {where}: {error.message[:300]}",
+                )
+            ) from error
+
+    def _evaluate(self, policy: Policy, gate: str, document: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        try:
+            done = subprocess.run(  # noqa: S603 - a pinned binary, argument list, no shell
+                [
+                    str(self._opa()), "eval", "--strict-builtin-errors", "--fail",
+                    "--format", "json", "--stdin-input", *_data_arguments(policy.folder),
+                    _GATES[gate],
+                ],
+                input=encoding.canonical_json(document),
+                capture_output=True,
+                timeout=_OPA_DEADLINE_S,
+                check=False,
+                env={"PATH": "", "HOME": str(policy.folder)},
+            )  # fmt: skip
+        except (OSError, subprocess.SubprocessError) as error:
+            raise BackendError(
+                reason(RootCause.POLICY_UNAVAILABLE, f"cannot run opa: {error}", artifact="opa")
+            ) from error
+        if done.returncode != 0:
+            detail = (done.stderr or done.stdout).decode("utf-8", "replace")[-400:].strip()
+            code = RootCause.POLICY_EVAL_ERROR if detail else RootCause.POLICY_UNDEFINED
+            if done.returncode < 0 or done.returncode in (126, 127):
+                code = RootCause.POLICY_UNAVAILABLE
+            raise BackendError(reason(code, f"opa exited {done.returncode}: {detail}"))
+        try:
+            output = json.loads(done.stdout)
+            return output["result"][0]["expressions"][0]["value"]
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise BackendError(
+                reason(RootCause.POLICY_UNDEFINED, f"{gate}: opa printed no result")
+            ) from error
+
+
+def _data_arguments(folder: Path) -> list[str]:
+    """How OPA is given the policy: rules by folder, data documents under their own names."""
+    arguments = [f"--data={folder / name}" for name in _RULES]
+    arguments += [f"--data={name}:{folder / 'data' / f'{name}.json'}" for name in _DOCUMENTS]
+    schemas = sorted((folder / "schemas").glob("*.json"))
+    return arguments + [f"--data=schemas.{path.stem}:{path}" for path in schemas]
+
+
+def _reason(item: Mapping[str, Any]) -> Reason:
+    return Reason(
+        code=item["code"],
+        message=item["message"],
+        remedy=item["remedy"],
+        artifact=str(item.get("subject", "")),
+    )

@@ -1,0 +1,489 @@
+"""`Step`: the only way to data. What it reads is verified and decided on, what it writes is signed.
+
+A step stages its outputs, signs the manifest over them, and only then moves them into view: no
+unsigned file is ever visible, and a kill at any moment leaves either nothing or something that
+`recover` completes.
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from fraud_provenance.evidence import encoding, files, statements
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import (
+    ConfigError,
+    EvidenceError,
+    Reason,
+    VerificationError,
+    reason,
+)
+from fraud_provenance.evidence.lineage import LineageVerifier, Node, identity_of
+from fraud_provenance.evidence.manifest import FileEntry, Manifest
+from fraud_provenance.evidence.signing import PendingSignature
+from fraud_provenance.evidence.statements import Material
+from fraud_provenance.evidence.store import ContractResult, Head
+from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.gates.decisions import identity_fact, sign_decision, signer_facts
+from fraud_provenance.gates.policy import Policy
+from fraud_provenance.gates.trust import Trust
+
+
+@dataclass(frozen=True)
+class VerifiedFile:
+    """Bytes that equal their attested digest. Use these; never open the path again."""
+
+    partition: str
+    name: str
+    sha256: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class VerifiedInput:
+    """What one `read` handed over."""
+
+    asset: str
+    view: Manifest
+    files: tuple[VerifiedFile, ...]
+    nodes: tuple[Node, ...] = ()
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Partition → SHA-256 (the last file's where a partition has several)."""
+        return {item.partition: item.sha256 for item in self.files}
+
+    def export(self, folder: Path) -> Path:
+        """Write the verified bytes into a private folder for a tool that reads files."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for item in self.files:
+            (folder / Path(item.name).name).write_bytes(item.content)
+        return folder
+
+
+@dataclass(frozen=True)
+class Usable:
+    """Which partitions may be read, and why the others may not."""
+
+    partitions: tuple[str, ...]
+    refused: Mapping[str, Reason]
+
+
+@dataclass(frozen=True)
+class Materialisation:
+    """A signed, published output."""
+
+    manifest: Manifest
+    bundle: VerifiedBundle
+    sequence: int
+
+
+@dataclass
+class _Reading:
+    material: Material
+    pending: PendingSignature | None = None
+
+
+@dataclass
+class Step:
+    """One run of one step of the layout. Use as a context manager."""
+
+    trust: Trust
+    name: str
+    run_id: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    location: str = "data"
+
+    def __post_init__(self) -> None:
+        """Take the policy as it is now; the whole step runs under it."""
+        self.policy: Policy = self.trust.policies.current()
+        self.lineage: LineageVerifier = self.trust.lineage(self.policy)
+        self.rule = self.policy.layout.step(self.name)
+        self.identity = identity_of(self.policy.layout, self.name)
+        self.started_at = encoding.utc_text(self.trust.clock())
+        self._readings: list[_Reading] = []
+        self._entries: list[FileEntry] = []
+        self._staging: Path | None = None
+        self._staging_lock: Any = None
+        self.trust.signing.prepare(self.identity)
+        self.trust.signing.prepare(identity_of(self.policy.layout, "data_access"))
+        unknown = sorted(set(self.parameters) - set(self.rule.parameters))
+        if unknown:
+            raise ConfigError(
+                reason(RootCause.PARAM_UNEXPECTED, f"{self.name} knows no parameter {unknown[0]!r}")
+            )
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Throw away whatever was staged and not committed."""
+        self._discard_staging()
+
+    # --- reading -----------------------------------------------------------------------------
+
+    def usable(self, asset: str, partitions: Iterable[str] | None = None) -> Usable:
+        """The partitions of `asset` whose contracts passed, for what this step needs."""
+        heads = self.trust.store.heads(asset)
+        results = self.trust.store.contract_results(asset)
+        rule = self.rule.material(asset)
+        suites = rule.requires_suites if rule else ()
+        good: list[str] = []
+        refused: dict[str, Reason] = {}
+        for partition in sorted(heads) if partitions is None else sorted(set(partitions)):
+            problem = self._unusable(asset, partition, heads.get(partition), suites, results)
+            if problem is None:
+                good.append(partition)
+            else:
+                refused[partition] = problem
+        return Usable(tuple(good), refused)
+
+    def _unusable(
+        self,
+        asset: str,
+        partition: str,
+        heads: list[Head] | None,
+        suites: Iterable[str],
+        results: Mapping[tuple[str, str], Mapping[str, ContractResult]],
+    ) -> Reason | None:
+        place = {"artifact": asset, "partition": partition}
+        if not heads:
+            return reason(RootCause.PARTITION_MISSING, f"{partition} is not attested", **place)
+        for head in heads:
+            found = results.get((partition, head.sha256), {})
+            for suite in suites:
+                if suite not in found:
+                    return reason(RootCause.CHECK_MISSING, f"{suite} has not run", **place)
+                if found[suite].result != "PASSED":
+                    return reason(RootCause.CHECK_FAILED, f"{suite} failed", **place)
+        return None
+
+    def read(self, asset: str, partitions: Iterable[str], purpose: str = "") -> VerifiedInput:
+        """Verified bytes of `partitions`, after the policy allowed reading exactly these.
+
+        Raises:
+            EvidenceError, VerificationError: something about the input is not valid.
+            GateDenied: the policy refuses. BackendError: could not decide.
+        """
+        wanted = sorted(set(partitions))
+        chosen = self._choose(asset, wanted)
+        nodes = {head.statement: self.lineage.node(head.statement) for head in chosen}
+        bad = [item for node in nodes.values() for item in _all_reasons(node)]
+        if bad:
+            raise VerificationError(*sorted(set(bad), key=lambda item: item.distance))
+        entries, handed = [], []
+        for head in chosen:
+            node = nodes[head.statement]
+            entry = _entry(node, head)
+            content = self.lineage.read_file(node, entry)
+            entries.append(entry)
+            handed.append(VerifiedFile(entry.partition, entry.path, entry.sha256, content))
+        view = Manifest.of(asset, entries)
+        self._decide(asset, view, chosen, nodes, purpose or self.rule.purposes[0])
+        return VerifiedInput(asset, view, tuple(handed), tuple(nodes.values()))
+
+    def _choose(self, asset: str, partitions: list[str]) -> list[Head]:
+        heads = self.trust.store.heads(asset)
+        missing = [partition for partition in partitions if partition not in heads]
+        if missing or not partitions:
+            raise EvidenceError(
+                reason(
+                    RootCause.PARTITION_MISSING,
+                    f"{len(missing)} of {len(partitions)} partitions are not attested",
+                    artifact=asset,
+                    partition=missing[0] if missing else "",
+                )
+            )
+        return [head for partition in partitions for head in heads[partition]]
+
+    def _decide(
+        self, asset: str, view: Manifest, heads: list[Head], nodes: Mapping[str, Node], purpose: str
+    ) -> None:
+        rule = self.rule.material(asset)
+        suites = rule.requires_suites if rule else ()
+        results = self.trust.store.contract_results(asset)
+        inputs = set(nodes)
+        partitions = []
+        for head in heads:
+            node = nodes[head.statement]
+            contracts = []
+            for suite in suites:
+                found = results.get((head.partition, head.sha256), {}).get(suite)
+                if found is None:
+                    continue
+                contracts.append(self._contract_fact(found))
+                inputs.add(found.statement)
+            partitions.append(
+                {
+                    "partition": head.partition,
+                    "sha256": head.sha256,
+                    "environment": node.provenance.environment if node.provenance else "",
+                    "contracts": contracts,
+                }
+                | signer_facts(node)
+            )
+        document = {
+            "request": {
+                "step": self.name,
+                "identity": identity_fact(self.identity),
+                "environment": self.trust.environment,
+                "asset": asset,
+                "purpose": purpose,
+                "at": encoding.utc_text(self.trust.clock()),
+            },
+            "partitions": partitions,
+        }
+        answer = self.trust.policies.ask("data_access", document, self.policy)
+        self.trust.store.put_manifest(view)
+        pending = sign_decision(
+            self.trust,
+            self.policy,
+            gate="data_access",
+            name=asset,
+            digest=view.digest,
+            inputs=sorted(inputs),
+            facts={"step": self.name, "asset": asset, "purpose": purpose},
+            answer=answer,
+        )
+        material = Material(
+            name=asset, digest=view.digest, role="input", decision=pending.statement.digest
+        )
+        self._readings.append(_Reading(material, pending))
+
+    def _contract_fact(self, result: ContractResult) -> dict[str, Any]:
+        node = self.lineage.node(result.statement)
+        if node.reasons or node.bundle is None:
+            raise VerificationError(*node.reasons)
+        facts = signer_facts(node)
+        return {
+            "suite": result.suite,
+            "result": result.result,
+            "checks": result.checks,
+            "rows": result.rows,
+            "statement": facts["statement"],
+            "signer": facts["signer"],
+        }
+
+    def read_source(self, asset: str, paths: Mapping[str, Path]) -> VerifiedInput:
+        """Bytes from outside the attested world (the landing zone), bound by their digests."""
+        entries, handed = [], []
+        for partition, path in sorted(paths.items()):
+            content = files.read_once(path)
+            digest = encoding.digest_bytes(content)
+            name = f"{asset}/{path.name}"
+            entries.append(
+                FileEntry(path=name, partition=partition, size=len(content), sha256=digest)
+            )
+            handed.append(VerifiedFile(partition, name, digest, content))
+        view = Manifest.of(asset, entries)
+        self.trust.store.put_manifest(view)
+        self._readings.append(_Reading(Material(name=asset, digest=view.digest, role="source")))
+        return VerifiedInput(asset, view, tuple(handed))
+
+    # --- writing -----------------------------------------------------------------------------
+
+    def write(self, partition: str, path: str, content: bytes, made_from: Iterable[str]) -> str:
+        """Stage one output file; returns its SHA-256. `path` is relative to the location."""
+        if self._staging is None:
+            self._open_staging()
+        assert self._staging is not None  # noqa: S101 - set by _open_staging
+        entry = FileEntry(
+            path=path,
+            partition=partition,
+            size=len(content),
+            sha256=encoding.digest_bytes(content),
+            made_from=tuple(sorted(set(made_from))),
+        )
+        target = self._staging / entry.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        self._entries.append(entry)
+        return entry.sha256
+
+    def commit(self, outputs: Mapping[str, Any] | None = None) -> Materialisation:
+        """Sign the manifest over everything written, then move it into view.
+
+        Raises:
+            BackendError: could not sign; nothing became visible.
+        """
+        if not self._entries or self._staging is None:
+            raise ConfigError(reason(RootCause.USAGE, f"step {self.name} wrote nothing"))
+        asset = self.rule.produces or ""
+        manifest = Manifest.of(asset, self._entries)
+        self.trust.store.put_manifest(manifest)
+        for reading in self._readings:
+            if reading.pending is not None:
+                reading.pending.result()
+        with files.exclusive_lock(self.trust.home / "run" / f"{asset}.lock"):
+            final = self._staging.with_name(f"{asset}.{manifest.digest}.{secrets.token_hex(4)}")
+            self._staging.rename(final)
+            self._staging = final
+            bundle, sequence = self._sign(asset, manifest, dict(outputs or {}))
+            publish(final, self.trust.home / self.location)
+        self._discard_staging()
+        return Materialisation(manifest, bundle, sequence)
+
+    def _sign(
+        self, asset: str, manifest: Manifest, outputs: dict[str, Any]
+    ) -> tuple[VerifiedBundle, int]:
+        sequence, previous = self.trust.store.next_sequence(asset)
+        code = self.trust.code()
+        statement = statements.build_statement(
+            statements.PROVENANCE,
+            asset,
+            manifest.digest,
+            statements.provenance_predicate(
+                builder_id=self.trust.builder_id(self.identity),
+                environment=self.trust.environment,
+                asset=asset,
+                step=self.name,
+                parameters=self.parameters,
+                sequence=sequence,
+                previous=previous,
+                run_id=self.run_id,
+                materials=[
+                    *(reading.material for reading in self._readings),
+                    *code.materials,
+                    Material(name="policies", digest=self.policy.digest, role="policy"),
+                ],
+                started_at=self.started_at,
+                finished_at=encoding.utc_text(self.trust.clock()),
+                outputs={
+                    "location": self.location,
+                    "git_commit": code.git_commit,
+                    "git_dirty": code.git_dirty,
+                }
+                | outputs,
+            ),
+        )
+        return self.trust.signing.sign(statement, self.identity), sequence
+
+    def attest_contract(
+        self,
+        view: VerifiedInput,
+        *,
+        suite: str,
+        suite_digest: str,
+        checks: tuple[str, ...],
+        failures: list[dict[str, Any]],
+        rows: Mapping[str, int],
+    ) -> PendingSignature:
+        """Sign what a contract found about exactly the bytes that were read."""
+        predicate = statements.contract_predicate(
+            suite=suite,
+            suite_digest=suite_digest,
+            environment=self.trust.environment,
+            step=self.name,
+            checks=checks,
+            failures=failures,
+            rows=rows,
+            run_id=self.run_id,
+        )
+        statement = statements.build_statement(
+            statements.TEST_RESULT, view.asset, view.view.digest, predicate
+        )
+        return self.trust.signing.submit(statement, self.identity)
+
+    def join_reads(self) -> None:
+        """Wait until every access decision of this step is signed and logged."""
+        for reading in self._readings:
+            if reading.pending is not None:
+                reading.pending.result()
+
+    # --- staging -----------------------------------------------------------------------------
+
+    def _open_staging(self) -> None:
+        folder = _staging_root(self.trust.home, self.location)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._staging = folder / f"open.{secrets.token_hex(8)}"
+        self._staging.mkdir(mode=0o700)
+        self._staging_lock = (self._staging / ".lock").open("w")
+        fcntl.flock(self._staging_lock, fcntl.LOCK_EX)
+
+    def _discard_staging(self) -> None:
+        if self._staging is not None:
+            shutil.rmtree(self._staging, ignore_errors=True)
+            self._staging_lock.close()
+            self._staging = None
+            self._entries = []
+
+
+def _staging_root(home: Path, location: str) -> Path:
+    return home / "staging" / location
+
+
+def publish(staged: Path, target: Path) -> None:
+    """Move every staged file to its place; safe to repeat after a kill."""
+    folders = set()
+    for path in sorted(staged.rglob("*")):
+        if path.is_file() and path.name != ".lock":
+            destination = target / path.relative_to(staged)
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(destination)
+            folders.add(destination.parent)
+    for folder in folders:
+        files.fsync_folder(folder)
+
+
+def recover(trust: Trust) -> list[str]:
+    """Finish what a killed run had signed, throw away what it had not; returns what was done."""
+    root = trust.home / "staging"
+    done: list[str] = []
+    for lock in sorted(root.rglob(".lock")):
+        staged = lock.parent
+        with lock.open("a") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue  # its owner is alive
+            asset, _, rest = staged.name.partition(".")
+            digest = rest.partition(".")[0]
+            signed = asset != "open" and trust.store.records(
+                predicate_type=statements.PROVENANCE, asset=asset, subject=digest
+            )
+            if signed:
+                location = staged.parent.relative_to(root)
+                publish(staged, trust.home / location)
+                done.append(f"completed {asset} {digest[:12]}")
+            else:
+                done.append(f"discarded unsigned output {staged.name.partition('.')[0]}")
+            shutil.rmtree(staged, ignore_errors=True)
+    return done
+
+
+def _all_reasons(node: Node) -> list[Reason]:
+    return [
+        item.model_copy(update={"distance": below.distance})
+        for below in node.walk()
+        for item in below.reasons
+    ]
+
+
+def _entry(node: Node, head: Head) -> FileEntry:
+    entries = node.manifest.entries if node.manifest else ()
+    for entry in entries:
+        if entry.partition == head.partition and entry.path == head.path:
+            return entry
+    raise EvidenceError(
+        reason(
+            RootCause.EVIDENCE_MISSING,
+            f"{head.path} is in no verified manifest",
+            artifact=head.asset,
+            partition=head.partition,
+        )
+    )

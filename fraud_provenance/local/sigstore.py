@@ -1,0 +1,195 @@
+"""`LocalSigstore`: one home's Sigstore, from nothing to answering.
+
+For users of this class:
+
+- `up` is idempotent and cheap when all runs; it never changes an existing trust root, key or
+  log. `down` and `status` never create anything.
+- Sign with `SigningContext.from_trust_config(ClientTrustConfig.from_json(path.read_text()))` and
+  `IdentityToken(sigstore.workload_token("/steps/ingest"))`; the certificate's identity (a URI)
+  is `<workloads issuer>/steps/ingest`. A person's identity is the e-mail address, the issuer
+  `<people issuer>`. Tokens live ten minutes, and so do the certificates made from them.
+- Each client keeps TLS-free connections to 127.0.0.1. If `HTTP_PROXY` is set, `requests` (hence
+  sigstore-python) would go through the proxy: set `NO_PROXY=127.0.0.1`.
+- Whoever may read `trust/private/` may sign as anybody here. That is what "local" means; in
+  production the company's identity provider and CA take its place, and only the trust
+  configuration changes.
+- The log's files are in `<home>/log/` (C2SP tlog-tiles: `checkpoint`, `tile/...`); its checkpoints
+  are signed with Ed25519 under `origin`, the host name in the trusted root's `tlogs[0].baseUrl`.
+  That name need not resolve: clients submit to the address in the signing configuration.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import jwt
+import psutil
+
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import BackendError, ConfigError, reason
+from fraud_provenance.evidence.files import exclusive_lock
+from fraud_provenance.local import ports, trust_root
+from fraud_provenance.local.processes import (
+    Processes,
+    Server,
+    ServerStatus,
+    is_current,
+    wait_healthy,
+)
+from fraud_provenance.local.servers import TOOLS, all_servers
+from fraud_provenance.local.tools import tool
+
+TOKEN_LIFETIME_S = 600
+START_TIMEOUT_S = 30.0
+_WORKLOAD_PATH = re.compile(r"(/[A-Za-z0-9][A-Za-z0-9._-]*)+")
+_EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+
+
+class LocalSigstore:
+    """The local Sigstore of one home; several processes may hold one for the same home."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home.absolute()
+        self._run = self._home / "run"
+        self._processes = Processes(self._run)
+
+    @property
+    def trust_config(self) -> Path:
+        """Sigstore ClientTrustConfig (trusted root and signing configuration in one file)."""
+        return self._home / "trust" / "client_trust_config.json"
+
+    @property
+    def trusted_root(self) -> Path:
+        """Sigstore TrustedRoot: all that a verifier needs."""
+        return self._home / "trust" / "trusted_root.json"
+
+    @property
+    def signing_config(self) -> Path:
+        """Sigstore SigningConfig: where a signer sends its requests."""
+        return self._home / "trust" / "signing_config.json"
+
+    @property
+    def issuers(self) -> dict[str, str]:
+        """`{"workloads": url, "people": url}`.
+
+        Raises:
+            ConfigError: HOME_MISSING, `up` has never run here.
+        """
+        return trust_root.load(self._home).issuers
+
+    @property
+    def origin(self) -> str:
+        """The log's origin, first line of its checkpoints."""
+        return trust_root.load(self._home).origin
+
+    def up(self, progress: Callable[[str], None] | None = None) -> list[ServerStatus]:
+        """Create the trust root if there is none, start what does not run, wait for answers.
+
+        Raises:
+            ConfigError: TOOL_UNAVAILABLE, HOME_MISSING, ROOT_DIGEST_MISMATCH.
+            BackendError: AUTHORITY_UNAVAILABLE, LOG_UNAVAILABLE or TIMESTAMP_UNAVAILABLE, a
+                server did not start; the message ends with its last log lines.
+        """
+        say = progress or (lambda _message: None)
+        for name in TOOLS:  # before anything is created
+            tool(name)
+        self._run.mkdir(parents=True, exist_ok=True)
+        with exclusive_lock(self._run / "lock"):
+            if not trust_root.exists(self._home):
+                say("creating the trust root: keys, certificates, ports")
+                self._processes.end_leftovers(self._home / "trust")
+            settings = trust_root.ensure(self._home)
+            (self._home / "log").mkdir(exist_ok=True)
+            servers = all_servers(self._home, settings)
+            self._start(servers[:1], say)  # Fulcio asks the issuer when it starts
+            self._start(servers[1:], say)
+            return [self._processes.status(server) for server in servers]
+
+    def _start(self, servers: Iterable[Server], say: Callable[[str], None]) -> None:
+        """Start those of `servers` that do not run, then wait for all of them together."""
+        running: list[tuple[Server, psutil.Process]] = []
+        for server in servers:
+            process = self._processes.find(server) or self._processes.adopt(server)
+            if process is not None and not is_current(server, process):
+                say(f"ending {server.name} of an earlier version")
+                self._processes.end([server])
+                process = None
+            if process is None:
+                _refuse_taken_ports(server)
+                say(f"starting {server.name} on port {server.port}")
+                process = self._processes.start(server)
+            running.append((server, process))
+        for server, process in running:
+            problem = wait_healthy(server, process, START_TIMEOUT_S)
+            if problem is not None:
+                lines = self._processes.last_lines(server.name)
+                raise _unavailable(server, f"{problem}; its last log lines:\n{lines}")
+
+    def down(self) -> list[ServerStatus]:
+        """End every server of this home, by process id, and wait until they are gone."""
+        if not trust_root.exists(self._home):
+            return []
+        with exclusive_lock(self._run / "lock"):
+            servers = self._servers()
+            self._processes.end(servers)
+            return [self._processes.status(server) for server in servers]
+
+    def status(self) -> list[ServerStatus]:
+        """Every server as it is now; empty if this home has no trust root."""
+        if not trust_root.exists(self._home):
+            return []
+        return [self._processes.status(server) for server in self._servers()]
+
+    def _servers(self) -> list[Server]:
+        return all_servers(self._home, trust_root.load(self._home))
+
+    def workload_token(self, path: str) -> str:
+        """An OpenID token for a workload; `/steps/ingest` becomes `<workloads>/steps/ingest`.
+
+        Raises:
+            ConfigError: USAGE, not an absolute path; HOME_MISSING, no trust root.
+        """
+        if not _WORKLOAD_PATH.fullmatch(path):
+            message = f"a workload is a path such as /steps/ingest, not {path!r}"
+            raise ConfigError(reason(RootCause.USAGE, message))
+        return self._token("workloads", {"sub": f"{self.issuers['workloads']}{path}"})
+
+    def person_token(self, email: str) -> str:
+        """An OpenID token for a person; the certificate's identity is the e-mail address.
+
+        Raises:
+            ConfigError: USAGE, not an address; HOME_MISSING, no trust root.
+        """
+        if not _EMAIL.fullmatch(email):
+            message = f"a person is an e-mail address, not {email!r}"
+            raise ConfigError(reason(RootCause.USAGE, message))
+        return self._token("people", {"sub": email, "email": email, "email_verified": True})
+
+    def _token(self, issuer: str, claims: dict[str, object]) -> str:
+        now = int(time.time())
+        base: dict[str, object] = {
+            "iss": self.issuers[issuer],
+            "aud": "sigstore",
+            "iat": now,
+            "nbf": now,
+            "exp": now + TOKEN_LIFETIME_S,
+        }
+        key = trust_root.load_key(self._home, issuer)
+        header = {"kid": trust_root.key_id(key.public_key())}
+        return jwt.encode(base | claims, key, algorithm="ES256", headers=header)
+
+
+def _refuse_taken_ports(server: Server) -> None:
+    for port in (server.port, *server.other_ports):
+        if not ports.is_free(port):
+            message = (
+                f"port {port} of {server.name} is taken by another program; "
+                "end that program, for a home's ports never change"
+            )
+            raise _unavailable(server, message)
+
+
+def _unavailable(server: Server, message: str) -> BackendError:
+    codes = {"rekor": RootCause.LOG_UNAVAILABLE, "timestamp": RootCause.TIMESTAMP_UNAVAILABLE}
+    return BackendError(reason(codes.get(server.name, RootCause.AUTHORITY_UNAVAILABLE), message))

@@ -1,0 +1,210 @@
+"""One opened home: settings in, the kernel, the gates and the local Sigstore wired together.
+
+Only `cli` and `resources` read the environment; they hand it to `settings_from`.
+"""
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+
+from fraud_provenance.evidence import encoding, files, statements
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import ConfigError, reason
+from fraud_provenance.evidence.manifest import FileEntry, Manifest
+from fraud_provenance.evidence.signing import SigningService
+from fraud_provenance.evidence.statements import Identity, Material
+from fraud_provenance.evidence.store import EvidenceStore
+from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle, load_issuers
+from fraud_provenance.gates.policy import PolicyEngine, read_policies
+from fraud_provenance.gates.trust import CodeFacts, Trust
+from fraud_provenance.local import LocalSigstore, tool, tool_digest
+
+PROJECT = Path(__file__).resolve().parent.parent
+HOME_VARIABLE = "FRAUD_PROVENANCE_HOME"
+ENVIRONMENT_VARIABLE = "FRAUD_PROVENANCE_ENVIRONMENT"
+_GIT_DEADLINE_S = 30
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the state lies and which environment this is."""
+
+    home: Path
+    environment: str = "local"
+    project: Path = PROJECT
+
+
+def settings_from(environ: Mapping[str, str]) -> Settings:
+    """Settings from environment variables, with the documented defaults."""
+    home = environ.get(HOME_VARIABLE) or str(PROJECT / ".fraud_provenance")
+    return Settings(
+        home=Path(home).expanduser().absolute(),
+        environment=environ.get(ENVIRONMENT_VARIABLE) or "local",
+    )
+
+
+class Workspace:
+    """A home's folders and everything that works on them. Parts are made when first used."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.home = settings.home
+        self.environment = settings.environment
+        self.project = settings.project
+        self.landing = self.home / "landing"
+        self.data = self.home / "data"
+        self.dvc_remote = self.home / "dvc-remote"
+        self.mlflow = self.home / "mlflow"
+        self.feast = self.home / "feast"
+        self.dagster = self.home / "dagster"
+        self.reports = self.home / "reports"
+        self.scratch = self.home / "scratch"
+        self.policies_folder = settings.project / "policies"
+
+    @cached_property
+    def sigstore(self) -> LocalSigstore:
+        """The home's local Sigstore."""
+        return LocalSigstore(self.home)
+
+    @cached_property
+    def store(self) -> EvidenceStore:
+        """The home's evidence."""
+        self._require_trust_root()
+        return EvidenceStore(self.home / "evidence")
+
+    @cached_property
+    def bundles(self) -> BundleVerifier:
+        """Verifies bundles against the home's trusted root."""
+        self._require_trust_root()
+        return BundleVerifier(
+            self.sigstore.trusted_root, load_issuers(self.home / "trust" / "issuers.json")
+        )
+
+    def _require_trust_root(self) -> None:
+        if not self.sigstore.trusted_root.exists():
+            raise ConfigError(reason(RootCause.HOME_MISSING, f"{self.home} has no trust root"))
+
+    @cached_property
+    def trust(self) -> Trust:
+        """Everything the gates work with."""
+        signing = SigningService(self.sigstore.trust_config, self._token, self.store, self.bundles)
+        policies = PolicyEngine(
+            folder=self.policies_folder,
+            opa=lambda: tool("opa"),
+            store=self.store,
+            bundles=self.bundles,
+            environment=self.environment,
+            home=self.home,
+        )
+        return Trust(
+            home=self.home,
+            environment=self.environment,
+            store=self.store,
+            bundles=self.bundles,
+            signing=signing,
+            policies=policies,
+            code=lambda: self.code_facts,
+        )
+
+    def _token(self, identity: Identity) -> str:
+        if identity.issuer == "workloads":
+            return self.sigstore.workload_token(identity.subject)
+        return self.sigstore.person_token(identity.subject)
+
+    @cached_property
+    def code_facts(self) -> CodeFacts:
+        """What is running, measured once per process."""
+        commit, dirty = _git_state(self.project)
+        materials = (
+            Material(name="work tree", digest=tree_digest(self.project), role="source_code"),
+            Material(name="requirements.lock", digest=self.lock_digest, role="lock"),
+            Material(name="installed packages", digest=packages_digest(), role="environment"),
+            Material(name="opa", digest=tool_digest("opa"), role="tool"),
+            Material(name="cosign", digest=tool_digest("cosign"), role="tool"),
+        )
+        return CodeFacts(git_commit=commit, git_dirty=dirty, materials=materials)
+
+    @cached_property
+    def lock_digest(self) -> str:
+        """SHA-256 of the dependency lock."""
+        return encoding.digest_bytes(files.read_once(self.project / "requirements.lock"))
+
+    def release_policy(self, email: str, why: str) -> VerifiedBundle:
+        """Sign the policy folder as it is now, as a policy author."""
+        manifest, _ = read_policies(self.policies_folder)
+        self.store.put_manifest(manifest)
+        previous = self.store.records(predicate_type=statements.POLICY_RELEASE)
+        statement = statements.build_statement(
+            statements.POLICY_RELEASE,
+            "policies",
+            manifest.digest,
+            {
+                "environment": self.environment,
+                "reason": why,
+                "previous": previous[-1].statement if previous else "",
+            },
+        )
+        return self.trust.signing.sign(statement, Identity(issuer="people", subject=email))
+
+    def create_folders(self) -> None:
+        """Make the home's folders."""
+        for folder in (
+            self.landing, self.data, self.mlflow, self.feast, self.dagster, self.reports,
+            self.scratch, self.home / "run",
+        ):  # fmt: skip
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+def _git(project: Path, *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603 - argument list, no shell
+        ["git", *arguments],  # noqa: S607 - the user's own git
+        cwd=project,
+        capture_output=True,
+        timeout=_GIT_DEADLINE_S,
+        check=False,
+        text=True,
+    )
+    return done.stdout if done.returncode == 0 else ""
+
+
+def _git_state(project: Path) -> tuple[str, bool]:
+    """(commit, dirty); outside a repository the tree counts as dirty."""
+    commit = _git(project, "rev-parse", "HEAD").strip()
+    return commit, not commit or bool(_git(project, "status", "--porcelain").strip())
+
+
+def tree_digest(project: Path) -> str:
+    """SHA-256 of the manifest over every file of the work tree that git does not ignore."""
+    listed = _git(project, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    names = sorted({name for name in listed.split("\0") if name})
+    return folder_digest(project, [project / name for name in names])
+
+
+def folder_digest(folder: Path, paths: list[Path]) -> str:
+    """SHA-256 of the manifest over `paths`, named relative to `folder`; links are left out."""
+    entries = []
+    for path in paths:
+        if path.is_file() and not path.is_symlink():
+            content = files.read_once(path)
+            entries.append(
+                FileEntry(
+                    path=path.relative_to(folder).as_posix(),
+                    partition="",
+                    size=len(content),
+                    sha256=encoding.digest_bytes(content),
+                )
+            )
+    return Manifest.of(folder.name or "tree", entries).digest
+
+
+def packages_digest() -> str:
+    """SHA-256 over name, version and RECORD of every installed distribution."""
+    found = {}
+    for distribution in metadata.distributions():
+        record = distribution.read_text("RECORD") or ""
+        name = f"{distribution.metadata['Name']}=={distribution.version}"
+        found[name] = encoding.digest_bytes(record.encode("utf-8"))
+    return encoding.digest_json(found)
