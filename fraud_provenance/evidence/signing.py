@@ -73,6 +73,38 @@ class SigningService:
         """
         return self.submit(statement, identity).result()
 
+    def sign_model(self, folder: Path, identity: Identity) -> VerifiedBundle:
+        """Sign a model folder after the OpenSSF model signing specification; stored and verified.
+
+        Raises:
+            BackendError: an authority, the timestamp authority or the log did not answer.
+        """
+        import tempfile
+
+        from model_signing import signing as model_signing
+
+        with tempfile.TemporaryDirectory() as scratch:
+            signature = Path(scratch) / "model.sig"
+            work = _background(
+                lambda: (
+                    model_signing.Config()
+                    .use_sigstore_signer(
+                        identity_token=self._token(identity), trust_config=self._trust_config
+                    )
+                    .sign(folder, signature)
+                )
+            )
+            try:
+                work.result(timeout=self._deadline_s)
+            except Exception as error:
+                raise BackendError(
+                    reason(RootCause.LOG_UNAVAILABLE, f"signing the model: {error!r}")
+                ) from error
+            content = signature.read_bytes()
+        verified = self._verifier.verify(content)
+        self._store.put_bundle(content)
+        return verified
+
     def _sign(self, statement: Statement, identity: Identity) -> VerifiedBundle:
         signer = self._signer(identity)
         try:

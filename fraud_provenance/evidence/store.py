@@ -34,6 +34,7 @@ create table if not exists entries (
     asset text not null, partition text not null, path text not null, sha256 text not null,
     statement text not null, sequence integer not null,
     primary key (asset, partition, path, statement));
+create index if not exists by_bytes on entries (sha256);
 create table if not exists results (
     asset text not null, partition text not null, sha256 text not null, suite text not null,
     result text not null, checks integer not null, rows integer not null,
@@ -265,6 +266,14 @@ class EvidenceStore:
             (asset, partition),
         )
         return [Head(**dict(row)) for row in rows]
+
+    def statement_of_file(self, sha256: str) -> str:
+        """The newest statement that attests a file with these bytes, or an empty string."""
+        rows = self._query(
+            "select statement from entries where sha256 = ? order by sequence desc limit 1",
+            (sha256,),
+        )
+        return str(rows[0]["statement"]) if rows else ""
 
     def next_sequence(self, asset: str) -> tuple[int, str]:
         """(sequence, digest of the statement before it) for the next materialisation."""

@@ -90,6 +90,12 @@ class BundleVerifier:
         self._roles = {url: role for role, url in issuers.items()}
         self._known: dict[str, VerifiedBundle] = {}
 
+    def certificate_identity(self, identity: Identity) -> tuple[str, str]:
+        """(subject, issuer URL) as they stand in a certificate of `identity`."""
+        issuer = next(url for url, role in self._roles.items() if role == identity.issuer)
+        workload = identity.issuer == "workloads"
+        return (f"{issuer.rstrip('/')}{identity.subject}" if workload else identity.subject), issuer
+
     def verify(self, content: bytes) -> VerifiedBundle:
         """Everything about one bundle but the layout.
 

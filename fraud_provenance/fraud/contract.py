@@ -29,6 +29,7 @@ CODES: Final = frozenset(
         "STALE_FEED",
         "LABEL_RATE",
         "PIT_LEAKAGE",
+        "SPLIT_CONTAMINATION",
     }
 )
 """The closed vocabulary of root causes that a contract can name."""

@@ -92,7 +92,15 @@ _COMMON: Final = (
         "fraud_rate",
         "check the meaning of the label",
     ),
-    _usual("fraud_count_z", "fraud_count_z", "LABEL_RATE", "tx_fraud", "check the label feed"),
+    Expectation(
+        check="fraud_counts_are_usual",
+        code="LABEL_RATE",
+        statistic="fraud_count_z",
+        column="tx_fraud",
+        remedy="check the label feed",
+        minimum="fraud_count_z_minimum",
+        maximum="fraud_count_z_maximum",
+    ),
     _at_most(
         "days_do_not_repeat_earlier_days",
         "FROZEN_FEED",

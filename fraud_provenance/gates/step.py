@@ -254,7 +254,12 @@ class Step:
             name=asset,
             digest=view.digest,
             inputs=sorted(inputs),
-            facts={"step": self.name, "asset": asset, "purpose": purpose},
+            facts={
+                "step": self.name,
+                "asset": asset,
+                "purpose": purpose,
+                "partitions": list(view.partitions),
+            },
             answer=answer,
         )
         material = Material(
@@ -292,6 +297,13 @@ class Step:
         self._readings.append(_Reading(Material(name=asset, digest=view.digest, role="source")))
         return VerifiedInput(asset, view, tuple(handed))
 
+    def carry_source(self, view: Manifest) -> None:
+        """Name sources that an earlier version was made from; their bytes are not read again."""
+        self.trust.store.put_manifest(view)
+        self._readings.append(
+            _Reading(Material(name=view.asset, digest=view.digest, role="source"))
+        )
+
     # --- writing -----------------------------------------------------------------------------
 
     def write(self, partition: str, path: str, content: bytes, made_from: Iterable[str]) -> str:
@@ -315,13 +327,31 @@ class Step:
         self._entries.append(entry)
         return entry.sha256
 
+    def adopt(self, partition: str, made_from: Iterable[str]) -> None:
+        """Take a folder that a library wrote (`location`) as output: every file, none left out."""
+        folder = self.trust.home / self.location
+        sources = tuple(sorted(set(made_from)))
+        for path in sorted(folder.rglob("*")):
+            if path.is_dir() and not path.is_symlink():
+                continue
+            content = files.read_once(path)
+            self._entries.append(
+                FileEntry(
+                    path=path.relative_to(folder).as_posix(),
+                    partition=partition,
+                    size=len(content),
+                    sha256=encoding.digest_bytes(content),
+                    made_from=sources,
+                )
+            )
+
     def commit(self, outputs: Mapping[str, Any] | None = None) -> Materialisation:
         """Sign the manifest over everything written, then move it into view.
 
         Raises:
             BackendError: could not sign; nothing became visible.
         """
-        if not self._entries or self._staging is None:
+        if not self._entries:
             raise ConfigError(reason(RootCause.USAGE, f"step {self.name} wrote nothing"))
         asset = self.rule.produces or ""
         manifest = Manifest.of(asset, self._entries)
@@ -330,11 +360,12 @@ class Step:
             if reading.pending is not None:
                 reading.pending.result()
         with files.exclusive_lock(self.trust.home / "run" / f"{asset}.lock"):
-            final = self._staging.with_name(f"{asset}.{manifest.digest}.{secrets.token_hex(4)}")
-            self._staging.rename(final)
-            self._staging = final
+            if self._staging is not None:
+                name = f"{asset}.{manifest.digest}.{secrets.token_hex(4)}"
+                self._staging = self._staging.rename(self._staging.with_name(name))
             bundle, sequence = self._sign(asset, manifest, dict(outputs or {}))
-            publish(final, self.trust.home / self.location)
+            if self._staging is not None:
+                publish(self._staging, self.trust.home / self.location)
         self._discard_staging()
         return Materialisation(manifest, bundle, sequence)
 
@@ -375,7 +406,7 @@ class Step:
 
     def attest_contract(
         self,
-        view: VerifiedInput,
+        view: Manifest,
         *,
         suite: str,
         suite_digest: str,
@@ -395,8 +426,9 @@ class Step:
             run_id=self.run_id,
         )
         statement = statements.build_statement(
-            statements.TEST_RESULT, view.asset, view.view.digest, predicate
+            statements.TEST_RESULT, view.asset, view.digest, predicate
         )
+        self.trust.store.put_manifest(view)
         return self.trust.signing.submit(statement, self.identity)
 
     def join_reads(self) -> None:

@@ -23,6 +23,7 @@ from fraud_provenance.evidence.files import write_atomic
 State = Literal["running", "crashed", "stopped"]
 _SAME_PROCESS_S = 2.0  # a creation time may shift a little when the clock is set
 _TERM_S = 5.0
+_LOG_LIMIT_BYTES = 8 * 1024**2  # looked at when a server starts
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}  # kept, so that an ended child is reaped
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy
 
@@ -109,7 +110,7 @@ class Processes:
     def adopt(self, server: Server) -> psutil.Process | None:
         """Find a live process with the server's very command line, and record it."""
         for process in psutil.process_iter(["cmdline"]):
-            if process.info["cmdline"] == list(server.argv) and _is_alive(process):
+            if _same_command(process.info["cmdline"] or [], server.argv) and _is_alive(process):
                 self._remember(server.name, process)
                 return process
         return None
@@ -117,7 +118,10 @@ class Processes:
     def start(self, server: Server) -> psutil.Process:
         """Start a server in its own session, its output appended to its log."""
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self._run), "LANG": "C.UTF-8"}
-        with self.log(server.name).open("ab") as log:
+        path = self.log(server.name)
+        if path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+        with path.open("ab") as log:
             child = subprocess.Popen(  # noqa: S603 (fixed command lines of pinned tools)
                 list(server.argv),
                 stdin=subprocess.DEVNULL,
@@ -194,9 +198,17 @@ def _is_alive(process: psutil.Process) -> bool:
 def is_current(server: Server, process: psutil.Process) -> bool:
     """Whether a process was started as this version would start it: same tool, same options."""
     try:
-        return process.cmdline() == list(server.argv)
+        return _same_command(process.cmdline(), server.argv)
     except psutil.Error:
         return False
+
+
+def _same_command(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two command lines are the same; one Python has several names in its folder."""
+    if not one or list(one[1:]) != list(other[1:]):
+        return False
+    names = [Path(command[0]).name for command in (one, other)]
+    return one[0] == other[0] or all(name.startswith("python") for name in names)
 
 
 def _is_server(command: Sequence[str], prefix: str) -> bool:

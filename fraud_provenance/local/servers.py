@@ -10,7 +10,9 @@ from fraud_provenance.local.tools import tools_dir
 from fraud_provenance.local.trust_root import Settings, private_folder
 
 TOOLS = ("ct-test-srv", "fulcio", "rekor-server", "timestamp-server")
-CHECKPOINT_INTERVAL = "100ms"  # the shortest that Tessera's file storage permits
+# One signature alone waits for its batch, then for a checkpoint. Shorter costs more while idle:
+# at 20 ms Rekor takes 4 % of a core, at 10 ms 7 %, for the same 0.03 s a signature.
+CHECKPOINT_INTERVAL = "20ms"
 BATCH_MAX_AGE = "5ms"
 
 
@@ -36,6 +38,7 @@ def _fulcio(home: Path, settings: Settings) -> Server:
     options = {
         "config": private / "fulcio.json",
         "config-path": home / "trust" / "fulcio_identities.yaml",
+        "log_type": "prod",
         "ca": "fileca",
         "fileca-cert": private / "ca.pem",
         "fileca-key": private / "ca.key",
@@ -63,6 +66,7 @@ def _timestamp(home: Path, settings: Settings) -> Server:
     options = {
         # Without it a file of that name in a home or working folder would be read.
         "config": home / "run" / "no-timestamp-config.yaml",
+        "log-type": "prod",
         "timestamp-signer": "file",
         "file-signer-key-path": private / "timestamp.key",
         "certificate-chain-path": private / "timestamp.pem",

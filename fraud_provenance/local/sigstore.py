@@ -2,20 +2,24 @@
 
 For users of this class:
 
-- `up` is idempotent and cheap when all runs; it never changes an existing trust root, key or
-  log. `down` and `status` never create anything.
-- Sign with `SigningContext.from_trust_config(ClientTrustConfig.from_json(path.read_text()))` and
-  `IdentityToken(sigstore.workload_token("/steps/ingest"))`; the certificate's identity (a URI)
-  is `<workloads issuer>/steps/ingest`. A person's identity is the e-mail address, the issuer
-  `<people issuer>`. Tokens live ten minutes, and so do the certificates made from them.
-- Each client keeps TLS-free connections to 127.0.0.1. If `HTTP_PROXY` is set, `requests` (hence
-  sigstore-python) would go through the proxy: set `NO_PROXY=127.0.0.1`.
-- Whoever may read `trust/private/` may sign as anybody here. That is what "local" means; in
-  production the company's identity provider and CA take its place, and only the trust
-  configuration changes.
-- The log's files are in `<home>/log/` (C2SP tlog-tiles: `checkpoint`, `tile/...`); its checkpoints
-  are signed with Ed25519 under `origin`, the host name in the trusted root's `tlogs[0].baseUrl`.
-  That name need not resolve: clients submit to the address in the signing configuration.
+- `up` is idempotent and cheap when all runs; it never changes an existing trust root, key, port
+  or log. `status` and `down` create nothing. All three work from several processes at once.
+- Sign: `SigningContext.from_trust_config(ClientTrustConfig.from_json(trust_config.read_text()))`
+  with `IdentityToken(workload_token("/steps/ingest"))`. The certificate's identity is the URI
+  `<workloads issuer>/steps/ingest`, a person's is the e-mail address. A token, and the
+  certificate made from it, lives ten minutes: one signer serves many statements and threads.
+- Verify: with `trusted_root` alone, offline; no server need run.
+- A server that is down shows as `requests.ConnectionError`, a refusal as `FulcioClientError`,
+  `RekorClientError` or `TimestampError` of sigstore-python, none of them ours. The very same
+  envelope logged twice is such a refusal (409).
+- If `HTTP_PROXY` is set, `requests`, hence sigstore-python, takes 127.0.0.1 through the proxy
+  unless `NO_PROXY=127.0.0.1` is set as well.
+- The log's files are in `<home>/log/` (C2SP tlog-tiles: `checkpoint`, `tile/`). Checkpoints are
+  signed with Ed25519; `origin` is the host name in the trusted root's `tlogs[0].baseUrl`. That
+  name need not resolve: clients submit to the address in the signing configuration.
+- The CT server issues SCTs and stores nothing: the certificates' log is not auditable here.
+- Whoever may read `trust/private/` may sign as anybody. That is what "local" means; in
+  production the company's identity provider and authorities take its place.
 """
 
 import re
@@ -50,7 +54,7 @@ class LocalSigstore:
     """The local Sigstore of one home; several processes may hold one for the same home."""
 
     def __init__(self, home: Path) -> None:
-        self._home = home.absolute()
+        self._home = home.resolve()  # one spelling, for it stands in command lines
         self._run = self._home / "run"
         self._processes = Processes(self._run)
 
@@ -118,7 +122,10 @@ class LocalSigstore:
             if process is None:
                 _refuse_taken_ports(server)
                 say(f"starting {server.name} on port {server.port}")
-                process = self._processes.start(server)
+                try:
+                    process = self._processes.start(server)
+                except OSError as error:
+                    raise _unavailable(server, f"{server.argv[0]}: {error.strerror}") from error
             running.append((server, process))
         for server, process in running:
             problem = wait_healthy(server, process, START_TIMEOUT_S)
@@ -129,6 +136,7 @@ class LocalSigstore:
     def down(self) -> list[ServerStatus]:
         """End every server of this home, by process id, and wait until they are gone."""
         if not trust_root.exists(self._home):
+            self._processes.end_leftovers(self._home / "trust")  # of a home that was deleted
             return []
         with exclusive_lock(self._run / "lock"):
             servers = self._servers()
@@ -191,5 +199,9 @@ def _refuse_taken_ports(server: Server) -> None:
 
 
 def _unavailable(server: Server, message: str) -> BackendError:
-    codes = {"rekor": RootCause.LOG_UNAVAILABLE, "timestamp": RootCause.TIMESTAMP_UNAVAILABLE}
-    return BackendError(reason(codes.get(server.name, RootCause.AUTHORITY_UNAVAILABLE), message))
+    codes: dict[str, str] = {
+        "rekor": RootCause.LOG_UNAVAILABLE,
+        "timestamp": RootCause.TIMESTAMP_UNAVAILABLE,
+    }
+    code = codes.get(server.name) or RootCause.AUTHORITY_UNAVAILABLE
+    return BackendError(reason(code, message))

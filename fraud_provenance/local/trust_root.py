@@ -147,8 +147,7 @@ def load(home: Path) -> Settings:
             ports={name: int(stored["ports"][name]) for name in ports.NAMES},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"trust/private/settings.json is damaged: {error!r}"
-        raise ConfigError(reason(RootCause.ROOT_DIGEST_MISMATCH, message)) from error
+        raise _damaged(f"settings.json: {error!r}") from error
 
 
 def ensure(home: Path) -> Settings:
@@ -163,20 +162,43 @@ def ensure(home: Path) -> Settings:
         shutil.rmtree(leftover)
     if not exists(home):
         if (home / "log" / "checkpoint").exists():
-            message = "trust/private/ is missing although log/ has entries"
-            raise ConfigError(reason(RootCause.ROOT_DIGEST_MISMATCH, message))
+            raise _damaged("it is missing although log/ has entries")
         _create(home)
+    _owner_only(private_folder(home))
     settings = load(home)
-    _publish(home, settings)
+    try:
+        _publish(home, settings)
+    except (FileNotFoundError, ValueError) as error:
+        raise _damaged(error) from error
     return settings
 
 
+def _damaged(what: object) -> ConfigError:
+    return ConfigError(reason(RootCause.ROOT_DIGEST_MISMATCH, f"trust/private/ is damaged: {what}"))
+
+
+def _owner_only(folder: Path) -> None:
+    """Put the private half's permissions right, should a copy or restore have loosened them."""
+    folder.chmod(0o700)
+    for entry in os.scandir(folder):
+        if entry.is_file(follow_symlinks=False):
+            Path(entry.path).chmod(0o600)
+
+
 def load_key(home: Path, name: str) -> ec.EllipticCurvePrivateKey:
-    """One of the P-256 keys in the private half."""
-    key = load_pem_private_key((private_folder(home) / f"{name}.key").read_bytes(), password=None)
+    """One of the P-256 keys in the private half.
+
+    Raises:
+        ConfigError: HOME_MISSING or ROOT_DIGEST_MISMATCH, as `load`.
+    """
+    load(home)
+    try:
+        content = (private_folder(home) / f"{name}.key").read_bytes()
+        key = load_pem_private_key(content, password=None)
+    except (OSError, ValueError) as error:
+        raise _damaged(error) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        message = f"trust/private/{name}.key is not a P-256 key"
-        raise ConfigError(reason(RootCause.ROOT_DIGEST_MISMATCH, message))
+        raise _damaged(f"{name}.key is not a P-256 key")
     return key
 
 
@@ -303,8 +325,7 @@ def _trusted_root(home: Path, settings: Settings) -> dict[str, Any]:
     ct_key = load_key(home, "ct").public_key()
     rekor = load_pem_private_key((folder / "rekor.key").read_bytes(), password=None).public_key()
     if not isinstance(rekor, ed25519.Ed25519PublicKey):
-        message = "trust/private/rekor.key is not an Ed25519 key"
-        raise ConfigError(reason(RootCause.ROOT_DIGEST_MISMATCH, message))
+        raise _damaged("rekor.key is not an Ed25519 key")
     # Verifiers take the checkpoint's origin from this URL's host name (sigstore-go), therefore
     # it is the origin and not the address; clients submit to the signing configuration's URL.
     log_url = f"http://{settings.origin}:{settings.ports['rekor']}"
@@ -337,12 +358,3 @@ def _signing_config(settings: Settings) -> dict[str, Any]:
         "tsaUrls": [service(f"{settings.url('timestamp')}/api/v1/timestamp", 1)],
         "tsaConfig": {"selector": "ANY"},
     }
-
-
-def owner_only(home: Path) -> None:
-    """Put the private half's permissions right, should a copy or restore have loosened them."""
-    folder = private_folder(home)
-    folder.chmod(0o700)
-    for entry in os.scandir(folder):
-        if entry.is_file(follow_symlinks=False):
-            Path(entry.path).chmod(0o600)

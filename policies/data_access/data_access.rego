@@ -122,14 +122,14 @@ reasons contains lib.reason(rego.metadata.rule(), asset_name, message) if {
 }
 
 # METADATA
-# title: Each partition is named once
-# description: Two versions of one partition at once leave open which of them is meant.
+# title: Each partition has one statement
+# description: Two versions of one partition at once leave open which is meant; several files of one statement do not.
 # custom:
 #   short_name: partitions_unique
 #   code: PARTITION_DUPLICATE
 #   remedy: Supersede one of the versions, so that the partition has one head.
-reasons contains lib.reason(rego.metadata.rule(), asset_name, "A partition is given more than once.") if {
-	count(input.partitions) != count({partition.partition | some partition in input.partitions})
+reasons contains lib.reason(rego.metadata.rule(), asset_name, "A partition is given from several statements, or its name or statement is missing.") if {
+	not one_statement_each
 }
 
 # METADATA
@@ -300,13 +300,25 @@ producer := name if some name in lib.producers[input.request.asset]
 
 # METADATA
 # title: There are enough partitions
-# description: True if there is at least one, and as many as the layout demands.
+# description: True if there is at least one, and as many distinct ones as the layout demands.
 # custom:
 #   short_name: enough_partitions
 enough_partitions if {
 	is_array(input.partitions)
 	count(input.partitions) > 0
-	count(input.partitions) >= material.min
+	count({partition.partition | some partition in input.partitions}) >= material.min
+}
+
+# METADATA
+# title: Each partition has one statement
+# description: True if every entry names partition and statement, and no partition names two statements.
+# custom:
+#   short_name: one_statement_each
+one_statement_each if {
+	is_array(input.partitions)
+	pairs := [[partition.partition, partition.statement] | some partition in input.partitions]
+	count(pairs) == count(input.partitions)
+	count({pair | some pair in pairs}) == count({pair[0] | some pair in pairs})
 }
 
 # METADATA

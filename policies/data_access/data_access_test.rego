@@ -9,6 +9,11 @@ allowed(document) if data_access.allow with input as document
 
 codes(document) := {found.code | some found in data_access.reasons with input as document}
 
+# Allow and codes at once. The policy data are the same for all documents: judging them once, elsewhere, is enough.
+verdict(document) := {"allow": decision.allow, "codes": {found.code | some found in decision.reasons}} if {
+	decision := data_access.decision with input as document with data.fraud.lib.shape.policy_data_valid as true
+}
+
 contracting := {
 	"request": {
 		"step": "contracts",
@@ -44,19 +49,28 @@ test_honest_request_is_allowed if {
 test_contracts_may_read_before_contracts_exist if allowed(contracting)
 
 test_contracts_may_read_again_what_failed if {
-	failed := object.union(fixtures.contract_result("raw_schema"), {"result": "FAILED"})
+	failed := object.union(fixtures.contract_result("raw_schema"), {"result": "FAILED", "checks": 0})
 	allowed(fixtures.replaced(contracting, "/partitions/0/contracts", [failed]))
 }
 
 test_model_without_required_suites_is_readable if allowed(scoring_model)
+
+test_files_of_one_statement_are_one_partition if {
+	allowed(fixtures.added(honest, "/partitions/-", object.union(fixtures.partition("2018-04-01"), {"sha256": fixtures.digest(22)})))
+}
+
+test_partition_of_two_statements_is_refused if {
+	other := object.union(fixtures.partition("2018-04-01"), {"statement": fixtures.digest(22)})
+	document := fixtures.added(honest, "/partitions/-", other)
+	verdict(document) == {"allow": false, "codes": {"PARTITION_DUPLICATE"}}
+}
 
 test_small_clock_skew_is_allowed if allowed(fixtures.replaced(honest, "/partitions/0/signed_at", "2026-11-23T10:04:59.5Z"))
 
 test_each_lie_is_refused_with_its_code if {
 	every lie in lies {
 		document := fixtures.replaced(honest, lie.path, lie.value)
-		not allowed(document)
-		codes(document) == lie.codes
+		verdict(document) == {"allow": false, "codes": lie.codes}
 	}
 }
 
@@ -83,7 +97,7 @@ lies := [
 	{"path": "/request/at", "value": "today", "codes": {"INPUT_INVALID", "TIME_SKEW", "EVIDENCE_TOO_OLD"}},
 	{"path": "/request/at", "value": "2026-11-23T10:00:00Z\n", "codes": {"INPUT_INVALID", "TIME_SKEW", "EVIDENCE_TOO_OLD"}},
 	{"path": "/partitions", "value": [], "codes": {"PARTITION_MISSING"}},
-	{"path": "/partitions/1/partition", "value": "2018-04-01", "codes": {"PARTITION_DUPLICATE"}},
+	{"path": "/partitions/1/statement", "value": 7, "codes": {"INPUT_INVALID", "INPUT_TYPE"}},
 	{"path": "/partitions/1/signer/subject", "value": "/steps/train", "codes": {"IDENTITY_NOT_AUTHORIZED_FOR_STEP"}},
 	{"path": "/partitions/1/environment", "value": "staging", "codes": {"ENVIRONMENT_MISMATCH"}},
 	{"path": "/partitions/1/signed_at", "value": "2026-11-23T10:05:01Z", "codes": {"TIME_SKEW"}},
@@ -101,6 +115,21 @@ lies := [
 		"CHECK_MISSING", "IDENTITY_NOT_AUTHORIZED_FOR_STEP",
 	}},
 ]
+
+test_purpose_contract_excuses_no_other_step if {
+	document := json.patch(honest, [
+		{"op": "replace", "path": "/request/purpose", "value": "contract"},
+		{"op": "replace", "path": "/partitions/0/contracts/0/result", "value": "FAILED"},
+		{"op": "replace", "path": "/partitions/0/contracts/1/rows", "value": 0},
+	])
+	verdict(document) == {"allow": false, "codes": {"PURPOSE_NOT_ALLOWED", "CHECK_FAILED", "CHECK_VACUOUS"}}
+}
+
+test_partitions_that_are_no_list_are_refused_by_the_rule_alone if {
+	document := fixtures.replaced(honest, "/partitions", {"a": fixtures.partition("2018-04-01")})
+	found := verdict(document) with data.schemas.data_access as {"type": "object"}
+	found == {"allow": false, "codes": {"PARTITION_MISSING", "PARTITION_DUPLICATE"}}
+}
 
 test_failed_twin_of_a_passed_contract_is_refused if {
 	failed := object.union(fixtures.contract_result("raw_schema"), {"result": "FAILED"})
@@ -128,21 +157,23 @@ test_source_without_statements_is_refused if {
 test_fewer_partitions_than_the_layout_demands_are_refused if {
 	steps := json.patch(data.layout.steps, [{"op": "replace", "path": "/features/materials/0/min", "value": 3}])
 	codes(honest) == {"PARTITION_MISSING"} with data.layout.steps as steps
+	twice := fixtures.added(honest, "/partitions/-", fixtures.partition("2018-04-01"))
+	codes(twice) == {"PARTITION_MISSING"} with data.layout.steps as steps
 }
 
 test_field_removed_is_refused if {
 	every path in fixtures.field_paths(honest) {
-		document := fixtures.removed(honest, path)
-		not allowed(document)
-		{"INPUT_INVALID", "INPUT_MISSING"} & codes(document) == {"INPUT_INVALID", "INPUT_MISSING"}
+		found := verdict(fixtures.removed(honest, path))
+		found.allow == false
+		{"INPUT_INVALID", "INPUT_MISSING"} & found.codes == {"INPUT_INVALID", "INPUT_MISSING"}
 	}
 }
 
 test_field_of_another_type_is_refused if {
 	every path in fixtures.field_paths(honest) {
-		document := fixtures.replaced(honest, path, null)
-		not allowed(document)
-		"INPUT_TYPE" in codes(document)
+		found := verdict(fixtures.replaced(honest, path, null))
+		found.allow == false
+		"INPUT_TYPE" in found.codes
 	}
 }
 
@@ -150,9 +181,10 @@ test_field_of_another_type_is_refused if {
 test_field_removed_is_refused_by_its_rule_alone if {
 	every removal in removals {
 		document := fixtures.removed(honest, removal.path)
-		found := codes(document) with data.schemas.data_access as {"type": "object"}
-		removal.code in found
-		not "INPUT_INVALID" in found
+		found := verdict(document) with data.schemas.data_access as {"type": "object"}
+		found.allow == false
+		removal.code in found.codes
+		not "INPUT_INVALID" in found.codes
 	}
 }
 
@@ -168,7 +200,9 @@ removals := [
 	{"path": "/request/at", "code": "TIME_SKEW"},
 	{"path": "/request/at", "code": "EVIDENCE_TOO_OLD"},
 	{"path": "/partitions", "code": "PARTITION_MISSING"},
+	{"path": "/partitions", "code": "PARTITION_DUPLICATE"},
 	{"path": "/partitions/0/partition", "code": "PARTITION_DUPLICATE"},
+	{"path": "/partitions/0/statement", "code": "PARTITION_DUPLICATE"},
 	{"path": "/partitions/0/signer", "code": "IDENTITY_NOT_AUTHORIZED_FOR_STEP"},
 	{"path": "/partitions/0/signed_at", "code": "TIME_SKEW"},
 	{"path": "/partitions/0/environment", "code": "ENVIRONMENT_MISMATCH"},
@@ -186,6 +220,14 @@ test_unverified_field_is_refused if {
 	codes(document) == {"INPUT_INVALID", "INPUT_UNVERIFIED_FIELD"}
 }
 
+# Allow does not rest on the absence of reasons alone.
+test_allow_needs_more_than_silence if {
+	every document in [fixtures.replaced(honest, "/partitions", []), fixtures.added(honest, "/also", 1)] {
+		not allowed(document) with data_access.reasons as set()
+	}
+	not allowed(honest) with data_access.reasons as set() with data.principals as {}
+}
+
 test_no_input_is_refused if {
 	not data_access.allow
 	{found.code | some found in data_access.reasons} & {"INPUT_INVALID"} == {"INPUT_INVALID"}
@@ -199,8 +241,9 @@ test_no_schema_is_refused if {
 
 test_every_reason_is_complete if {
 	every lie in lies {
-		found := data_access.reasons with input as fixtures.replaced(honest, lie.path, lie.value)
-		every reason in found {
+		document := fixtures.replaced(honest, lie.path, lie.value)
+		reasons := data_access.reasons with input as document with data.fraud.lib.shape.policy_data_valid as true
+		every reason in reasons {
 			object.keys(reason) == {"code", "message", "remedy", "subject"}
 			every text in reason {
 				is_string(text)

@@ -20,7 +20,7 @@ import data.fraud.lib
 reasons contains lib.reason(rego.metadata.rule(), name, message) if {
 	some name, threshold in data.thresholds.metrics
 	not metric_reached(name)
-	message := sprintf("%s is %v; at least %v is demanded.", [name, metric_text(name), threshold.value])
+	message := sprintf("%s is %v; at least %v is demanded.", [name, metric_text(name), object.get(threshold, "value", "an unknown minimum")])
 }
 
 # METADATA

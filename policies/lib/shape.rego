@@ -128,10 +128,12 @@ contradictions contains sprintf("contract %s has no step that reads its asset", 
 # description: An identity of two principals could approve its own work.
 # custom:
 #   short_name: identities_unique
-contradictions contains sprintf("%s belongs to several principals", [identity.subject]) if {
-	some principal in data.principals.principals
-	some identity in principal.identities
-	count(owners[[identity.issuer, identity.subject]]) > 1
+contradictions contains "an identity belongs to several principals" if {
+	claims := [[identity.issuer, identity.subject] |
+		some principal in data.principals.principals
+		some identity in principal.identities
+	]
+	count(claims) != count({claim | some claim in claims})
 }
 
 # METADATA
@@ -151,16 +153,6 @@ contradictions contains "a principal is listed twice" if {
 contradictions contains sprintf("%s holds roles that exclude each other", [principal.id]) if {
 	some principal in data.principals.principals
 	count({role | some role in principal.roles} & {"trainer", "approver", "policy_author"}) > 1
-}
-
-# METADATA
-# title: Owners of an identity
-# description: Positions in the list of the principals that claim each identity.
-# custom:
-#   short_name: owners
-owners[[identity.issuer, identity.subject]] contains position if {
-	some position, principal in data.principals.principals
-	some identity in principal.identities
 }
 
 # METADATA

@@ -6,14 +6,16 @@ import data.fraud.lib.model
 
 # METADATA
 # title: Approvals must be there
-# description: So many distinct principals as demanded have each given an approval that matches in everything.
+# description: |
+#   So many distinct principals as demanded have each given an approval that matches in everything.
+#   A shortage that flawed approvals explain is named by their flaws alone.
 # custom:
 #   short_name: approvals_enough
 #   code: APPROVAL_MISSING
 #   remedy: Have the model approved (`fraud-provenance approve`) by distinct approvers who neither trained it nor wrote the policy.
 reasons contains lib.reason(rego.metadata.rule(), model.model_name, message) if {
-	not enough_approvals
-	message := sprintf("%d matching approvals by distinct principals; %v demanded.", [count(approvers), approvals_demanded])
+	not shortage_explained
+	message := sprintf("%d matching approvals by distinct principals; more are demanded.", [count(approvers)])
 }
 
 # METADATA
@@ -83,7 +85,7 @@ reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The 
 
 # METADATA
 # title: An approval must be by an approver
-# description: Named only if there are too few approvals that match.
+# description: Named only if there are too few approvals that match; a trainer or policy author is named as such.
 # custom:
 #   short_name: approval_role
 #   code: APPROVAL_ROLE
@@ -91,6 +93,7 @@ reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The 
 reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The signer is not the principal named, or is no approver at that time.") if {
 	not enough_approvals
 	some approval in input.approvals
+	approver_independent(approval)
 	not given_by_approver(approval)
 }
 
@@ -121,6 +124,15 @@ approval_name(approval) := sprintf("approval by %s", [lib.text_at(approval, ["id
 #   short_name: approvers
 approvers contains approval.principal if {
 	some approval in input.approvals
+	matches_in_everything(approval)
+}
+
+# METADATA
+# title: The approval matches in everything
+# description: True if one and the same approval meets every demand.
+# custom:
+#   short_name: matches_in_everything
+matches_in_everything(approval) if {
 	approved_this_model(approval)
 	approved_here(approval)
 	approved_evidence(approval)
@@ -143,6 +155,23 @@ approvals_demanded := max({1, data.thresholds.min_approvals.value})
 # custom:
 #   short_name: enough_approvals
 enough_approvals if count(approvers) >= approvals_demanded
+
+# METADATA
+# title: Flawed approvals
+# description: Approvals that miss at least one demand; at least one reason names each while there are too few others.
+# custom:
+#   short_name: flawed_approvals
+flawed_approvals contains position if {
+	some position, approval in input.approvals
+	not matches_in_everything(approval)
+}
+
+# METADATA
+# title: The shortage is explained
+# description: True if there are enough approvals, or would be without the flaws of those given.
+# custom:
+#   short_name: shortage_explained
+shortage_explained if count(approvers) + count(flawed_approvals) >= approvals_demanded
 
 # METADATA
 # title: The approval is of this model

@@ -1,0 +1,77 @@
+"""What `approve` does: a person's signature under a model or under the policy."""
+
+from typing import Any
+
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import (
+    ConfigError,
+    GateDenied,
+    VerificationError,
+    reason,
+)
+from fraud_provenance.evidence.statements import Identity
+from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.gates import promotion
+from fraud_provenance.gates.approvals import approve
+from fraud_provenance.gates.facts import collect_model
+from fraud_provenance.gates.policy import Policy, read_policies
+from fraud_provenance.gates.registry import CANDIDATE
+from fraud_provenance.planning import registry_of
+from fraud_provenance.workspace import Workspace
+
+
+def approve_subject(
+    workspace: Workspace, subject: str, environment: str, email: str, why: str
+) -> dict[str, Any]:
+    """Sign the approval of `model[@alias|:version]` or of `policies`.
+
+    Raises:
+        ConfigError: the subject is neither. GateDenied: the person may not approve it.
+        VerificationError: the model's evidence does not hold.
+    """
+    if subject == "policies":
+        signed = _approve_policies(workspace, environment, email, why)
+    else:
+        signed = _approve_model(workspace, subject, environment, email, why)
+    return {
+        "subject": subject,
+        "digest": signed.statement.subject_digest,
+        "signer": str(signed.identity),
+        "log_index": signed.log_index,
+        "statement": signed.statement.digest,
+    }
+
+
+def _approve_model(
+    workspace: Workspace, subject: str, environment: str, email: str, why: str
+) -> VerifiedBundle:
+    trust, registry = workspace.trust, registry_of(workspace)
+    policy = trust.policies.current()
+    name, _, alias = subject.partition("@")
+    name, _, version = name.partition(":")
+    if name not in ("model", "fraud_model"):
+        raise ConfigError(reason(RootCause.USAGE, f"{subject!r} is neither a model nor policies"))
+    named = registry.version(version) if version else registry.alias(alias or CANDIDATE)
+    if named is None:
+        raise ConfigError(reason(RootCause.USAGE, f"the registry knows no {subject}"))
+    digest = promotion.digest_of_model(trust, named.model_id)
+    evidence = collect_model(trust, policy, digest)
+    if not evidence.verdict.trusted:
+        raise VerificationError(*evidence.verdict.reasons)
+    return approve(trust, policy, evidence, email, environment, why)
+
+
+def _approve_policies(
+    workspace: Workspace, environment: str, email: str, why: str
+) -> VerifiedBundle:
+    if environment != workspace.environment:
+        raise GateDenied(reason(RootCause.APPROVAL_ENV, f"this home is {workspace.environment!r}"))
+    policy = Policy(*read_policies(workspace.policies_folder))
+    principal = policy.layout.principal(
+        Identity(issuer="people", subject=email), workspace.trust.clock()
+    )
+    if principal is None or "policy_author" not in principal.roles:
+        raise GateDenied(
+            reason(RootCause.APPROVAL_ROLE, f"{email} is no policy author", identity=email)
+        )
+    return workspace.release_policy(email, why)

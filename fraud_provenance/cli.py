@@ -1,0 +1,460 @@
+"""The command line. Exit 0: trusted or done; 1: not trusted or refused; 2: could not decide.
+
+Only this module and `resources` read the environment. Heavy libraries are imported by the commands
+that need them.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fraud_provenance.evidence.errors import (
+    BackendError,
+    ConfigError,
+    ProvenanceError,
+    Reason,
+)
+from fraud_provenance.workspace import Workspace, settings_from
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help=(
+        "Signed, logged, policy-gated lineage for fraud models.\n\n"
+        "First steps: `up`, then `generate --days 60 --rows-per-day 2000 --seed 1` or "
+        "`import FILE`, then `run`, `approve model@candidate …`, `run`, `verify model@champion`, "
+        "`trace TRANSACTION_ID`. Exit codes: 0 trusted or done, 1 not trusted or refused, "
+        "2 could not decide or bad usage."
+    ),
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+def main() -> NoReturn:
+    """Run the command line; every error ends here, with its reasons and remedies."""
+    code = 2
+    try:
+        result = app(standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+    except ProvenanceError as error:
+        print_reasons(error.reasons)
+        code = 2 if isinstance(error, BackendError | ConfigError) else 1
+    except Exception as error:
+        code = _foreign_error(error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a server that hangs must not keep a finished command alive through its threads
+
+
+def _foreign_error(error: Exception) -> int:
+    """Errors of typer and of the fraud package; anything else is shown whole."""
+    import click
+
+    if isinstance(error, click.exceptions.Abort):
+        err.print("aborted")
+        return 2
+    if isinstance(error, click.ClickException):
+        error.show()
+        return 2
+    if type(error).__name__ == "DataError":
+        err.print(f"[red]refused[/red] {error}", markup=True)
+        return 1
+    err.print_exception()
+    return 2
+
+
+def print_reasons(reasons: Sequence[Reason], target: Console = err) -> None:
+    """Reasons with their remedies, the root cause first."""
+    for index, item in enumerate(reasons[:20]):
+        label = "root cause" if index == 0 and len(reasons) > 1 else "refused"
+        target.print(f"{label}: {item}", style="red", markup=False)
+        if item.remedy:
+            target.print(f"  remedy: {item.remedy}", markup=False)
+    if len(reasons) > 20:
+        target.print(f"… and {len(reasons) - 20} more")
+
+
+def open_workspace() -> Workspace:
+    """The workspace that the environment names."""
+    return Workspace(settings_from(os.environ))
+
+
+def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON value
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(document, indent=1, sort_keys=True) + "\n")
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """A spinner with the current step on a terminal; plain lines elsewhere."""
+    if err.is_terminal:
+        with err.status("…") as status:
+            yield lambda text: status.update(text)
+    else:
+        yield lambda text: err.print(f"· {text}", markup=False)
+
+
+# --- servers ---------------------------------------------------------------------------------
+
+
+def _print_servers(servers: Sequence[Any], as_json: bool) -> None:
+    rows = [
+        {"name": s.name, "state": s.state, "port": s.port, "pid": s.pid, "detail": s.detail}
+        for s in servers
+    ]
+    if as_json:
+        print_json({"servers": rows})
+        return
+    table = Table("server", "state", "port", "pid", "")
+    for row in rows:
+        colour = {"running": "green", "crashed": "red"}.get(str(row["state"]), "yellow")
+        table.add_row(
+            str(row["name"]),
+            f"[{colour}]{row['state']}[/{colour}]",
+            str(row["port"]),
+            str(row["pid"] or ""),
+            str(row["detail"] or ""),
+        )
+    out.print(table)
+
+
+@app.command()
+def up(as_json: Json = False) -> int:
+    """Start the local Sigstore; on first use create the home, its trust root and policy release."""
+    from fraud_provenance.gates.policy import read_policies
+
+    workspace = open_workspace()
+    workspace.create_folders()
+    with progress() as say:
+        servers = workspace.sigstore.up(say)
+        if not workspace.store.records(predicate_type=_policy_release_type()):
+            manifest, _ = read_policies(workspace.policies_folder)
+            say(f"releasing policy {manifest.digest[:12]}")
+            workspace.release_policy("policy.author@example.com", "first release of this home")
+    _print_servers(servers, as_json)
+    return 0
+
+
+def _policy_release_type() -> str:
+    from fraud_provenance.evidence import statements
+
+    return statements.POLICY_RELEASE
+
+
+@app.command()
+def down(as_json: Json = False) -> int:
+    """Stop every server that `up` started, by process id."""
+    _print_servers(open_workspace().sigstore.down(), as_json)
+    return 0
+
+
+@app.command()
+def status(as_json: Json = False) -> int:
+    """Show the local Sigstore's servers; exit 1 if one is not running."""
+    servers = open_workspace().sigstore.status()
+    _print_servers(servers, as_json)
+    return 0 if servers and all(server.state == "running" for server in servers) else 1
+
+
+# --- data ------------------------------------------------------------------------------------
+
+
+@app.command()
+def generate(
+    days: Annotated[int, typer.Option("--days", min=1, max=3660, help="How many days.")] = 60,
+    rows_per_day: Annotated[
+        int, typer.Option("--rows-per-day", min=10, max=1_000_000, help="Mean rows a day.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same bytes.")] = 0,
+    start: Annotated[str, typer.Option("--start", help="First day, YYYY-MM-DD.")] = "2018-04-01",
+    as_json: Json = False,
+) -> int:
+    """Put deterministic sample transactions into the landing zone."""
+    from fraud_provenance import landing
+
+    workspace = open_workspace()
+    with progress() as say:
+        landed = landing.generate(workspace.landing, days, rows_per_day, seed, _day(start), say)
+    _print_landed(landed, as_json)
+    return 0
+
+
+@app.command("import")
+def import_command(
+    files: Annotated[list[Path], typer.Argument(help="Parquet or CSV files, or folders of them.")],
+    as_json: Json = False,
+) -> int:
+    """Split transactions by UTC day into the landing zone.
+
+    A file that cannot be read exactly is refused whole, naming column, rows and remedy; what was
+    landed before stays. A day that was landed before is replaced by its new rows.
+    """
+    from fraud_provenance import landing
+
+    workspace = open_workspace()
+    with progress() as say:
+        landed = landing.import_files(workspace.landing, files, say)
+    _print_landed(landed, as_json)
+    return 0
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a day (YYYY-MM-DD)") from error
+
+
+def _print_landed(landed: Sequence[Any], as_json: bool) -> None:
+    states = {state: sum(1 for day in landed if day.state == state) for state in
+              ("new", "changed", "unchanged")}  # fmt: skip
+    rows = sum(day.rows for day in landed)
+    if as_json:
+        days = [{"day": d.day, "rows": d.rows, "state": d.state} for d in landed]
+        print_json({"days": days, "rows": rows} | states)
+        return
+    first, last = (landed[0].day, landed[-1].day) if landed else ("", "")
+    out.print(
+        f"landed {len(landed)} days ({first} … {last}), {rows:,} rows: {states['new']} new, "
+        f"{states['changed']} changed, {states['unchanged']} unchanged"
+    )
+
+
+# --- the graph -------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    train_start: Annotated[
+        str,
+        typer.Option(
+            "--train-start",
+            help="First train day; default: the handbook's, else the newest that fit.",
+        ),
+    ] = "",
+    train_days: Annotated[int, typer.Option("--train-days", min=1)] = 7,
+    delay_days: Annotated[int, typer.Option("--delay-days", min=7)] = 7,
+    test_days: Annotated[int, typer.Option("--test-days", min=1)] = 7,
+    score: Annotated[
+        list[str] | None,
+        typer.Option("--score", help="A day to score; repeat for more. Default: the newest."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Run the whole graph for everything that is due: ingest, contracts, features, training, scores.
+
+    Promotes the candidate if it has its approval. Exits 1 if a day broke its contracts in this run.
+    """
+    from fraud_provenance.pipeline import Pipeline, RunOptions
+
+    options = RunOptions(
+        train_start=str(_day(train_start)) if train_start else "",
+        train_days=train_days,
+        delay_days=delay_days,
+        test_days=test_days,
+        score=tuple(str(_day(day)) for day in score or ()),
+    )
+    workspace = open_workspace()
+    with progress() as say:
+        pipeline = Pipeline(workspace, options, say)
+        try:
+            pipeline.run()
+        finally:
+            if not as_json:
+                _print_stages(pipeline.report.stages)
+    _print_run(pipeline.report, as_json)
+    return 1 if pipeline.report.newly_failed else 0
+
+
+def _print_stages(stages: Sequence[tuple[str, float, str]]) -> None:
+    table = Table("stage", "seconds", "")
+    for name, seconds, detail in stages:
+        table.add_row(name, f"{seconds:.1f}", detail)
+    table.add_row("total", f"{sum(item[1] for item in stages):.1f}", "")
+    out.print(table)
+
+
+def _print_run(report: Any, as_json: bool) -> None:  # noqa: ANN401 - RunReport, imported late
+    if as_json:
+        print_json(
+            {
+                "stages": [{"name": n, "seconds": s, "detail": d} for n, s, d in report.stages],
+                "refused": [item.model_dump(mode="json") for item in report.refused],
+                "candidate": report.candidate,
+                "champion": report.champion,
+            }
+        )
+        return
+    print_reasons(report.refused, out)
+    if report.candidate:
+        out.print(f"candidate waiting for approval: {report.candidate}")
+        out.print(
+            "  next: fraud-provenance approve model@candidate --environment "
+            "ENV --as risk.officer@example.com --reason '…'",
+            markup=False,
+        )
+    out.print(f"champion: {report.champion or 'none yet'}")
+
+
+@app.command()
+def approve(
+    subject: Annotated[str, typer.Argument(help="model@candidate, model:VERSION, or policies.")],
+    environment: Annotated[str, typer.Option("--environment", help="Where it may run.")],
+    email: Annotated[str, typer.Option("--as", help="Your e-mail identity.")],
+    why: Annotated[str, typer.Option("--reason", help="Why; it is signed with the approval.")],
+    as_json: Json = False,
+) -> int:
+    """Sign an approval as a person, bound to exactly this model, evidence, policy and environment.
+
+    `approve policies` releases the policy folder as it is now, as a policy author.
+    """
+    from fraud_provenance.approving import approve_subject
+
+    signed = approve_subject(open_workspace(), subject, environment, email, why)
+    if as_json:
+        print_json(signed)
+        return 0
+    out.print(
+        f"approved {signed['subject']} ({signed['digest'][:12]}) for {environment} as "
+        f"{signed['signer']}, log index {signed['log_index']}",
+        markup=False,
+    )
+    return 0
+
+
+# --- verification ----------------------------------------------------------------------------
+
+
+@app.command()
+def verify(
+    subject: Annotated[
+        str,
+        typer.Argument(
+            help="asset[/partition], model[:version|@alias], policies, a file, a bundle, or all."
+        ),
+    ] = "all",
+    as_json: Json = False,
+) -> int:
+    """Verify a subject down to the raw data; names the broken link and its root cause."""
+    from fraud_provenance.investigate.subjects import verify_subject
+    from fraud_provenance.planning import registry_of
+
+    workspace = open_workspace()
+    verdict = verify_subject(workspace.trust, registry_of(workspace), subject)
+    if as_json:
+        print_json(verdict_json(verdict))
+    else:
+        _print_verdict(verdict)
+    return verdict.exit_code
+
+
+def verdict_json(verdict: Any) -> dict[str, Any]:  # noqa: ANN401 - Verdict, imported late
+    """A verdict for machines."""
+    return dict(verdict.model_dump(mode="json")) | {
+        "trusted": verdict.trusted,
+        "decided": verdict.decided,
+        "root_cause": verdict.root_cause.code if verdict.root_cause else None,
+    }
+
+
+def _print_verdict(verdict: Any) -> None:  # noqa: ANN401 - Verdict, imported late
+    _print_links([(link.kind, link) for link in verdict.links])
+    if verdict.trusted:
+        out.print(f"trusted: {verdict.subject} ({len(verdict.links)} links)", style="green")
+        return
+    out.print(f"NOT trusted: {verdict.subject}", style="red", markup=False)
+    print_reasons(verdict.reasons, out)
+
+
+def _print_links(links: Sequence[tuple[str, Any]]) -> None:
+    table = Table("", "link", "what", "signed by", "at", "commit", "digest", "log")
+    for role, link in links:
+        partitions = link.partitions
+        span = f" [{partitions[0]} … {partitions[-1]}]" if len(partitions) > 1 else (
+            f" [{partitions[0]}]" if partitions and partitions[0] else "")  # fmt: skip
+        mark = "[green]ok[/green]" if link.is_good else f"[red]{link.reasons[0].code}[/red]"
+        table.add_row(
+            mark,
+            role,
+            (link.name + span + (f" — {link.detail}" if link.detail else "")).replace("[", "\\["),
+            link.signer,
+            link.signed_at,
+            link.git_commit[:10],
+            link.digest[:12],
+            "" if link.log_index is None else str(link.log_index),
+        )
+    out.print(table)
+
+
+@app.command()
+def trace(
+    prediction: Annotated[int, typer.Argument(help="A transaction id that was scored.")],
+    as_json: Json = False,
+) -> int:
+    """Follow one score back to the landing files, each link verified."""
+    from fraud_provenance.investigate.trace import trace_score
+
+    found = trace_score(open_workspace().trust, prediction)
+    score = found.score
+    if as_json:
+        chain = [{"role": role} | link.model_dump(mode="json") for role, link in found.chain]
+        row = {name: str(value) for name, value in score.row.items()}
+        proof = {
+            "index": score.index,
+            "rows": score.rows,
+            "merkle_root": score.merkle_root,
+            "inclusion_path": list(score.inclusion_path),
+        }
+        document = {"transaction_id": prediction, "day": score.day, "score": row, "proof": proof}
+        print_json(document | {"chain": chain, "verdict": verdict_json(found.verdict)})
+        return found.verdict.exit_code
+    if score.row:
+        out.print(
+            f"transaction {prediction} of {score.day}: score {score.row['score']:.6f}"
+            f"{' (alert)' if score.row['is_alert'] else ''}, row {score.index} of {score.rows}, "
+            f"Merkle root {score.merkle_root[:12]}",
+            markup=False,
+        )
+    _print_links(found.chain)
+    if found.verdict.trusted:
+        out.print("trusted: every link holds", style="green")
+    else:
+        print_reasons(found.verdict.reasons, out)
+    return found.verdict.exit_code
+
+
+@app.command()
+def rollback(
+    asset: Annotated[str, typer.Argument(help="raw_transactions")],
+    partition: Annotated[str, typer.Argument(help="The day, YYYY-MM-DD.")],
+    to: Annotated[str, typer.Option("--to", help="SHA-256 of the version, or its first digits.")],
+    as_json: Json = False,
+) -> int:
+    """Restore an earlier attested version of a day from DVC, as a new signed version."""
+    from fraud_provenance.rollback import rollback_day
+
+    made = rollback_day(open_workspace(), asset, partition, to)
+    if as_json:
+        print_json(made)
+        return 0
+    out.print(
+        f"restored {asset}/{partition} to {made['sha256'][:12]} as sequence {made['sequence']}; "
+        "run again to rebuild what was made from it",
+        markup=False,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""The only Dagster entry point: it merges what `defs/` defines."""
+
+from pathlib import Path
+
+import dagster as dg
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Every asset, check, job, sensor, schedule and resource."""
+    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)

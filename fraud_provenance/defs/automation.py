@@ -1,0 +1,110 @@
+"""Jobs, sensors and schedules: what ticks by itself while the daemon runs."""
+
+import dagster as dg
+
+from fraud_provenance.defs import support
+from fraud_provenance.defs.contracts import feature_contracts, raw_contracts
+from fraud_provenance.defs.features import feature_store
+from fraud_provenance.defs.ingest import raw_transactions
+from fraud_provenance.defs.release import champion, release_candidate
+from fraud_provenance.defs.scoring import transaction_scores
+from fraud_provenance.defs.training import (
+    fraud_model,
+    model_evaluation,
+    training_set,
+)
+from fraud_provenance.defs.transform import transaction_features
+from fraud_provenance.gates import promotion
+from fraud_provenance.landing import landed_days
+from fraud_provenance.planning import registry_of
+from fraud_provenance.resources import ProvenanceResource
+
+ingest_job = dg.define_asset_job(
+    "ingest",
+    dg.AssetSelection.assets(raw_transactions),
+    partitions_def=support.DAYS,
+    description="Landed days become attested, versioned and judged raw transactions.",
+)
+features_job = dg.define_asset_job(
+    "features",
+    dg.AssetSelection.assets(transaction_features),
+    partitions_def=support.DAYS,
+    description="Usable raw days become judged features.",
+)
+feature_store_job = dg.define_asset_job(
+    "feature_store",
+    dg.AssetSelection.assets(feature_store),
+    description="Feast's definitions and online store.",
+)
+training_job = dg.define_asset_job(
+    "training",
+    dg.AssetSelection.assets(training_set, fraud_model, model_evaluation, release_candidate),
+    description="Training set, model, evaluation, registration as candidate.",
+)
+promotion_job = dg.define_asset_job(
+    "promotion",
+    dg.AssetSelection.assets(champion),
+    description="Verify, decide, move the alias. Started by the sensor once approvals are there.",
+)
+scoring_job = dg.define_asset_job(
+    "scoring",
+    dg.AssetSelection.assets(transaction_scores),
+    partitions_def=support.DAYS,
+    description="Score days with the verified champion.",
+)
+raw_contracts_job = dg.define_asset_job(
+    "raw_contracts",
+    dg.AssetSelection.checks(raw_contracts),
+    description="Judge raw days that no contract has judged yet.",
+)
+feature_contracts_job = dg.define_asset_job(
+    "feature_contracts",
+    dg.AssetSelection.checks(feature_contracts),
+    description="Judge feature days that no contract has judged yet.",
+)
+
+
+@dg.sensor(
+    job=promotion_job,
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts the promotion when the candidate has an approval of its own.",
+)
+def approved_candidate(
+    context: dg.SensorEvaluationContext, provenance: ProvenanceResource
+) -> dg.SensorResult | dg.SkipReason:
+    """One run for each candidate and set of approvals."""
+    workspace = provenance.open()
+    trust = workspace.trust
+    digest = promotion.is_ready(trust, registry_of(workspace))
+    if not digest:
+        return dg.SkipReason("no candidate waits with an unused approval")
+    waiting = promotion.unused_approvals(trust, trust.policies.current())
+    key = "+".join([digest, *sorted(node.statement[:16] for node in waiting)])
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key)])
+
+
+@dg.sensor(
+    job=ingest_job,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Adds newly landed days as partitions and ingests them.",
+)
+def landed_day(
+    context: dg.SensorEvaluationContext, provenance: ProvenanceResource
+) -> dg.SensorResult | dg.SkipReason:
+    """New days are registered and ingested; changed days are for a person to look at first."""
+    workspace = provenance.open()
+    landed = sorted(landed_days(workspace.landing))
+    known = set(context.instance.get_dynamic_partitions("day"))
+    new = [day for day in landed if day not in known]
+    if not new:
+        return dg.SkipReason("no new day in the landing zone")
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(
+                run_key=f"landed-{new[0]}-{new[-1]}", tags=support.range_tags(new[0], new[-1])
+            )
+        ],
+        dynamic_partitions_requests=[support.DAYS.build_add_request(new)],
+    )

@@ -1,0 +1,255 @@
+"""Contracts, blocking: every day of raw data and features is judged before anyone may use it.
+
+The verdict on each day is a signed test result about its exact bytes, which every later read
+demands; Dagster's check is what people see. Failing one day fails the check of this run, marks
+that day, and leaves the other days usable.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from fraud_provenance.defs import support
+from fraud_provenance.evidence import encoding
+from fraud_provenance.evidence.errors import ConfigError, reason
+from fraud_provenance.gates.step import Step
+from fraud_provenance.planning import (
+    FEATURE_SUITES,
+    RAW_SUITES,
+    failed_days,
+    unjudged_days,
+)
+from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fraud_provenance.fraud.contract import ContractReport
+
+BASELINE_DAYS = 7
+
+
+@dataclass(frozen=True)
+class _Suites:
+    """The pair of suites that judges one asset."""
+
+    asset: str
+    schema: str
+    expectations: str
+
+
+_RAW = _Suites("raw_transactions", *RAW_SUITES)
+_FEATURES = _Suites("transaction_features", *FEATURE_SUITES)
+
+
+@dg.multi_asset_check(
+    name="raw_contracts",
+    specs=[
+        dg.AssetCheckSpec(
+            "raw_schema",
+            asset="raw_transactions",
+            blocking=True,
+            description=(
+                "Pandera, without coercion: columns and types are exactly as declared, values are "
+                "present, finite and in range, transactions unique, event times inside their day."
+            ),
+        ),
+        dg.AssetCheckSpec(
+            "raw_expectations",
+            asset="raw_transactions",
+            blocking=True,
+            description=(
+                "Great Expectations: volume, amounts, labels and freshness of the day against "
+                "the days before it; no frozen feed, no unit shift."
+            ),
+        ),
+    ],
+)
+def raw_contracts(
+    context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
+) -> Iterator[dg.AssetCheckResult]:
+    """Judge the days of this run (or all days not judged yet)."""
+    yield from _judge(context, provenance.open(), _RAW)
+
+
+@dg.multi_asset_check(
+    name="feature_contracts",
+    specs=[
+        dg.AssetCheckSpec(
+            "feature_schema",
+            asset="transaction_features",
+            blocking=True,
+            description=(
+                "Pandera, without coercion: feature columns, types and ranges; windows are nested; "
+                "calendar flags follow from the time."
+            ),
+        ),
+        dg.AssetCheckSpec(
+            "feature_expectations",
+            asset="transaction_features",
+            blocking=True,
+            description="Great Expectations: each feature's mean against the days before.",
+        ),
+    ],
+)
+def feature_contracts(
+    context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
+) -> Iterator[dg.AssetCheckResult]:
+    """Judge the days of this run (or all days not judged yet)."""
+    yield from _judge(context, provenance.open(), _FEATURES)
+
+
+def _judge(
+    context: dg.AssetCheckExecutionContext, workspace: Workspace, suites: _Suites
+) -> Iterator[dg.AssetCheckResult]:
+    known = sorted(workspace.store.heads(suites.asset))
+    days = support.days_of_run(context.run.tags, known) or unjudged_days(
+        workspace, suites.asset, (suites.schema, suites.expectations)
+    )
+    days = [day for day in days if day in set(known)]
+    if not days:
+        yield from _nothing_to_judge(workspace, suites)
+        return
+    reports = judge_days(workspace, context.run_id, suites.asset, days)
+    for report in reports:
+        for day in sorted({failure.day for failure in report.failures}):
+            _mark(context, suites.asset, report, day)
+        yield _check_result(suites.asset, report)
+    if len(reports) == 1:
+        yield dg.AssetCheckResult(
+            asset_key=dg.AssetKey(suites.asset),
+            check_name=suites.expectations,
+            passed=False,
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={"failed_days": days},
+            description="not evaluated: no day passed the schema",
+        )
+
+
+def judge_days(
+    workspace: Workspace, run_id: str, asset: str, days: Sequence[str]
+) -> "list[ContractReport]":
+    """Run both suites on `days` of `asset` and sign their results."""
+    from fraud_provenance.fraud import expectations, profile, schemas
+
+    suites = _RAW if asset == _RAW.asset else _FEATURES
+    check_schema: Callable[..., ContractReport]
+    check_schema, check_expectations = (
+        (schemas.check_raw_schema, expectations.check_raw_expectations)
+        if suites is _RAW
+        else (schemas.check_feature_schema, expectations.check_feature_expectations)
+    )
+    with Step(workspace.trust, "contracts", run_id) as step:
+        known = sorted(workspace.store.heads(asset))
+        failed = failed_days(workspace, asset)
+        baseline = [
+            day for day in support.previous_days(days, known, BASELINE_DAYS) if day not in failed
+        ]
+        thresholds = step.policy.data("contracts")
+        read = step.read(asset, [*baseline, *days])
+        frames = support.frames_of(read)
+        judged = {day: frames[day] for day in days}
+        first = check_schema(judged, thresholds)
+        pending = [_attest(step, read.view.select(days), first)]
+        sound = [day for day in days if not first.failures_of(day)]
+        reports = [first]
+        if sound:
+            usable = {day: frames[day] for day in {*baseline, *sound}}
+            docs = workspace.reports / "data_docs" / suites.expectations
+            second = check_expectations(profile.profile_days(usable), sound, thresholds, docs)
+            pending.append(_attest(step, read.view.select(sound), second))
+            reports.append(second)
+        step.join_reads()
+        for signature in pending:
+            signature.result()
+    return reports
+
+
+def _attest(step: Step, view: Any, report: "ContractReport") -> Any:  # noqa: ANN401
+    return step.attest_contract(
+        view,
+        suite=report.suite,
+        suite_digest=encoding.digest_json(report.suite_config),
+        checks=report.checks,
+        failures=[asdict(failure) for failure in report.failures],
+        rows=report.rows,
+    )
+
+
+def _mark(
+    context: dg.AssetCheckExecutionContext, asset: str, report: "ContractReport", day: str
+) -> None:
+    """Show the failed day in the UI: checks have no partitions, so it is reported by itself."""
+    context.instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(asset),
+            check_name=report.suite,
+            passed=False,
+            partition=day,
+            metadata=failure_metadata(report.failures_of(day)),
+            severity=dg.AssetCheckSeverity.ERROR,
+            blocking=True,
+        )
+    )
+
+
+def failure_metadata(failures: Sequence[Any]) -> dict[str, Any]:
+    """Failures as a table: what, where, how many rows, what to do."""
+    records = [
+        dg.TableRecord(
+            {
+                "day": f.day, "code": f.code, "check": f.check, "column": f.column,
+                "rows": f.rows, "example": str(f.example)[:200], "remedy": f.remedy,
+            }
+        )
+        for f in failures[:100]
+    ]  # fmt: skip
+    columns = [
+        dg.TableColumn(name, "int" if name == "rows" else "string")
+        for name in ("day", "code", "check", "column", "rows", "example", "remedy")
+    ]
+    return {"failures": dg.TableMetadataValue(records, dg.TableSchema(columns=columns))}
+
+
+def _check_result(asset: str, report: "ContractReport") -> dg.AssetCheckResult:
+    bad = sorted({failure.day for failure in report.failures})
+    codes = sorted({failure.code for failure in report.failures})
+    metadata: Mapping[str, Any] = {
+        "days_judged": len(report.days),
+        "rows_judged": sum(report.rows.values()),
+        "checks": list(report.checks),
+        "suite_sha256": encoding.digest_json(report.suite_config),
+        "failed_days": bad,
+        "codes": codes,
+    } | (failure_metadata(report.failures) if bad else {})
+    summary = (
+        f"{len(bad)} of {len(report.days)} days failed ({', '.join(codes)}): {', '.join(bad[:5])}"
+        if bad
+        else f"{len(report.days)} days passed {len(report.checks)} checks"
+    )
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(asset),
+        check_name=report.suite,
+        passed=not bad,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata=dict(metadata),
+        description=summary,
+    )
+
+
+def _nothing_to_judge(workspace: Workspace, suites: _Suites) -> Iterator[dg.AssetCheckResult]:
+    """All is judged already: repeat what the evidence says."""
+    failed = failed_days(workspace, suites.asset)
+    if not workspace.store.heads(suites.asset):
+        raise ConfigError(reason("CHECK_VACUOUS", "no day is attested", artifact=suites.asset))
+    for suite in (suites.schema, suites.expectations):
+        bad = sorted(day for day, by in failed.items() if by == suite)
+        yield dg.AssetCheckResult(
+            asset_key=dg.AssetKey(suites.asset),
+            check_name=suite,
+            passed=not bad,
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={"failed_days": bad},
+            description="no new day; the signed results stand",
+        )

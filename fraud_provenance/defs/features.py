@@ -1,0 +1,63 @@
+"""Stage 3, features: Feast's definitions applied, and its online store brought up to date."""
+
+import dagster as dg
+
+from fraud_provenance.defs import support
+from fraud_provenance.evidence import encoding
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import EvidenceError, reason
+from fraud_provenance.gates.step import Step
+from fraud_provenance.planning import FEATURE_SERVICE, ONLINE_DAYS
+from fraud_provenance.resources import ProvenanceResource
+
+ASSET = "feature_store"
+
+
+@dg.asset(
+    group_name="features",
+    kinds={"feast", "sqlite"},
+    owners=support.OWNERS,
+    deps=["transaction_features"],
+    code_version="1",
+    description=(
+        "Feast: entities, feature views and the feature service that serve training and scoring, "
+        "applied from code, with the newest feature rows in the online store."
+    ),
+)
+def feature_store(
+    context: dg.AssetExecutionContext, provenance: ProvenanceResource
+) -> dg.MaterializeResult:
+    """Apply the definitions and load the newest days into the online store."""
+    import polars as pl
+
+    from fraud_provenance.fraud import feature_store as feast
+
+    workspace = provenance.open()
+    with Step(workspace.trust, "feature_store", context.run_id) as probe:
+        days = list(probe.usable("transaction_features").partitions)[-ONLINE_DAYS:]
+    if not days:
+        raise EvidenceError(
+            reason(RootCause.PARTITION_MISSING, "no day is usable", artifact="transaction_features")
+        )
+    parameters = {"partitions": [days[0], days[-1]], "feature_service": FEATURE_SERVICE}
+    with Step(workspace.trust, "feature_store", context.run_id, parameters) as step:
+        read = step.read("transaction_features", days)
+        frame = pl.concat(support.frames_of(read).values())
+        offline = support.scratch_folder(workspace, "feast-online")
+        feast.write_offline(offline, frame)
+        store = feast.open_store(workspace.feast, offline)
+        definitions = feast.apply_definitions(store)
+        times = frame["tx_datetime"]
+        feast.materialize_online(store, times.min(), times.max())
+        content = encoding.canonical_json(definitions)
+        step.write("definitions", f"{ASSET}/definitions.json", content, read.digests.values())
+        made = step.commit({"online_days": days, "rows": {"definitions": frame.height}})
+    return dg.MaterializeResult(
+        metadata=support.evidence_metadata(workspace, made)
+        | {
+            "online_days": f"{days[0]} … {days[-1]}",
+            "rows": frame.height,
+            "definitions": dg.MetadataValue.json(definitions),
+        },
+        data_version=dg.DataVersion(made.manifest.digest),
+    )

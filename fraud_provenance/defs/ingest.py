@@ -1,0 +1,108 @@
+"""Stage 1, ingest: landing files become `raw_transactions`, attested and versioned by day."""
+
+import dagster as dg
+
+from fraud_provenance import data_versions
+from fraud_provenance.defs import support
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import EvidenceError, ProvenanceError, Reason, reason
+from fraud_provenance.gates.step import Step, VerifiedFile
+from fraud_provenance.landing import landed_days, parquet_bytes
+from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance.workspace import Workspace
+
+ASSET = "raw_transactions"
+
+
+@dg.asset(
+    group_name="ingest",
+    kinds={"parquet", "dvc"},
+    owners=support.OWNERS,
+    partitions_def=support.DAYS,
+    backfill_policy=support.SINGLE_RUN,
+    code_version="1",
+    description=(
+        "Card transactions, one Parquet file a UTC day, as they were landed, under lower-case "
+        "names and sorted by time. Each day is versioned with DVC and attested by its SHA-256."
+    ),
+)
+def raw_transactions(
+    context: dg.AssetExecutionContext, provenance: ProvenanceResource
+) -> dg.MaterializeResult:
+    """Write the landed days of this run."""
+    workspace = provenance.open()
+    landed = landed_days(workspace.landing)
+    days = list(context.partition_keys)
+    missing = [day for day in days if day not in landed]
+    if missing:
+        raise EvidenceError(
+            reason(
+                RootCause.PARTITION_MISSING,
+                f"{len(missing)} days of this run are not in the landing zone",
+                artifact="landing",
+                partition=missing[0],
+            )
+        )
+    bounds = {"partitions": [days[0], days[-1]]}
+    with Step(workspace.trust, "ingest", context.run_id, bounds) as step:
+        read = step.read_source("landing", {day: landed[day] for day in days})
+        rows: dict[str, int] = {}
+        md5: dict[str, str] = {}
+        refused: list[Reason] = []
+        for item in read.files:
+            try:
+                content, rows[item.partition] = _raw(item)
+            except ProvenanceError as error:
+                refused += error.reasons
+                continue
+            md5[item.partition] = data_versions.dvc_md5(content)
+            step.write(item.partition, f"{ASSET}/{item.partition}.parquet", content, [item.sha256])
+        if not rows:
+            raise EvidenceError(*refused)
+        made = step.commit({"rows": rows, "dvc_md5": md5})
+    track_versions(workspace, md5)
+    for entry in made.manifest.entries:
+        context.add_asset_metadata(
+            {
+                "dagster/partition_row_count": rows[entry.partition],
+                "provenance/sha256": entry.sha256,
+                "provenance/dvc_md5": md5[entry.partition],
+            },
+            partition_key=entry.partition,
+        )
+    if refused:
+        raise EvidenceError(*refused)
+    return dg.MaterializeResult(
+        metadata=support.evidence_metadata(workspace, made) | {"rows": sum(rows.values())},
+        data_version=dg.DataVersion(made.manifest.digest),
+    )
+
+
+def _raw(item: VerifiedFile) -> tuple[bytes, int]:
+    """Landing bytes as raw bytes, whatever the contracts will say of them."""
+    import io
+
+    import polars as pl
+
+    try:
+        frame = pl.read_parquet(io.BytesIO(item.content))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise EvidenceError(
+            reason(
+                RootCause.EVIDENCE_MALFORMED,
+                f"{item.name} is not a readable Parquet file: {error}",
+                artifact="landing",
+                partition=item.partition,
+            )
+        ) from error
+    frame = frame.rename(str.lower)
+    keys = [name for name in ("tx_datetime", "transaction_id") if name in frame.columns]
+    return parquet_bytes(frame.sort(keys, maintain_order=True) if keys else frame), frame.height
+
+
+def track_versions(workspace: Workspace, md5: dict[str, str]) -> None:
+    """Bring DVC up to date with the days whose pointer does not name these bytes yet."""
+    folder = workspace.data / ASSET
+    files = [folder / f"{day}.parquet" for day in sorted(md5)]
+    stale = [path for path in files if not data_versions.is_tracked(path, md5[path.stem])]
+    data_versions.track(workspace.home, stale)

@@ -1,0 +1,78 @@
+"""Stage 5, release: the registration gate, and the promotion job that the sensor starts."""
+
+import dagster as dg
+
+from fraud_provenance.defs import support
+from fraud_provenance.evidence import encoding
+from fraud_provenance.gates import promotion
+from fraud_provenance.local import tool
+from fraud_provenance.planning import newest_model, registry_of
+from fraud_provenance.resources import ProvenanceResource
+
+
+@dg.asset(
+    group_name="release",
+    kinds={"opa", "mlflow"},
+    owners=support.OWNERS,
+    deps=["fraud_model", "model_evaluation"],
+    code_version="1",
+    description=(
+        "The newest model, registered as candidate after the registration gate (OPA) allowed it on "
+        "verified evidence. It waits here for a person's approval."
+    ),
+)
+def release_candidate(
+    context: dg.AssetExecutionContext, provenance: ProvenanceResource
+) -> dg.MaterializeResult:
+    """Ask the registration gate."""
+    workspace = provenance.open()
+    trust, registry = workspace.trust, registry_of(workspace)
+    digest = promotion.digest_of_model(trust, newest_model(workspace))
+    version = promotion.register_candidate(trust, registry, digest, context.run_id)
+    decision = promotion.registration_of(trust, trust.policies.current(), digest)
+    return dg.MaterializeResult(
+        metadata={
+            "version": version,
+            "provenance/manifest_sha256": digest,
+            "provenance/decision": decision.statement,
+            "provenance/log_index": decision.bundle.log_index if decision.bundle else -1,
+            "provenance/signer": str(decision.bundle.identity) if decision.bundle else "",
+            "next": f"fraud-provenance approve fraud_model@candidate --environment "
+            f"{workspace.environment} --as EMAIL --reason TEXT",
+        },
+        data_version=dg.DataVersion(digest),
+    )
+
+
+@dg.asset(
+    group_name="release",
+    kinds={"opa", "cosign", "mlflow"},
+    owners=support.OWNERS,
+    deps=["release_candidate"],
+    code_version="1",
+    description=(
+        "The model in production: approved, verified in-process and with cosign, allowed by the "
+        "deployment gate, then named by the registry's alias."
+    ),
+)
+def champion(
+    context: dg.AssetExecutionContext, provenance: ProvenanceResource
+) -> dg.MaterializeResult:
+    """Decide on the candidate and move the alias."""
+    workspace = provenance.open()
+    trust = workspace.trust
+    made = promotion.promote(trust, registry_of(workspace), lambda: tool("cosign"))
+    bundle = made.decision.bundle
+    approver = promotion.approver(made.decision)
+    return dg.MaterializeResult(
+        metadata={
+            "version": made.version,
+            "provenance/manifest_sha256": made.evidence.digest,
+            "provenance/decision": made.decision.statement,
+            "provenance/log_index": bundle.log_index if bundle else -1,
+            "provenance/signer": str(bundle.identity) if bundle else "",
+            "provenance/signed_at": encoding.utc_text(bundle.signed_at) if bundle else "",
+            "approver": str(approver) if approver else "",
+        },
+        data_version=dg.DataVersion(made.evidence.digest),
+    )

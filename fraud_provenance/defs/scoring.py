@@ -1,0 +1,101 @@
+"""Stage 6, scoring: the champion's verified bytes score a day; the batch is signed as a whole."""
+
+import io
+
+import dagster as dg
+
+from fraud_provenance.defs import support
+from fraud_provenance.defs.training import model_files
+from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence.lineage import identity_of
+from fraud_provenance.gates import promotion
+from fraud_provenance.gates.step import Step
+from fraud_provenance.landing import parquet_bytes
+from fraud_provenance.planning import registry_of
+from fraud_provenance.prediction_log import batch_predicate, leaves
+from fraud_provenance.resources import ProvenanceResource
+
+ASSET = "transaction_scores"
+
+
+@dg.asset(
+    group_name="scoring",
+    kinds={"xgboost", "parquet"},
+    owners=["team:fraud-operations"],
+    deps=[
+        "champion",
+        dg.AssetDep("transaction_features", partition_mapping=dg.IdentityPartitionMapping()),
+    ],
+    partitions_def=support.DAYS,
+    backfill_policy=support.SINGLE_RUN,
+    code_version="1",
+    description=(
+        "One row a transaction: the champion's probability of fraud and whether it reaches the "
+        "threshold. Each day is a signed batch with a Merkle root, so that one score is provable."
+    ),
+)
+def transaction_scores(
+    context: dg.AssetExecutionContext, provenance: ProvenanceResource
+) -> dg.MaterializeResult:
+    """Score this run's days."""
+    import polars as pl
+
+    from fraud_provenance.fraud.model import predict
+
+    workspace = provenance.open()
+    trust = workspace.trust
+    champion = promotion.find_champion(trust, registry_of(workspace))
+    days = list(context.partition_keys)
+    parameters = {"partitions": [days[0], days[-1]]}
+    with Step(trust, "score", context.run_id, parameters) as step:
+        usable = step.usable("transaction_features", days)
+        for day, why in usable.refused.items():
+            context.log.warning(f"left out {day}: {why}")
+        features = step.read("transaction_features", usable.partitions or days)
+        model = step.read("fraud_model", [champion.evidence.model_id])
+        ubj, contract = model_files(model)
+        rows, batches = {}, {}
+        for item in features.files:
+            frame = pl.read_parquet(io.BytesIO(item.content))
+            score = pl.Series("score", predict(ubj, contract, frame), dtype=pl.Float32)
+            scored = frame.select(
+                "transaction_id", "tx_datetime", "customer_id", "terminal_id", "tx_amount"
+            ).with_columns(score, is_alert=score >= float(contract["threshold"]))
+            content = parquet_bytes(scored)
+            sources = [item.sha256, *(part.sha256 for part in model.files)]
+            step.write(item.partition, f"{ASSET}/{item.partition}.parquet", content, sources)
+            rows[item.partition] = scored.height
+            batches[item.partition] = batch_predicate(leaves(scored), item.sha256)
+        made = step.commit({"rows": rows, "model_id": champion.evidence.model_id})
+    statement = statements.build_statement(
+        statements.PREDICTION_BATCH,
+        ASSET,
+        made.manifest.digest,
+        {
+            "environment": workspace.environment,
+            "model_digest": champion.evidence.digest,
+            "decision": champion.decision.statement,
+            "scores_statement": made.bundle.statement.digest,
+            "batches": batches,
+        },
+    )
+    identity = identity_of(step.policy.layout, "score")
+    logged = trust.signing.sign(statement, identity)
+    for day, count in rows.items():
+        context.add_asset_metadata(
+            {
+                "dagster/partition_row_count": count,
+                "provenance/merkle_root": batches[day]["merkle_root"],
+            },
+            partition_key=day,
+        )
+    return dg.MaterializeResult(
+        metadata=support.evidence_metadata(workspace, made)
+        | {
+            "rows": sum(rows.values()),
+            "champion_version": champion.version,
+            "provenance/batch_log_index": logged.log_index,
+            "scored_at": encoding.utc_text(logged.signed_at),
+        },
+        data_version=dg.DataVersion(made.manifest.digest),
+    )

@@ -1,0 +1,122 @@
+"""What several stages share: the day partitions, evidence as metadata, lazily imported resources."""
+
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from fraud_provenance.evidence import encoding
+from fraud_provenance.gates.step import Materialisation, VerifiedInput
+from fraud_provenance.planning import mlflow_uri
+from fraud_provenance.workspace import PROJECT, Workspace, settings_from
+
+if TYPE_CHECKING:
+    import polars as pl  # heavy: assets import it in their bodies
+
+OWNERS = ["team:fraud-platform"]
+DAYS = dg.DynamicPartitionsDefinition(name="day")
+SINGLE_RUN = dg.BackfillPolicy.single_run()
+DBT_PROJECT = PROJECT / "dbt_project"
+_RANGE_START, _RANGE_END = (
+    "dagster/asset_partition_range_start",
+    "dagster/asset_partition_range_end",
+)
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """Run tags that make one run cover the days from `first` to `last`."""
+    return {_RANGE_START: first, _RANGE_END: last}
+
+
+def days_of_run(tags: Mapping[str, str], known: Sequence[str]) -> list[str]:
+    """The days a run's tags name, for checks, which have no partitions of their own."""
+    if "dagster/partition" in tags:
+        return [tags["dagster/partition"]]
+    if _RANGE_START in tags:
+        return [day for day in known if tags[_RANGE_START] <= day <= tags[_RANGE_END]]
+    return []
+
+
+def frames_of(read: VerifiedInput) -> "dict[str, pl.DataFrame]":
+    """Partition → frame, from the verified bytes."""
+    import polars as pl
+
+    return {item.partition: pl.read_parquet(io.BytesIO(item.content)) for item in read.files}
+
+
+def evidence_metadata(workspace: Workspace, made: Materialisation) -> dict[str, Any]:
+    """What a person sees on a materialisation: who signed what, when, where it is logged."""
+    bundle = made.bundle
+    path = workspace.store.bundle_path(bundle.bundle_digest)
+    return {
+        "provenance/manifest_sha256": made.manifest.digest,
+        "provenance/statement_sha256": bundle.statement.digest,
+        "provenance/signer": str(bundle.identity),
+        "provenance/signed_at": encoding.utc_text(bundle.signed_at),
+        "provenance/log_index": bundle.log_index,
+        "provenance/sequence": made.sequence,
+        "provenance/bundle": dg.MetadataValue.path(path),
+        "provenance/git_commit": workspace.code_facts.git_commit,
+    }
+
+
+def column_schema(schema: Mapping[str, Any], descriptions: Mapping[str, str]) -> dg.TableSchema:
+    """A polars schema as Dagster's table schema."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name, type=str(dtype), description=descriptions.get(name, ""))
+            for name, dtype in schema.items()
+        ]
+    )
+
+
+def previous_days(days: Iterable[str], known: Iterable[str], count: int) -> list[str]:
+    """The `count` known days before the first of `days`, and the known days between them."""
+    wanted = sorted(days)
+    before = [day for day in sorted(known) if day < wanted[0]][-count:] if wanted else []
+    between = [day for day in known if wanted and wanted[0] <= day <= wanted[-1]]
+    return sorted({*before, *between} - set(wanted))
+
+
+@dg.resource(description="dagster-mlflow, imported only when a run needs it (4 s).")
+def mlflow_resource(context: dg.InitResourceContext) -> Any:  # noqa: ANN401 - dagster-mlflow's own
+    """The dagster-mlflow resource on the home's store: one MLflow run for each Dagster run."""
+    import mlflow
+    from dagster_mlflow.resources import MlFlow
+
+    workspace = Workspace(settings_from(os.environ))
+    uri = mlflow_uri(workspace)
+    mlflow.set_tracking_uri(uri)
+    if mlflow.get_experiment_by_name("fraud_model") is None:
+        artifacts = (workspace.mlflow / "artifacts").as_uri()
+        mlflow.create_experiment("fraud_model", artifact_location=artifacts)
+    config = {
+        "experiment_name": "fraud_model",
+        "mlflow_tracking_uri": uri,
+        "parent_run_id": None,
+        "mlflow_run_id": None,
+        "env": {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+        "env_to_tag": None,
+        "extra_tags": {},
+    }
+    return MlFlow(context.replace_config(config))
+
+
+def dbt_resource() -> Any:  # noqa: ANN401 - dagster-dbt's own
+    """The dbt command line on our project."""
+    from dagster_dbt import DbtCliResource
+
+    return DbtCliResource(project_dir=str(DBT_PROJECT), profiles_dir=str(DBT_PROJECT))
+
+
+def scratch_folder(workspace: Workspace, name: str) -> Path:
+    """An empty private folder for tools that work on files; left behind, it is only scratch."""
+    import shutil
+
+    folder = workspace.scratch / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    return folder

@@ -1,0 +1,349 @@
+"""Stage 4, training: the point-in-time training set, the model and its evaluation."""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from fraud_provenance.defs import support
+from fraud_provenance.evidence import encoding
+from fraud_provenance.gates.step import Step, VerifiedInput
+from fraud_provenance.landing import parquet_bytes
+from fraud_provenance.planning import (
+    POINT_IN_TIME,
+    model_parameters,
+    newest_model,
+    split_parameters,
+)
+from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance.workspace import Workspace
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from fraud_provenance.fraud.contract import ContractReport
+    from fraud_provenance.fraud.model import Split, TrainedModel, TrainingConfig
+
+TRAINING_SET, MODEL, EVALUATION = "training_set", "fraud_model", "model_evaluation"
+TRAIN, HELD_OUT, KNOWN = "train", "evaluation", "known_frauds"
+
+
+class TrainingResource(dg.ConfigurableResource["TrainingResource"]):
+    """Days and parameters of training. The defaults are the handbook's baseline."""
+
+    train_start: str = ""
+    train_days: int = 7
+    delay_days: int = 7
+    test_days: int = 7
+    cards_per_day: int = 100
+    parameters: dict[str, Any] = {}  # noqa: RUF012 - a pydantic field, copied for each instance
+
+    def config(self) -> "TrainingConfig":
+        """As the closed schema of the fraud package."""
+        from fraud_provenance.fraud.model import TrainingConfig, XGBoostParameters
+
+        return TrainingConfig(
+            train_start=date.fromisoformat(self.train_start) if self.train_start else None,
+            train_days=self.train_days,
+            delay_days=self.delay_days,
+            test_days=self.test_days,
+            cards_per_day=self.cards_per_day,
+            params=XGBoostParameters(**self.parameters),
+        )
+
+
+@dg.asset(
+    group_name="training",
+    kinds={"feast", "parquet"},
+    owners=support.OWNERS,
+    deps=["transaction_features", "feature_store"],
+    code_version="1",
+    description=(
+        "Train, delay and test days joined point in time through Feast: no feature is newer than "
+        "its transaction. Train and evaluation rows are separate, separately attested files."
+    ),
+)
+def training_set(
+    context: dg.AssetExecutionContext, provenance: ProvenanceResource, training: TrainingResource
+) -> dg.MaterializeResult:
+    """Join and split."""
+    import polars as pl
+
+    from fraud_provenance.fraud.model import resolve_split
+
+    workspace = provenance.open()
+    config = training.config()
+    with Step(workspace.trust, "training_set", context.run_id) as probe:
+        usable = probe.usable("transaction_features").partitions
+    split = resolve_split(config, usable)
+    parameters = split_parameters(config, split)
+    with Step(workspace.trust, "training_set", context.run_id, parameters) as step:
+        read = step.read("transaction_features", split.days)
+        joined = _point_in_time(workspace, read, split)
+        in_train = pl.col("split") == "train"
+        parts = {
+            TRAIN: joined.filter(in_train),
+            HELD_OUT: joined.filter(~in_train),
+            KNOWN: joined.filter(in_train & (pl.col("tx_fraud") == 1)),
+        }
+        sources = {
+            TRAIN: split.train,
+            HELD_OUT: (*split.delay, *split.test),
+            KNOWN: split.train,
+        }
+        for name, part in parts.items():
+            made_from = [read.digests[day] for day in sources[name]]
+            step.write(name, f"{TRAINING_SET}/{name}.parquet", parquet_bytes(part), made_from)
+        rows = {name: part.height for name, part in parts.items()}
+        made = step.commit({"rows": rows, "days": list(split.days)})
+    return dg.MaterializeResult(
+        metadata=support.evidence_metadata(workspace, made)
+        | {
+            "train_days": f"{split.train[0]} … {split.train[-1]}",
+            "test_days": f"{split.test[0]} … {split.test[-1]}",
+            **{f"rows_{name}": count for name, count in rows.items()},
+        },
+        data_version=dg.DataVersion(made.manifest.digest),
+    )
+
+
+def _point_in_time(workspace: Workspace, read: VerifiedInput, split: "Split") -> "pl.DataFrame":
+    """Features as Feast serves them, with the part each transaction belongs to."""
+    import polars as pl
+
+    from fraud_provenance.fraud import feature_store as feast
+    from fraud_provenance.fraud.columns import FEATURE_SCHEMA
+    from fraud_provenance.fraud.model import SPLIT_COLUMNS
+
+    frame = pl.concat(support.frames_of(read).values())
+    offline = support.scratch_folder(workspace, "feast-training")
+    feast.write_offline(offline, frame)
+    store = feast.open_store(offline / "registry", offline)
+    feast.apply_definitions(store)
+    joined = feast.point_in_time_frame(store, frame)
+    day = pl.col("tx_datetime").dt.date().cast(pl.String)
+    part = (
+        pl.when(day.is_in(split.train))
+        .then(pl.lit("train"))
+        .when(day.is_in(split.delay))
+        .then(pl.lit("delay"))
+        .otherwise(pl.lit("test"))
+    )
+    return joined.with_columns(split=part).select([*FEATURE_SCHEMA, *SPLIT_COLUMNS])
+
+
+@dg.asset_check(
+    asset=TRAINING_SET,
+    name=POINT_IN_TIME,
+    blocking=True,
+    description="No feature is newer than its event, and nothing to be evaluated was learnt from.",
+)
+def training_set_point_in_time(
+    context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
+) -> Iterator[dg.AssetCheckResult]:
+    """Prove the join and the split on the bytes that will be used."""
+    from fraud_provenance.defs.contracts import failure_metadata
+
+    report = judge_training_set(provenance.open(), context.run_id)
+    yield dg.AssetCheckResult(
+        passed=not report.failures,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={"rows_judged": sum(report.rows.values()), "checks": list(report.checks)}
+        | (failure_metadata(report.failures) if report.failures else {}),
+    )
+
+
+def judge_training_set(workspace: Workspace, run_id: str) -> "ContractReport":
+    """Run and sign the training set's contract."""
+    import polars as pl
+
+    from fraud_provenance.fraud.contract import ContractReport
+    from fraud_provenance.fraud.feature_store import check_point_in_time
+    from fraud_provenance.fraud.model import check_split
+
+    with Step(workspace.trust, "contracts", run_id) as step:
+        read = step.read(TRAINING_SET, [TRAIN, HELD_OUT, KNOWN])
+        frames = support.frames_of(read)
+        both = pl.concat([frames[TRAIN], frames[HELD_OUT]])
+        found = [*check_point_in_time(both), *check_split(frames[TRAIN], frames[HELD_OUT])]
+        checks = (
+            "features_are_not_newer_than_their_event",
+            "transactions_are_in_one_part_only",
+            "parts_follow_each_other_in_time",
+        )
+        report = ContractReport(
+            suite=POINT_IN_TIME,
+            suite_config={"suite": POINT_IN_TIME, "checks": list(checks), "version": 1},
+            checks=checks,
+            days=tuple(sorted(frames)),
+            rows={name: frame.height for name, frame in frames.items()},
+            failures=tuple(found),
+        )
+        # The contract judges the files together, so a failure anywhere fails all of them.
+        failures = [asdict(item) | {"day": name} for item in found for name in frames]
+        pending = step.attest_contract(
+            read.view,
+            suite=report.suite,
+            suite_digest=encoding.digest_json(report.suite_config),
+            checks=report.checks,
+            failures=failures,
+            rows=report.rows,
+        )
+        step.join_reads()
+        pending.result()
+    return report
+
+
+@dg.asset(
+    group_name="training",
+    kinds={"xgboost", "mlflow"},
+    owners=["team:ml-engineering"],
+    deps=[TRAINING_SET],
+    required_resource_keys={"mlflow"},
+    code_version="1",
+    description=(
+        "XGBoost as UBJ with its feature contract and threshold, logged in MLflow, attested file "
+        "by file and signed as a model (OpenSSF model signing)."
+    ),
+)
+def fraud_model(
+    context: dg.AssetExecutionContext, provenance: ProvenanceResource, training: TrainingResource
+) -> dg.MaterializeResult:
+    """Train, log, sign."""
+    import polars as pl
+
+    from fraud_provenance.fraud.model import train
+
+    workspace = provenance.open()
+    config = training.config()
+    parameters = model_parameters(config)
+    with Step(workspace.trust, "train", context.run_id, parameters) as step:
+        read = step.read(TRAINING_SET, [TRAIN])
+        frame = pl.read_parquet(io.BytesIO(read.files[0].content))
+        model = train(frame, config)
+        tags = {
+            "git_commit": workspace.code_facts.git_commit,
+            "git_dirty": str(workspace.code_facts.git_dirty).lower(),
+            "data_version": read.view.digest,
+            "lock_sha256": workspace.lock_digest,
+            "validation_report": str(workspace.reports / "data_docs"),
+        }
+        model_id, run_id, location = _log_model(context, workspace, model, frame, parameters, tags)
+        step.location = location
+        step.adopt(model_id, [read.files[0].sha256])
+        signature = workspace.trust.signing.sign_model(workspace.home / location, step.identity)
+        made = step.commit(
+            {
+                "format": "ubj",
+                "features": model.feature_contract["names"],
+                "model_id": model_id,
+                "mlflow_run_id": run_id,
+                "model_signature": signature.statement.digest,
+                "library": model.resolved_parameters["library"],
+                "rows": {TRAIN: frame.height},
+            }
+        )
+    return dg.MaterializeResult(
+        metadata=support.evidence_metadata(workspace, made)
+        | {
+            "model_id": model_id,
+            "threshold": model.feature_contract["threshold"],
+            "parameters": dg.MetadataValue.json(model.resolved_parameters["requested"]),
+        },
+        data_version=dg.DataVersion(made.manifest.digest),
+    )
+
+
+def _log_model(
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    model: "TrainedModel",
+    frame: "pl.DataFrame",
+    parameters: dict[str, Any],
+    tags: dict[str, str],
+) -> tuple[str, str, str]:
+    """Log to MLflow; returns (logged model's id, MLflow run id, folder relative to the home)."""
+    import xgboost as xgb
+    from mlflow.models import infer_signature
+
+    mlflow = context.resources.mlflow
+    booster = xgb.Booster()
+    booster.load_model(bytearray(model.ubj))
+    inputs = frame.select(model.feature_contract["names"]).head(5).to_pandas()
+    scores = booster.predict(xgb.DMatrix(inputs))
+    mlflow.log_params(parameters)
+    mlflow.set_tags(tags)
+    logged = mlflow.xgboost.log_model(
+        booster,
+        name="model",
+        model_format="ubj",
+        signature=infer_signature(inputs, scores),
+        pip_requirements=[f"xgboost-cpu=={xgb.__version__}"],
+    )
+    client = mlflow.MlflowClient()
+    scratch = support.scratch_folder(workspace, "model")
+    extra = {
+        "feature_contract.json": model.feature_contract,
+        "resolved_parameters.json": model.resolved_parameters,
+    }
+    for name, document in extra.items():
+        (scratch / name).write_text(json.dumps(document, indent=1, sort_keys=True), "utf-8")
+        client.log_model_artifact(logged.model_id, str(scratch / name))
+    location = f"mlflow/artifacts/models/{logged.model_id}/artifacts"
+    return logged.model_id, mlflow.active_run().info.run_id, location
+
+
+@dg.asset(
+    group_name="training",
+    kinds={"scikitlearn", "mlflow"},
+    owners=["team:ml-engineering"],
+    deps=[MODEL, TRAINING_SET],
+    required_resource_keys={"mlflow"},
+    code_version="1",
+    description=(
+        "AUC ROC, average precision and card precision@100 of exactly this model on days it did "
+        "not learn from, known compromised cards taken out (Fraud Detection Handbook, chapter 3)."
+    ),
+)
+def model_evaluation(
+    context: dg.AssetExecutionContext, provenance: ProvenanceResource
+) -> dg.MaterializeResult:
+    """Score the held-out days with the verified bytes and measure."""
+    import polars as pl
+
+    from fraud_provenance.fraud.evaluation import evaluate
+    from fraud_provenance.fraud.model import predict
+
+    workspace = provenance.open()
+    model_id = newest_model(workspace)
+    with Step(workspace.trust, "evaluate", context.run_id) as step:
+        data = step.read(TRAINING_SET, [HELD_OUT, KNOWN])
+        model = step.read(MODEL, [model_id])
+        frames = support.frames_of(data)
+        held_out = frames[HELD_OUT]
+        ubj, contract = model_files(model)
+        scored = held_out.with_columns(score=pl.Series(predict(ubj, contract, held_out)))
+        known = frames[KNOWN].with_columns(score=pl.lit(None, dtype=pl.Float32))
+        metrics = evaluate(pl.concat([known, scored], how="vertical"))
+        sources = [*data.digests.values(), *(item.sha256 for item in model.files)]
+        path = f"{EVALUATION}/{model_id}.json"
+        step.write(model_id, path, encoding.canonical_json(metrics), sources)
+        made = step.commit(
+            {"metrics": metrics, "dataset_sha256": data.digests[HELD_OUT], "model_id": model_id}
+        )
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    context.resources.mlflow.log_metrics(numbers)
+    return dg.MaterializeResult(
+        metadata=support.evidence_metadata(workspace, made) | numbers,
+        data_version=dg.DataVersion(made.manifest.digest),
+    )
+
+
+def model_files(read: VerifiedInput) -> tuple[bytes, dict[str, Any]]:
+    """(UBJ bytes, feature contract) of a model that was read through the gate."""
+    files = {item.name: item.content for item in read.files}
+    return files["model.ubj"], encoding.strict_json(files["feature_contract.json"])

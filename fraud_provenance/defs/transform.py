@@ -1,0 +1,154 @@
+"""Stage 2, transform: dbt on DuckDB turns raw days into `transaction_features`.
+
+dbt works on private copies of verified bytes and its database is scratch; what counts is the
+Parquet file a day, written and signed through the step.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
+
+from fraud_provenance.defs import support
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import ConfigError, EvidenceError, reason
+from fraud_provenance.gates.step import Materialisation, Step, VerifiedInput
+from fraud_provenance.landing import parquet_bytes
+from fraud_provenance.planning import sources_digest, window_of
+from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance.workspace import Workspace
+
+if TYPE_CHECKING:
+    pass
+
+ASSET = "transaction_features"
+MART = "fct_transaction_features"
+MANIFEST = support.DBT_PROJECT / "target" / "manifest.json"
+
+
+class _Translator(DagsterDbtTranslator):
+    """Our groups and owners on dbt's models."""
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        """All models are the transform stage."""
+        return "transform"
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        """The platform team owns every model."""
+        return support.OWNERS
+
+
+def _manifest() -> Path:
+    if not MANIFEST.exists():
+        raise ConfigError(
+            reason(
+                RootCause.USAGE, "the dbt project is not parsed", artifact="dbt_project"
+            ).model_copy(update={"remedy": "Run `make setup`."})
+        )
+    return MANIFEST
+
+
+@dbt_assets(
+    manifest=_manifest(),
+    name="dbt_transaction_features",
+    partitions_def=support.DAYS,
+    backfill_policy=support.SINGLE_RUN,
+    dagster_dbt_translator=_Translator(),
+)
+def transaction_features(
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, provenance: ProvenanceResource
+) -> Iterator[Any]:
+    """Build the features of this run's days from the raw days in their windows."""
+    workspace = provenance.open()
+    asked = list(context.partition_keys)
+    bounds = {"partitions": [asked[0], asked[-1]]}
+    with Step(workspace.trust, "features", context.run_id, bounds) as step:
+        usable = step.usable("raw_transactions")
+        days = [day for day in asked if day in set(usable.partitions)]
+        for day in set(asked) - set(days):
+            context.log.warning(f"left out: {usable.refused.get(day, f'{day} is not attested')}")
+        if not days:
+            raise EvidenceError(
+                *[usable.refused[day] for day in asked if day in usable.refused][:5]
+                or [reason(RootCause.PARTITION_MISSING, "no day of this run is usable")]
+            )
+        read = step.read("raw_transactions", window_of(days, list(usable.partitions)))
+        output = _prepare(workspace, read, days)
+        events = list(
+            dbt.cli(["build", "--no-version-check"], context=context)
+            .stream()
+            .fetch_column_metadata(with_column_lineage=True)
+        )
+        made, rows = _publish(step, read, output, days)
+    for event in events:
+        yield from _with_evidence(event, workspace, made, rows)
+
+
+def _prepare(workspace: Workspace, read: VerifiedInput, days: list[str]) -> Path:
+    """Give dbt its inputs and the days to make; returns the folder it writes to."""
+    from datetime import date
+
+    import polars as pl
+
+    folder = support.scratch_folder(workspace, "dbt")
+    read.export(folder / "input")
+    (folder / "window").mkdir()
+    (folder / "output").mkdir()
+    pl.DataFrame({"day": [date.fromisoformat(day) for day in days]}).write_parquet(
+        folder / "window" / "days.parquet"
+    )
+    os.environ.update(  # dbt reads its settings from the environment of its process
+        {
+            "FRAUD_PROVENANCE_DBT_INPUT": str(folder / "input"),
+            "FRAUD_PROVENANCE_DBT_WINDOW": str(folder / "window"),
+            "FRAUD_PROVENANCE_DBT_OUTPUT": str(folder / "output"),
+        }
+    )
+    return folder / "output"
+
+
+def _publish(
+    step: Step, read: VerifiedInput, output: Path, days: list[str]
+) -> tuple[Materialisation, dict[str, int]]:
+    """Write the mart by day; each day names the raw files of its own window as its source."""
+    import polars as pl
+
+    mart = pl.read_parquet(output / f"{MART}.parquet").with_columns(
+        day=pl.col("tx_datetime").dt.date().cast(pl.String)
+    )
+    parts = mart.partition_by("day", as_dict=True, include_key=False, maintain_order=True)
+    frames: dict[str, pl.DataFrame] = {str(day): part for (day,), part in parts.items()}
+    known = sorted(read.digests)
+    rows = {}
+    for day in days:
+        frame = frames.get(day, mart.drop("day").clear())
+        rows[day] = frame.height
+        step.write(
+            day,
+            f"{ASSET}/{day}.parquet",
+            parquet_bytes(frame.sort("transaction_id")),
+            [read.digests[other] for other in window_of([day], known)],
+        )
+    return step.commit({"rows": rows, "dbt_sources": sources_digest()}), rows
+
+
+def _with_evidence(
+    event: Any,  # noqa: ANN401 - dagster-dbt yields several kinds
+    workspace: Workspace,
+    made: Materialisation,
+    rows: dict[str, int],
+) -> Iterator[Any]:
+    """Attach the evidence to the mart's own event."""
+    is_mart = isinstance(event, dg.Output) and event.output_name.endswith(ASSET)
+    if is_mart:
+        metadata = support.evidence_metadata(workspace, made) | {"rows": sum(rows.values())}
+        event = dg.Output(
+            value=event.value,
+            output_name=event.output_name,
+            metadata={**event.metadata, **metadata},
+            data_version=dg.DataVersion(made.manifest.digest),
+        )
+    yield event

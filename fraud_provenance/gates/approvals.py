@@ -1,0 +1,107 @@
+"""Approvals: a person's signature under one exact model, environment, evidence set and policy."""
+
+from datetime import timedelta
+from typing import Any
+
+from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import ConfigError, GateDenied, reason
+from fraud_provenance.evidence.lineage import Node
+from fraud_provenance.evidence.statements import Identity
+from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.gates.decisions import identity_fact
+from fraud_provenance.gates.facts import MODEL, ModelEvidence
+from fraud_provenance.gates.policy import Policy
+from fraud_provenance.gates.trust import Trust
+
+VALID_DAYS = 7
+
+
+def approve(
+    trust: Trust, policy: Policy, evidence: ModelEvidence, email: str, environment: str, why: str
+) -> VerifiedBundle:
+    """Sign an approval as the person behind `email`.
+
+    Raises:
+        ConfigError: no reason was given.
+        GateDenied: the person is not a known approver; the gate would refuse it anyway.
+    """
+    if not why.strip():
+        raise ConfigError(reason(RootCause.USAGE, "an approval needs a reason"))
+    identity = Identity(issuer="people", subject=email)
+    now = trust.clock()
+    principal = policy.layout.principal(identity, now)
+    if principal is None:
+        raise GateDenied(
+            reason(
+                RootCause.APPROVAL_UNKNOWN_PERSON,
+                f"{email} is no principal of this policy",
+                identity=email,
+            )
+        )
+    if "approver" not in principal.roles:
+        own = "trainer" in principal.roles
+        raise GateDenied(
+            reason(
+                RootCause.SELF_APPROVAL if own else RootCause.APPROVAL_ROLE,
+                f"{email} ({principal.id}) has the roles {', '.join(principal.roles)}",
+                identity=email,
+            )
+        )
+    if environment != trust.environment:
+        raise GateDenied(
+            reason(
+                RootCause.APPROVAL_ENV,
+                f"this home's evidence is for {trust.environment!r}, not {environment!r}",
+            )
+        )
+    statement = statements.build_statement(
+        statements.APPROVAL,
+        MODEL,
+        evidence.digest,
+        {
+            "environment": environment,
+            "evidence_set": evidence.evidence_set,
+            "policy_digest": policy.digest,
+            "issued_at": encoding.utc_text(now),
+            "expires_at": encoding.utc_text(now + timedelta(days=VALID_DAYS)),
+            "reason": why.strip(),
+        },
+    )
+    return trust.signing.sign(statement, identity)
+
+
+def approval_nodes(trust: Trust, policy: Policy) -> list[Node]:
+    """Every stored approval that verifies as a signature, whoever signed it.
+
+    The policy judges role, subject, environment and expiry; only signatures that do not verify at
+    all are left out here.
+    """
+    lineage = trust.lineage(policy)
+    nodes = [
+        lineage.node(record.statement)
+        for record in trust.store.records(predicate_type=statements.APPROVAL)
+    ]
+    return [node for node in nodes if node.bundle is not None]
+
+
+def approval_fact(policy: Policy, node: Node) -> dict[str, Any] | None:
+    """One approval as policy input; None where its signer is no principal."""
+    assert node.bundle is not None  # noqa: S101 - approval_nodes returns only these
+    bundle = node.bundle
+    principal = policy.layout.principal(bundle.identity, bundle.signed_at)
+    if principal is None:
+        return None
+    predicate = bundle.statement.predicate
+    return {
+        "statement": node.statement,
+        "identity": identity_fact(bundle.identity),
+        "principal": principal.id,
+        "roles": list(principal.roles),
+        "model_digest": bundle.statement.subject_digest,
+        "environment": predicate["environment"],
+        "evidence_set": predicate["evidence_set"],
+        "policy_digest": predicate["policy_digest"],
+        "issued_at": predicate["issued_at"],
+        "expires_at": predicate["expires_at"],
+    }

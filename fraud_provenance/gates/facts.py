@@ -1,0 +1,259 @@
+"""Verified evidence → policy input. Nothing here comes from a tag, a file name or a database row."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import EvidenceError, Reason, VerificationError, reason
+from fraud_provenance.evidence.lineage import LineageVerifier, Node
+from fraud_provenance.evidence.verdict import Verdict
+from fraud_provenance.gates.decisions import identity_fact, signer_facts
+from fraud_provenance.gates.policy import Policy
+from fraud_provenance.gates.trust import Trust
+
+MODEL, EVALUATION = "fraud_model", "model_evaluation"
+METRICS = ("auc_roc", "average_precision", "card_precision_100")
+
+
+@dataclass(frozen=True)
+class ModelEvidence:
+    """A model with everything that speaks for it, walked and verified."""
+
+    model: Node
+    evaluation: Node
+    signature: Node
+    verdict: Verdict
+
+    @property
+    def digest(self) -> str:
+        """The model's manifest digest."""
+        return self.model.bundle.statement.subject_digest if self.model.bundle else ""
+
+    @property
+    def statements(self) -> list[str]:
+        """Every statement in the walk, sorted."""
+        roots = (self.model, self.evaluation, self.signature)
+        return sorted({node.statement for root in roots for node in root.walk()})
+
+    @property
+    def evidence_set(self) -> str:
+        """The digest that an approval binds: all statements the decision rests on."""
+        return encoding.digest_json(self.statements)
+
+    @property
+    def model_id(self) -> str:
+        """The model's partition: the registry's id of the logged model."""
+        return self.model.manifest.partitions[0] if self.model.manifest else ""
+
+
+def model_statement(trust: Trust, digest: str) -> str:
+    """The statement that attests the model manifest `digest`.
+
+    Raises:
+        EvidenceError: EVIDENCE_MISSING.
+    """
+    records = trust.store.records(predicate_type=statements.PROVENANCE, asset=MODEL, subject=digest)
+    if not records:
+        raise EvidenceError(
+            reason(
+                RootCause.EVIDENCE_MISSING,
+                f"no statement attests model {digest[:12]}",
+                artifact=MODEL,
+            )
+        )
+    return records[-1].statement
+
+
+def collect_model(trust: Trust, policy: Policy, digest: str) -> ModelEvidence:
+    """Walk the model, its evaluation and its signature, files included.
+
+    Raises:
+        EvidenceError, VerificationError: a piece is missing or is about something else.
+    """
+    lineage = trust.lineage(policy)
+    model = lineage.node(model_statement(trust, digest))
+    evaluation = _evaluation(trust, lineage, digest)
+    signature = _signature(lineage, model)
+    verdict = lineage.verdict(
+        f"{MODEL} {digest[:12]}", "deployment", [model, evaluation, signature]
+    )
+    return ModelEvidence(model, evaluation, signature, verdict)
+
+
+def _evaluation(trust: Trust, lineage: LineageVerifier, digest: str) -> Node:
+    """The newest evaluation that read exactly this model."""
+    for record in reversed(
+        trust.store.records(predicate_type=statements.PROVENANCE, asset=EVALUATION)
+    ):
+        node = lineage.node(record.statement)
+        materials = node.provenance.materials if node.provenance else ()
+        if any(item.name == MODEL and item.digest == digest for item in materials):
+            return node
+        if node.provenance is None and record.subject_name == EVALUATION:
+            return node  # broken: its reasons belong into the verdict
+    raise EvidenceError(
+        reason(
+            RootCause.EVIDENCE_MISSING,
+            f"model {digest[:12]} was not evaluated",
+            artifact=EVALUATION,
+        )
+    )
+
+
+def _signature(lineage: LineageVerifier, model: Node) -> Node:
+    """The OpenSSF model signature; it must list exactly the files of the model's manifest."""
+    if model.provenance is None or model.manifest is None:
+        raise VerificationError(*_reasons_below(model))
+    node = lineage.node(str(model.provenance.outputs.get("model_signature", "")))
+    if node.bundle is not None and not node.reasons:
+        predicate = node.bundle.statement.predicate
+        listed = {
+            str(item.get("name")): str(item.get("digest"))
+            for item in predicate.get("resources", ())
+        }
+        attested = {entry.path: entry.sha256 for entry in model.manifest.entries}
+        if listed != attested:
+            node.blame(
+                VerificationError(
+                    reason(
+                        RootCause.SUBJECT_MISMATCH,
+                        "the model signature covers other files than the model's manifest",
+                        artifact="model signature",
+                    )
+                )
+            )
+    return node
+
+
+def _reasons_below(node: Node) -> list[Reason]:
+    found = [
+        item.model_copy(update={"distance": below.distance})
+        for below in node.walk()
+        for item in below.reasons
+    ]
+    return sorted(found, key=lambda item: item.distance)
+
+
+def registration_input(trust: Trust, policy: Policy, evidence: ModelEvidence) -> dict[str, Any]:
+    """The input of the registration gate.
+
+    Raises:
+        VerificationError: a node that the facts come from did not verify.
+    """
+    for node in (evidence.model, evidence.evaluation, evidence.signature):
+        if node.reasons or node.bundle is None:
+            raise VerificationError(*evidence.verdict.reasons or _reasons_below(node))
+    return {
+        "request": {
+            "step": "release",
+            "identity": identity_fact(_gate_identity(policy, "release")),
+            "environment": trust.environment,
+            "at": encoding.utc_text(trust.clock()),
+        },
+        "model": _model_fact(evidence),
+        "evaluation": _evaluation_fact(evidence),
+        "contracts": _contract_facts([evidence.model, evidence.evaluation]),
+        "evidence": {
+            "statements": len(evidence.statements),
+            "complete": evidence.verdict.trusted,
+            "missing": [str(item)[:500] for item in evidence.verdict.reasons[:20]],
+        },
+        "model_signature": {
+            key: value
+            for key, value in signer_facts(evidence.signature).items()
+            if key != "signed_at"
+        },
+    }
+
+
+def _gate_identity(policy: Policy, gate: str) -> statements.Identity:
+    from fraud_provenance.evidence.lineage import identity_of
+
+    return identity_of(policy.layout, gate)
+
+
+def _model_fact(evidence: ModelEvidence) -> dict[str, Any]:
+    provenance, manifest = evidence.model.provenance, evidence.model.manifest
+    assert provenance is not None  # noqa: S101 - verified by the caller
+    assert manifest is not None  # noqa: S101 - verified by the caller
+    outputs = provenance.outputs
+    return {
+        "name": MODEL,
+        "digest": evidence.digest,
+        "format": outputs["format"],
+        "files": [entry.path for entry in manifest.entries],
+        "features": outputs["features"],
+        "parameters": provenance.parameters,
+        "git_commit": outputs["git_commit"],
+        "git_dirty": outputs["git_dirty"],
+    } | signer_facts(evidence.model)
+
+
+def _evaluation_fact(evidence: ModelEvidence) -> dict[str, Any]:
+    provenance, manifest = evidence.evaluation.provenance, evidence.evaluation.manifest
+    assert provenance is not None  # noqa: S101 - verified by the caller
+    assert manifest is not None  # noqa: S101 - verified by the caller
+    model_files = (
+        {e.sha256 for e in evidence.model.manifest.entries} if evidence.model.manifest else set()
+    )
+    sources = {digest for entry in manifest.entries for digest in entry.made_from} - model_files
+    judged = next((m.digest for m in provenance.materials if m.name == MODEL), "")
+    training = (
+        {d for e in evidence.model.manifest.entries for d in e.made_from}
+        if evidence.model.manifest
+        else set()
+    )
+    facts = signer_facts(evidence.evaluation)
+    outputs = provenance.outputs
+    return {
+        "statement": facts["statement"],
+        "signer": facts["signer"],
+        "model_digest": judged,
+        "dataset_sha256": min(sources) if len(sources) == 1 else "",
+        "training_sha256": sorted(training),
+        "metrics": {name: outputs["metrics"][name] for name in METRICS},
+        "rows": outputs["metrics"]["rows"],
+        "frauds": outputs["metrics"]["frauds"],
+    }
+
+
+def _contract_facts(roots: Iterable[Node]) -> list[dict[str, Any]]:
+    """Per asset and suite: partitions that were read, and those that passed, not vacuously."""
+    read: dict[str, set[tuple[str, str]]] = {}
+    passed: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    checks: dict[tuple[str, str], int] = {}
+    nodes = {node.statement: node for root in roots for node in root.walk()}
+    for node in nodes.values():
+        if node.kind == "contract" and node.manifest and node.bundle and not node.reasons:
+            notes = node.bundle.statement.predicate["annotations"]
+            key = (node.manifest.asset, notes["suite"])
+            failed = set(notes["failedPartitions"])
+            checks[key] = min(checks.get(key, notes["checks"]), notes["checks"])
+            passed.setdefault(key, set()).update(
+                (entry.partition, entry.sha256)
+                for entry in node.manifest.entries
+                if entry.partition not in failed and notes["rows"].get(entry.partition, 0) > 0
+            )
+        if node.kind == "decision" and node.summary and node.summary.gate == "data_access":
+            materialised = [c.manifest for c in node.children if c.kind == "materialisation"]
+            asset = str(node.summary.facts.get("asset"))
+            partitions = set(node.summary.facts.get("partitions", ()))
+            read.setdefault(asset, set()).update(
+                (entry.partition, entry.sha256)
+                for manifest in materialised
+                if manifest is not None
+                for entry in manifest.entries
+                if entry.partition in partitions
+            )
+    return [
+        {
+            "asset": asset,
+            "suite": suite,
+            "partitions": len(read.get(asset, ())),
+            "passed": len(read.get(asset, set()) & good),
+            "checks": checks[(asset, suite)],
+        }
+        for (asset, suite), good in sorted(passed.items())
+    ]

@@ -1,0 +1,419 @@
+"""Registration, promotion and the champion: who may be what, decided and signed.
+
+A promotion verifies everything in-process, again with the cosign binary, asks OPA, signs and logs
+the decision, then moves the alias by compare-and-swap. The decision is the authority.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fraud_provenance.evidence import encoding, files, statements
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import (
+    BackendError,
+    EvidenceError,
+    ProvenanceError,
+    Reason,
+    VerificationError,
+    reason,
+)
+from fraud_provenance.evidence.lineage import Node, identity_of
+from fraud_provenance.evidence.statements import Identity
+from fraud_provenance.evidence.verdict import Verdict
+from fraud_provenance.gates.approvals import approval_fact, approval_nodes
+from fraud_provenance.gates.decisions import identity_fact, sign_decision, signer_facts
+from fraud_provenance.gates.facts import MODEL, ModelEvidence, collect_model, registration_input
+from fraud_provenance.gates.policy import Policy
+from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, RegisteredVersion, Registry
+from fraud_provenance.gates.trust import Trust
+
+_COSIGN_DEADLINE_S = 60
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version that a valid decision allows and the alias names."""
+
+    version: str
+    evidence: ModelEvidence
+    decision: Node
+
+
+def digest_of_model(trust: Trust, model_id: str) -> str:
+    """The manifest digest attested for a logged model.
+
+    Raises:
+        VerificationError: DECISION_MISSING for a model that no evidence knows.
+    """
+    heads = trust.store.heads(MODEL).get(model_id)
+    records = trust.store.records(statement=heads[0].statement) if heads else []
+    if not records:
+        raise VerificationError(
+            reason(
+                RootCause.EVIDENCE_MISSING,
+                f"the registry names {model_id[:40]!r}, which no evidence attests",
+                artifact=MODEL,
+            )
+        )
+    return records[0].subject_digest
+
+
+def register_candidate(trust: Trust, registry: Registry, digest: str, run_id: str) -> str:
+    """Ask the registration gate about a model; register it as candidate if it allows.
+
+    Raises:
+        GateDenied: refused, signed and logged. BackendError: could not decide.
+    """
+    policy = trust.policies.current()
+    evidence = collect_model(trust, policy, digest)
+    document = registration_input(trust, policy, evidence)
+    answer = trust.policies.ask("model_registration", document, policy)
+    pending = sign_decision(
+        trust,
+        policy,
+        gate="release",
+        name=MODEL,
+        digest=digest,
+        inputs=[
+            evidence.model.statement,
+            evidence.evaluation.statement,
+            evidence.signature.statement,
+        ],
+        facts={"evidence_set": evidence.evidence_set, "model_id": evidence.model_id},
+        answer=answer,
+    )
+    decision = pending.result()
+    version = registry.register(
+        evidence.model_id,
+        run_id,
+        {"manifest_sha256": digest, "registration_decision": decision.statement.digest},
+    )
+    current = registry.alias(CANDIDATE)
+    registry.move(CANDIDATE, current.version if current else "", version)
+    return version
+
+
+def decisions_on(trust: Trust, policy: Policy, gate: str) -> list[Node]:
+    """Every stored decision of a gate in this environment, oldest first."""
+    lineage = trust.lineage(policy)
+    return [
+        lineage.node(record.statement)
+        for record in trust.store.records(predicate_type=statements.VERIFICATION_SUMMARY)
+        if record.step == gate and record.environment == trust.environment
+    ]
+
+
+def registration_of(trust: Trust, policy: Policy, digest: str) -> Node:
+    """The newest registration decision about a model.
+
+    Raises:
+        EvidenceError: DECISION_MISSING.
+    """
+    found = [
+        node
+        for node in decisions_on(trust, policy, "release")
+        if node.bundle and node.bundle.statement.subject_digest == digest
+    ]
+    if not found:
+        raise EvidenceError(
+            reason(RootCause.DECISION_MISSING, f"model {digest[:12]} was never registered")
+        )
+    return found[-1]
+
+
+def unused_approvals(trust: Trust, policy: Policy) -> list[Node]:
+    """Approvals that no allowed deployment has consumed yet."""
+    used = {
+        digest
+        for node in decisions_on(trust, policy, "deploy")
+        if node.summary and node.summary.allowed
+        for digest in node.summary.inputs
+    }
+    return [node for node in approval_nodes(trust, policy) if node.statement not in used]
+
+
+def is_ready(trust: Trust, registry: Registry) -> str:
+    """The candidate's digest if it waits with an approval of its own, else an empty string."""
+    policy = trust.policies.current()
+    candidate = registry.alias(CANDIDATE)
+    if candidate is None:
+        return ""
+    digest = digest_of_model(trust, candidate.model_id)
+    return (
+        digest
+        if any(
+            node.bundle and node.bundle.statement.subject_digest == digest
+            for node in unused_approvals(trust, policy)
+        )
+        else ""
+    )
+
+
+def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Champion:
+    """Decide on the candidate, then make it champion.
+
+    Raises:
+        GateDenied: refused, signed and logged. VerificationError: evidence is not valid, or
+        CAS_CONFLICT. BackendError: could not decide.
+    """
+    with files.exclusive_lock(trust.home / "run" / "promotion.lock"):
+        finish_move(trust, registry)
+        policy = trust.policies.current()
+        candidate = registry.alias(CANDIDATE)
+        if candidate is None:
+            raise EvidenceError(reason(RootCause.DECISION_MISSING, "no candidate is registered"))
+        digest = digest_of_model(trust, candidate.model_id)
+        evidence = collect_model(trust, policy, digest)
+        _check_registered(registry, candidate, evidence)
+        decision = _decide(trust, registry, policy, evidence, cosign)
+        current = registry.alias(CHAMPION)
+        move = {"from": current.version if current else "", "to": candidate.version}
+        files.write_atomic(_move_path(trust), json.dumps(move).encode())
+        finish_move(trust, registry)
+        return Champion(candidate.version, evidence, decision)
+
+
+def _move_path(trust: Trust) -> Path:
+    return trust.home / "run" / "alias-move.json"
+
+
+def finish_move(trust: Trust, registry: Registry) -> None:
+    """Complete a move that a decision allowed and a kill interrupted."""
+    path = _move_path(trust)
+    if not path.exists():
+        return
+    move = encoding.strict_json(files.read_once(path, limit_bytes=1 << 12))
+    current = registry.alias(CHAMPION)
+    if (current.version if current else "") != move["to"]:
+        registry.move(CHAMPION, move["from"], move["to"])
+    path.unlink()
+
+
+def _check_registered(
+    registry: Registry, version: RegisteredVersion, evidence: ModelEvidence
+) -> None:
+    location = evidence.model.provenance.outputs["location"] if evidence.model.provenance else ""
+    registry.check_location(version, str(location))
+
+
+def _decide(
+    trust: Trust,
+    registry: Registry,
+    policy: Policy,
+    evidence: ModelEvidence,
+    cosign: Callable[[], Path],
+) -> Node:
+    registration = registration_of(trust, policy, evidence.digest)
+    if registration.summary is None or registration.bundle is None:
+        raise VerificationError(*registration.reasons)
+    approvals = unused_approvals(trust, policy)
+    facts = [(node, approval_fact(policy, node)) for node in approvals]
+    known = [(node, fact) for node, fact in facts if fact is not None]
+    checked = [evidence.model, evidence.evaluation, evidence.signature, registration]
+    checked += [node for node, _ in known]
+    document = registration_input(trust, policy, evidence)
+    document["request"] |= {
+        "step": "deploy",
+        "identity": identity_fact(identity_of(policy.layout, "deploy")),
+    }
+    document |= _deployment_facts(trust, registry, policy, evidence, registration)
+    document |= {
+        "cosign": {
+            "verified": cosign_verified(trust, cosign(), checked),
+            "required": len(checked),
+        },
+        "approvals": [fact for _, fact in known],
+    }
+    answer = trust.policies.ask("model_deployment", document, policy)
+    mine = [node.statement for node, fact in known if fact["model_digest"] == evidence.digest]
+    pending = sign_decision(
+        trust,
+        policy,
+        gate="deploy",
+        name=MODEL,
+        digest=evidence.digest,
+        inputs=[
+            evidence.model.statement, evidence.evaluation.statement, evidence.signature.statement,
+            registration.statement, *mine,
+        ],
+        facts={
+            "evidence_set": evidence.evidence_set,
+            "model_id": evidence.model_id,
+            "sequence": document["current"]["sequence"] + 1,
+            "approvers": [str(node.bundle.identity) for node, fact in known if node.bundle and fact["model_digest"] == evidence.digest],
+        },
+        answer=answer,
+    )  # fmt: skip
+    signed = pending.result()
+    return trust.lineage(policy).node(signed.statement.digest)
+
+
+def _deployment_facts(
+    trust: Trust, registry: Registry, policy: Policy, evidence: ModelEvidence, registration: Node
+) -> dict[str, Any]:
+    assert registration.summary is not None  # noqa: S101 - checked by the caller
+    assert registration.bundle is not None  # noqa: S101 - checked by the caller
+    assert evidence.model.bundle is not None  # noqa: S101 - registration_input checked it
+    earlier = [
+        node
+        for node in decisions_on(trust, policy, "deploy")
+        if node.summary and node.summary.allowed and node.bundle
+    ]
+    trainer = policy.layout.principal(
+        evidence.model.bundle.identity, evidence.model.bundle.signed_at
+    )
+    facts = signer_facts(registration)
+    return {
+        "registration": {
+            "statement": facts["statement"],
+            "signer": facts["signer"],
+            "allow": registration.summary.allowed and not registration.reasons,
+            "model_digest": registration.bundle.statement.subject_digest,
+            "policy_digest": registration.summary.policy_digest,
+        },
+        "policy": {"digest": policy.digest, "authors": list(policy.authors)},
+        "trainer": {"principal": trainer.id if trainer else ""},
+        "evidence_set": evidence.evidence_set,
+        "current": {
+            "champion_digest": (
+                earlier[-1].bundle.statement.subject_digest
+                if earlier and earlier[-1].bundle
+                else ""
+            ),
+            "sequence": len(earlier),
+        },
+    }
+
+
+def cosign_verified(trust: Trust, cosign: Path, nodes: Iterable[Node]) -> int:
+    """How many of the nodes' bundles the cosign binary accepts, exact identity included.
+
+    Raises:
+        BackendError: cosign could not be run.
+    """
+    return sum(1 for node in nodes if _cosign_accepts(trust, cosign, node))
+
+
+def cosign_arguments(trust: Trust, cosign: Path, node: Node) -> list[str]:
+    """The command line with which anyone can check one bundle."""
+    assert node.bundle is not None  # noqa: S101 - callers pass verified nodes
+    bundle = node.bundle
+    identity, issuer = trust.bundles.certificate_identity(bundle.identity)
+    return [
+        str(cosign), "verify-blob-attestation",
+        "--trusted-root", str(trust.home / "trust" / "trusted_root.json"),
+        "--bundle", str(trust.store.bundle_path(bundle.bundle_digest)),
+        "--certificate-identity", identity, "--certificate-oidc-issuer", issuer,
+        "--type", bundle.statement.predicate_type,
+        "--digest", bundle.statement.subject_digest, "--digestAlg", "sha256",
+    ]  # fmt: skip
+
+
+def _cosign_accepts(trust: Trust, cosign: Path, node: Node) -> bool:
+    try:
+        done = subprocess.run(  # noqa: S603 - a pinned binary, argument list, no shell
+            cosign_arguments(trust, cosign, node),
+            capture_output=True,
+            timeout=_COSIGN_DEADLINE_S,
+            check=False,
+            env={"HOME": str(trust.home / "run"), "PATH": ""},
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BackendError(
+            reason(RootCause.TOOL_UNAVAILABLE, f"cannot run cosign: {error}", artifact="cosign")
+        ) from error
+    return done.returncode == 0
+
+
+def was_promoted(trust: Trust, registry: Registry) -> bool:
+    """Whether there should be a champion: an alias names one, or a decision allowed one."""
+    return registry.alias(CHAMPION) is not None or any(
+        record.step == "deploy" and record.result == "PASSED"
+        for record in trust.store.records(predicate_type=statements.VERIFICATION_SUMMARY)
+    )
+
+
+def find_champion(trust: Trust, registry: Registry) -> Champion:
+    """The champion, if alias, decision, evidence and files all agree.
+
+    Raises:
+        EvidenceError: DECISION_MISSING when nothing was ever promoted.
+        VerificationError: ALIAS_WITHOUT_DECISION, DECISION_SUPERSEDED, SOURCE_MISMATCH or the
+        evidence's own root cause.
+    """
+    policy = trust.policies.current()
+    alias = registry.alias(CHAMPION)
+    allowed = [
+        node
+        for node in decisions_on(trust, policy, "deploy")
+        if node.bundle and (node.reasons or (node.summary and node.summary.allowed))
+    ]
+    if alias is None and not allowed:
+        raise EvidenceError(
+            reason(RootCause.DECISION_MISSING, "there is no champion yet", artifact=CHAMPION)
+        )
+    decision = _current_decision(alias, allowed)
+    assert alias is not None  # noqa: S101 - checked by _current_decision
+    evidence = collect_model(trust, policy, decision.bundle.statement.subject_digest)  # type: ignore[union-attr]  # _current_decision returns only decisions with a bundle
+    problems: list[Reason] = list(evidence.verdict.reasons)
+    problems += [
+        item.model_copy(update={"distance": below.distance})
+        for below in decision.walk()
+        for item in below.reasons
+    ]
+    if problems:
+        unique = dict.fromkeys(problems)
+        raise VerificationError(*sorted(unique, key=lambda item: item.distance))
+    _check_registered(registry, alias, evidence)
+    return Champion(alias.version, evidence, decision)
+
+
+def _current_decision(alias: RegisteredVersion | None, allowed: list[Node]) -> Node:
+    """The newest allowing decision, which must be the one for the aliased version."""
+    named = f"version {alias.version}" if alias else "no version"
+    if not allowed:
+        raise VerificationError(
+            reason(
+                RootCause.ALIAS_WITHOUT_DECISION,
+                f"{CHAMPION} names {named}, which no decision allows",
+                artifact=CHAMPION,
+            )
+        )
+    newest = allowed[-1]
+    model_ids = [str(n.summary.facts.get("model_id")) if n.summary else "" for n in allowed]
+    if alias is None or alias.model_id != model_ids[-1]:
+        code = (
+            RootCause.DECISION_SUPERSEDED
+            if alias is not None and alias.model_id in model_ids
+            else RootCause.ALIAS_WITHOUT_DECISION
+        )
+        raise VerificationError(
+            reason(
+                code, f"{CHAMPION} names {named}; the newest decision another", artifact=CHAMPION
+            )
+        )
+    return newest
+
+
+def champion_verdict(trust: Trust, registry: Registry) -> tuple[Verdict, Champion | None]:
+    """The champion's whole chain as a verdict, decision and approvals included."""
+    try:
+        champion = find_champion(trust, registry)
+    except ProvenanceError as error:
+        empty = Verdict.of(CHAMPION, trust.environment, "score", [], list(error.reasons))
+        return empty, None
+    lineage = trust.lineage()
+    roots = [champion.decision, champion.evidence.evaluation, champion.evidence.signature]
+    return lineage.verdict(CHAMPION, "score", [*roots, champion.evidence.model]), champion
+
+
+def approver(decision: Node) -> Identity | None:
+    """Who approved, from a decision's inputs."""
+    for node in decision.children:
+        if node.kind == "approval" and node.bundle:
+            return node.bundle.identity
+    return None

@@ -1,0 +1,173 @@
+"""MLflow's model registry: aliases are hints for people; decisions are what counts.
+
+Reading an alias goes straight to a SQLite store when there is one, because importing MLflow costs
+seconds that `verify` and `trace` do not have. Whatever is read is compared with signed evidence.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from fraud_provenance.evidence import files
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import (
+    BackendError,
+    VerificationError,
+    reason,
+)
+
+MODEL_NAME = "fraud_model"
+CANDIDATE, CHAMPION = "candidate", "champion"
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A registry version: its number, its logged model, and where its files are said to be."""
+
+    version: str
+    model_id: str
+    location: str
+
+
+class Registry:
+    """One registered model in one MLflow store."""
+
+    def __init__(self, uri: str, home: Path) -> None:
+        self.uri = uri
+        self._home = home
+
+    def _client(self) -> Any:  # noqa: ANN401 - MLflow is imported late
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    def alias(self, alias: str) -> RegisteredVersion | None:
+        """The version an alias names, or None.
+
+        Raises:
+            BackendError: REGISTRY_UNAVAILABLE. VerificationError: SOURCE_MISMATCH.
+        """
+        return self._find(alias=alias)
+
+    def version(self, version: str) -> RegisteredVersion | None:
+        """A version by its number, or None; raises as `alias`."""
+        return self._find(version=version)
+
+    def _find(self, *, alias: str = "", version: str = "") -> RegisteredVersion | None:
+        try:
+            find = self._in_sqlite if self.uri.startswith(_SQLITE) else self._with_client
+            found = find(alias, version)
+        except Exception as error:
+            raise BackendError(
+                reason(RootCause.REGISTRY_UNAVAILABLE, f"cannot read the registry: {error}")
+            ) from error
+        if found is None:
+            return None
+        number, source, location = found
+        if not source.startswith("models:/m-") or "/" in source.removeprefix("models:/"):
+            raise VerificationError(
+                reason(
+                    RootCause.SOURCE_MISMATCH,
+                    f"version {number} has the source {source[:80]!r}",
+                    artifact=f"{MODEL_NAME}:{number}",
+                )
+            )
+        return RegisteredVersion(number, source.removeprefix("models:/"), location)
+
+    def _in_sqlite(self, alias: str, version: str) -> tuple[str, str, str] | None:
+        path = Path(self.uri.removeprefix(_SQLITE))
+        if not path.exists():
+            return None
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
+        try:
+            if alias:
+                named = connection.execute(
+                    "select version from registered_model_aliases where name = ? and alias = ?",
+                    (MODEL_NAME, alias),
+                ).fetchone()
+                if named is None:
+                    return None
+                version = str(named[0])
+            row = connection.execute(
+                "select version, source, storage_location from model_versions "
+                "where name = ? and version = ?",
+                (MODEL_NAME, version),
+            ).fetchone()
+        finally:
+            connection.close()
+        return (str(row[0]), str(row[1]), str(row[2] or "")) if row else None
+
+    def _with_client(self, alias: str, version: str) -> tuple[str, str, str] | None:
+        from mlflow.exceptions import MlflowException
+
+        client = self._client()
+        try:
+            found = (
+                client.get_model_version_by_alias(MODEL_NAME, alias)
+                if alias
+                else client.get_model_version(MODEL_NAME, version)
+            )
+        except MlflowException as error:
+            if "not found" in str(error).lower():
+                return None
+            raise
+        location = client.get_model_version_download_uri(MODEL_NAME, found.version)
+        return str(found.version), str(found.source), str(location)
+
+    def check_location(self, version: RegisteredVersion, location: str) -> None:
+        """The registry must point at the folder that the signed evidence names.
+
+        Raises:
+            VerificationError: SOURCE_MISMATCH.
+        """
+        claimed = urlparse(version.location)
+        path = Path(unquote(claimed.path))
+        if claimed.scheme != "file" or path != self._home / location:
+            raise VerificationError(
+                reason(
+                    RootCause.SOURCE_MISMATCH,
+                    f"the registry stores version {version.version} elsewhere than attested",
+                    artifact=f"{MODEL_NAME}:{version.version}",
+                )
+            )
+
+    def register(self, model_id: str, run_id: str, tags: dict[str, str]) -> str:
+        """Create a version for a logged model (once); returns its number."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client = self._client()
+            if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
+                client.create_registered_model(MODEL_NAME)
+            source = f"models:/{model_id}"
+            for known in client.search_model_versions(f"name = '{MODEL_NAME}'"):
+                if known.source == source:
+                    return str(known.version)
+            made = client.create_model_version(MODEL_NAME, source=source, run_id=run_id, tags=tags)
+        except MlflowException as error:
+            raise BackendError(
+                reason(RootCause.REGISTRY_UNAVAILABLE, f"cannot register: {error}")
+            ) from error
+        return str(made.version)
+
+    def move(self, alias: str, expected: str, version: str) -> None:
+        """Point `alias` at `version` if it still names `expected` (empty: no version).
+
+        Raises:
+            VerificationError: CAS_CONFLICT.
+        """
+        with files.exclusive_lock(self._home / "run" / "registry.lock"):
+            found = self.alias(alias)
+            current = found.version if found else ""
+            if current != expected:
+                raise VerificationError(
+                    reason(
+                        RootCause.CAS_CONFLICT,
+                        f"{alias} names version {current or 'none'}, expected {expected or 'none'}",
+                        artifact=MODEL_NAME,
+                    )
+                )
+            self._client().set_registered_model_alias(MODEL_NAME, alias, version)

@@ -1,0 +1,183 @@
+"""From what a person types to the evidence meant: asset, partition, model, file or bundle."""
+
+import re
+from pathlib import Path
+
+from fraud_provenance.evidence import encoding, files, statements
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import (
+    ConfigError,
+    EvidenceError,
+    ProvenanceError,
+    VerificationError,
+    reason,
+)
+from fraud_provenance.evidence.lineage import Node
+from fraud_provenance.evidence.verdict import Verdict
+from fraud_provenance.gates import promotion
+from fraud_provenance.gates.facts import collect_model
+from fraud_provenance.gates.registry import CHAMPION, Registry
+from fraud_provenance.gates.trust import Trust
+
+MODEL_NAMES = ("model", "fraud_model")
+_MODEL = re.compile(r"(?P<name>[a-z_]+)(?:@(?P<alias>[a-z_]+)|:(?P<version>[0-9]+))\Z")
+
+
+def verify_subject(trust: Trust, registry: Registry, subject: str) -> Verdict:
+    """The verdict on `subject`; every problem is in the verdict, none is raised.
+
+    Args:
+        trust: The opened home.
+        registry: Its model registry.
+        subject: `all`, `asset`, `asset/partition`, `model@alias`, `model:version`, `policies`, a
+            file or a bundle.
+    """
+    try:
+        return _verify(trust, registry, subject)
+    except ConfigError:
+        raise
+    except ProvenanceError as error:
+        return Verdict.of(subject, trust.environment, "verify", [], list(error.reasons))
+
+
+def _verify(trust: Trust, registry: Registry, subject: str) -> Verdict:
+    if subject == "all":
+        return _verify_all(trust, registry)
+    if subject == "policies":
+        return _verify_policies(trust)
+    if match := _MODEL.match(subject):
+        if match["name"] not in MODEL_NAMES:
+            raise _unknown(subject)
+        return _verify_model(trust, registry, match["alias"] or "", match["version"] or "")
+    if subject == CHAMPION or (subject in MODEL_NAMES and not trust.store.heads(subject)):
+        return _verify_model(trust, registry, CHAMPION, "")
+    path = Path(subject)
+    if path.is_file():
+        return _verify_file(trust, path)
+    asset, _, partition = subject.partition("/")
+    return _verify_asset(trust, asset, partition)
+
+
+def _unknown(subject: str) -> ConfigError:
+    return ConfigError(
+        reason(
+            RootCause.USAGE,
+            f"{subject!r} is no asset, partition, model, file or bundle of this home",
+        )
+    )
+
+
+def asset_roots(trust: Trust, asset: str, partition: str = "") -> list[Node]:
+    """The nodes of the newest version of an asset's partitions, with their contracts."""
+    lineage = trust.lineage()
+    heads = trust.store.heads(asset)
+    chosen = {partition: heads.get(partition, [])} if partition else heads
+    results = trust.store.contract_results(asset)
+    found: dict[str, Node] = {}
+    for day, versions in chosen.items():
+        for head in versions:
+            found[head.statement] = lineage.node(head.statement)
+            for result in results.get((day, head.sha256), {}).values():
+                found[result.statement] = lineage.node(result.statement)
+    return list(found.values())
+
+
+def _verify_asset(trust: Trust, asset: str, partition: str) -> Verdict:
+    layout = trust.policies.current().layout
+    if not layout.producer(asset):
+        raise _unknown(asset)
+    roots = asset_roots(trust, asset, partition)
+    name = f"{asset}/{partition}" if partition else asset
+    if not roots:
+        raise EvidenceError(
+            reason(
+                RootCause.PARTITION_MISSING,
+                "nothing is attested under this name",
+                artifact=asset,
+                partition=partition,
+            )
+        )
+    return trust.lineage().verdict(
+        name, "verify", roots, _contract_failures(trust, asset, partition)
+    )
+
+
+def _contract_failures(trust: Trust, asset: str, partition: str) -> list:  # type: ignore[type-arg]
+    results = trust.store.contract_results(asset)
+    found = []
+    for day, heads in trust.store.heads(asset).items():
+        if partition and day != partition:
+            continue
+        for suite, result in results.get((day, heads[0].sha256), {}).items():
+            if result.result == "FAILED":
+                found.append(
+                    reason(RootCause.CHECK_FAILED, f"{suite} failed", artifact=asset, partition=day)
+                )
+    return found
+
+
+def _verify_model(trust: Trust, registry: Registry, alias: str, version: str) -> Verdict:
+    if alias == CHAMPION:
+        verdict, _ = promotion.champion_verdict(trust, registry)
+        return verdict
+    named = registry.version(version) if version else registry.alias(alias)
+    if named is None:
+        raise EvidenceError(
+            reason(RootCause.EVIDENCE_MISSING, f"the registry has no {alias or version}")
+        )
+    policy = trust.policies.current()
+    digest = promotion.digest_of_model(trust, named.model_id)
+    evidence = collect_model(trust, policy, digest)
+    location = evidence.model.provenance.outputs["location"] if evidence.model.provenance else ""
+    registry.check_location(named, str(location))
+    return evidence.verdict
+
+
+def _verify_policies(trust: Trust) -> Verdict:
+    policy = trust.policies.current()
+    lineage = trust.lineage(policy)
+    records = trust.store.records(predicate_type=statements.POLICY_RELEASE, subject=policy.digest)
+    nodes = [lineage.node(record.statement) for record in records]
+    return lineage.verdict("policies", "verify", nodes)
+
+
+def _verify_file(trust: Trust, path: Path) -> Verdict:
+    """A bundle of the store, or a data file that some statement attests."""
+    content = files.read_once(path)
+    if path.name.endswith(".json") and b'"dsseEnvelope"' in content[:100_000]:
+        bundle = trust.bundles.verify(content)
+        node = trust.lineage().node(bundle.statement.digest)
+        return trust.lineage().verdict(path.name, "verify", [node])
+    digest = encoding.digest_bytes(content)
+    statement = trust.store.statement_of_file(digest)
+    if not statement:
+        raise VerificationError(
+            reason(
+                RootCause.DIGEST_MISMATCH,
+                f"no evidence attests these bytes (sha256 {digest[:12]})",
+                artifact=path.name,
+            )
+        )
+    return trust.lineage().verdict(path.name, "verify", [trust.lineage().node(statement)])
+
+
+def _verify_all(trust: Trust, registry: Registry) -> Verdict:
+    """Policies, every asset's newest partitions and, where there is one, the champion."""
+    policy = trust.policies.current()
+    lineage = trust.lineage(policy)
+    roots = [
+        lineage.node(record.statement)
+        for record in trust.store.records(
+            predicate_type=statements.POLICY_RELEASE, subject=policy.digest
+        )
+    ]
+    for rule in policy.layout.steps.values():
+        if rule.produces:
+            roots += asset_roots(trust, rule.produces)
+    extra = []
+    if promotion.was_promoted(trust, registry):
+        verdict, champion = promotion.champion_verdict(trust, registry)
+        extra += list(verdict.reasons)
+        if champion:
+            roots += [champion.decision, champion.evidence.signature]
+    return lineage.verdict("all", "verify", roots, extra)

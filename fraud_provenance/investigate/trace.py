@@ -1,0 +1,229 @@
+"""From one score back to the landing files: every link with signer, time, commit, digest, verdict."""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+from fraud_provenance.evidence import merkle, statements
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import (
+    EvidenceError,
+    ProvenanceError,
+    Reason,
+    VerificationError,
+    reason,
+)
+from fraud_provenance.evidence.lineage import Node
+from fraud_provenance.evidence.manifest import FileEntry
+from fraud_provenance.evidence.verdict import Link, Verdict
+from fraud_provenance.gates.facts import collect_model
+from fraud_provenance.gates.trust import Trust
+from fraud_provenance.prediction_log import leaves
+
+SCORES = "transaction_scores"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One prediction and its place in its signed batch."""
+
+    transaction_id: int
+    day: str
+    row: dict[str, Any]
+    index: int
+    rows: int
+    inclusion_path: tuple[str, ...]
+    merkle_root: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The chain of one score, in order from the score to the landing files."""
+
+    score: Score
+    chain: tuple[tuple[str, Link], ...]
+    verdict: Verdict
+
+
+def trace_score(trust: Trust, transaction_id: int) -> Trace:
+    """Walk back from one transaction's score.
+
+    Raises:
+        EvidenceError: no score of this transaction is stored.
+    """
+    lineage = trust.lineage()
+    day, index = _find(trust, transaction_id)
+    head = trust.store.heads(SCORES)[day][0]
+    scores = lineage.node(head.statement)
+    chain: list[tuple[str, Node]] = [("scores", scores)]
+    extra: list[Reason] = []
+    batch = _batch(trust, scores)
+    chain.append(("prediction batch", batch))
+    try:
+        score = _prove(trust, scores, batch, day, index, transaction_id)
+    except ProvenanceError as error:
+        extra += list(error.reasons)
+        score = Score(transaction_id, day, {}, index, 0, (), "")
+    if batch.bundle is not None:
+        predicate = batch.bundle.statement.predicate
+        decision = lineage.node(str(predicate.get("decision")))
+        evidence = collect_model(
+            trust, trust.policies.current(), str(predicate.get("model_digest"))
+        )
+        chain += [("model", evidence.model), ("model signature", evidence.signature)]
+        chain += [("evaluation", evidence.evaluation), ("release decision", decision)]
+        chain += [("approval", child) for child in decision.children if child.kind == "approval"]
+    chain += _below(scores, chain)
+    roots = [node for _, node in chain]
+    verdict = lineage.verdict(f"score of {transaction_id}", "trace", roots, extra)
+    links = [(role, node.link()) for role, node in _in_order(chain)]
+    links += _landing_links(trust, [node for _, node in chain], _raw_digests(scores, chain, day))
+    return Trace(score, tuple(links), verdict)
+
+
+def _raw_digests(scores: Node, chain: list[tuple[str, Node]], day: str) -> set[str]:
+    """SHA-256 of the raw days that the scored day's features were made from."""
+    sources = {
+        digest
+        for entry in (scores.manifest.entries if scores.manifest else ())
+        if entry.partition == day
+        for digest in entry.made_from
+    }
+    return {
+        digest
+        for role, node in chain
+        if role == "features" and node.manifest
+        for entry in node.manifest.entries
+        if entry.sha256 in sources
+        for digest in entry.made_from
+    }
+
+
+def _find(trust: Trust, transaction_id: int) -> tuple[str, int]:
+    """(day, row) of a transaction in the score files."""
+    import polars as pl
+
+    for day in sorted(trust.store.heads(SCORES), reverse=True):
+        path = trust.home / "data" / SCORES / f"{day}.parquet"
+        try:
+            ids = pl.read_parquet(path, columns=["transaction_id"])["transaction_id"]
+        except (OSError, pl.exceptions.PolarsError):
+            continue  # whatever lies there now is judged by its digest, not read here
+        found = ids.index_of(transaction_id)
+        if found is not None:
+            return day, found
+    raise EvidenceError(
+        reason(
+            RootCause.EVIDENCE_MISSING,
+            f"no score of transaction {transaction_id} is stored",
+            artifact=SCORES,
+        )
+    )
+
+
+def _batch(trust: Trust, scores: Node) -> Node:
+    """The newest batch statement about these scores."""
+    digest = scores.bundle.statement.subject_digest if scores.bundle else ""
+    records = trust.store.records(predicate_type=statements.PREDICTION_BATCH, subject=digest)
+    if not records:
+        missing = Node(kind="prediction batch", name=SCORES, statement="")
+        missing.blame(
+            EvidenceError(
+                reason(RootCause.EVIDENCE_MISSING, "no prediction batch covers these scores")
+            )
+        )
+        return missing
+    return trust.lineage().node(records[-1].statement)
+
+
+def _prove(
+    trust: Trust, scores: Node, batch: Node, day: str, index: int, transaction_id: int
+) -> Score:
+    """Recompute the row's leaf and its path to the signed root, from verified bytes."""
+    import polars as pl
+
+    entry = _entry(scores, day)
+    frame = pl.read_parquet(io.BytesIO(trust.lineage().read_file(scores, entry)))
+    rows = leaves(frame)
+    path = merkle.inclusion_path(rows, index)
+    root = merkle.root_from_path(rows[index], index, len(rows), path)
+    signed = batch.bundle.statement.predicate["batches"].get(day, {}) if batch.bundle else {}
+    row = frame.row(index, named=True)
+    if signed.get("merkle_root") != root or signed.get("rows") != len(rows):
+        raise VerificationError(
+            reason(
+                RootCause.MERKLE_MISMATCH,
+                f"row {index} of {len(rows)} does not lead to the signed root",
+                artifact=SCORES,
+                partition=day,
+            )
+        )
+    if row["transaction_id"] != transaction_id:
+        raise VerificationError(reason(RootCause.MERKLE_MISMATCH, "the row moved while reading"))
+    return Score(transaction_id, day, row, index, len(rows), tuple(path), root)
+
+
+def _entry(node: Node, partition: str) -> FileEntry:
+    for entry in node.manifest.entries if node.manifest else ():
+        if entry.partition == partition:
+            return entry
+    raise EvidenceError(
+        reason(RootCause.EVIDENCE_MISSING, "the scores' manifest cannot be read", artifact=SCORES)
+    )
+
+
+def _below(scores: Node, chain: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
+    """Everything under the chain so far, by role, each once."""
+    seen = {id(node) for _, node in chain}
+    found: list[tuple[str, Node]] = []
+    for root in [scores, *(node for _, node in chain)]:
+        for node in root.walk():
+            if id(node) not in seen:
+                seen.add(id(node))
+                found.append((_role(node), node))
+    return found
+
+
+def _role(node: Node) -> str:
+    if node.provenance:
+        return {
+            "training_set": "training set",
+            "transaction_features": "features",
+            "raw_transactions": "raw days",
+        }.get(node.provenance.asset, node.provenance.asset)
+    if node.summary:
+        return "registration decision" if node.summary.gate == "release" else "access decision"
+    return node.kind
+
+
+_ORDER = (
+    "scores", "prediction batch", "model", "model signature", "evaluation", "release decision",
+    "approval", "registration decision", "training set", "features", "raw days", "contract",
+    "access decision",
+)  # fmt: skip
+
+
+def _in_order(chain: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
+    rank = {role: index for index, role in enumerate(_ORDER)}
+    return sorted(chain, key=lambda item: rank.get(item[0], len(rank)))
+
+
+def _landing_links(trust: Trust, nodes: list[Node], wanted: set[str]) -> list[tuple[str, Link]]:
+    """The landing files whose bytes the raw days in `wanted` (SHA-256) were made from."""
+    found: dict[str, Link] = {}
+    for node in nodes:
+        material = node.provenance.material("source") if node.provenance else None
+        if material is None or node.manifest is None or node.reasons:
+            continue
+        sources = {d for e in node.manifest.entries if e.sha256 in wanted for d in e.made_from}
+        for entry in trust.store.manifest(material.digest).entries:
+            if entry.sha256 in sources:
+                found[entry.path] = Link(
+                    kind="landing file",
+                    name=entry.path,
+                    digest=entry.sha256,
+                    partitions=(entry.partition,),
+                    detail="bound by the signed raw day",
+                    distance=-1,
+                )
+    return [("landing file", found[path]) for path in sorted(found)]

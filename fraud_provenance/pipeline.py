@@ -1,0 +1,318 @@
+"""`run`: the whole graph, headless. Plans from the evidence, then runs the same jobs as the UI.
+
+Each stage does only what is not valid any more: a second run finds nothing to do, and a run after a
+kill finds exactly what is missing.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from fraud_provenance import planning
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import ProvenanceError, Reason, VerificationError, reason
+from fraud_provenance.evidence.verdict import Verdict
+from fraud_provenance.gates import promotion
+from fraud_provenance.gates.registry import CANDIDATE, CHAMPION
+from fraud_provenance.gates.step import recover
+from fraud_provenance.landing import landed_days
+from fraud_provenance.workspace import Workspace
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from fraud_provenance.fraud.model import TrainingConfig
+
+DATA_ASSETS = ("raw_transactions", "transaction_features", "training_set", "transaction_scores")
+
+
+@dataclass
+class RunReport:
+    """What a run did: stages with seconds, what people must do next, what was refused."""
+
+    stages: list[tuple[str, float, str]] = field(default_factory=list)
+    refused: list[Reason] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    newly_failed: bool = False
+    champion: str = ""
+    candidate: str = ""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run: training days and parameters, days to score."""
+
+    train_start: str = ""
+    train_days: int = 7
+    delay_days: int = 7
+    test_days: int = 7
+    score: tuple[str, ...] = ()
+
+    def run_config(self) -> dict[str, Any]:
+        """Dagster run configuration: that of the `training` resource."""
+        names = ("train_start", "train_days", "delay_days", "test_days")
+        config = {name: getattr(self, name) for name in names}
+        return {"resources": {"training": {"config": config}}}
+
+    def training_config(self) -> "TrainingConfig":
+        """The same as the fraud package's closed schema."""
+        from fraud_provenance.fraud.model import TrainingConfig
+
+        start = date.fromisoformat(self.train_start) if self.train_start else None
+        return TrainingConfig(
+            train_start=start,
+            train_days=self.train_days,
+            delay_days=self.delay_days,
+            test_days=self.test_days,
+        )
+
+
+class Pipeline:
+    """One headless run of the graph over one workspace."""
+
+    def __init__(
+        self, workspace: Workspace, options: RunOptions, say: Callable[[str], None]
+    ) -> None:
+        self.workspace = workspace
+        self.options = options
+        self.report = RunReport()
+        self._say = say
+        self._dagster: tuple[dg.Definitions, dg.DagsterInstance] | None = None
+
+    # --- the stages, in flow order -----------------------------------------------------------
+
+    def run(self) -> RunReport:
+        """Everything that is due.
+
+        Raises:
+            ProvenanceError: a stage was refused or could not decide; what was done before stays.
+        """
+        self.workspace.create_folders()
+        with self._stage("verify") as notes:
+            notes += recover(self.workspace.trust)
+            self._verify_heads()
+        self._ingest()
+        self._features()
+        self._feature_store()
+        self._training()
+        self._promotion()
+        self._scoring()
+        return self.report
+
+    def _verify_heads(self) -> None:
+        """Nothing is built on tampered data: every current file is compared with its evidence."""
+        verdict = verify_assets(self.workspace, DATA_ASSETS)
+        if verdict.reasons:
+            raise VerificationError(*verdict.reasons)
+
+    def _ingest(self) -> None:
+        due = planning.ingest_due(self.workspace)
+        if due:
+            with self._stage("ingest", f"{len(due)} days"):
+                known = sorted(landed_days(self.workspace.landing))
+                self._run_days("ingest", due, known)
+        self._version_rest()
+        self._judge_rest("raw_transactions", planning.RAW_SUITES, "raw_contracts")
+
+    def _version_rest(self) -> None:
+        """DVC catches up with days whose run was killed between publishing and versioning."""
+        from fraud_provenance import data_versions
+
+        folder = self.workspace.data / "raw_transactions"
+        files = [folder / f"{d}.parquet" for d in self.workspace.store.heads("raw_transactions")]
+        stale = [path for path in files if not data_versions.pointer_path(path).exists()]
+        if stale:
+            with self._stage("data versions", f"{len(stale)} days"):
+                data_versions.track(self.workspace.home, stale)
+
+    def _judge_rest(self, asset: str, suites: Sequence[str], job: str) -> None:
+        """Judge days whose run was killed before their contracts; note the days that failed."""
+        rest = planning.unjudged_days(self.workspace, asset, suites)
+        if rest:
+            with self._stage(job.replace("_", " "), f"{len(rest)} days"):
+                self._run_job(job)
+        for day, suite in planning.failed_days(self.workspace, asset).items():
+            failed = reason(
+                RootCause.CHECK_FAILED, f"{suite} failed", artifact=asset, partition=day
+            )
+            self.report.refused.append(failed)
+
+    def _features(self) -> None:
+        due = planning.features_due(self.workspace)
+        if due:
+            with self._stage("features", f"{len(due)} days"):
+                known = sorted(self.workspace.store.heads("raw_transactions"))
+                self._run_days("features", due, known)
+        self._judge_rest("transaction_features", planning.FEATURE_SUITES, "feature_contracts")
+
+    def _feature_store(self) -> None:
+        if planning.feature_store_due(self.workspace):
+            with self._stage("feature store"):
+                self._run_job("feature_store")
+
+    def _training(self) -> None:
+        due = planning.training_due(self.workspace, self.options.training_config())
+        if due:
+            with self._stage("training", " → ".join(due)):
+                self._run_job("training", self.options.run_config(), assets=due)
+
+    def _promotion(self) -> None:
+        registry = planning.registry_of(self.workspace)
+        candidate = registry.alias(CANDIDATE)
+        if candidate is None:
+            return
+        trust = self.workspace.trust
+        if promotion.is_ready(trust, registry):
+            with self._stage("promotion"):
+                self._run_job("promotion")
+        champion = registry.alias(CHAMPION)
+        if champion is None or champion.model_id != candidate.model_id:
+            digest = promotion.digest_of_model(trust, candidate.model_id)
+            self.report.candidate = f"fraud_model:{candidate.version} ({digest[:12]})"
+
+    def _scoring(self) -> None:
+        registry = planning.registry_of(self.workspace)
+        trust = self.workspace.trust
+        if not promotion.was_promoted(trust, registry):
+            return
+        with self._stage("verify champion"):
+            champion = promotion.find_champion(trust, registry)
+        self.report.champion = f"fraud_model:{champion.version} ({champion.evidence.digest[:12]})"
+        days = planning.days_to_score(self.workspace, self.options.score)
+        if days:
+            with self._stage("scoring", f"{len(days)} days"):
+                known = sorted(self.workspace.store.heads("transaction_features"))
+                self._run_days("scoring", days, known)
+
+    # --- running jobs ------------------------------------------------------------------------
+
+    def _stage(self, name: str, detail: str = "") -> "_Stage":
+        return _Stage(self, name, detail)
+
+    def _load(self) -> "tuple[dg.Definitions, dg.DagsterInstance]":
+        if self._dagster is None:
+            import dagster as dg
+
+            from fraud_provenance.definitions import defs
+
+            instance = open_instance(self.workspace)
+            self._dagster = (dg.Definitions.merge(defs()), instance)
+        return self._dagster
+
+    def _run_days(self, job: str, days: list[str], order: list[str]) -> None:
+        """One run for each contiguous block of days, so that a first load is one run."""
+        _, instance = self._load()
+        known = set(instance.get_dynamic_partitions("day"))
+        instance.add_dynamic_partitions("day", [day for day in order if day not in known])
+        ordered = list(instance.get_dynamic_partitions("day"))
+        from fraud_provenance.defs.support import range_tags
+
+        for block in _blocks(days, ordered):
+            self._run_job(job, tags=range_tags(block[0], block[-1]))
+
+    def _run_job(
+        self,
+        name: str,
+        run_config: dict[str, Any] | None = None,
+        tags: dict[str, str] | None = None,
+        assets: Sequence[str] | None = None,
+    ) -> None:
+        import dagster as dg
+
+        definitions, instance = self._load()
+        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        job = definitions.resolve_job_def(name)
+        try:
+            job.execute_in_process(
+                run_config=quiet | (run_config or {}),
+                instance=instance,
+                tags=tags,
+                asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
+            )
+        except Exception as error:
+            if _is_contract_failure(error):
+                self.report.newly_failed = True
+                return  # the failed days are marked; the others go on
+            own = _own_error(error)
+            if own is None:
+                raise
+            raise own from error
+
+
+class _Stage:
+    """Announces a stage, times it and records it in the report."""
+
+    def __init__(self, pipeline: Pipeline, name: str, detail: str) -> None:
+        self._pipeline, self._name, self._detail = pipeline, name, detail
+        self._notes: list[str] = []
+
+    def __enter__(self) -> list[str]:
+        self._began = time.monotonic()
+        self._pipeline._say(f"{self._name} {self._detail}".strip())
+        return self._notes
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        seconds = time.monotonic() - self._began
+        detail = "; ".join([self._detail, *self._notes] if self._detail else self._notes)
+        self._pipeline.report.stages.append((self._name, seconds, detail))
+
+
+def _blocks(days: list[str], ordered: list[str]) -> Iterator[list[str]]:
+    """Runs of days that are neighbours in Dagster's own partition order."""
+    position = {day: index for index, day in enumerate(ordered)}
+    block: list[str] = []
+    for day in sorted(days, key=lambda item: position[item]):
+        if block and position[day] != position[block[-1]] + 1:
+            yield block
+            block = []
+        block.append(day)
+    if block:
+        yield block
+
+
+def _is_contract_failure(error: BaseException) -> bool:
+    from dagster import DagsterError
+
+    return isinstance(error, DagsterError) and "AssetCheckFailed" in type(error).__name__
+
+
+def _own_error(error: BaseException | None) -> ProvenanceError | None:
+    """Our own error inside Dagster's wrappers."""
+    from fraud_provenance.fraud.errors import DataError
+
+    while error is not None:
+        if isinstance(error, ProvenanceError):
+            return error
+        if isinstance(error, DataError):
+            return VerificationError(
+                Reason(code=error.code, message=str(error), remedy=error.remedy)
+            )
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def open_instance(workspace: Workspace) -> "dg.DagsterInstance":
+    """The home's Dagster instance; the same one that `make ui` shows."""
+    import os
+
+    import dagster as dg
+
+    config = workspace.dagster / "dagster.yaml"
+    if not config.exists():
+        config.write_text("telemetry:\n  enabled: false\n", "utf-8")
+    os.environ["DAGSTER_HOME"] = str(workspace.dagster)
+    return dg.DagsterInstance.get()
+
+
+def verify_assets(workspace: Workspace, assets: Sequence[str]) -> Verdict:
+    """The newest version of every partition of `assets`, with evidence and files."""
+    lineage = workspace.trust.lineage()
+    roots = {
+        head.statement: lineage.node(head.statement)
+        for asset in assets
+        for heads in workspace.store.heads(asset).values()
+        for head in heads
+    }
+    return lineage.verdict(", ".join(assets), "run", list(roots.values()))

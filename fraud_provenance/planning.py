@@ -1,0 +1,266 @@
+"""What is due: compares what evidence says was made with what would be made now.
+
+Plans only; an edited index can make work repeat or be missed, never make anything trusted.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fraud_provenance.evidence import encoding
+from fraud_provenance.evidence.lineage import Node
+from fraud_provenance.evidence.manifest import FileEntry
+from fraud_provenance.gates import promotion
+from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, Registry
+from fraud_provenance.gates.step import Step
+from fraud_provenance.landing import landed_days
+from fraud_provenance.workspace import PROJECT, Workspace, folder_digest
+
+if TYPE_CHECKING:
+    from fraud_provenance.fraud.model import Split, TrainingConfig
+
+RAW_SUITES = ("raw_schema", "raw_expectations")
+FEATURE_SUITES = ("feature_schema", "feature_expectations")
+POINT_IN_TIME = "training_set_point_in_time"
+FEATURE_SERVICE = "fraud_model_v1"
+# A day's widest window: a terminal's risk looks back 30 days beyond the 7 days of label delay.
+WINDOW_DAYS = 37
+# An online lookup needs the newest row of each card and terminal; one idle for longer is new.
+ONLINE_DAYS = 30
+_DBT_SOURCES = ("models", "macros", "tests", "dbt_project.yml", "profiles.yml")
+
+
+def mlflow_uri(workspace: Workspace) -> str:
+    """The home's MLflow tracking store."""
+    return f"sqlite:///{workspace.mlflow / 'mlflow.db'}"
+
+
+def registry_of(workspace: Workspace) -> Registry:
+    """The home's model registry."""
+    return Registry(mlflow_uri(workspace), workspace.home)
+
+
+def current_entries(workspace: Workspace, asset: str) -> dict[str, FileEntry]:
+    """Partition → manifest entry of its newest version (the last file's where it has several)."""
+    heads = workspace.store.heads(asset)
+    newest = {partition: files[0].statement for partition, files in heads.items()}
+    found: dict[str, FileEntry] = {}
+    for statement in set(newest.values()):
+        records = workspace.store.records(statement=statement)
+        for entry in workspace.store.manifest(records[0].subject_digest).entries:
+            if newest.get(entry.partition) == statement:
+                found[entry.partition] = entry
+    return found
+
+
+def usable_days(workspace: Workspace, step: str, asset: str) -> list[str]:
+    """The days of `asset` that `step` may read, by their contracts."""
+    with Step(workspace.trust, step, "plan") as probe:
+        return list(probe.usable(asset).partitions)
+
+
+def unjudged_days(workspace: Workspace, asset: str, suites: Sequence[str]) -> list[str]:
+    """Attested days whose newest bytes no suite has failed and not every suite has judged."""
+    results = workspace.store.contract_results(asset)
+    days = []
+    for day, heads in workspace.store.heads(asset).items():
+        found = results.get((day, heads[0].sha256), {})
+        failed = any(item.result == "FAILED" for item in found.values())
+        if not failed and set(suites) - found.keys():
+            days.append(day)
+    return sorted(days)
+
+
+def failed_days(workspace: Workspace, asset: str) -> dict[str, str]:
+    """Day → suite, for every attested day whose newest bytes broke a contract."""
+    results = workspace.store.contract_results(asset)
+    return {
+        day: suite
+        for day, heads in workspace.store.heads(asset).items()
+        for suite, item in results.get((day, heads[0].sha256), {}).items()
+        if item.result == "FAILED"
+    }
+
+
+def sources_digest() -> str:
+    """SHA-256 over the dbt project's own files: what decides whether features are current."""
+    folder = PROJECT / "dbt_project"
+    paths: list[Path] = []
+    for name in _DBT_SOURCES:
+        path = folder / name
+        paths += sorted(path.rglob("*")) if path.is_dir() else [path]
+    return folder_digest(folder, paths)
+
+
+def window_of(days: Iterable[str], known: Sequence[str]) -> list[str]:
+    """The known days that the features of `days` are made from."""
+    wanted: set[str] = set()
+    for day in days:
+        first = str(date.fromisoformat(day) - timedelta(days=WINDOW_DAYS))
+        wanted |= {other for other in known if first <= other <= day}
+    return sorted(wanted)
+
+
+def ingest_due(workspace: Workspace) -> list[str]:
+    """Landed days whose bytes are not the ones their raw day was made from."""
+    entries = current_entries(workspace, "raw_transactions")
+    return [
+        day
+        for day, path in landed_days(workspace.landing).items()
+        if day not in entries
+        or encoding.digest_bytes(path.read_bytes()) not in entries[day].made_from
+    ]
+
+
+def features_due(workspace: Workspace) -> list[str]:
+    """Usable raw days whose features are missing, or made from other bytes or other code."""
+    raw = current_entries(workspace, "raw_transactions")
+    usable = usable_days(workspace, "features", "raw_transactions")
+    made = current_entries(workspace, "transaction_features")
+    code = _outputs(workspace, "transaction_features", "dbt_sources")
+    current = sources_digest()
+    return [
+        day
+        for day in usable
+        if day not in made
+        or set(made[day].made_from) != {raw[d].sha256 for d in window_of([day], usable)}
+        or code.get(day) != current
+    ]
+
+
+def feature_store_due(workspace: Workspace) -> bool:
+    """Whether the online store was loaded from other bytes than the newest usable days."""
+    usable = usable_days(workspace, "feature_store", "transaction_features")[-ONLINE_DAYS:]
+    features = current_entries(workspace, "transaction_features")
+    made = current_entries(workspace, "feature_store").get("definitions")
+    wanted = {features[day].sha256 for day in usable}
+    return bool(usable) and (made is None or set(made.made_from) != wanted)
+
+
+def split_parameters(config: "TrainingConfig", split: "Split") -> dict[str, Any]:
+    """The training set's resolved parameters."""
+    return {
+        "train_start": split.train[0],
+        "train_days": config.train_days,
+        "delay_days": config.delay_days,
+        "test_days": config.test_days,
+        "feature_service": FEATURE_SERVICE,
+    }
+
+
+def model_parameters(config: "TrainingConfig") -> dict[str, Any]:
+    """The model's resolved parameters."""
+    return config.params.model_dump(mode="json") | {"cards_per_day": config.cards_per_day}
+
+
+def newest_model(workspace: Workspace) -> str:
+    """The model id (partition) of the newest attested model, or an empty string."""
+    heads = workspace.store.heads("fraud_model")
+    newest = max(heads.values(), key=lambda files: files[0].sequence, default=None)
+    return newest[0].partition if newest else ""
+
+
+def training_due(workspace: Workspace, config: "TrainingConfig") -> list[str]:
+    """The assets of the training stage from the first that is not current on.
+
+    Raises:
+        DataError: PARTITION_MISSING where the training days are not all usable.
+    """
+    from fraud_provenance.fraud.model import resolve_split
+
+    usable = usable_days(workspace, "training_set", "transaction_features")
+    if not usable:
+        return []
+    stages = ["training_set", "fraud_model", "model_evaluation", "release_candidate"]
+    checks = (_training_set_is_current, _model_is_current, _is_evaluated, _is_registered)
+    split = resolve_split(config, usable)
+    for index, is_current in enumerate(checks):
+        if not is_current(workspace, config, split):
+            return stages[index:]
+    return []
+
+
+def _training_set_is_current(
+    workspace: Workspace, config: "TrainingConfig", split: "Split"
+) -> bool:
+    features = current_entries(workspace, "transaction_features")
+    made = current_entries(workspace, "training_set")
+    wanted = {"train": split.train, "evaluation": (*split.delay, *split.test)}
+    node = _newest_node(workspace, "training_set")
+    return (
+        all(
+            name in made and set(made[name].made_from) == {features[day].sha256 for day in days}
+            for name, days in wanted.items()
+        )
+        and node is not None
+        and node.provenance is not None
+        and node.provenance.parameters == split_parameters(config, split)
+        and not unjudged_days(workspace, "training_set", (POINT_IN_TIME,))
+    )
+
+
+def _model_is_current(workspace: Workspace, config: "TrainingConfig", split: "Split") -> bool:
+    train = current_entries(workspace, "training_set")["train"]
+    node = _newest_node(workspace, "fraud_model")
+    return (
+        node is not None
+        and node.provenance is not None
+        and node.manifest is not None
+        and node.provenance.parameters == model_parameters(config)
+        and all(entry.made_from == (train.sha256,) for entry in node.manifest.entries)
+    )
+
+
+def _is_evaluated(workspace: Workspace, config: "TrainingConfig", split: "Split") -> bool:
+    return newest_model(workspace) in workspace.store.heads("model_evaluation")
+
+
+def _is_registered(workspace: Workspace, config: "TrainingConfig", split: "Split") -> bool:
+    """Registered under the policy as it is now, and still the registry's newest version."""
+    trust, model_id = workspace.trust, newest_model(workspace)
+    policy = trust.policies.current()
+    digest = promotion.digest_of_model(trust, model_id)
+    registry = registry_of(workspace)
+    named = [registry.alias(alias) for alias in (CANDIDATE, CHAMPION)]
+    return any(version and version.model_id == model_id for version in named) and any(
+        node.summary
+        and node.summary.allowed
+        and node.bundle
+        and node.bundle.statement.subject_digest == digest
+        and node.summary.policy_digest == policy.digest
+        for node in promotion.decisions_on(trust, policy, "release")
+    )
+
+
+def days_to_score(workspace: Workspace, asked: Sequence[str]) -> list[str]:
+    """The days asked for; else those after the last scored one; else the newest."""
+    usable = usable_days(workspace, "score", "transaction_features")
+    features = current_entries(workspace, "transaction_features")
+    scored = current_entries(workspace, "transaction_scores")
+    last = max(scored, default="")
+    later = [day for day in usable if day > last] if scored else usable[-1:]
+    stale = [
+        day for day in usable if day in scored and features[day].sha256 not in scored[day].made_from
+    ]
+    wanted = [day for day in asked if day in usable] or sorted({*later, *stale})
+    return [
+        day
+        for day in wanted
+        if day not in scored or features[day].sha256 not in scored[day].made_from
+    ]
+
+
+def _newest_node(workspace: Workspace, asset: str) -> Node | None:
+    sequence, statement = workspace.store.next_sequence(asset)
+    return workspace.trust.lineage().node(statement) if sequence > 1 else None
+
+
+def _outputs(workspace: Workspace, asset: str, name: str) -> dict[str, Any]:
+    """Partition → one signed output fact of its newest materialisation."""
+    lineage = workspace.trust.lineage()
+    found = {}
+    for partition, heads in workspace.store.heads(asset).items():
+        node = lineage.node(heads[0].statement)
+        found[partition] = node.provenance.outputs.get(name) if node.provenance else None
+    return found
