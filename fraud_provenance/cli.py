@@ -26,6 +26,7 @@ from fraud_provenance.evidence.errors import (
 from fraud_provenance.workspace import Workspace, settings_from
 
 app = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help=(
@@ -59,18 +60,19 @@ def main() -> NoReturn:
 
 def _foreign_error(error: Exception) -> int:
     """Errors of typer and of the fraud package; anything else is shown whole."""
-    import click
-
-    if isinstance(error, click.exceptions.Abort):
-        err.print("aborted")
+    show = getattr(error, "show", None)  # typer's usage errors know how to present themselves
+    if callable(show):
+        show()
         return 2
-    if isinstance(error, click.ClickException):
-        error.show()
+    if type(error).__name__ == "Abort":
+        err.print("aborted")
         return 2
     if type(error).__name__ == "DataError":
         err.print(f"[red]refused[/red] {error}", markup=True)
         return 1
-    err.print_exception()
+    import traceback
+
+    err.print("".join(traceback.format_exception(error)), markup=False)
     return 2
 
 
@@ -100,7 +102,7 @@ def progress() -> Iterator[Callable[[str], None]]:
     """A spinner with the current step on a terminal; plain lines elsewhere."""
     if err.is_terminal:
         with err.status("…") as status:
-            yield lambda text: status.update(text)
+            yield status.update
     else:
         yield lambda text: err.print(f"· {text}", markup=False)
 

@@ -91,7 +91,7 @@ class Pipeline:
         """
         self.workspace.create_folders()
         with self._stage("verify") as notes:
-            notes += recover(self.workspace.trust)
+            notes.extend(recover(self.workspace.trust))
             self._verify_heads()
         self._ingest()
         self._features()
@@ -282,7 +282,9 @@ def _own_error(error: BaseException | None) -> ProvenanceError | None:
     """Our own error inside Dagster's wrappers."""
     from fraud_provenance.fraud.errors import DataError
 
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         if isinstance(error, ProvenanceError):
             return error
         if isinstance(error, DataError):

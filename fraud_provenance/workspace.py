@@ -26,6 +26,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 HOME_VARIABLE = "FRAUD_PROVENANCE_HOME"
 ENVIRONMENT_VARIABLE = "FRAUD_PROVENANCE_ENVIRONMENT"
 _GIT_DEADLINE_S = 30
+_CODE = ("fraud_provenance", "policies", "dbt_project", "tools")
 
 
 @dataclass(frozen=True)
@@ -171,9 +172,14 @@ def _git(project: Path, *arguments: str) -> str:
 
 
 def _git_state(project: Path) -> tuple[str, bool]:
-    """(commit, dirty); outside a repository the tree counts as dirty."""
+    """(commit, dirty): dirty if a tracked file changed or what runs has a file git does not know.
+
+    Outside a repository the tree counts as dirty.
+    """
     commit = _git(project, "rev-parse", "HEAD").strip()
-    return commit, not commit or bool(_git(project, "status", "--porcelain").strip())
+    changed = _git(project, "status", "--porcelain", "--untracked-files=no").strip()
+    unknown = _git(project, "ls-files", "--others", "--exclude-standard", "--", *_CODE).strip()
+    return commit, not commit or bool(changed or unknown)
 
 
 def tree_digest(project: Path) -> str:

@@ -23,6 +23,7 @@ key() { # the same rule as fraud_provenance/local/tools.py
 }
 root=${XDG_CACHE_HOME:-$HOME/.cache}/fraud_provenance/tools
 bin=${FRAUD_PROVENANCE_TOOLS:-$root/$(key)/bin}
+case $bin in /*) ;; *) bin=$PWD/$bin ;; esac
 [ "$only" != --dir ] || { echo "$bin"; exit 0; }
 names='opa timestamp-server rekor-server fulcio ct-test-srv cosign'
 

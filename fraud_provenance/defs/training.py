@@ -203,7 +203,6 @@ def judge_training_set(workspace: Workspace, run_id: str) -> "ContractReport":
     kinds={"xgboost", "mlflow"},
     owners=["team:ml-engineering"],
     deps=[TRAINING_SET],
-    required_resource_keys={"mlflow"},
     code_version="1",
     description=(
         "XGBoost as UBJ with its feature contract and threshold, logged in MLflow, attested file "
@@ -211,7 +210,10 @@ def judge_training_set(workspace: Workspace, run_id: str) -> "ContractReport":
     ),
 )
 def fraud_model(
-    context: dg.AssetExecutionContext, provenance: ProvenanceResource, training: TrainingResource
+    context: dg.AssetExecutionContext,
+    provenance: ProvenanceResource,
+    training: TrainingResource,
+    mlflow: dg.ResourceParam[Any],
 ) -> dg.MaterializeResult:
     """Train, log, sign."""
     import polars as pl
@@ -232,7 +234,7 @@ def fraud_model(
             "lock_sha256": workspace.lock_digest,
             "validation_report": str(workspace.reports / "data_docs"),
         }
-        model_id, run_id, location = _log_model(context, workspace, model, frame, parameters, tags)
+        model_id, run_id, location = _log_model(mlflow, workspace, model, frame, parameters, tags)
         step.location = location
         step.adopt(model_id, [read.files[0].sha256])
         signature = workspace.trust.signing.sign_model(workspace.home / location, step.identity)
@@ -259,7 +261,7 @@ def fraud_model(
 
 
 def _log_model(
-    context: dg.AssetExecutionContext,
+    mlflow: Any,  # noqa: ANN401 - dagster-mlflow's resource has no types
     workspace: Workspace,
     model: "TrainedModel",
     frame: "pl.DataFrame",
@@ -270,7 +272,6 @@ def _log_model(
     import xgboost as xgb
     from mlflow.models import infer_signature
 
-    mlflow = context.resources.mlflow
     booster = xgb.Booster()
     booster.load_model(bytearray(model.ubj))
     inputs = frame.select(model.feature_contract["names"]).head(5).to_pandas()
@@ -302,7 +303,6 @@ def _log_model(
     kinds={"scikitlearn", "mlflow"},
     owners=["team:ml-engineering"],
     deps=[MODEL, TRAINING_SET],
-    required_resource_keys={"mlflow"},
     code_version="1",
     description=(
         "AUC ROC, average precision and card precision@100 of exactly this model on days it did "
@@ -310,7 +310,9 @@ def _log_model(
     ),
 )
 def model_evaluation(
-    context: dg.AssetExecutionContext, provenance: ProvenanceResource
+    context: dg.AssetExecutionContext,
+    provenance: ProvenanceResource,
+    mlflow: dg.ResourceParam[Any],
 ) -> dg.MaterializeResult:
     """Score the held-out days with the verified bytes and measure."""
     import polars as pl
@@ -336,7 +338,7 @@ def model_evaluation(
             {"metrics": metrics, "dataset_sha256": data.digests[HELD_OUT], "model_id": model_id}
         )
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-    context.resources.mlflow.log_metrics(numbers)
+    mlflow.log_metrics(numbers)
     return dg.MaterializeResult(
         metadata=support.evidence_metadata(workspace, made) | numbers,
         data_version=dg.DataVersion(made.manifest.digest),

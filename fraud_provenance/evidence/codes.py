@@ -2,6 +2,99 @@
 
 from enum import StrEnum
 
+
+class RootCause(StrEnum):
+    """Why something is not trusted. Meanings and remedies: `meaning`, `remedy`."""
+
+    DIGEST_MISMATCH = "DIGEST_MISMATCH"
+    ARTIFACT_MISSING = "ARTIFACT_MISSING"
+    UNATTESTED_FILE = "UNATTESTED_FILE"
+    MANIFEST_MALFORMED = "MANIFEST_MALFORMED"
+    EVIDENCE_MISSING = "EVIDENCE_MISSING"
+    EVIDENCE_TAMPERED = "EVIDENCE_TAMPERED"
+    EVIDENCE_MALFORMED = "EVIDENCE_MALFORMED"
+    JSON_DUPLICATE_KEY = "JSON_DUPLICATE_KEY"
+    SIZE_LIMIT = "SIZE_LIMIT"
+    SIGNATURE_MISSING = "SIGNATURE_MISSING"
+    SIGNATURE_COUNT = "SIGNATURE_COUNT"
+    SIGNATURE_INVALID = "SIGNATURE_INVALID"
+    TIMESTAMP_INVALID = "TIMESTAMP_INVALID"
+    LOG_ENTRY_MISSING = "LOG_ENTRY_MISSING"
+    INCLUSION_INVALID = "INCLUSION_INVALID"
+    IDENTITY_UNTRUSTED = "IDENTITY_UNTRUSTED"
+    IDENTITY_NOT_AUTHORIZED_FOR_STEP = "IDENTITY_NOT_AUTHORIZED_FOR_STEP"
+    ISSUER_MISMATCH = "ISSUER_MISMATCH"
+    PREDICATE_TYPE = "PREDICATE_TYPE"
+    SUBJECT_MISMATCH = "SUBJECT_MISMATCH"
+    DIGEST_ALG_UNACCEPTABLE = "DIGEST_ALG_UNACCEPTABLE"
+    ENVIRONMENT_MISMATCH = "ENVIRONMENT_MISMATCH"
+    PARAM_UNEXPECTED = "PARAM_UNEXPECTED"
+    MATERIAL_UNEXPLAINED = "MATERIAL_UNEXPLAINED"
+    MATERIAL_NOT_ALLOWED = "MATERIAL_NOT_ALLOWED"
+    PARTITION_MISSING = "PARTITION_MISSING"
+    SUBJECT_PARTITION_MISMATCH = "SUBJECT_PARTITION_MISMATCH"
+    ORDER_INVALID = "ORDER_INVALID"
+    LINEAGE_CYCLE = "LINEAGE_CYCLE"
+    CHECK_MISSING = "CHECK_MISSING"
+    CHECK_FAILED = "CHECK_FAILED"
+    CHECK_VACUOUS = "CHECK_VACUOUS"
+    ROOT_DIGEST_MISMATCH = "ROOT_DIGEST_MISMATCH"
+    POLICY_DIGEST_MISMATCH = "POLICY_DIGEST_MISMATCH"
+    POLICY_UNSIGNED = "POLICY_UNSIGNED"
+    POLICY_UNDEFINED = "POLICY_UNDEFINED"
+    POLICY_EVAL_ERROR = "POLICY_EVAL_ERROR"
+    INPUT_INVALID = "INPUT_INVALID"
+    INPUT_MISSING = "INPUT_MISSING"
+    INPUT_TYPE = "INPUT_TYPE"
+    INPUT_UNVERIFIED_FIELD = "INPUT_UNVERIFIED_FIELD"
+    GATE_DENIED = "GATE_DENIED"
+    APPROVAL_UNKNOWN_PERSON = "APPROVAL_UNKNOWN_PERSON"
+    SELF_APPROVAL = "SELF_APPROVAL"
+    APPROVAL_ROLE = "APPROVAL_ROLE"
+    APPROVAL_ENV = "APPROVAL_ENV"
+    ALIAS_WITHOUT_DECISION = "ALIAS_WITHOUT_DECISION"
+    DECISION_SUPERSEDED = "DECISION_SUPERSEDED"
+    DECISION_MISSING = "DECISION_MISSING"
+    SOURCE_MISMATCH = "SOURCE_MISMATCH"
+    CAS_CONFLICT = "CAS_CONFLICT"
+    FORBIDDEN_FORMAT = "FORBIDDEN_FORMAT"
+    MERKLE_MISMATCH = "MERKLE_MISMATCH"
+    COSIGN_REJECTED = "COSIGN_REJECTED"
+    APPROVAL_MISSING = "APPROVAL_MISSING"
+    APPROVAL_SUBJECT_MISMATCH = "APPROVAL_SUBJECT_MISMATCH"
+    APPROVAL_EVIDENCE = "APPROVAL_EVIDENCE"
+    APPROVAL_POLICY = "APPROVAL_POLICY"
+    APPROVAL_EXPIRED = "APPROVAL_EXPIRED"
+    EVALUATION_TOO_SMALL = "EVALUATION_TOO_SMALL"
+    EVAL_ON_TRAIN = "EVAL_ON_TRAIN"
+    EVIDENCE_TOO_OLD = "EVIDENCE_TOO_OLD"
+    MODEL_TOO_OLD = "MODEL_TOO_OLD"
+    FEATURES_TOO_FEW = "FEATURES_TOO_FEW"
+    LEAKAGE_FEATURE = "LEAKAGE_FEATURE"
+    GIT_DIRTY = "GIT_DIRTY"
+    METRIC_BELOW_MINIMUM = "METRIC_BELOW_MINIMUM"
+    PARTITION_DUPLICATE = "PARTITION_DUPLICATE"
+    POLICY_AUTHOR_UNKNOWN = "POLICY_AUTHOR_UNKNOWN"
+    POLICY_DATA_INVALID = "POLICY_DATA_INVALID"
+    PRODUCER_UNKNOWN = "PRODUCER_UNKNOWN"
+    PURPOSE_NOT_ALLOWED = "PURPOSE_NOT_ALLOWED"
+    REGISTRATION_POLICY = "REGISTRATION_POLICY"
+    ROLE_CONFLICT = "ROLE_CONFLICT"
+    STEP_UNKNOWN = "STEP_UNKNOWN"
+    TIME_SKEW = "TIME_SKEW"
+    TRAINER_UNKNOWN = "TRAINER_UNKNOWN"
+    LOG_UNAVAILABLE = "LOG_UNAVAILABLE"
+    TIMESTAMP_UNAVAILABLE = "TIMESTAMP_UNAVAILABLE"
+    AUTHORITY_UNAVAILABLE = "AUTHORITY_UNAVAILABLE"
+    POLICY_UNAVAILABLE = "POLICY_UNAVAILABLE"
+    STORAGE_UNAVAILABLE = "STORAGE_UNAVAILABLE"
+    REGISTRY_UNAVAILABLE = "REGISTRY_UNAVAILABLE"
+    TOOL_UNAVAILABLE = "TOOL_UNAVAILABLE"
+    VERIFY_ERROR = "VERIFY_ERROR"
+    HOME_MISSING = "HOME_MISSING"
+    USAGE = "USAGE"
+
+
 _CAUSES: dict[str, tuple[str, str]] = {
     # Data and artifacts
     "DIGEST_MISMATCH": (
@@ -224,6 +317,98 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "The independent verifier (cosign) refuses what this one accepts.",
         "Treat the artifact as tampered and look at both verifiers' outputs.",
     ),
+    "APPROVAL_MISSING": (
+        "Too few matching approvals by distinct principals.",
+        "Have the candidate approved (`fraud-provenance approve`).",
+    ),
+    "APPROVAL_SUBJECT_MISMATCH": (
+        "The approval is for another model.",
+        "Approve this model.",
+    ),
+    "APPROVAL_EVIDENCE": (
+        "The approval was given on other evidence.",
+        "Look at the evidence as it is now and approve again.",
+    ),
+    "APPROVAL_POLICY": (
+        "The approval was given under another policy.",
+        "Approve again under the current policy.",
+    ),
+    "APPROVAL_EXPIRED": (
+        "The approval is expired or not yet valid.",
+        "Approve again.",
+    ),
+    "EVALUATION_TOO_SMALL": (
+        "The evaluation has too few rows or frauds to mean anything.",
+        "Evaluate on more days.",
+    ),
+    "EVAL_ON_TRAIN": (
+        "The model was evaluated on data it learnt from.",
+        "Evaluate on the test days.",
+    ),
+    "EVIDENCE_TOO_OLD": (
+        "The evidence is older than the layout allows.",
+        "Materialise again.",
+    ),
+    "MODEL_TOO_OLD": (
+        "The model is older than the layout allows.",
+        "Train again.",
+    ),
+    "FEATURES_TOO_FEW": (
+        "The model has fewer features than the policy demands.",
+        "Restore the lost feature view and train again.",
+    ),
+    "LEAKAGE_FEATURE": (
+        "The model uses a column that nobody reviewed.",
+        "Remove the column, or have it reviewed and the policy changed.",
+    ),
+    "GIT_DIRTY": (
+        "The work tree had changes that no commit holds.",
+        "Commit, then run the step again.",
+    ),
+    "METRIC_BELOW_MINIMUM": (
+        "A metric is below the policy's minimum.",
+        "Train a better model, or have the threshold changed.",
+    ),
+    "PARTITION_DUPLICATE": (
+        "Two statements claim the same partition.",
+        "Supersede one of them.",
+    ),
+    "POLICY_AUTHOR_UNKNOWN": (
+        "The policy is not signed by a principal with the role of author.",
+        "Have a policy author sign it.",
+    ),
+    "POLICY_DATA_INVALID": (
+        "Layout, principals or thresholds are missing or contradict themselves.",
+        "Repair policies/data and have it signed.",
+    ),
+    "PRODUCER_UNKNOWN": (
+        "No step of the layout produces this asset.",
+        "Read an asset that the layout knows.",
+    ),
+    "PURPOSE_NOT_ALLOWED": (
+        "The step may not read for this purpose.",
+        "Ask as the layout lists it, or have the layout changed.",
+    ),
+    "REGISTRATION_POLICY": (
+        "The model was registered under another policy.",
+        "Register it again.",
+    ),
+    "ROLE_CONFLICT": (
+        "One principal holds two roles that must be apart.",
+        "Have another principal act.",
+    ),
+    "STEP_UNKNOWN": (
+        "The layout knows no such step.",
+        "Correct the step's name or the layout.",
+    ),
+    "TIME_SKEW": (
+        "A time lies in the future or cannot be read.",
+        "Correct the clock.",
+    ),
+    "TRAINER_UNKNOWN": (
+        "Nobody answers for the identity that trained the model.",
+        "Add it to the principals.",
+    ),
     # Could not decide: retry after the cause is mended
     "LOG_UNAVAILABLE": (
         "The transparency log did not answer in time.",
@@ -265,7 +450,6 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "USAGE": ("The command cannot be understood.", "See `--help`."),
 }
 
-RootCause = StrEnum("RootCause", {name: name for name in _CAUSES})  # type: ignore[misc]  # built from the table so that a code cannot exist without its remedy
 UNDECIDED = frozenset(
     RootCause[name]
     for name in (

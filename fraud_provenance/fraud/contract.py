@@ -7,7 +7,7 @@ judge (no days, no threshold), so that nothing passes for want of something to l
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from fraud_provenance.fraud.errors import DataError
 
@@ -114,14 +114,15 @@ def threshold(thresholds: Mapping[str, Any], section: str, name: str) -> float:
             file="contracts.json",
             remedy="add it with its value and reason",
         ) from error
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value):
         raise DataError(
             "THRESHOLD_TYPE",
             f"{section}.{name}.value must be a finite number, found {value!r}",
             file="contracts.json",
             remedy="write a number",
         )
-    return value
+    return cast("float", value)
 
 
 def require_days(days: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ joined to. Label delay is in the features themselves.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 PROJECT: Final = "fraud"
 SERVICE: Final = "fraud_model_v1"
+# The shortest window is one day: older values say nothing of now. It also bounds the join, which
+# would otherwise pair each transaction with its entity's whole past.
+FEATURE_LIFE: Final = timedelta(days=1)
 VIEWS: Final[Mapping[str, Mapping[str, PolarsType]]] = {
     "customer": {**CUSTOMER_FEATURES, "customer_feature_ts": pl.Int64},
     "terminal": {**TERMINAL_FEATURES, "terminal_feature_ts": pl.Int64},
@@ -181,7 +184,7 @@ def _view(
     from feast import FeatureView, Field, FileSource  # takes seconds to import
     from feast.types import Float64, Int32, Int64  # as above
 
-    types = {pl.Int32: Int32, pl.Int64: Int64, pl.Float64: Float64}
+    types: dict[PolarsType, Any] = {pl.Int32: Int32, pl.Int64: Int64, pl.Float64: Float64}
     return FeatureView(
         name=f"{name}_features",
         entities=[entity],
@@ -194,7 +197,7 @@ def _view(
             path=str(offline / _source_name(name)),  # the offline store reads absolute paths only
             timestamp_field=_TIMESTAMP,
         ),
-        ttl=None,
+        ttl=FEATURE_LIFE,
         online=True,
     )
 

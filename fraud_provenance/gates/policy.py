@@ -31,11 +31,10 @@ _MAX_FILES = 500
 _MAX_FILE_BYTES = 4 * 1024 * 1024
 _OPA_DEADLINE_S = 30
 _GATES = {
-    "data_access": "data.fraud.data_access",
-    "model_registration": "data.fraud.model_registration",
-    "model_deployment": "data.fraud.model_deployment",
+    "data_access": "data.fraud.data_access.decision",
+    "model_registration": "data.fraud.model_registration.decision",
+    "model_deployment": "data.fraud.model_deployment.decision",
 }
-_RULES = ("lib", *_GATES)
 _DOCUMENTS = ("layout", "principals", "thresholds")
 _SCHEMA_CODES = {
     "required": RootCause.INPUT_MISSING,
@@ -240,7 +239,7 @@ class PolicyEngine:
             done = subprocess.run(  # noqa: S603 - a pinned binary, argument list, no shell
                 [
                     str(self._opa()), "eval", "--strict-builtin-errors", "--fail",
-                    "--format", "json", "--stdin-input", *_data_arguments(policy.folder),
+                    "--format", "json", "--stdin-input", *_data_arguments(policy.folder, gate),
                     _GATES[gate],
                 ],
                 input=encoding.canonical_json(document),
@@ -268,12 +267,13 @@ class PolicyEngine:
             ) from error
 
 
-def _data_arguments(folder: Path) -> list[str]:
-    """How OPA is given the policy: rules by folder, data documents under their own names."""
-    arguments = [f"--data={folder / name}" for name in _RULES]
-    arguments += [f"--data={name}:{folder / 'data' / f'{name}.json'}" for name in _DOCUMENTS]
-    schemas = sorted((folder / "schemas").glob("*.json"))
-    return arguments + [f"--data=schemas.{path.stem}:{path}" for path in schemas]
+def _data_arguments(folder: Path, gate: str) -> list[str]:
+    """How OPA is given the policy: one gate's rules, the data documents and their schemas."""
+    rules = [f"--data={folder / 'lib'}", f"--data={folder / gate}", "--ignore=*_test.rego"]
+    data = [f"--data={name}:{folder / 'data' / f'{name}.json'}" for name in _DOCUMENTS]
+    names = (gate, *_DOCUMENTS)
+    schemas = [f"--data=schemas.{name}:{folder / 'schemas' / f'{name}.json'}" for name in names]
+    return rules + data + schemas
 
 
 def _reason(item: Mapping[str, Any]) -> Reason:

@@ -225,13 +225,12 @@ one_booster if {
 
 # METADATA
 # title: The file is allowed
-# description: True if its name ends as listed.
+# description: True if its name is listed.
 # custom:
 #   short_name: file_allowed
 file_allowed(file) if {
 	is_string(file)
-	some suffix in data.thresholds.allowed_model_file_suffixes.value
-	endswith(file, suffix)
+	file in data.thresholds.allowed_model_files.value
 }
 
 # METADATA

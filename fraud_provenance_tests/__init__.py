@@ -1,0 +1,1 @@
+"""Tests of `fraud_provenance`; the folders mirror the package."""
