@@ -5,6 +5,7 @@ DVC's MD5 is an address in storage. What the bytes are is said by the signed SHA
 
 import contextlib
 import hashlib
+import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ def _repository(home: Path) -> Iterator[Any]:
     logging.getLogger("dvc").setLevel(logging.ERROR)
     try:
         if not (home / ".dvc" / "config").exists():
-            with contextlib.redirect_stdout(None):
+            with contextlib.redirect_stdout(io.StringIO()):
                 repo = Repo.init(root_dir=str(home), no_scm=True, force=True)
             with repo.config.edit() as config:
                 config["core"] |= {"analytics": False, "check_update": False, "remote": _REMOTE}
@@ -69,7 +70,7 @@ def track(home: Path, files: Sequence[Path]) -> None:
     """
     if not files:
         return
-    with _repository(home) as repo, contextlib.redirect_stderr(None):
+    with _repository(home) as repo, contextlib.redirect_stderr(io.StringIO()):
         repo.add([str(path) for path in files])
         repo.push([str(pointer_path(path)) for path in files])
 
