@@ -111,7 +111,7 @@ def _judge(
     if not days:
         yield from _nothing_to_judge(workspace, suites)
         return
-    reports = judge_days(workspace, context.run_id, suites.asset, days)
+    reports = judge_days(workspace, context.run.run_id, suites.asset, days)
     for report in reports:
         for day in sorted({failure.day for failure in report.failures}):
             _mark(context, suites.asset, report, day)

@@ -148,7 +148,7 @@ def training_set_point_in_time(
     """Prove the join and the split on the bytes that will be used."""
     from fraud_provenance.defs.contracts import failure_metadata
 
-    report = judge_training_set(provenance.open(), context.run_id)
+    report = judge_training_set(provenance.open(), context.run.run_id)
     yield dg.AssetCheckResult(
         passed=not report.failures,
         severity=dg.AssetCheckSeverity.ERROR,
