@@ -211,7 +211,7 @@ def _evaluation_fact(evidence: ModelEvidence) -> dict[str, Any]:
         "statement": facts["statement"],
         "signer": facts["signer"],
         "model_digest": judged,
-        "dataset_sha256": min(sources) if len(sources) == 1 else "",
+        "dataset_sha256": dataset if (dataset := outputs["dataset_sha256"]) in sources else "",
         "training_sha256": sorted(training),
         "metrics": {name: outputs["metrics"][name] for name in METRICS},
         "rows": outputs["metrics"]["rows"],

@@ -44,7 +44,7 @@ def test_generate_labels_each_scenario_as_published(rows: pl.DataFrame) -> None:
 
     assert large["TX_FRAUD"].min() == 1
     assert rows["TX_FRAUD"].cast(bool).equals(rows["TX_FRAUD_SCENARIO"] > 0)
-    assert stolen["TX_AMOUNT"].mean() > 4 * genuine["TX_AMOUNT"].mean()
+    assert stolen["TX_AMOUNT"].to_numpy().mean() > 4 * genuine["TX_AMOUNT"].to_numpy().mean()
     assert set(rows["TX_FRAUD_SCENARIO"].unique()) == {0, 1, 2, 3}
 
 
@@ -52,7 +52,7 @@ def test_generate_compromises_a_terminal_for_at_most_28_days_at_a_time(rows: pl.
     one = rows.filter(pl.col("TX_FRAUD_SCENARIO") == 2)
     spans = one.group_by("TERMINAL_ID").agg(pl.col("TX_TIME_DAYS").n_unique().alias("days"))
 
-    assert spans["days"].max() <= 28
+    assert (spans["days"] <= 28).all()
     assert spans.height > 5
 
 
