@@ -209,6 +209,8 @@ def _model_is_current(workspace: Workspace, config: "TrainingConfig", split: "Sp
         and node.manifest is not None
         and node.provenance.parameters == model_parameters(config)
         and all(entry.made_from == (train.sha256,) for entry in node.manifest.entries)
+        # A model of a dirty tree can never be registered: once the tree is clean, train again.
+        and not (node.provenance.outputs["git_dirty"] and not workspace.code_facts.git_dirty)
     )
 
 
