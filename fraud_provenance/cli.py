@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -37,7 +38,8 @@ app = typer.Typer(
         "2 could not decide or bad usage."
     ),
 )
-out = Console(highlight=False, soft_wrap=True)
+_WIDTH = None if sys.stdout.isatty() else 200  # a file or a pipe has no width of its own
+out = Console(highlight=False, soft_wrap=True, width=_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
@@ -158,6 +160,23 @@ def _policy_release_type() -> str:
 def down(as_json: Json = False) -> int:
     """Stop every server that `up` started, by process id."""
     _print_servers(open_workspace().sigstore.down(), as_json)
+    return 0
+
+
+@app.command()
+def home(
+    dagster: Annotated[
+        bool, typer.Option("--dagster", help="Print Dagster's folder instead.")
+    ] = False,
+) -> int:
+    """Print the home's folder (FRAUD_PROVENANCE_HOME)."""
+    from fraud_provenance.pipeline import open_instance
+
+    workspace = open_workspace()
+    if dagster:
+        workspace.create_folders()
+        open_instance(workspace).dispose()
+    out.print(str(workspace.dagster if dagster else workspace.home), markup=False)
     return 0
 
 
@@ -380,7 +399,7 @@ def _print_verdict(verdict: Any) -> None:  # noqa: ANN401 - Verdict, imported la
 
 
 def _print_links(links: Sequence[tuple[str, Any]]) -> None:
-    table = Table("", "link", "what", "signed by", "at", "commit", "digest", "log")
+    table = Table("", "link", "what", "signed by", "at", "commit", "digest", "log", box=SIMPLE)
     for role, link in links:
         partitions = link.partitions
         span = f" [{partitions[0]} … {partitions[-1]}]" if len(partitions) > 1 else (

@@ -1,0 +1,78 @@
+# Everything a newcomer needs: `make demo` and `make test`. Each target sets up what it uses.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/fraud-provenance
+CODE := fraud_provenance fraud_provenance_tests benchmarks
+TOOLS = $$(tools/build.sh --dir)
+OPA = $(TOOLS)/opa
+POLICY_RULES := policies/lib policies/data_access policies/model_registration policies/model_deployment
+POLICY_DATA := $(foreach name,layout principals thresholds,$(name):policies/data/$(name).json) \
+	$(foreach name,layout principals thresholds data_access model_registration model_deployment,schemas.$(name):policies/schemas/$(name).json)
+
+.PHONY: help setup tools demo test lint types policies-test dbt-test unit ui bench down clean lock
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.ready: requirements.lock tools/bootstrap.lock pyproject.toml
+	@echo "setup: creating $(VENV) from the hash-pinned lock"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r tools/bootstrap.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+dbt_project/target/manifest.json: $(VENV)/.ready $(shell find dbt_project -name '*.sql' -o -name '*.yml' 2>/dev/null | grep -v /target/)
+	@echo "setup: parsing the dbt project"
+	@cd dbt_project && ../$(BIN)/dbt --quiet parse --profiles-dir . && touch target/manifest.json
+
+tools: ## Build the pinned Go tools (once; outside the checkout)
+	@tools/build.sh
+
+setup: $(VENV)/.ready tools dbt_project/target/manifest.json ## Environment, tools, parsed dbt project
+
+demo: setup ## The whole flow: servers, data, graph, approval, promotion, scores, trace
+	@$(BIN)/python -m fraud_provenance.demo
+
+test: setup lint types policies-test dbt-test ## Everything that must hold before a change lands
+	@$(BIN)/dagster definitions validate -w workspace.yaml --log-level error
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready tools ## Format, lint, import contracts
+	@$(BIN)/ruff format --check --quiet $(CODE)
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/lint-imports
+	@$(OPA) fmt --fail --list policies
+	@$(OPA) check --strict --schema policies/schemas $(POLICY_RULES)
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+
+types: $(VENV)/.ready ## mypy, strict
+	@$(BIN)/mypy
+
+policies-test: tools ## Rego tests with 100 % coverage
+	@$(OPA) test --timeout 60s $(POLICY_RULES) $(POLICY_DATA)
+	@$(OPA) test --timeout 60s --coverage --threshold 100 $(POLICY_RULES) $(POLICY_DATA) > /dev/null \
+		|| { echo "policies: coverage is below 100 %"; exit 1; }
+
+dbt-test: setup ## dbt unit and data tests on generated transactions
+	@$(BIN)/python -m pytest -q fraud_provenance_tests/fraud/test_dbt_project.py
+
+ui: setup ## Dagster's UI and daemon on this home
+	@$(RUN) up
+	@DAGSTER_HOME=$$($(RUN) home --dagster) $(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1
+
+bench: setup ## Cost of provenance: the handbook graph with and without it
+	@$(BIN)/python -m benchmarks.overhead
+
+down: ## Stop the local Sigstore of this home
+	@$(RUN) down
+
+lock: $(VENV)/.ready ## Resolve requirements.lock anew
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--extra dev pyproject.toml -o requirements.lock
+
+clean: ## Remove what make created here (not the home's evidence)
+	rm -rf $(VENV) dbt_project/target build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

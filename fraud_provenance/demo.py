@@ -1,0 +1,66 @@
+"""`make demo`: the product's own commands, one after another, each shown before it runs."""
+
+import os
+import subprocess
+import sys
+import time
+
+from fraud_provenance.gates.registry import CANDIDATE, CHAMPION
+from fraud_provenance.planning import registry_of
+from fraud_provenance.workspace import Workspace, settings_from
+
+APPROVER = "risk.officer@example.com"
+
+
+def command(*arguments: str) -> None:
+    """Show and run one command; the demo ends where it fails."""
+    print(f"\n$ fraud-provenance {' '.join(arguments)}", flush=True)
+    done = subprocess.run(  # noqa: S603 - our own command line
+        [sys.executable, "-m", "fraud_provenance.cli", *arguments], check=False
+    )
+    if done.returncode != 0:
+        sys.exit(done.returncode)
+
+
+def is_waiting(workspace: Workspace) -> bool:
+    """Whether the newest candidate is not the champion yet."""
+    registry = registry_of(workspace)
+    candidate, champion = registry.alias(CANDIDATE), registry.alias(CHAMPION)
+    return candidate is not None and (champion is None or champion.model_id != candidate.model_id)
+
+
+def riskiest(workspace: Workspace) -> int:
+    """The transaction with the highest score of the newest scored day."""
+    import polars as pl
+
+    newest = max((workspace.data / "transaction_scores").glob("*.parquet"))
+    scores = pl.read_parquet(newest).sort("score", "transaction_id", descending=[True, False])
+    return int(scores["transaction_id"][0])
+
+
+def main() -> None:
+    """Servers, data, graph, approval, promotion, scores, verification, trace."""
+    workspace = Workspace(settings_from(os.environ))
+    began = time.monotonic()
+    command("up")
+    command("generate", "--days", "60", "--rows-per-day", "2000", "--seed", "1")
+    command("run")
+    if is_waiting(workspace):
+        environment = ["--environment", workspace.environment]
+        why = ["--reason", "metrics and contracts reviewed in the demo"]
+        command("approve", "model@candidate", *environment, "--as", APPROVER, *why)
+        command("run")
+    command("verify", "model@champion")
+    transaction = riskiest(workspace)
+    command("trace", str(transaction))
+    print(
+        f"\ndone in {time.monotonic() - began:.0f} s. What to open next:\n"
+        "  make ui                                    the same graph in Dagster, sensors ticking\n"
+        f"  {workspace.reports / 'data_docs'}  contract reports\n"
+        f"  fraud-provenance trace {transaction} --json     the same chain for machines\n"
+        "  make down                                  stop the local servers"
+    )
+
+
+if __name__ == "__main__":
+    main()
