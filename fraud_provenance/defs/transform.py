@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
+from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
 
 from fraud_provenance.defs import support
 from fraud_provenance.evidence.codes import RootCause
@@ -36,6 +37,12 @@ class _Translator(DagsterDbtTranslator):
         """All models are the transform stage."""
         return "transform"
 
+    def get_partitions_def(
+        self, dbt_resource_props: Mapping[str, Any]
+    ) -> dg.PartitionsDefinition[str] | None:
+        """Only the mart is kept by day; the models before it are scratch of each run."""
+        return support.DAYS if dbt_resource_props["name"] == MART else None
+
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
         """The platform team owns every model."""
         return support.OWNERS
@@ -54,7 +61,6 @@ def _manifest() -> Path:
 @dbt_assets(
     manifest=_manifest(),
     name="dbt_transaction_features",
-    partitions_def=support.DAYS,
     backfill_policy=support.SINGLE_RUN,
     dagster_dbt_translator=_Translator(),
 )
@@ -77,10 +83,13 @@ def transaction_features(
             )
         read = step.read("raw_transactions", window_of(days, list(usable.partitions)))
         output = _prepare(workspace, read, days)
+        invocation = dbt.cli(["build", "--no-version-check"], context=context)
+        built = list(invocation.stream())
+        # Only now: while dbt works, fetching would wait in a loop that takes a core from it.
         events = list(
-            dbt.cli(["build", "--no-version-check"], context=context)
-            .stream()
-            .fetch_column_metadata(with_column_lineage=True)
+            DbtEventIterator(iter(built), invocation).fetch_column_metadata(
+                with_column_lineage=True
+            )
         )
         made, rows = _publish(step, read, output, days)
     for event in events:
