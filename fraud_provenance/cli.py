@@ -40,7 +40,7 @@ app = typer.Typer(
 )
 _WIDTH = None if sys.stdout.isatty() else 200  # a file or a pipe has no width of its own
 out = Console(highlight=False, soft_wrap=True, width=_WIDTH)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+err = Console(file=sys.stderr, highlight=False, soft_wrap=True)  # stays when a job's is redirected
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 

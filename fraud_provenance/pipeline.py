@@ -5,7 +5,9 @@ kill finds exactly what is missing.
 """
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -193,12 +195,13 @@ class Pipeline:
 
     def _load(self) -> "tuple[dg.Definitions, dg.DagsterInstance]":
         if self._dagster is None:
-            import dagster as dg
+            with self._quiet():
+                import dagster as dg
 
-            from fraud_provenance.definitions import defs
+                from fraud_provenance.definitions import defs
 
-            instance = open_instance(self.workspace)
-            self._dagster = (dg.Definitions.merge(defs()), instance)
+                instance = open_instance(self.workspace)
+                self._dagster = (dg.Definitions.merge(defs()), instance)
         return self._dagster
 
     def _run_days(self, job: str, days: list[str], order: list[str]) -> None:
@@ -211,6 +214,18 @@ class Pipeline:
 
         for block in _blocks(days, ordered):
             self._run_job(job, tags=range_tags(block[0], block[-1]))
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """What libraries print goes to a log file: people read the stages and the reasons."""
+        with (
+            (self.workspace.home / "run" / "run.log").open("a", encoding="utf-8") as log,
+            redirect_stdout(log),
+            redirect_stderr(log),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            yield
 
     def _run_job(
         self,
@@ -225,12 +240,13 @@ class Pipeline:
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         job = definitions.resolve_job_def(name)
         try:
-            job.execute_in_process(
-                run_config=quiet | (run_config or {}),
-                instance=instance,
-                tags=tags,
-                asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
-            )
+            with self._quiet():
+                job.execute_in_process(
+                    run_config=quiet | (run_config or {}),
+                    instance=instance,
+                    tags=tags,
+                    asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
+                )
         except Exception as error:
             if _is_contract_failure(error):
                 self.report.newly_failed = True
