@@ -18,6 +18,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
 from fraud_provenance.evidence.errors import (
     BackendError,
     ConfigError,
@@ -112,13 +113,15 @@ def progress() -> Iterator[Callable[[str], None]]:
 # --- servers ---------------------------------------------------------------------------------
 
 
-def _print_servers(servers: Sequence[Any], as_json: bool) -> None:
+def _print_servers(
+    servers: Sequence[Any], as_json: bool, alerts: dict[str, int] | None = None
+) -> None:
     rows = [
         {"name": s.name, "state": s.state, "port": s.port, "pid": s.pid, "detail": s.detail}
         for s in servers
     ]
     if as_json:
-        print_json({"servers": rows})
+        print_json({"servers": rows} | ({"alerts": alerts} if alerts is not None else {}))
         return
     table = Table("server", "state", "port", "pid", "")
     for row in rows:
@@ -131,6 +134,8 @@ def _print_servers(servers: Sequence[Any], as_json: bool) -> None:
             str(row["detail"] or ""),
         )
     out.print(table)
+    if alerts is not None:
+        out.print(f"alerts: {alerts['waiting']} waiting, {alerts['delivered']} delivered")
 
 
 @app.command()
@@ -182,9 +187,12 @@ def home(
 
 @app.command()
 def status(as_json: Json = False) -> int:
-    """Show the local Sigstore's servers; exit 1 if one is not running."""
-    servers = open_workspace().sigstore.status()
-    _print_servers(servers, as_json)
+    """Show the local Sigstore's servers and waiting alerts; exit 1 if a server is not running."""
+    workspace = open_workspace()
+    servers = workspace.sigstore.status()
+    outbox = Outbox(workspace.home)
+    alerts = {"waiting": len(outbox.pending()), "delivered": len(outbox.delivered())}
+    _print_servers(servers, as_json, alerts)
     return 0 if servers and all(server.state == "running" for server in servers) else 1
 
 
@@ -273,7 +281,7 @@ def run(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Run the whole graph for everything that is due: ingest, contracts, features, training, scores.
+    """Run the graph for everything that is due: ingest, contracts, features, training, scores.
 
     Promotes the candidate if it has its approval. Exits 1 if a day broke its contracts in this run.
     """
@@ -292,8 +300,11 @@ def run(
         try:
             pipeline.run()
         finally:
+            pipeline.deliver_alerts(os.environ.get(WEBHOOK_VARIABLE, ""))
             if not as_json:
                 _print_stages(pipeline.report.stages)
+                for note in pipeline.report.notes:
+                    out.print(note, markup=False)
     _print_run(pipeline.report, as_json)
     return 1 if pipeline.report.newly_failed else 0
 
@@ -314,6 +325,7 @@ def _print_run(report: Any, as_json: bool) -> None:  # noqa: ANN401 - RunReport,
                 "refused": [item.model_dump(mode="json") for item in report.refused],
                 "candidate": report.candidate,
                 "champion": report.champion,
+                "notes": report.notes,
             }
         )
         return

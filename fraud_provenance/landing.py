@@ -5,7 +5,7 @@ each carrying the name and SHA-256 of the file it was split from. Nothing here i
 """
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -127,7 +127,7 @@ def land_day(
     return LandedDay(day, frame.height, state)
 
 
-def parquet_bytes(frame: "pl.DataFrame", metadata: Mapping[str, str] | None = None) -> bytes:
+def parquet_bytes(frame: "pl.DataFrame", metadata: dict[str, str] | None = None) -> bytes:
     """A frame as Parquet bytes: the same frame and versions give the same bytes."""
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="zstd", compression_level=1, metadata=metadata)

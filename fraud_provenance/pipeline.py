@@ -4,17 +4,26 @@ Each stage does only what is not valid any more: a second run finds nothing to d
 kill finds exactly what is missing.
 """
 
+import contextlib
 import time
+import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from fraud_provenance import planning
+from fraud_provenance.alerts import Alert, Outbox, alert_of_error, contract_alerts
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ProvenanceError, Reason, VerificationError, reason
+from fraud_provenance.evidence.errors import (
+    ConfigError,
+    ProvenanceError,
+    Reason,
+    VerificationError,
+    reason,
+)
 from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.gates import promotion
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION
@@ -82,6 +91,8 @@ class Pipeline:
         self.report = RunReport()
         self._say = say
         self._dagster: tuple[dg.Definitions, dg.DagsterInstance] | None = None
+        self._outbox = Outbox(workspace.home)
+        self._has_told = False
 
     # --- the stages, in flow order -----------------------------------------------------------
 
@@ -91,6 +102,22 @@ class Pipeline:
         Raises:
             ProvenanceError: a stage was refused or could not decide; what was done before stays.
         """
+        try:
+            self._run_stages()
+        except ConfigError:
+            raise  # for whoever typed the command, and for nobody else
+        except ProvenanceError as error:
+            refused = error
+            if not self._has_told:
+                self._tell(lambda: [alert_of_error(refused, "run", datetime.now(UTC))])
+            raise
+        finally:
+            with contextlib.suppress(ConfigError):  # no home yet, hence no contract
+                store = self.workspace.store
+                self._tell(lambda: contract_alerts(store, datetime.now(UTC)))
+        return self.report
+
+    def _run_stages(self) -> None:
         self.workspace.create_folders()
         with self._stage("verify") as notes:
             notes.extend(recover(self.workspace.trust))
@@ -101,7 +128,28 @@ class Pipeline:
         self._training()
         self._promotion()
         self._scoring()
-        return self.report
+
+    def _tell(self, find: Callable[[], list[Alert]]) -> None:
+        """Put alerts into the outbox. Whatever goes wrong here must not hide the run's result."""
+        try:
+            for alert in find():
+                self._outbox.put(alert)
+        except Exception as error:
+            self._say(f"an alert could not be kept: {error!r}")
+
+    def deliver_alerts(self, webhook: str) -> None:
+        """Send what waits in the outbox. A webhook that fails only leaves a note."""
+        try:
+            waiting = len(self._outbox.pending())
+            done = self._outbox.deliver(webhook) if webhook and waiting else None
+        except Exception as error:
+            self.report.notes.append(f"alerts: {error}")
+            return
+        if done is not None:
+            told = f"alerts: {done.delivered} delivered, {done.waiting} waiting"
+            self.report.notes.append(f"{told} ({done.error})" if done.error else told)
+        elif waiting:
+            self.report.notes.append(f"alerts: {waiting} waiting, no webhook is set")
 
     def _verify_heads(self) -> None:
         """Nothing is built on tampered data: every current file is compared with its evidence."""
@@ -152,7 +200,7 @@ class Pipeline:
     def _feature_store(self) -> None:
         if planning.feature_store_due(self.workspace):
             with self._stage("feature store"):
-                self._run_job("feature_store")
+                self._run_job("online_features")
 
     def _training(self) -> None:
         due = planning.training_due(self.workspace, self.options.training_config())
@@ -239,11 +287,13 @@ class Pipeline:
         definitions, instance = self._load()
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         job = definitions.resolve_job_def(name)
+        run_id = str(uuid.uuid4())
         try:
             with self._quiet():
                 job.execute_in_process(
                     run_config=quiet | (run_config or {}),
                     instance=instance,
+                    run_id=run_id,
                     tags=tags,
                     asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
                 )
@@ -251,6 +301,10 @@ class Pipeline:
             if _is_contract_failure(error):
                 self.report.newly_failed = True
                 return  # the failed days are marked; the others go on
+            from fraud_provenance.defs.alerts import alerts_of_run
+
+            self._tell(lambda: alerts_of_run(instance, run_id, datetime.now(UTC)))
+            self._has_told = True
             own = _own_error(error)
             if own is None:
                 raise

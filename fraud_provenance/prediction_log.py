@@ -15,7 +15,7 @@ def leaves(scored: "pl.DataFrame") -> list[bytes]:
     """One leaf a row, in row order: identifiers, the score's IEEE 754 bits in hex, the alert flag.
 
     Args:
-        scored: rows × (transaction_id, customer_id, terminal_id, score f32, is_alert bool).
+        scored: rows x (transaction_id, customer_id, terminal_id, score f32, is_alert bool).
     """
     import numpy as np
     import polars as pl

@@ -4,12 +4,13 @@ import os
 
 import dagster as dg
 
+from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
 from fraud_provenance.gates.step import recover
 from fraud_provenance.workspace import Workspace, settings_from
 
 
 class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
-    """The home: evidence, gates, data folders. Configured by the documented environment variables."""
+    """The home: evidence, gates, data folders. Environment variables say where."""
 
     def open(self) -> Workspace:
         """A fresh workspace; finishes what a killed run left behind."""
@@ -17,3 +18,11 @@ class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
         workspace.create_folders()
         recover(workspace.trust)
         return workspace
+
+    def outbox(self) -> Outbox:
+        """The home's alerts."""
+        return Outbox(settings_from(os.environ).home)
+
+    def webhook(self) -> str:
+        """Where alerts go, or an empty string. The address is a secret."""
+        return os.environ.get(WEBHOOK_VARIABLE, "")

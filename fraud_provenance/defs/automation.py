@@ -3,6 +3,7 @@
 import dagster as dg
 
 from fraud_provenance.defs import support
+from fraud_provenance.defs.alerts import alert_of_tick
 from fraud_provenance.defs.contracts import feature_contracts, raw_contracts
 from fraud_provenance.defs.features import feature_store
 from fraud_provenance.defs.ingest import raw_transactions
@@ -14,41 +15,51 @@ from fraud_provenance.defs.training import (
     training_set,
 )
 from fraud_provenance.defs.transform import transaction_features
+from fraud_provenance.defs.verification import provenance_checks
+from fraud_provenance.evidence.errors import ProvenanceError
 from fraud_provenance.gates import promotion
 from fraud_provenance.landing import landed_days
 from fraud_provenance.planning import registry_of
 from fraud_provenance.resources import ProvenanceResource
 
+_VERIFICATION = dg.AssetSelection.checks(*provenance_checks)
+
+
+def _stage(*assets: dg.AssetsDefinition) -> dg.AssetSelection:
+    """Assets with their contracts, without the daily verification: each step verifies anyway."""
+    return dg.AssetSelection.assets(*assets) - _VERIFICATION
+
+
 ingest_job = dg.define_asset_job(
     "ingest",
-    dg.AssetSelection.assets(raw_transactions),
+    _stage(raw_transactions),
     partitions_def=support.DAYS,
     description="Landed days become attested, versioned and judged raw transactions.",
 )
 features_job = dg.define_asset_job(
     "features",
-    dg.AssetSelection.assets(transaction_features),
+    _stage(transaction_features),
     partitions_def=support.DAYS,
     description="Usable raw days become judged features.",
 )
-feature_store_job = dg.define_asset_job(
-    "feature_store",
-    dg.AssetSelection.assets(feature_store),
+online_features_job = dg.define_asset_job(
+    "online_features",  # the asset's own op is called feature_store
+    _stage(feature_store),
     description="Feast's definitions and online store.",
 )
 training_job = dg.define_asset_job(
     "training",
-    dg.AssetSelection.assets(training_set, fraud_model, model_evaluation, release_candidate),
+    _stage(training_set, fraud_model, model_evaluation, release_candidate),
     description="Training set, model, evaluation, registration as candidate.",
 )
 promotion_job = dg.define_asset_job(
     "promotion",
-    dg.AssetSelection.assets(champion),
+    _stage(champion),
     description="Verify, decide, move the alias. Started by the sensor once approvals are there.",
 )
 scoring_job = dg.define_asset_job(
     "scoring",
-    dg.AssetSelection.assets(transaction_scores),
+    _stage(transaction_scores),
     partitions_def=support.DAYS,
     description="Score days with the verified champion.",
 )
@@ -62,6 +73,19 @@ feature_contracts_job = dg.define_asset_job(
     dg.AssetSelection.checks(feature_contracts),
     description="Judge feature days that no contract has judged yet.",
 )
+provenance_check_job = dg.define_asset_job(
+    "provenance_check",
+    _VERIFICATION,
+    description="The product's verifier on every asset that leaves evidence, files included.",
+)
+daily_provenance_check = dg.ScheduleDefinition(
+    name="daily_provenance_check",
+    job=provenance_check_job,
+    cron_schedule="0 5 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every day at 05:00 UTC; what is not trusted becomes an alert.",
+)
 
 
 @dg.sensor(
@@ -74,12 +98,16 @@ def approved_candidate(
     context: dg.SensorEvaluationContext, provenance: ProvenanceResource
 ) -> dg.SensorResult | dg.SkipReason:
     """One run for each candidate and set of approvals."""
-    workspace = provenance.open()
-    trust = workspace.trust
-    digest = promotion.is_ready(trust, registry_of(workspace))
-    if not digest:
-        return dg.SkipReason("no candidate waits with an unused approval")
-    waiting = promotion.unused_approvals(trust, trust.policies.current())
+    try:
+        workspace = provenance.open()
+        trust = workspace.trust
+        digest = promotion.is_ready(trust, registry_of(workspace))
+        if not digest:
+            return dg.SkipReason("no candidate waits with an unused approval")
+        waiting = promotion.unused_approvals(trust, trust.policies.current())
+    except ProvenanceError as error:
+        provenance.outbox().put(alert_of_tick(error, "approved_candidate"))
+        raise
     key = "+".join([digest, *sorted(node.statement[:16] for node in waiting)])
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key)])
 

@@ -44,7 +44,7 @@ _FEATURES = _Suites("transaction_features", *FEATURE_SUITES)
 
 
 @dg.multi_asset_check(
-    name="raw_contracts",
+    name="judge_raw_transactions",  # a job is called raw_contracts
     specs=[
         dg.AssetCheckSpec(
             "raw_schema",
@@ -74,7 +74,7 @@ def raw_contracts(
 
 
 @dg.multi_asset_check(
-    name="feature_contracts",
+    name="judge_transaction_features",  # a job is called feature_contracts
     specs=[
         dg.AssetCheckSpec(
             "feature_schema",

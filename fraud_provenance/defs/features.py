@@ -1,5 +1,7 @@
 """Stage 3, features: Feast's definitions applied, and its online store brought up to date."""
 
+from typing import Any
+
 import dagster as dg
 
 from fraud_provenance.defs import support
@@ -14,7 +16,7 @@ ASSET = "feature_store"
 
 
 @dg.asset(
-    group_name="features",
+    group_name=support.FEATURES,
     kinds={"feast", "sqlite"},
     owners=support.OWNERS,
     deps=["transaction_features"],
@@ -26,7 +28,7 @@ ASSET = "feature_store"
 )
 def feature_store(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Any]:
     """Apply the definitions and load the newest days into the online store."""
     import polars as pl
 
@@ -47,8 +49,10 @@ def feature_store(
         feast.write_offline(offline, frame)
         store = feast.open_store(workspace.feast, offline)
         definitions = feast.apply_definitions(store)
-        times = frame["tx_datetime"]
-        feast.materialize_online(store, times.min(), times.max())
+        first, last = frame.select(
+            pl.col("tx_datetime").min().alias("first"), pl.col("tx_datetime").max().alias("last")
+        ).row(0)
+        feast.materialize_online(store, first, last)
         content = encoding.canonical_json(definitions)
         step.write("definitions", f"{ASSET}/definitions.json", content, read.digests.values())
         made = step.commit({"online_days": days, "rows": {"definitions": frame.height}})
@@ -56,7 +60,7 @@ def feature_store(
         metadata=support.evidence_metadata(workspace, made)
         | {
             "online_days": f"{days[0]} … {days[-1]}",
-            "rows": frame.height,
+            "dagster/row_count": frame.height,
             "definitions": dg.MetadataValue.json(definitions),
         },
         data_version=dg.DataVersion(made.manifest.digest),

@@ -1,9 +1,11 @@
 """Stage 1, ingest: landing files become `raw_transactions`, attested and versioned by day."""
 
+from typing import Any
+
 import dagster as dg
 
 from fraud_provenance import data_versions
-from fraud_provenance.defs import support
+from fraud_provenance.defs import columns, support
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import EvidenceError, ProvenanceError, Reason, reason
 from fraud_provenance.gates.step import Step, VerifiedFile
@@ -14,13 +16,27 @@ from fraud_provenance.workspace import Workspace
 ASSET = "raw_transactions"
 
 
+landing_zone = dg.AssetSpec(
+    "landing",
+    group_name=support.INGEST,
+    kinds={"parquet"},
+    owners=support.OWNERS,
+    description=(
+        "Where transactions arrive: one Parquet file a UTC day, put there by `fraud-provenance "
+        "import` or `generate`. Nothing is believed of it; what is read is bound by its SHA-256."
+    ),
+)
+
+
 @dg.asset(
-    group_name="ingest",
+    group_name=support.INGEST,
     kinds={"parquet", "dvc"},
     owners=support.OWNERS,
+    deps=[landing_zone],
     partitions_def=support.DAYS,
     backfill_policy=support.SINGLE_RUN,
     code_version="1",
+    metadata=columns.raw_metadata(),
     description=(
         "Card transactions, one Parquet file a UTC day, as they were landed, under lower-case "
         "names and sorted by time. Each day is versioned with DVC and attested by its SHA-256."
@@ -28,7 +44,7 @@ ASSET = "raw_transactions"
 )
 def raw_transactions(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Any]:
     """Write the landed days of this run."""
     workspace = provenance.open()
     landed = landed_days(workspace.landing)
@@ -73,7 +89,8 @@ def raw_transactions(
     if refused:
         raise EvidenceError(*refused)
     return dg.MaterializeResult(
-        metadata=support.evidence_metadata(workspace, made) | {"rows": sum(rows.values())},
+        metadata=support.evidence_metadata(workspace, made)
+        | {"dagster/row_count": sum(rows.values()), "days": len(rows)},
         data_version=dg.DataVersion(made.manifest.digest),
     )
 

@@ -1,5 +1,7 @@
 """Stage 5, release: the registration gate, and the promotion job that the sensor starts."""
 
+from typing import Any
+
 import dagster as dg
 
 from fraud_provenance.defs import support
@@ -11,7 +13,7 @@ from fraud_provenance.resources import ProvenanceResource
 
 
 @dg.asset(
-    group_name="release",
+    group_name=support.RELEASE,
     kinds={"opa", "mlflow"},
     owners=support.OWNERS,
     deps=["fraud_model", "model_evaluation"],
@@ -23,7 +25,7 @@ from fraud_provenance.resources import ProvenanceResource
 )
 def release_candidate(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Any]:
     """Ask the registration gate."""
     workspace = provenance.open()
     trust, registry = workspace.trust, registry_of(workspace)
@@ -45,7 +47,7 @@ def release_candidate(
 
 
 @dg.asset(
-    group_name="release",
+    group_name=support.RELEASE,
     kinds={"opa", "cosign", "mlflow"},
     owners=support.OWNERS,
     deps=["release_candidate"],
@@ -57,7 +59,7 @@ def release_candidate(
 )
 def champion(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Any]:
     """Decide on the candidate and move the alias."""
     workspace = provenance.open()
     trust = workspace.trust

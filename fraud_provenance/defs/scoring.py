@@ -1,10 +1,11 @@
 """Stage 6, scoring: the champion's verified bytes score a day; the batch is signed as a whole."""
 
 import io
+from typing import Any
 
 import dagster as dg
 
-from fraud_provenance.defs import support
+from fraud_provenance.defs import columns, support
 from fraud_provenance.defs.training import model_files
 from fraud_provenance.evidence import encoding, statements
 from fraud_provenance.evidence.lineage import identity_of
@@ -19,7 +20,7 @@ ASSET = "transaction_scores"
 
 
 @dg.asset(
-    group_name="scoring",
+    group_name=support.SCORING,
     kinds={"xgboost", "parquet"},
     owners=["team:fraud-operations"],
     deps=[
@@ -29,6 +30,7 @@ ASSET = "transaction_scores"
     partitions_def=support.DAYS,
     backfill_policy=support.SINGLE_RUN,
     code_version="1",
+    metadata=columns.scores_metadata(),
     description=(
         "One row a transaction: the champion's probability of fraud and whether it reaches the "
         "threshold. Each day is a signed batch with a Merkle root, so that one score is provable."
@@ -36,7 +38,7 @@ ASSET = "transaction_scores"
 )
 def transaction_scores(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Any]:
     """Score this run's days."""
     import polars as pl
 
@@ -92,7 +94,7 @@ def transaction_scores(
     return dg.MaterializeResult(
         metadata=support.evidence_metadata(workspace, made)
         | {
-            "rows": sum(rows.values()),
+            "dagster/row_count": sum(rows.values()),
             "champion_version": champion.version,
             "provenance/batch_log_index": logged.log_index,
             "scored_at": encoding.utc_text(logged.signed_at),

@@ -2,14 +2,13 @@
 
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from fraud_provenance.defs import support
+from fraud_provenance.defs import columns, support
 from fraud_provenance.evidence import encoding
 from fraud_provenance.gates.step import Step, VerifiedInput
 from fraud_provenance.landing import parquet_bytes
@@ -57,11 +56,12 @@ class TrainingResource(dg.ConfigurableResource["TrainingResource"]):
 
 
 @dg.asset(
-    group_name="training",
+    group_name=support.TRAINING,
     kinds={"feast", "parquet"},
     owners=support.OWNERS,
     deps=["transaction_features", "feature_store"],
     code_version="1",
+    metadata=columns.training_set_metadata(),
     description=(
         "Train, delay and test days joined point in time through Feast: no feature is newer than "
         "its transaction. Train and evaluation rows are separate, separately attested files."
@@ -69,7 +69,7 @@ class TrainingResource(dg.ConfigurableResource["TrainingResource"]):
 )
 def training_set(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource, training: TrainingResource
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Any]:
     """Join and split."""
     import polars as pl
 
@@ -105,6 +105,7 @@ def training_set(
         | {
             "train_days": f"{split.train[0]} … {split.train[-1]}",
             "test_days": f"{split.test[0]} … {split.test[-1]}",
+            "dagster/row_count": rows[TRAIN] + rows[HELD_OUT],  # known frauds are train rows
             **{f"rows_{name}": count for name, count in rows.items()},
         },
         data_version=dg.DataVersion(made.manifest.digest),
@@ -144,16 +145,26 @@ def _point_in_time(workspace: Workspace, read: VerifiedInput, split: "Split") ->
 )
 def training_set_point_in_time(
     context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
-) -> Iterator[dg.AssetCheckResult]:
+) -> dg.AssetCheckResult:
     """Prove the join and the split on the bytes that will be used."""
     from fraud_provenance.defs.contracts import failure_metadata
 
     report = judge_training_set(provenance.open(), context.run.run_id)
-    yield dg.AssetCheckResult(
+    metadata: dict[str, Any] = {
+        "rows_judged": sum(report.rows.values()),
+        "checks": list(report.checks),
+    }
+    if report.failures:
+        metadata |= failure_metadata(report.failures)
+    return dg.AssetCheckResult(
         passed=not report.failures,
         severity=dg.AssetCheckSeverity.ERROR,
-        metadata={"rows_judged": sum(report.rows.values()), "checks": list(report.checks)}
-        | (failure_metadata(report.failures) if report.failures else {}),
+        metadata=metadata,
+        description=(
+            f"{len(report.failures)} of {len(report.checks)} checks failed"
+            if report.failures
+            else f"{len(report.checks)} checks passed"
+        ),
     )
 
 
@@ -199,7 +210,7 @@ def judge_training_set(workspace: Workspace, run_id: str) -> "ContractReport":
 
 
 @dg.asset(
-    group_name="training",
+    group_name=support.TRAINING,
     kinds={"xgboost", "mlflow"},
     owners=["team:ml-engineering"],
     deps=[TRAINING_SET],
@@ -214,7 +225,7 @@ def fraud_model(
     provenance: ProvenanceResource,
     training: TrainingResource,
     mlflow: dg.ResourceParam[Any],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Any]:
     """Train, log, sign."""
     import polars as pl
 
@@ -231,6 +242,7 @@ def fraud_model(
             "git_commit": workspace.code_facts.git_commit,
             "git_dirty": str(workspace.code_facts.git_dirty).lower(),
             "data_version": read.view.digest,
+            "training_sha256": read.files[0].sha256,
             "lock_sha256": workspace.lock_digest,
             "validation_report": str(workspace.reports / "data_docs"),
         }
@@ -272,6 +284,8 @@ def _log_model(
     import xgboost as xgb
     from mlflow.models import infer_signature
 
+    from fraud_provenance.fraud.bom import ml_bom
+
     booster = xgb.Booster()
     booster.load_model(bytearray(model.ubj))
     inputs = frame.select(model.feature_contract["names"]).head(5).to_pandas()
@@ -290,6 +304,14 @@ def _log_model(
     extra = {
         "feature_contract.json": model.feature_contract,
         "resolved_parameters.json": model.resolved_parameters,
+        "ml_bom.json": ml_bom(
+            name=MODEL,
+            model_sha256=encoding.digest_bytes(model.ubj),
+            training_sha256=tags["training_sha256"],
+            feature_contract=model.feature_contract,
+            parameters=model.resolved_parameters["requested"],
+            library=model.resolved_parameters["library"],
+        ),
     }
     for name, document in extra.items():
         (scratch / name).write_text(json.dumps(document, indent=1, sort_keys=True), "utf-8")
@@ -299,7 +321,7 @@ def _log_model(
 
 
 @dg.asset(
-    group_name="training",
+    group_name=support.TRAINING,
     kinds={"scikitlearn", "mlflow"},
     owners=["team:ml-engineering"],
     deps=[MODEL, TRAINING_SET],
@@ -313,7 +335,7 @@ def model_evaluation(
     context: dg.AssetExecutionContext,
     provenance: ProvenanceResource,
     mlflow: dg.ResourceParam[Any],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[Any]:
     """Score the held-out days with the verified bytes and measure."""
     import polars as pl
 

@@ -7,7 +7,7 @@ Parquet file a day, written and signed through the step.
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
@@ -15,27 +15,35 @@ from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
 
 from fraud_provenance.defs import support
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ConfigError, EvidenceError, reason
+from fraud_provenance.evidence.errors import EvidenceError, reason
 from fraud_provenance.gates.step import Materialisation, Step, VerifiedInput
 from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.planning import sources_digest, window_of
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 
-if TYPE_CHECKING:
-    pass
-
 ASSET = "transaction_features"
 MART = "fct_transaction_features"
-MANIFEST = support.DBT_PROJECT / "target" / "manifest.json"
+_DAYS_TABLE = dg.AssetKey(["landing", "feature_days"])
 
 
-class _Translator(DagsterDbtTranslator):
+class _Translator(DagsterDbtTranslator):  # type: ignore[misc]  # dagster-dbt is not read
     """Our groups and owners on dbt's models."""
+
+    def get_asset_spec(
+        self,
+        manifest: Mapping[str, Any],
+        unique_id: str,
+        project: Any,  # noqa: ANN401 - dagster-dbt's own
+    ) -> dg.AssetSpec:
+        """Without the days of the run, which are a parameter in the form of a table."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        deps = [dep for dep in spec.deps if dep.asset_key != _DAYS_TABLE]
+        return spec.replace_attributes(deps=deps)  # type: ignore[no-any-return]  # dagster-dbt is not read
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """All models are the transform stage."""
-        return "transform"
+        return support.TRANSFORM
 
     def get_partitions_def(
         self, dbt_resource_props: Mapping[str, Any]
@@ -48,18 +56,8 @@ class _Translator(DagsterDbtTranslator):
         return support.OWNERS
 
 
-def _manifest() -> Path:
-    if not MANIFEST.exists():
-        raise ConfigError(
-            reason(
-                RootCause.USAGE, "the dbt project is not parsed", artifact="dbt_project"
-            ).model_copy(update={"remedy": "Run `make setup`."})
-        )
-    return MANIFEST
-
-
-@dbt_assets(
-    manifest=_manifest(),
+@dbt_assets(  # type: ignore[untyped-decorator]  # dagster-dbt is not read
+    manifest=support.dbt_manifest(),
     name="dbt_transaction_features",
     backfill_policy=support.SINGLE_RUN,
     dagster_dbt_translator=_Translator(),
@@ -153,7 +151,9 @@ def _with_evidence(
     """Attach the evidence to the mart's own event."""
     is_mart = isinstance(event, dg.Output) and event.output_name.endswith(ASSET)
     if is_mart:
-        metadata = support.evidence_metadata(workspace, made) | {"rows": sum(rows.values())}
+        metadata = support.evidence_metadata(workspace, made) | {
+            "dagster/row_count": sum(rows.values())
+        }
         event = dg.Output(
             value=event.value,
             output_name=event.output_name,

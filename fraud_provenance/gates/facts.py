@@ -1,4 +1,4 @@
-"""Verified evidence → policy input. Nothing here comes from a tag, a file name or a database row."""
+"""Verified evidence → policy input: nothing comes from a tag, a file name or a database row."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

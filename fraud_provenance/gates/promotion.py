@@ -229,7 +229,9 @@ def _decide(
         "approvals": [fact for _, fact in known],
     }
     answer = trust.policies.ask("model_deployment", document, policy)
-    mine = [node.statement for node, fact in known if fact["model_digest"] == evidence.digest]
+    own = [node for node, fact in known if fact["model_digest"] == evidence.digest]
+    mine = [node.statement for node in own]
+    approvers = [str(node.bundle.identity) for node in own if node.bundle]
     pending = sign_decision(
         trust,
         policy,
@@ -244,7 +246,7 @@ def _decide(
             "evidence_set": evidence.evidence_set,
             "model_id": evidence.model_id,
             "sequence": document["current"]["sequence"] + 1,
-            "approvers": [str(node.bundle.identity) for node, fact in known if node.bundle and fact["model_digest"] == evidence.digest],
+            "approvers": approvers,
         },
         answer=answer,
     )  # fmt: skip

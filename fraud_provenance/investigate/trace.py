@@ -1,4 +1,4 @@
-"""From one score back to the landing files: every link with signer, time, commit, digest, verdict."""
+"""From one score back to the landing files: every link with its signer, time and verdict."""
 
 import io
 from dataclasses import dataclass

@@ -1,0 +1,174 @@
+"""Alerts: sensors that put what went wrong into the outbox, and one that delivers it.
+
+A failed non-blocking check ends in a successful run, hence both kinds of end are looked at.
+Contracts are found in the evidence, whoever ran them and however that run ended.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+import dagster as dg
+from dagster import DagsterEventType
+
+from fraud_provenance.alerts import (
+    Alert,
+    alert_of_refusal,
+    contract_alerts,
+    kind_of,
+)
+from fraud_provenance.defs.verification import CHECK
+from fraud_provenance.evidence.errors import ConfigError, ProvenanceError
+from fraud_provenance.planning import FEATURE_SUITES, POINT_IN_TIME, RAW_SUITES
+from fraud_provenance.resources import ProvenanceResource
+
+_SIGNED_SUITES = {*RAW_SUITES, *FEATURE_SUITES, POINT_IN_TIME}
+_CHECK_STOPPED_RUN = "DagsterAssetCheckFailedError"
+
+
+class _Error(Protocol):
+    """An exception as Dagster stores it."""
+
+    @property
+    def message(self) -> str: ...
+    @property
+    def cls_name(self) -> str | None: ...
+    @property
+    def cause(self) -> "_Error | None": ...
+    @property
+    def context(self) -> "_Error | None": ...
+
+
+@dg.run_failure_sensor(
+    monitor_all_code_locations=True,  # runs of the command line belong to no code location
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Puts a refused gate or a run that broke into the alert outbox.",
+)
+def failed_run(context: dg.RunFailureSensorContext, provenance: ProvenanceResource) -> None:
+    """A run ended in failure."""
+    _put(context, provenance)
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    monitor_all_code_locations=True,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Puts failed checks of a run that went well otherwise into the alert outbox.",
+)
+def finished_run(context: dg.RunStatusSensorContext, provenance: ProvenanceResource) -> None:
+    """A run ended well; its non-blocking checks may have failed."""
+    _put(context, provenance)
+
+
+def _put(context: dg.RunStatusSensorContext, provenance: ProvenanceResource) -> None:
+    outbox = provenance.outbox()
+    for alert in alerts_of_run(context.instance, context.dagster_run.run_id, datetime.now(UTC)):
+        if outbox.put(alert):
+            context.log.info(alert.text)
+
+
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Delivers the alerts of the outbox to the webhook in FRAUD_PROVENANCE_WEBHOOK, each once; "
+        "without one they stay in the home's folder alerts/pending."
+    ),
+)
+def alert_delivery(
+    context: dg.SensorEvaluationContext, provenance: ProvenanceResource
+) -> dg.SkipReason:
+    """One round of delivery. Starts no run."""
+    outbox = provenance.outbox()
+    for alert in contract_alerts(provenance.open().store, datetime.now(UTC)):
+        outbox.put(alert)
+    waiting = len(outbox.pending())
+    url = provenance.webhook()
+    if not url or not waiting:
+        why = "" if url else ", no webhook is set"
+        return dg.SkipReason(f"{waiting} alerts wait{why}")
+    try:
+        done = outbox.deliver(url)
+    except ConfigError as error:
+        context.log.error(str(error))
+        return dg.SkipReason(f"{waiting} alerts wait; {error}")
+    told = f"{done.delivered} alerts delivered, {done.waiting} wait"
+    return dg.SkipReason(f"{told}; {done.error}" if done.error else told)
+
+
+def alert_of_tick(error: ProvenanceError, sensor: str) -> Alert:
+    """A sensor that could not look, or was refused, as an alert."""
+    return alert_of_refusal(
+        kind_of(type(error).__name__), f"sensor {sensor}", str(error), datetime.now(UTC)
+    )
+
+
+# --- what a run has to tell ------------------------------------------------------------------
+
+
+def alerts_of_run(instance: dg.DagsterInstance, run_id: str, now: datetime) -> list[Alert]:
+    """Failed checks and refusals in a run's own events."""
+    checks = list(_failed_checks(instance, run_id))
+    told = [alert for item in checks if (alert := _alert_of_check(item, run_id, now))]
+    for place, error in _errors(instance, run_id):
+        ours = _own(error)
+        if ours is not None:
+            name, text = ours
+            told.append(alert_of_refusal(kind_of(name), place, text, now, [f"run: {run_id}"]))
+        elif error.cls_name != _CHECK_STOPPED_RUN and not checks:
+            text = error.message.strip().splitlines()[0] if error.message.strip() else "no message"
+            told.append(alert_of_refusal("run_failed", place, text, now, [f"run: {run_id}"]))
+    return told
+
+
+def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.AssetCheckEvaluation]:
+    for record in _records(instance, run_id, DagsterEventType.ASSET_CHECK_EVALUATION):
+        event = record.event_log_entry.dagster_event
+        if event is not None and not event.asset_check_evaluation_data.passed:
+            yield event.asset_check_evaluation_data
+
+
+def _alert_of_check(check: dg.AssetCheckEvaluation, run_id: str, now: datetime) -> Alert | None:
+    """None for the signed suites, whose verdicts are told from the evidence."""
+    if check.check_name in _SIGNED_SUITES:
+        return None
+    place = f"{check.check_name} on {check.asset_key.to_user_string()}"
+    if check.check_name != CHECK:
+        text = check.description or "the check failed"
+        return Alert.of("contract_failed", run_id, f"{place}: {text}", [f"run: {run_id}"], now)
+    if check.severity == dg.AssetCheckSeverity.WARN:
+        return None  # nothing was made yet
+    return alert_of_refusal("not_trusted", place, check.description or "", now, [f"run: {run_id}"])
+
+
+def _errors(instance: dg.DagsterInstance, run_id: str) -> Iterator[tuple[str, _Error]]:
+    """(step, error) of the steps that failed; of the run itself where no step did."""
+    found = False
+    for record in _records(instance, run_id, DagsterEventType.STEP_FAILURE):
+        event = record.event_log_entry.dagster_event
+        if event is not None and event.step_failure_data.error is not None:
+            found = True
+            yield event.step_key or event.job_name, event.step_failure_data.error
+    if found:
+        return
+    for record in _records(instance, run_id, DagsterEventType.RUN_FAILURE):
+        event = record.event_log_entry.dagster_event
+        if event is not None and event.job_failure_data.error is not None:
+            yield event.job_name, event.job_failure_data.error
+
+
+def _own(error: _Error | None) -> tuple[str, str] | None:
+    """(class, text) of our own error inside Dagster's wrappers."""
+    while error is not None:
+        if error.cls_name and kind_of(error.cls_name):
+            return error.cls_name, error.message.partition(": ")[2]
+        error = error.cause or error.context
+    return None
+
+
+def _records(
+    instance: dg.DagsterInstance, run_id: str, kind: DagsterEventType
+) -> Sequence[dg.EventLogRecord]:
+    return instance.get_records_for_run(run_id, of_type=kind).records

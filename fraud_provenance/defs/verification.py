@@ -1,0 +1,138 @@
+"""`provenance_verified`: the product's own verifier as a check on every asset that leaves evidence.
+
+It never blocks: the gate is in the step that reads. It tells people, in the UI and as an alert,
+what a step would be refused for. Runs on its own when an asset is materialised from the UI, and
+for all assets once a day; the headless jobs leave it out, because each step verifies anyway.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from fraud_provenance.evidence.errors import Reason
+from fraud_provenance.evidence.verdict import Verdict
+from fraud_provenance.gates import promotion
+from fraud_provenance.gates.registry import CHAMPION
+from fraud_provenance.investigate.subjects import verify_subject
+from fraud_provenance.planning import registry_of
+from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance.workspace import Workspace
+
+CHECK = "provenance_verified"
+VERIFIED_ASSETS = (
+    "raw_transactions",
+    "transaction_features",
+    "feature_store",
+    "training_set",
+    "fraud_model",
+    "model_evaluation",
+    "transaction_scores",
+    CHAMPION,
+)
+_ROWS_SHOWN = 20
+
+
+def _description(asset: str) -> str:
+    chain = (
+        "Its approval, release decision, evaluation and signature"
+        if asset == CHAMPION
+        else "The newest version of each partition"
+    )
+    return (
+        f"{chain}, and everything below down to the landed files: each statement is signed by the "
+        "identity that may sign it, dated and in the log; nothing was read that was not allowed; "
+        f"the files are the ones attested. The same as `fraud-provenance verify {asset}`."
+    )
+
+
+def _check_of(asset: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=asset, name=CHECK, blocking=False, description=_description(asset))
+    def provenance_verified(
+        context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
+    ) -> dg.AssetCheckResult:
+        """Verify, and show what was found."""
+        workspace = provenance.open()
+        made = context.instance.get_latest_materialization_event(dg.AssetKey(asset))
+        if made is None and not is_attested(workspace, asset):
+            return nothing_yet(asset)
+        return check_result(asset, verdict_on(workspace, asset))
+
+    return provenance_verified
+
+
+provenance_checks = [_check_of(asset) for asset in VERIFIED_ASSETS]
+
+
+def verdict_on(workspace: Workspace, asset: str) -> Verdict:
+    """The product's verdict on an asset as it is now."""
+    registry = registry_of(workspace)
+    if asset == CHAMPION:
+        return promotion.champion_verdict(workspace.trust, registry)[0]
+    return verify_subject(workspace.trust, registry, asset)
+
+
+def is_attested(workspace: Workspace, asset: str) -> bool:
+    """Whether there is anything that could be verified."""
+    if asset == CHAMPION:
+        return promotion.was_promoted(workspace.trust, registry_of(workspace))
+    return bool(workspace.store.heads(asset))
+
+
+def nothing_yet(asset: str) -> dg.AssetCheckResult:
+    """Nothing was made, so nothing is trusted; that is no alarm either."""
+    return dg.AssetCheckResult(
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="nothing was made yet, so there is nothing to trust",
+        metadata={"verdict": "nothing to verify"},
+    )
+
+
+def check_result(asset: str, verdict: Verdict) -> dg.AssetCheckResult:
+    """A verdict as people see it."""
+    word = "trusted" if verdict.trusted else "NOT trusted" if verdict.decided else "undecided"
+    metadata: dict[str, dg.MetadataValue | str | int] = {
+        "verdict": word,
+        "links": len(verdict.links),
+        "broken_links": sum(1 for link in verdict.links if not link.is_good),
+        "command": dg.MetadataValue.md(f"`fraud-provenance verify {asset}`"),
+    }
+    signed = [link for link in verdict.links if link.signer and _is_about(link.name, asset)]
+    if signed:
+        newest = max(signed, key=lambda link: (link.signed_at, link.log_index or 0))
+        metadata |= {
+            "signer": newest.signer,
+            "signed_at": newest.signed_at,
+            "log_index": -1 if newest.log_index is None else newest.log_index,
+            "digest": newest.digest,
+            "git_commit": newest.git_commit,
+        }
+    if verdict.root_cause:
+        metadata |= {"root_cause": verdict.root_cause.code, "reasons": _table(verdict.reasons)}
+    return dg.AssetCheckResult(
+        passed=verdict.trusted,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=(
+            f"{len(verdict.links)} links hold"
+            if verdict.trusted
+            else "; ".join(str(item) for item in verdict.reasons[:_ROWS_SHOWN])
+            or "no evidence was found"
+        ),
+        metadata=metadata,
+    )
+
+
+def _is_about(name: str, asset: str) -> bool:
+    """Whether a link is the asset's own; the champion's own is the deployment decision."""
+    return name == ("deploy decision on fraud_model" if asset == CHAMPION else asset)
+
+
+def _table(reasons: Sequence[Reason]) -> dg.TableMetadataValue:
+    names = ("code", "artifact", "partition", "message", "identity", "at", "remedy")
+    records = [
+        dg.TableRecord({name: str(getattr(item, name)) for name in names})
+        for item in reasons[:_ROWS_SHOWN]
+    ]
+    return dg.TableMetadataValue(
+        records, dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in names])
+    )
