@@ -30,7 +30,7 @@ def release_candidate(
     workspace = provenance.open()
     trust, registry = workspace.trust, registry_of(workspace)
     digest = promotion.digest_of_model(trust, newest_model(workspace))
-    version = promotion.register_candidate(trust, registry, digest, context.run_id)
+    version = promotion.register_candidate(trust, registry, digest)
     decision = promotion.registration_of(trust, trust.policies.current(), digest)
     return dg.MaterializeResult(
         metadata={

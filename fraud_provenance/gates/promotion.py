@@ -62,7 +62,7 @@ def digest_of_model(trust: Trust, model_id: str) -> str:
     return records[0].subject_digest
 
 
-def register_candidate(trust: Trust, registry: Registry, digest: str, run_id: str) -> str:
+def register_candidate(trust: Trust, registry: Registry, digest: str) -> str:
     """Ask the registration gate about a model; register it as candidate if it allows.
 
     Raises:
@@ -87,9 +87,11 @@ def register_candidate(trust: Trust, registry: Registry, digest: str, run_id: st
         answer=answer,
     )
     decision = pending.result()
+    assert evidence.model.provenance is not None  # noqa: S101 - registration_input checked it
+    outputs = evidence.model.provenance.outputs
     version = registry.register(
         evidence.model_id,
-        run_id,
+        str(outputs["mlflow_run_id"]),
         {"manifest_sha256": digest, "registration_decision": decision.statement.digest},
     )
     current = registry.alias(CANDIDATE)
