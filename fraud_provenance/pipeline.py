@@ -4,12 +4,11 @@ Each stage does only what is not valid any more: a second run finds nothing to d
 kill finds exactly what is missing.
 """
 
-import contextlib
 import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -36,7 +35,13 @@ if TYPE_CHECKING:
 
     from fraud_provenance.fraud.model import TrainingConfig
 
-DATA_ASSETS = ("raw_transactions", "transaction_features", "training_set", "transaction_scores")
+DATA_ASSETS = (
+    "raw_transactions",
+    "transaction_features",
+    "feature_store",
+    "training_set",
+    "transaction_scores",
+)
 
 
 @dataclass
@@ -112,7 +117,7 @@ class Pipeline:
                 self._tell(lambda: [alert_of_error(refused, "run", datetime.now(UTC))])
             raise
         finally:
-            with contextlib.suppress(ConfigError):  # no home yet, hence no contract
+            with suppress(ConfigError):  # no home yet, hence no contract
                 store = self.workspace.store
                 self._tell(lambda: contract_alerts(store, datetime.now(UTC)))
         return self.report
@@ -154,8 +159,9 @@ class Pipeline:
     def _verify_heads(self) -> None:
         """Nothing is built on tampered data: every current file is compared with its evidence."""
         verdict = verify_assets(self.workspace, DATA_ASSETS)
-        if verdict.reasons:
-            raise VerificationError(*verdict.reasons)
+        problems = [*verdict.reasons, *self.workspace.store.problems()]
+        if problems:
+            raise VerificationError(*dict.fromkeys(problems))
 
     def _ingest(self) -> None:
         due = planning.ingest_due(self.workspace)

@@ -20,8 +20,11 @@ class RootCause(StrEnum):
     SIGNATURE_INVALID = "SIGNATURE_INVALID"
     TIMESTAMP_INVALID = "TIMESTAMP_INVALID"
     LOG_ENTRY_MISSING = "LOG_ENTRY_MISSING"
+    LOG_ENTRY_MISMATCH = "LOG_ENTRY_MISMATCH"
     INCLUSION_INVALID = "INCLUSION_INVALID"
     IDENTITY_UNTRUSTED = "IDENTITY_UNTRUSTED"
+    KEY_NOT_FROM_ROOT = "KEY_NOT_FROM_ROOT"
+    KEY_REVOKED = "KEY_REVOKED"
     IDENTITY_NOT_AUTHORIZED_FOR_STEP = "IDENTITY_NOT_AUTHORIZED_FOR_STEP"
     ISSUER_MISMATCH = "ISSUER_MISMATCH"
     PREDICATE_TYPE = "PREDICATE_TYPE"
@@ -154,6 +157,10 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "The bundle proves no entry in the transparency log.",
         "Run the step again with the log up.",
     ),
+    "LOG_ENTRY_MISMATCH": (
+        "The log entry that the bundle proves is about another signature.",
+        "Treat the bundle as forged; run the step again.",
+    ),
     "INCLUSION_INVALID": (
         "The proof that the entry is in the log does not hold.",
         "Treat the bundle as forged; run the step again.",
@@ -161,6 +168,14 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "IDENTITY_UNTRUSTED": (
         "The signing certificate was not issued by the trusted authority.",
         "Treat the artifact as forged.",
+    ),
+    "KEY_NOT_FROM_ROOT": (
+        "The bundle names a key of its own instead of a certificate from the trusted authority.",
+        "Treat the artifact as forged.",
+    ),
+    "KEY_REVOKED": (
+        "The signature was made outside the validity of its certificate.",
+        "Treat the artifact as forged; run the step again.",
     ),
     "IDENTITY_NOT_AUTHORIZED_FOR_STEP": (
         "A valid signer signed a step that the layout gives to another identity.",

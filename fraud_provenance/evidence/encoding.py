@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import math
+import re
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -32,10 +35,9 @@ def digest_json(document: Any) -> str:  # noqa: ANN401 - any JSON value
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = min(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
         raise EvidenceError(
-            reason(RootCause.JSON_DUPLICATE_KEY, f"the key {twice[0]!r} appears twice")
+            reason(RootCause.JSON_DUPLICATE_KEY, f"the key {twice[:80]!r} appears twice")
         )
     return found
 
@@ -44,25 +46,24 @@ def _no_constant(name: str) -> NoReturn:
     raise EvidenceError(reason(RootCause.EVIDENCE_MALFORMED, f"{name} is not a JSON number"))
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):  # 1e999 reads as infinity, which is no JSON number either
+        _no_constant(text[:80])
+    return number
+
+
+# A string up to its closing quote, or to the end; never backtracks, so linear in the input.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
+
 def _check_depth(content: bytes, limit: int) -> None:
     depth = 0
-    in_string = escaped = False
-    for byte in content.translate(None, _NOT_STRUCTURE):
-        if escaped:
-            escaped = False
-        elif byte == 0x5C:
-            escaped = in_string
-        elif byte == 0x22:
-            in_string = not in_string
-        elif not in_string:
-            depth += 1 if byte in b"[{" else -1
-            if depth > limit:
-                raise EvidenceError(
-                    reason(RootCause.SIZE_LIMIT, f"JSON is nested deeper than {limit}")
-                )
-
-
-_NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'[]{}"\\')
+    for byte in _STRING.sub(b"", content).translate(None, _NOT_STRUCTURE):
+        depth += 1 if byte in b"[{" else -1
+        if depth > limit:
+            raise EvidenceError(reason(RootCause.SIZE_LIMIT, f"JSON is nested deeper than {limit}"))
 
 
 def strict_json(content: bytes, limit_bytes: int = MAX_DOCUMENT_BYTES) -> Any:  # noqa: ANN401
@@ -81,6 +82,7 @@ def strict_json(content: bytes, limit_bytes: int = MAX_DOCUMENT_BYTES) -> Any:  
             content.decode("utf-8"),
             object_pairs_hook=_no_duplicates,
             parse_constant=_no_constant,
+            parse_float=_finite,
         )
     except (ValueError, RecursionError) as error:
         raise EvidenceError(
@@ -95,4 +97,7 @@ def utc_text(moment: datetime) -> str:
 
 def parse_utc(text: str) -> datetime:
     """Inverse of `utc_text`; raises ValueError on anything else."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    if utc_text(moment) != text:  # strptime also takes 2018-4-1T0:0:0Z
+        raise ValueError(f"{text[:40]!r} is not a UTC time")
+    return moment

@@ -58,5 +58,5 @@ class BackendError(ProvenanceError):
     """Could not decide: the log, an authority or the policy engine is unavailable. Retry later."""
 
 
-class GateDenied(ProvenanceError):
+class GateDenied(ProvenanceError):  # noqa: N818 - the design's word; a denial is no mistake
     """A gate decided, on verified evidence, to refuse."""

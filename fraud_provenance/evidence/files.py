@@ -3,12 +3,13 @@
 import fcntl
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError, reason
+from fraud_provenance.evidence.errors import EvidenceError, Reason, reason
 
 MAX_ARTIFACT_BYTES = 8 * 1024**3
 
@@ -45,21 +46,32 @@ def read_once(path: Path, *, limit_bytes: int = MAX_ARTIFACT_BYTES) -> bytes:
     """All bytes of a regular file, read once, following no link at its end.
 
     Raises:
-        EvidenceError: ARTIFACT_MISSING or SIZE_LIMIT.
+        EvidenceError: ARTIFACT_MISSING (also for folders, pipes and devices) or SIZE_LIMIT.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        # O_NONBLOCK: a pipe laid in a file's place must be refused, not waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise EvidenceError(
             reason(RootCause.ARTIFACT_MISSING, f"cannot read {path.name}: {error.strerror}")
         ) from error
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):
+        os.close(descriptor)
+        raise EvidenceError(
+            reason(RootCause.ARTIFACT_MISSING, f"cannot read {path.name}: not a regular file")
+        )
     with os.fdopen(descriptor, "rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        if size > limit_bytes:
-            raise EvidenceError(
-                reason(RootCause.SIZE_LIMIT, f"{path.name} has {size} bytes, limit {limit_bytes}")
-            )
-        return stream.read(limit_bytes + 1)
+        if facts.st_size > limit_bytes:
+            raise EvidenceError(_too_large(path, facts.st_size, limit_bytes))
+        content = stream.read(limit_bytes + 1)
+    if len(content) > limit_bytes:  # it grew, or its size is not what the system says
+        raise EvidenceError(_too_large(path, len(content), limit_bytes))
+    return content
+
+
+def _too_large(path: Path, size_bytes: int, limit_bytes: int) -> Reason:
+    return reason(RootCause.SIZE_LIMIT, f"{path.name} has {size_bytes} bytes, limit {limit_bytes}")
 
 
 @contextmanager

@@ -22,8 +22,14 @@ from fraud_provenance.evidence.errors import (
 )
 from fraud_provenance.evidence.layout import Layout, StepRule
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.evidence.statements import Identity, Material, Provenance, Statement, Summary
-from fraud_provenance.evidence.store import EvidenceStore
+from fraud_provenance.evidence.statements import (
+    Contract,
+    Identity,
+    Material,
+    Provenance,
+    Summary,
+)
+from fraud_provenance.evidence.store import EvidenceStore, Head
 from fraud_provenance.evidence.verdict import Link, Verdict
 from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
 
@@ -41,6 +47,7 @@ class Node:
     manifest: Manifest | None = None
     provenance: Provenance | None = None
     summary: Summary | None = None
+    contract: Contract | None = None
     children: list["Node"] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     distance: int = 0
@@ -99,9 +106,9 @@ def _detail(node: Node) -> str:
     if node.summary:
         outcome = "allowed" if node.summary.allowed else "denied"
         return f"{node.summary.gate}: {outcome}, policy {node.summary.policy_digest[:12]}"
-    if node.bundle and node.kind == "contract":
-        notes = node.bundle.statement.predicate["annotations"]
-        return f"{notes['suite']}: {notes['checks']} checks, {sum(notes['rows'].values())} rows"
+    if node.contract:
+        found = node.contract
+        return f"{found.suite}: {found.checks} checks, {sum(found.rows.values())} rows"
     return ""
 
 
@@ -203,11 +210,11 @@ class LineageVerifier:
             raise VerificationError(
                 reason(RootCause.PARAM_UNEXPECTED, f"parameter {unknown[0]!r} is not in the layout")
             )
-        manifest = self.store.manifest(bundle.statement.subject_digest)
+        manifest = self._manifest(bundle.statement.subject_digest, provenance.asset)
         node.manifest = manifest
-        readable: set[str] = set()
-        for material in provenance.materials:
-            readable |= self._material(node, material, rule)
+        views = [self._material(node, material, rule) for material in provenance.materials]
+        _check_materials(views, rule)
+        readable = {entry.sha256 for view in views if view for entry in view.entries}
         for entry in manifest.entries:
             if not entry.made_from or not readable.issuperset(entry.made_from):
                 raise VerificationError(
@@ -218,27 +225,38 @@ class LineageVerifier:
                     )
                 )
 
-    def _material(self, node: Node, material: Material, rule: StepRule) -> set[str]:
-        """The digests a material contributes; its decision becomes a child of `node`."""
+    def _manifest(self, digest: str, asset: str) -> Manifest:
+        """The manifest that `digest` names, which must be one of `asset`."""
+        manifest = self.store.manifest(digest)
+        if manifest.asset != asset:
+            raise VerificationError(
+                reason(
+                    RootCause.SUBJECT_MISMATCH,
+                    f"manifest {digest[:12]} is of {manifest.asset[:80]!r}, not of {asset}",
+                )
+            )
+        return manifest
+
+    def _material(self, node: Node, material: Material, rule: StepRule) -> Manifest | None:
+        """The manifest of what was read, if data were; its decision becomes a child of `node`."""
         if material.role not in ("input", "source"):
-            return set()
+            return None
         allowed = rule.material(material.name)
         if allowed is None:
             raise VerificationError(
                 reason(RootCause.MATERIAL_NOT_ALLOWED, f"{material.name} may not be read here")
             )
-        manifest = self.store.manifest(material.digest)
-        digests = {entry.sha256 for entry in manifest.entries}
+        manifest = self._manifest(material.digest, material.name)
         if material.role == "source":
             if material.name not in self.layout.sources:
                 raise VerificationError(
                     reason(RootCause.EVIDENCE_MISSING, f"{material.name} was read unattested")
                 )
-            return digests
+            return manifest
         decision = self.node(material.decision)
         node.children.append(decision)
         if decision.reasons or decision.summary is None or decision.bundle is None:
-            return digests  # the decision's own reasons tell
+            return manifest  # the decision's own reasons tell
         facts = decision.summary.facts
         if (
             decision.bundle.statement.subject_digest != material.digest
@@ -252,17 +270,21 @@ class LineageVerifier:
             )
         self._check_order(node, decision)
         self._check_view(manifest, decision, allowed.requires_suites)
-        return digests
+        return manifest
 
     def _check_view(self, view: Manifest, decision: Node, suites: Sequence[str]) -> None:
         """Every file read was attested for its partition and passed its contracts."""
-        attested: dict[FileEntry, bool] = {}
-        passed: set[tuple[str, str, str]] = set()
+        attested: set[FileEntry] = set()
+        judged: dict[tuple[str, str, str], set[RootCause | None]] = {}
         for child in decision.children:
-            if child.kind == "materialisation" and child.manifest:
-                attested.update(dict.fromkeys(child.manifest.entries, True))
-            if child.kind == "contract" and child.manifest and child.bundle:
-                passed |= _passes(child.manifest, child.bundle.statement)
+            if child.manifest is None or child.manifest.asset != view.asset:
+                continue
+            if child.provenance:
+                attested.update(child.manifest.entries)
+            if child.contract:
+                for entry in child.manifest.entries:
+                    key = (child.contract.suite, entry.partition, entry.sha256)
+                    judged.setdefault(key, set()).add(child.contract.judges(entry.partition))
         for entry in view.entries:
             if entry not in attested:
                 raise VerificationError(
@@ -274,10 +296,13 @@ class LineageVerifier:
                     )
                 )
             for suite in suites:
-                if (suite, entry.partition, entry.sha256) not in passed:
+                found = judged.get(
+                    (suite, entry.partition, entry.sha256), {RootCause.CHECK_MISSING}
+                )
+                if None not in found:
                     raise VerificationError(
                         reason(
-                            RootCause.CHECK_MISSING,
+                            min(code for code in found if code),
                             f"{suite} has not passed on these bytes",
                             artifact=view.asset,
                             partition=entry.partition,
@@ -299,10 +324,10 @@ class LineageVerifier:
 
     def _fill_contract(self, node: Node, bundle: VerifiedBundle) -> None:
         node.kind = "contract"
-        notes = bundle.statement.predicate.get("annotations", {})
-        suite = str(notes.get("suite", ""))
-        node.name = f"{suite} on {bundle.statement.subject_name}"
-        self._check_environment(str(notes.get("environment", "")))
+        node.contract = statements.read_contract(bundle.statement)
+        suite = node.contract.suite
+        node.name = f"{suite[:80]} on {bundle.statement.subject_name}"
+        self._check_environment(node.contract.environment)
         if suite not in self.layout.contracts:
             raise VerificationError(
                 reason(RootCause.CHECK_MISSING, f"unknown suite {suite[:80]!r}")
@@ -333,6 +358,13 @@ class LineageVerifier:
                 reason(RootCause.PREDICATE_TYPE, f"step {step} signs {rule.predicate_type}")
             )
         self._check_signer_is(bundle, rule, step)
+        if self.environment not in rule.environments:
+            raise VerificationError(
+                reason(
+                    RootCause.ENVIRONMENT_MISMATCH,
+                    f"step {step} may not run in {self.environment!r}",
+                )
+            )
         return rule
 
     def _check_signer_is(self, bundle: VerifiedBundle, rule: StepRule, step: str) -> None:
@@ -431,13 +463,26 @@ class LineageVerifier:
             return
         heads = self.store.heads(node.manifest.asset)
         for entry in node.manifest.entries:
-            newest = {head.statement for head in heads.get(entry.partition, ())}
-            if newest and node.statement not in newest:
-                continue  # superseded: the newer statement answers for the file
+            if self._is_superseded(node, heads.get(entry.partition, ())):
+                continue  # the newer statement answers for the file
             try:
                 self.read_file(node, entry)
             except ProvenanceError as error:
                 node.blame(error)
+
+    def _is_superseded(self, node: Node, heads: Sequence[Head]) -> bool:
+        """Whether a newer statement really attests the partition; the index alone is no proof."""
+        old = node.provenance
+        for head in heads:
+            newer = self.node(head.statement)
+            new = newer.provenance
+            if (
+                old and new and newer.manifest and not newer.reasons
+                and (new.asset, new.sequence > old.sequence) == (old.asset, True)
+                and head.partition in newer.manifest.partitions
+            ):  # fmt: skip
+                return True
+        return False
 
     # --- verdicts ----------------------------------------------------------------------------
 
@@ -460,17 +505,24 @@ class LineageVerifier:
         return Verdict.of(subject, self.environment, purpose, links, extra)
 
 
-def _passes(manifest: Manifest, statement: Statement) -> set[tuple[str, str, str]]:
-    """(suite, partition, sha256) that a contract statement vouches for, not vacuously."""
-    notes = statement.predicate["annotations"]
-    failed = set(notes["failedPartitions"])
-    if notes["checks"] <= 0:
-        return set()
-    return {
-        (notes["suite"], entry.partition, entry.sha256)
-        for entry in manifest.entries
-        if entry.partition not in failed and notes["rows"].get(entry.partition, 0) > 0
-    }
+def _check_materials(views: Sequence[Manifest | None], rule: StepRule) -> None:
+    """The step read at least what the layout says it must."""
+    for needed in rule.materials:
+        given = {
+            entry.partition
+            for view in views
+            if view is not None and view.asset == needed.asset
+            for entry in view.entries
+        }
+        if len(given) < needed.min:
+            raise VerificationError(
+                reason(
+                    RootCause.PARTITION_MISSING,
+                    f"{len(given)} partitions of {needed.asset} were read, at least {needed.min}"
+                    " are needed",
+                    artifact=needed.asset,
+                )
+            )
 
 
 def identity_of(layout: Layout, step: str) -> Identity:

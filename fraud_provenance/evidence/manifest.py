@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
@@ -30,7 +30,7 @@ class FileEntry(BaseModel):
 
     path: str
     partition: str
-    size: int
+    size: int = Field(ge=0, le=2**53 - 1)  # what JSON keeps exactly
     sha256: str
     made_from: tuple[str, ...] = ()
 

@@ -61,9 +61,9 @@ class SigningService:
     def submit(self, statement: Statement, identity: Identity) -> "PendingSignature":
         """Start signing; the intent is journalled before anything leaves this machine."""
         self._store.put_intent(statement)
-        return PendingSignature(
-            _background(lambda: self._sign(statement, identity)), statement, self._deadline_s
-        )
+        given_up = threading.Event()
+        future = _background(lambda: self._sign(statement, identity, given_up))
+        return PendingSignature(future, statement, self._deadline_s, given_up)
 
     def sign(self, statement: Statement, identity: Identity) -> VerifiedBundle:
         """Sign and wait.
@@ -105,7 +105,9 @@ class SigningService:
         self._store.put_bundle(content)
         return verified
 
-    def _sign(self, statement: Statement, identity: Identity) -> VerifiedBundle:
+    def _sign(
+        self, statement: Statement, identity: Identity, given_up: threading.Event
+    ) -> VerifiedBundle:
         signer = self._signer(identity)
         try:
             bundle = signer.sign_dsse(DsseStatement(statement.content))
@@ -120,6 +122,8 @@ class SigningService:
             )
         content = bundle.to_json().encode("utf-8")
         verified = self._verifier.verify(content)
+        if given_up.is_set():  # nobody published what this is about; the intent stays journalled
+            raise BackendError(reason(RootCause.LOG_UNAVAILABLE, "the answer came too late"))
         self._store.put_bundle(content)
         self._store.drop_intent(statement.digest)
         return verified
@@ -165,10 +169,15 @@ class PendingSignature:
     """A signature under way. Whoever needs it joins with `result`."""
 
     def __init__(
-        self, future: "Future[VerifiedBundle]", statement: Statement, deadline_s: float
+        self,
+        future: "Future[VerifiedBundle]",
+        statement: Statement,
+        deadline_s: float,
+        given_up: threading.Event,
     ) -> None:
         self._future = future
         self._deadline_s = deadline_s
+        self._given_up = given_up
         self.statement = statement
 
     def result(self) -> VerifiedBundle:
@@ -180,6 +189,7 @@ class PendingSignature:
         try:
             return self._future.result(timeout=self._deadline_s)
         except FutureTimeout as error:
+            self._given_up.set()
             raise BackendError(
                 reason(RootCause.LOG_UNAVAILABLE, f"no answer within {self._deadline_s:.0f} s")
             ) from error

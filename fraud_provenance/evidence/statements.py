@@ -1,7 +1,8 @@
 """in-toto Statements v1: the predicates this product signs, built and read in one place.
 
 Standard predicates are used wherever one fits (SLSA provenance v1, in-toto test result v0.1,
-SLSA verification summary v1); approval, supersede and prediction batch are our own (docs/predicates.md).
+SLSA verification summary v1); approval, supersede and prediction batch are our own
+(docs/predicates.md).
 """
 
 from collections.abc import Mapping, Sequence
@@ -265,6 +266,53 @@ def contract_predicate(
             "failures": [dict(item) for item in failures],
         },
     }
+
+
+class Contract(BaseModel):
+    """The parts of a test result that verification uses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    suite: str
+    environment: str
+    checks: int
+    rows: dict[str, int]
+    failed: tuple[str, ...]
+
+    def judges(self, partition: str) -> RootCause | None:
+        """None if the partition passed, else why the result does not speak for it."""
+        if partition in self.failed:
+            return RootCause.CHECK_FAILED
+        if self.checks <= 0 or self.rows.get(partition, 0) <= 0:
+            return RootCause.CHECK_VACUOUS
+        return None
+
+
+def read_contract(statement: Statement) -> Contract:
+    """Parse a contract's result.
+
+    Raises:
+        VerificationError: PREDICATE_TYPE, also where result and failed partitions disagree.
+    """
+    if statement.predicate_type != TEST_RESULT:
+        raise _invalid(RootCause.PREDICATE_TYPE, f"{statement.predicate_type} is not a test result")
+    try:
+        notes, result = statement.predicate["annotations"], statement.predicate["result"]
+        contract = Contract(
+            suite=notes["suite"],
+            environment=notes["environment"],
+            checks=notes["checks"],
+            rows=notes["rows"],
+            failed=tuple(notes["failedPartitions"]),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise _invalid(RootCause.PREDICATE_TYPE, f"malformed test result: {error!r}") from error
+    if result != ("FAILED" if contract.failed else "PASSED"):
+        raise _invalid(
+            RootCause.PREDICATE_TYPE,
+            f"result {str(result)[:40]!r} with {len(contract.failed)} failed partitions",
+        )
+    return contract
 
 
 def summary_predicate(

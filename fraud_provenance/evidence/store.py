@@ -1,4 +1,4 @@
-"""The evidence store: bundles and manifests under their own SHA-256, and an index derived from them.
+"""The evidence store: bundles and manifests under their own SHA-256, and an index over them.
 
 The index only finds things. Whatever it finds is verified from the bytes, so an edited index can
 make evidence disappear from view, never make anything trusted. Deleting it rebuilds it.
@@ -17,10 +17,16 @@ from pydantic import BaseModel, ConfigDict
 
 from fraud_provenance.evidence import encoding, files, statements
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError, ProvenanceError, reason
+from fraud_provenance.evidence.errors import (
+    EvidenceError,
+    ProvenanceError,
+    Reason,
+    reason,
+)
 from fraud_provenance.evidence.manifest import Manifest, parse_manifest
 
 BUNDLE_SUFFIX = ".sigstore.json"
+_MAX_COUNT = 2**53 - 1  # the largest integer that JSON keeps exactly
 _SCHEMA = """
 create table if not exists bundles (
     bundle text primary key, statement text not null, predicate_type text not null,
@@ -41,6 +47,7 @@ create table if not exists results (
     statement text not null, log_index integer not null);
 create index if not exists by_result on results (asset, sha256);
 """
+_UNREADABLE = (ProvenanceError, ValueError, LookupError, TypeError, AttributeError, sqlite3.Error)
 
 
 class Record(BaseModel):
@@ -198,6 +205,27 @@ class EvidenceStore:
             )
         return content
 
+    def problems(self) -> list[Reason]:
+        """One reason for each bundle that was indexed once and is lost or changed now."""
+        found: list[Reason] = []
+        for record in self.records():
+            try:
+                self.bundle_bytes(record.bundle, record.subject_name)
+            except EvidenceError as error:
+                missing = any(item.code == RootCause.ARTIFACT_MISSING for item in error.reasons)
+                found += (
+                    [
+                        reason(
+                            RootCause.EVIDENCE_MISSING,
+                            f"bundle {record.bundle[:12]} is gone from the store",
+                            artifact=record.subject_name,
+                        )
+                    ]
+                    if missing
+                    else error.reasons
+                )
+        return found
+
     def put_intent(self, statement: statements.Statement) -> None:
         """Journal what is about to be signed, so that a lost run's log entry can be explained."""
         files.write_atomic(self._intents / f"{statement.digest}.json", statement.content)
@@ -219,8 +247,8 @@ class EvidenceStore:
                 content = files.read_once(path, limit_bytes=encoding.MAX_DOCUMENT_BYTES)
                 with self._transaction() as db:
                     self._index(db, digest, content)
-            except (ProvenanceError, ValueError):
-                continue  # unreadable: whoever needs its statement reports it missing
+            except _UNREADABLE:
+                continue  # whatever it is: whoever needs its statement reports it missing
 
     def bundles(self) -> Iterable[str]:
         """The digests of all bundles on disk."""
@@ -333,8 +361,8 @@ class EvidenceStore:
                 [
                     (
                         manifest.asset, e.partition, e.sha256, facts["suite"],
-                        "FAILED" if e.partition in failed else "PASSED", notes["checks"],
-                        notes["rows"].get(e.partition, 0), statement, log_index,
+                        "FAILED" if e.partition in failed else "PASSED", _count(notes["checks"]),
+                        _count(notes["rows"].get(e.partition, 0)), statement, log_index,
                     )
                     for e in manifest.entries
                 ],
@@ -348,11 +376,20 @@ def _open_bundle(content: bytes) -> tuple[bytes, int]:
     try:
         payload = base64.b64decode(document["dsseEnvelope"]["payload"], validate=True)
         entries = document["verificationMaterial"]["tlogEntries"]
-        return payload, int(entries[0].get("logIndex", 0))
-    except (KeyError, IndexError, TypeError, ValueError, binascii.Error) as error:
+        return payload, _count(int(entries[0].get("logIndex", 0)))
+    except (LookupError, TypeError, ValueError, AttributeError, binascii.Error) as error:
         raise EvidenceError(
             reason(RootCause.EVIDENCE_MALFORMED, f"not a DSSE bundle: {error!r}")
         ) from error
+
+
+def _count(value: object) -> int:
+    """A number that the index can hold and compare."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_COUNT:
+        raise EvidenceError(
+            reason(RootCause.EVIDENCE_MALFORMED, f"{str(value)[:40]!r} is not a count")
+        )
+    return value
 
 
 def _facts(document: dict[str, Any]) -> dict[str, Any]:
@@ -367,7 +404,7 @@ def _facts(document: dict[str, Any]) -> dict[str, Any]:
                 "step": external["step"],
                 "asset": external["asset"],
                 "environment": external["environment"],
-                "sequence": sequence,
+                "sequence": _count(sequence),
             }
         case statements.TEST_RESULT:
             notes = predicate["annotations"]

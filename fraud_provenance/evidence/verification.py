@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.x509 import (
     Certificate,
     RFC822Name,
@@ -82,11 +83,12 @@ class BundleVerifier:
         """`issuers`: role (`workloads`, `people`) → issuer URL of this environment."""
         try:
             root = TrustedRoot.from_file(str(trusted_root))
+            self._verifier = Verifier(trusted_root=root)
+            self._authorities = root.get_fulcio_certs()
         except (OSError, SigstoreError, ValueError) as error:
             raise ConfigError(
                 reason(RootCause.ROOT_DIGEST_MISMATCH, f"cannot use {trusted_root.name}: {error}")
             ) from error
-        self._verifier = Verifier(trusted_root=root)
         self._roles = {url: role for role, url in issuers.items()}
         self._known: dict[str, VerifiedBundle] = {}
 
@@ -111,16 +113,17 @@ class BundleVerifier:
         document = encoding.strict_json(content, _MAX_BUNDLE_BYTES)
         _check_shape(document)
         reader = _ReadIdentity()
+        bundle: Bundle | None = None
         try:
             bundle = Bundle.from_json(content)
             payload_type, payload = self._verifier.verify_dsse(bundle, reader)
             timestamps = bundle.verification_material.timestamp_verification_data
-            if timestamps is None:
-                raise _invalid(RootCause.TIMESTAMP_INVALID, "the bundle carries no timestamp")
-            signed_at = max(item.tst_info.gen_time for item in timestamps.rfc3161_timestamps)
+            (timestamp,) = timestamps.rfc3161_timestamps if timestamps else ()
+            signed_at = timestamp.tst_info.gen_time
             log_index = int(bundle.log_entry._inner.log_index)
         except SigstoreError as error:
-            raise VerificationError(_classify(error, digest)) from error
+            issued_here = bundle is None or self._is_issued_here(bundle.signing_certificate)
+            raise VerificationError(_classify(error, digest, issued_here=issued_here)) from error
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise EvidenceError(
                 reason(RootCause.EVIDENCE_MALFORMED, f"bundle {digest[:12]}: {error!r}")
@@ -134,6 +137,16 @@ class BundleVerifier:
             log_index=log_index,
             bundle_digest=digest,
         )
+
+    def _is_issued_here(self, certificate: Certificate) -> bool:
+        """Whether a trusted authority signed the certificate; says nothing about its validity."""
+        for authority in self._authorities:
+            try:
+                certificate.verify_directly_issued_by(authority)
+            except (ValueError, TypeError, InvalidSignature):
+                continue
+            return True
+        return False
 
     def _identity(self, reader: _ReadIdentity) -> Identity:
         role = self._roles.get(reader.issuer)
@@ -168,24 +181,40 @@ def _check_shape(document: Any) -> None:  # noqa: ANN401 - untrusted JSON
             RootCause.SIGNATURE_COUNT, f"{len(signatures)} signatures, exactly 1 allowed"
         )
     material = document.get("verificationMaterial")
+    if isinstance(material, dict) and "publicKey" in material:
+        raise _invalid(RootCause.KEY_NOT_FROM_ROOT, "the bundle brings its own key")
     entries = material.get("tlogEntries") if isinstance(material, dict) else None
     if not isinstance(entries, list) or not entries:
         raise _invalid(RootCause.LOG_ENTRY_MISSING, "the bundle proves no log entry")
     if len(entries) != 1:
         raise _invalid(RootCause.SIZE_LIMIT, f"{len(entries)} log entries, exactly 1 allowed")
+    data = material.get("timestampVerificationData") if isinstance(material, dict) else None
+    stamps = data.get("rfc3161Timestamps") if isinstance(data, dict) else None
+    if not isinstance(stamps, list) or len(stamps) != 1:
+        # One verified timestamp satisfies the library; beside it another could claim any time.
+        raise _invalid(RootCause.TIMESTAMP_INVALID, "the bundle must carry exactly one timestamp")
 
 
 _CLASSES = (
-    (r"log entry.*inconsistent|does not match bundle|do not match", RootCause.INCLUSION_INVALID),
+    (r"log entry.*inconsistent|does not match bundle|do not match", RootCause.LOG_ENTRY_MISMATCH),
     (r"inclusion|checkpoint|log entry", RootCause.INCLUSION_INVALID),
+    (r"failed to load bundle|unsupported bundle format", RootCause.EVIDENCE_MALFORMED),
+    (r"not valid at validation time|expired at time of signing", RootCause.KEY_REVOKED),
+    (r"certificate chain", RootCause.IDENTITY_UNTRUSTED),
     (r"timestamp|verified time", RootCause.TIMESTAMP_INVALID),
-    (r"certificate chain|SCT|issuer|certificate", RootCause.IDENTITY_UNTRUSTED),
+    (r"SCT|issuer|certificate", RootCause.IDENTITY_UNTRUSTED),
 )
 
 
-def _classify(error: SigstoreError, digest: str) -> Reason:
-    """The root cause behind a sigstore-python refusal, from its documented messages."""
+def _classify(error: SigstoreError, digest: str, *, issued_here: bool) -> Reason:
+    """The root cause behind a sigstore-python refusal, from its documented messages.
+
+    Whatever failed first, a certificate of another authority is the cause: nothing else about
+    such a bundle can be right.
+    """
     text = str(error)
+    if not issued_here:
+        return reason(RootCause.IDENTITY_UNTRUSTED, f"bundle {digest[:12]}: {text}")
     for pattern, code in _CLASSES:
         if re.search(pattern, text, re.IGNORECASE):
             return reason(code, f"bundle {digest[:12]}: {text}")

@@ -15,6 +15,7 @@ from fraud_provenance.gates.policy import Policy
 from fraud_provenance.gates.trust import Trust
 
 VALID_DAYS = 7
+_BOUND = {"environment", "evidence_set", "policy_digest", "issued_at", "expires_at"}
 
 
 def approve(
@@ -86,13 +87,15 @@ def approval_nodes(trust: Trust, policy: Policy) -> list[Node]:
 
 
 def approval_fact(policy: Policy, node: Node) -> dict[str, Any] | None:
-    """One approval as policy input; None where its signer is no principal."""
+    """One approval as policy input; None where its signer is no principal or it is malformed."""
     assert node.bundle is not None  # noqa: S101 - approval_nodes returns only these
     bundle = node.bundle
     principal = policy.layout.principal(bundle.identity, bundle.signed_at)
     if principal is None:
         return None
     predicate = bundle.statement.predicate
+    if not predicate.keys() >= _BOUND:
+        return None  # it binds nothing that could be judged, so it approves nothing
     return {
         "statement": node.statement,
         "identity": identity_fact(bundle.identity),

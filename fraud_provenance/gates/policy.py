@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from fraud_provenance.evidence import encoding, files, statements
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
     BackendError,
+    ConfigError,
     ProvenanceError,
     Reason,
     VerificationError,
@@ -144,10 +145,15 @@ class PolicyEngine:
         manifest, contents = read_policies(self.folder)
         if self._current is not None and self._current.digest == manifest.digest:
             return self._current
+        records = self._store.records(
+            predicate_type=statements.POLICY_RELEASE, subject=manifest.digest
+        )
+        if not records:  # before anything in these files is read
+            raise self._unsigned(manifest)
         policy = Policy(manifest, contents)
         authors = [
             principal.id
-            for release in self._releases(policy)
+            for release in self._releases(policy, [record.statement for record in records])
             if (principal := policy.layout.principal(release.identity, release.signed_at))
         ]
         if not authors:
@@ -156,19 +162,17 @@ class PolicyEngine:
         self._current = policy
         return policy
 
-    def _releases(self, policy: Policy) -> list[VerifiedBundle]:
+    def _releases(self, policy: Policy, released: Sequence[str]) -> list[VerifiedBundle]:
         lineage = LineageVerifier(
             self._store, self._bundles, policy.layout, self._environment, self._home
         )
-        records = self._store.records(
-            predicate_type=statements.POLICY_RELEASE, subject=policy.digest
-        )
-        nodes = [lineage.node(record.statement) for record in records]
+        nodes = [lineage.node(statement) for statement in released]
         return [
             node.bundle
             for node in nodes
             if node.bundle
             and not node.reasons
+            and node.bundle.statement.subject_digest == policy.digest
             and node.bundle.statement.predicate.get("environment") == self._environment
         ]
 
@@ -225,6 +229,10 @@ class PolicyEngine:
 
         try:
             jsonschema.Draft7Validator(policy.schema(gate)).validate(document)
+        except KeyError as error:
+            raise VerificationError(
+                reason(RootCause.POLICY_DATA_INVALID, f"the policy has no schema for {gate[:80]!r}")
+            ) from error
         except jsonschema.ValidationError as error:
             where = "/".join(str(part) for part in error.absolute_path) or "input"
             raise VerificationError(
@@ -248,20 +256,21 @@ class PolicyEngine:
                 check=False,
                 env={"PATH": "", "HOME": str(policy.folder)},
             )  # fmt: skip
-        except (OSError, subprocess.SubprocessError) as error:
+        except (OSError, subprocess.SubprocessError, ConfigError) as error:
             raise BackendError(
                 reason(RootCause.POLICY_UNAVAILABLE, f"cannot run opa: {error}", artifact="opa")
             ) from error
         if done.returncode != 0:
             detail = (done.stderr or done.stdout).decode("utf-8", "replace")[-400:].strip()
-            code = RootCause.POLICY_EVAL_ERROR if detail else RootCause.POLICY_UNDEFINED
+            undefined = detail in ("", "{}")  # what --fail leaves of an undefined result
+            code = RootCause.POLICY_UNDEFINED if undefined else RootCause.POLICY_EVAL_ERROR
             if done.returncode < 0 or done.returncode in (126, 127):
                 code = RootCause.POLICY_UNAVAILABLE
             raise BackendError(reason(code, f"opa exited {done.returncode}: {detail}"))
         try:
             output = json.loads(done.stdout)
             return output["result"][0]["expressions"][0]["value"]
-        except (ValueError, KeyError, IndexError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise BackendError(
                 reason(RootCause.POLICY_UNDEFINED, f"{gate}: opa printed no result")
             ) from error

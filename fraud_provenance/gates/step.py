@@ -9,7 +9,7 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -218,17 +218,18 @@ class Step:
         partitions = []
         for head in heads:
             node = nodes[head.statement]
+            entry = _entry(node, head)
             contracts = []
             for suite in suites:
-                found = results.get((head.partition, head.sha256), {}).get(suite)
+                found = results.get((entry.partition, entry.sha256), {}).get(suite)
                 if found is None:
                     continue
-                contracts.append(self._contract_fact(found))
+                contracts.append(self._contract_fact(found.statement, entry))
                 inputs.add(found.statement)
             partitions.append(
                 {
-                    "partition": head.partition,
-                    "sha256": head.sha256,
+                    "partition": entry.partition,
+                    "sha256": entry.sha256,
                     "environment": node.provenance.environment if node.provenance else "",
                     "contracts": contracts,
                 }
@@ -267,16 +268,28 @@ class Step:
         )
         self._readings.append(_Reading(material, pending))
 
-    def _contract_fact(self, result: ContractResult) -> dict[str, Any]:
-        node = self.lineage.node(result.statement)
-        if node.reasons or node.bundle is None:
+    def _contract_fact(self, statement: str, entry: FileEntry) -> dict[str, Any]:
+        """What the signed result says about exactly these bytes; the index only found it."""
+        node = self.lineage.node(statement)
+        if node.reasons:
             raise VerificationError(*node.reasons)
+        contract = node.contract
+        judged = node.manifest.entries if node.manifest else ()
+        known = {(item.partition, item.sha256) for item in judged}
+        if contract is None or (entry.partition, entry.sha256) not in known:
+            raise VerificationError(
+                reason(
+                    RootCause.CHECK_MISSING,
+                    f"{node.name} does not judge {entry.path} ({entry.sha256[:12]})",
+                    partition=entry.partition,
+                )
+            )
         facts = signer_facts(node)
         return {
-            "suite": result.suite,
-            "result": result.result,
-            "checks": result.checks,
-            "rows": result.rows,
+            "suite": contract.suite,
+            "result": "FAILED" if entry.partition in contract.failed else "PASSED",
+            "checks": contract.checks,
+            "rows": contract.rows.get(entry.partition, 0),
             "statement": facts["statement"],
             "signer": facts["signer"],
         }
@@ -459,11 +472,12 @@ def _staging_root(home: Path, location: str) -> Path:
     return home / "staging" / location
 
 
-def publish(staged: Path, target: Path) -> None:
-    """Move every staged file to its place; safe to repeat after a kill."""
+def publish(staged: Path, target: Path, only: Container[str] | None = None) -> None:
+    """Move every staged file (or `only` these paths) into place; safe to repeat after a kill."""
     folders = set()
     for path in sorted(staged.rglob("*")):
-        if path.is_file() and path.name != ".lock":
+        name = path.relative_to(staged).as_posix()
+        if path.is_file() and name != ".lock" and (only is None or name in only):
             destination = target / path.relative_to(staged)
             destination.parent.mkdir(parents=True, exist_ok=True)
             path.replace(destination)
@@ -490,12 +504,20 @@ def recover(trust: Trust) -> list[str]:
             )
             if signed:
                 location = staged.parent.relative_to(root)
-                publish(staged, trust.home / location)
+                publish(staged, trust.home / location, _newest_files(trust, asset, digest))
                 done.append(f"completed {asset} {digest[:12]}")
             else:
                 done.append(f"discarded unsigned output {staged.name.partition('.')[0]}")
             shutil.rmtree(staged, ignore_errors=True)
     return done
+
+
+def _newest_files(trust: Trust, asset: str, digest: str) -> set[str]:
+    """Paths of a manifest that no later run replaced: only these may be moved into view."""
+    heads = trust.store.heads(asset)
+    newest = {(head.path, head.sha256) for found in heads.values() for head in found}
+    entries = trust.store.manifest(digest).entries
+    return {entry.path for entry in entries if (entry.path, entry.sha256) in newest}
 
 
 def _all_reasons(node: Node) -> list[Reason]:

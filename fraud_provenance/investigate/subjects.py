@@ -174,7 +174,7 @@ def _verify_all(trust: Trust, registry: Registry) -> Verdict:
     for rule in policy.layout.steps.values():
         if rule.produces:
             roots += asset_roots(trust, rule.produces)
-    extra = []
+    extra = trust.store.problems()
     if promotion.was_promoted(trust, registry):
         verdict, champion = promotion.champion_verdict(trust, registry)
         extra += list(verdict.reasons)

@@ -1,0 +1,410 @@
+"""The graph as it would be without provenance: plain files, no digest, policy, signature or check
+of evidence. DVC, dbt, Feast, MLflow, the contracts and Dagster's events stay as they are.
+
+`install` puts these stand-ins where the product's modules name the real things, in the process
+that calls it and nowhere else. What an ordinary pipeline does anyway is done here too: failed days
+are kept out, the model is registered and named by its aliases, MLflow learns the git commit.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self
+
+from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, Registry
+from fraud_provenance.workspace import Workspace
+
+NO_DIGEST = "0" * 64
+MODEL = "fraud_model"
+
+
+@dataclass(frozen=True)
+class PlainFile:
+    """One file of an asset; its bytes are read when somebody wants them."""
+
+    partition: str
+    name: str
+    path: Path
+    sha256: str = NO_DIGEST
+
+    @cached_property
+    def content(self) -> bytes:
+        """The file's bytes, of whatever is there."""
+        return self.path.read_bytes()
+
+
+@dataclass(frozen=True)
+class PlainManifest:
+    """The names of some files of one asset."""
+
+    asset: str
+    entries: tuple[Any, ...]
+    digest: str = NO_DIGEST
+
+    def select(self, partitions: Iterable[str]) -> "PlainManifest":
+        """The part that concerns `partitions`."""
+        wanted = set(partitions)
+        chosen = tuple(entry for entry in self.entries if entry.partition in wanted)
+        return PlainManifest(self.asset, chosen)
+
+
+@dataclass(frozen=True)
+class PlainInput:
+    """What one `read` handed over."""
+
+    asset: str
+    files: tuple[PlainFile, ...]
+
+    @property
+    def view(self) -> PlainManifest:
+        """The files as a manifest."""
+        return PlainManifest(self.asset, self.files)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Partition → no digest."""
+        return {item.partition: item.sha256 for item in self.files}
+
+    def export(self, folder: Path) -> Path:
+        """Links to the files: nothing needs a private copy where nothing was verified."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for item in self.files:
+            (folder / item.path.name).symlink_to(item.path)
+        return folder
+
+
+class Done:
+    """Stands for a signature: there already, worth nothing."""
+
+    def __init__(self) -> None:
+        self.statement = SimpleNamespace(digest=NO_DIGEST)
+        self.identity = "nobody"
+        self.log_index = -1
+        self.signed_at = datetime.now(UTC)
+        self.bundle_digest = NO_DIGEST
+
+    def result(self) -> "Done":
+        """Itself: there is nothing to wait for."""
+        return self
+
+
+class PlainStore:
+    """What lies in the home, by name; and which days broke a contract."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._results = home / "run" / "contracts.json"
+
+    def files(self, asset: str) -> dict[str, list[PlainFile]]:
+        """Partition → its files, from the names on disk."""
+        if asset == MODEL:
+            models = self.home / "mlflow" / "artifacts" / "models"
+            return {
+                folder.name: [
+                    PlainFile(folder.name, path.relative_to(folder / "artifacts").as_posix(), path)
+                    for path in sorted((folder / "artifacts").rglob("*"))
+                    if path.is_file()
+                ]
+                for folder in sorted(models.glob("m-*"))
+            }
+        data = self.home / "data"
+        return {
+            path.stem: [PlainFile(path.stem, path.relative_to(data).as_posix(), path)]
+            for path in sorted((data / asset).glob("*"))
+            if path.suffix in (".parquet", ".json")
+        }
+
+    def heads(self, asset: str) -> dict[str, list[Any]]:
+        """Partition → its files, with a sequence by age."""
+        found = self.files(asset)
+        return {
+            partition: [
+                SimpleNamespace(
+                    asset=asset,
+                    partition=partition,
+                    path=item.name,
+                    sha256=item.sha256,
+                    statement="",
+                    sequence=item.path.stat().st_mtime_ns,
+                )
+                for item in items
+            ]
+            for partition, items in found.items()
+        }
+
+    def contract_results(self, asset: str) -> dict[tuple[str, str], dict[str, Any]]:
+        """(partition, no digest) → suite → result."""
+        return {
+            (partition, NO_DIGEST): {
+                suite: SimpleNamespace(suite=suite, result=result)
+                for suite, result in suites.items()
+            }
+            for partition, suites in self._read().get(asset, {}).items()
+        }
+
+    def put_results(self, asset: str, suite: str, results: Mapping[str, str]) -> None:
+        """Remember what a contract found."""
+        known = self._read()
+        for partition, result in results.items():
+            known.setdefault(asset, {}).setdefault(partition, {})[suite] = result
+        self._results.write_text(json.dumps(known), "utf-8")
+
+    def _read(self) -> dict[str, dict[str, dict[str, str]]]:
+        found: dict[str, dict[str, dict[str, str]]] = (
+            json.loads(self._results.read_text("utf-8")) if self._results.exists() else {}
+        )
+        return found
+
+    def failed(self, asset: str) -> set[str]:
+        """The partitions that broke a contract."""
+        found = self._read().get(asset, {})
+        return {day for day, suites in found.items() if "FAILED" in suites.values()}
+
+
+class PlainPolicies:
+    """The thresholds of the contracts, as they lie in the project; no policy."""
+
+    layout = None
+    digest = NO_DIGEST
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def current(self) -> Self:
+        """Itself."""
+        return self
+
+    def data(self, name: str) -> Any:  # noqa: ANN401 - a JSON document
+        """A document of `policies/data/`."""
+        return json.loads((self._folder / "data" / f"{name}.json").read_bytes())
+
+
+class PlainSigning:
+    """Signs nothing."""
+
+    def sign(self, *_: object) -> Done:
+        """Nothing, at once."""
+        return Done()
+
+    def sign_model(self, *_: object) -> Done:
+        """Nothing, at once."""
+        return Done()
+
+
+@dataclass
+class PlainTrust:
+    """What the bodies of assets ask a workspace's trust for."""
+
+    home: Path
+    store: PlainStore
+    policies: PlainPolicies
+    signing: PlainSigning = field(default_factory=PlainSigning)
+
+
+class PlainWorkspace(Workspace):
+    """The home's folders, with nothing behind them that signs or verifies."""
+
+    @cached_property
+    def store(self) -> Any:  # noqa: ANN401 - stands in for another class
+        """Files by name."""
+        return PlainStore(self.home)
+
+    @cached_property
+    def trust(self) -> Any:  # noqa: ANN401 - stands in for another class
+        """No trust."""
+        return PlainTrust(self.home, self.store, PlainPolicies(self.policies_folder))
+
+    @cached_property
+    def code_facts(self) -> Any:  # noqa: ANN401 - stands in for another class
+        """The git commit, which MLflow records of every run."""
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=self.project, check=False, capture_output=True, text=True,
+        )  # fmt: skip
+        return SimpleNamespace(git_commit=done.stdout.strip(), git_dirty=False, materials=())
+
+    @cached_property
+    def lock_digest(self) -> str:
+        """No digest."""
+        return NO_DIGEST
+
+
+@dataclass
+class PlainStep:
+    """`gates.step.Step` without gates: the same calls, plain files."""
+
+    trust: Any
+    name: str
+    run_id: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    location: str = "data"
+
+    def __post_init__(self) -> None:
+        """Nothing to prepare."""
+        self.policy = self.trust.policies.current()
+        self.identity = None
+        self._written: list[PlainFile] = []
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was staged."""
+
+    def usable(self, asset: str, partitions: Iterable[str] | None = None) -> Any:  # noqa: ANN401
+        """The partitions on disk that broke no contract."""
+        known = self.trust.store.files(asset).keys()
+        failed = self.trust.store.failed(asset)
+        asked = sorted(known) if partitions is None else sorted(set(partitions))
+        good = tuple(day for day in asked if day in known and day not in failed)
+        refused = {day: f"{day} broke a contract or is not there" for day in {*asked} - {*good}}
+        return SimpleNamespace(partitions=good, refused=refused)
+
+    def read(self, asset: str, partitions: Iterable[str], purpose: str = "") -> PlainInput:
+        """The files of `partitions`, as they lie there."""
+        known = self.trust.store.files(asset)
+        chosen = [item for partition in sorted(set(partitions)) for item in known[partition]]
+        return PlainInput(asset, tuple(chosen))
+
+    def read_source(self, asset: str, paths: Mapping[str, Path]) -> PlainInput:
+        """The files named."""
+        named = [
+            PlainFile(day, f"{asset}/{path.name}", path) for day, path in sorted(paths.items())
+        ]
+        return PlainInput(asset, tuple(named))
+
+    def carry_source(self, view: object) -> None:
+        """Nothing."""
+
+    def write(self, partition: str, path: str, content: bytes, made_from: Iterable[str]) -> str:
+        """Write the file where it belongs."""
+        target = self.trust.home / self.location / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        self._written.append(PlainFile(partition, path, target))
+        return NO_DIGEST
+
+    def adopt(self, partition: str, made_from: Iterable[str]) -> None:
+        """The folder stays as the library wrote it."""
+
+    def commit(self, outputs: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+        """What was written, under the step's own name."""
+        manifest = PlainManifest(self.name, tuple(self._written))
+        return SimpleNamespace(manifest=manifest, bundle=Done(), sequence=0)
+
+    def attest_contract(
+        self,
+        view: PlainManifest,
+        *,
+        suite: str,
+        suite_digest: str,
+        checks: tuple[str, ...],
+        failures: list[dict[str, Any]],
+        rows: Mapping[str, int],
+    ) -> Done:
+        """Remember which days failed."""
+        bad = {item["day"] for item in failures}
+        results = {
+            entry.partition: "FAILED" if entry.partition in bad else "PASSED"
+            for entry in view.entries
+        }
+        self.trust.store.put_results(view.asset, suite, results)
+        return Done()
+
+    def join_reads(self) -> None:
+        """Nothing to wait for."""
+
+
+# --- registration, promotion and scoring without a gate ------------------------------------------
+
+
+def newest(trust: PlainTrust) -> str:
+    """The model id of the newest model on disk."""
+    heads = trust.store.heads(MODEL)
+    return max(heads, key=lambda model: heads[model][0].sequence)
+
+
+def register_candidate(trust: PlainTrust, registry: Registry, digest: str, run_id: str) -> str:
+    """Register the newest model and name it candidate."""
+    version = registry.register(newest(trust), run_id, {})
+    current = registry.alias(CANDIDATE)
+    registry.move(CANDIDATE, current.version if current else "", version)
+    return version
+
+
+def promote(trust: PlainTrust, registry: Registry, cosign: Callable[[], Path]) -> Any:  # noqa: ANN401
+    """Name the candidate champion."""
+    candidate, champion = registry.alias(CANDIDATE), registry.alias(CHAMPION)
+    assert candidate is not None  # noqa: S101 - the job before this one registered it
+    registry.move(CHAMPION, champion.version if champion else "", candidate.version)
+    return find_champion(trust, registry)
+
+
+def find_champion(trust: PlainTrust, registry: Registry) -> Any:  # noqa: ANN401
+    """Whatever the alias names."""
+    champion = registry.alias(CHAMPION)
+    assert champion is not None  # noqa: S101 - the job before this one named it
+    return SimpleNamespace(
+        version=champion.version,
+        evidence=SimpleNamespace(model_id=champion.model_id, digest=NO_DIGEST),
+        decision=SimpleNamespace(statement="", bundle=None, children=[]),
+    )
+
+
+def _evidence_metadata(workspace: Workspace, made: object) -> dict[str, Any]:
+    return {"git_commit": workspace.code_facts.git_commit}
+
+
+def _batch_predicate(rows: object, features_sha256: str) -> dict[str, Any]:
+    return {"merkle_root": ""}
+
+
+def _replacements() -> Iterator[tuple[object, object]]:
+    """(the product's own, what stands in for it)."""
+    from fraud_provenance import prediction_log
+    from fraud_provenance.defs import support
+    from fraud_provenance.evidence import lineage, statements
+    from fraud_provenance.gates import promotion
+    from fraud_provenance.gates import step as gate
+
+    yield gate.Step, PlainStep
+    yield gate.recover, lambda trust: []
+    yield Workspace, PlainWorkspace
+    yield support.evidence_metadata, _evidence_metadata
+    yield promotion.digest_of_model, lambda trust, model_id: NO_DIGEST
+    yield promotion.register_candidate, register_candidate
+    yield promotion.registration_of, lambda *_: SimpleNamespace(statement="", bundle=None)
+    yield promotion.promote, promote
+    yield promotion.find_champion, find_champion
+    yield statements.build_statement, lambda *_: None
+    yield lineage.identity_of, lambda *_: None
+    yield prediction_log.leaves, lambda scored: ()
+    yield prediction_log.batch_predicate, _batch_predicate
+
+
+def install() -> None:
+    """Replace, in every loaded module of the product, the names of the real things.
+
+    Load all that will run before calling this. There is no way back: the process ends as it is.
+    """
+    modules = [
+        module for name, module in sorted(sys.modules.items()) if name.startswith("fraud_prov")
+    ]
+    for real, plain in list(_replacements()):
+        places = [
+            (module, name)
+            for module in modules
+            for name, value in vars(module).items()
+            if value is real
+        ]
+        if not places:
+            raise RuntimeError(f"nothing names {real!r} any more: bring benchmarks/plain.py up")
+        for module, name in places:
+            setattr(module, name, plain)

@@ -1,0 +1,137 @@
+"""One side of the comparison, in a process of its own: `python -m benchmarks.side with|without OUT`.
+
+Works on the home that FRAUD_PROVENANCE_HOME names, which holds landed days (and, for the side with
+evidence, running servers). Writes what it did and how long each part took as JSON to OUT.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+STARTED = time.perf_counter()
+APPROVER = "risk.officer@example.com"
+SIDES = ("with", "without")
+# What either side loads sooner or later. Loaded first, so that the cost of loading is known apart.
+LIBRARIES = (
+    "dagster", "dagster_dbt", "dagster_mlflow", "dvc.repo", "feast", "great_expectations", "mlflow",
+    "mlflow.xgboost", "pandas", "pandera.polars", "polars", "pyarrow", "sklearn.metrics", "xgboost",
+)  # fmt: skip
+# What only the side with evidence needs, though our own modules import it on both.
+EVIDENCE_LIBRARIES = (
+    "fraud_provenance.evidence.signing",
+    "fraud_provenance.evidence.verification",
+    "fraud_provenance.local",
+)
+
+
+@contextmanager
+def timed(parts: dict[str, float], name: str) -> Iterator[None]:
+    """Add the wall seconds and CPU seconds of a block to `parts`."""
+    began, cpu = time.perf_counter(), time.process_time()
+    yield
+    parts[f"{name}_s"] = time.perf_counter() - began
+    parts[f"{name}_cpu_s"] = time.process_time() - cpu
+
+
+def load(names: tuple[str, ...]) -> None:
+    """Import modules, quietly."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in names:
+            importlib.import_module(name)
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    print(f"    {time.perf_counter() - STARTED:6.1f} s  {text}", flush=True)
+
+
+def run_with() -> tuple[list[tuple[str, float]], str]:
+    """`run`, `approve`, `run`, each on a workspace opened anew; returns (stages, champion)."""
+    from fraud_provenance.approving import approve_subject
+    from fraud_provenance.pipeline import Pipeline, RunOptions
+    from fraud_provenance.workspace import Workspace, settings_from
+
+    stages: list[tuple[str, float]] = []
+
+    def run() -> str:
+        workspace = Workspace(settings_from(os.environ))
+        report = Pipeline(workspace, RunOptions(), say).run()
+        stages.extend((name, seconds) for name, seconds, _ in report.stages)
+        return report.champion
+
+    run()
+    began = time.perf_counter()
+    say("approve")
+    workspace = Workspace(settings_from(os.environ))
+    approve_subject(workspace, "model@candidate", workspace.environment, APPROVER, "benchmark")
+    stages.append(("approve", time.perf_counter() - began))
+    return stages, run()
+
+
+def run_without() -> tuple[list[tuple[str, float]], str]:
+    """The same jobs in the same order over plain files; returns (stages, champion)."""
+    load(("fraud_provenance.pipeline",))
+    from fraud_provenance.pipeline import Pipeline, RunOptions
+
+    class Plain(Pipeline):
+        """Runs every job once; there is no evidence to plan from."""
+
+        def run(self) -> Any:  # noqa: ANN401 - the report
+            store = self.workspace.store
+            options = self.options.run_config()
+            self.workspace.create_folders()
+            landed = sorted(path.stem for path in self.workspace.landing.glob("*.parquet"))
+            self._job("ingest", lambda: self._run_days("ingest", landed, landed))
+            raw = sorted(set(landed) - store.failed("raw_transactions"))
+            self._job("features", lambda: self._run_days("features", raw, landed))
+            self._job("feature store", lambda: self._run_job("feature_store"))
+            self._job("training", lambda: self._run_job("training", options))
+            self._job("promotion", lambda: self._run_job("promotion"))
+            day = max(set(raw) - store.failed("transaction_features"))
+            self._job("scoring", lambda: self._run_days("scoring", [day], landed))
+            return self.report
+
+        def _job(self, name: str, work: Callable[[], None]) -> None:
+            with self._stage(name):
+                work()
+
+    from benchmarks import plain
+    from fraud_provenance import definitions, planning
+    from fraud_provenance.gates.registry import CHAMPION
+    from fraud_provenance.workspace import settings_from
+
+    definitions.defs()  # loads every stage, so that `install` finds every name
+    plain.install()
+    workspace = plain.PlainWorkspace(settings_from(os.environ))
+    report = Plain(workspace, RunOptions(), say).run()
+    champion = planning.registry_of(workspace).alias(CHAMPION)
+    stages = [(name, seconds) for name, seconds, _ in report.stages]
+    return stages, f"fraud_model:{champion.version}" if champion else ""
+
+
+def main() -> None:
+    """Run one side; ends without ceremony, as the product's own command line does."""
+    side, out = sys.argv[1], Path(sys.argv[2])
+    parts: dict[str, Any] = {}
+    with timed(parts, "evidence_imports"):
+        load(EVIDENCE_LIBRARIES)
+    with timed(parts, "imports"):
+        load(LIBRARIES)
+    with timed(parts, "work"):
+        stages, champion = {"with": run_with, "without": run_without}[side]()
+    out.write_text(json.dumps(parts | {"stages": stages, "champion": champion}), "utf-8")
+    sys.stdout.flush()
+    os._exit(0 if champion else 1)  # threads of libraries must not hold up the clock
+
+
+if __name__ == "__main__":
+    main()

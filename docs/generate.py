@@ -1,0 +1,79 @@
+"""Writes the documentation page that is derived from code: `python docs/generate.py`.
+
+In: the closed vocabulary of root causes, and the fraud package's own codes. Out:
+`docs/root-causes.md`. A test fails while the page on disk is not the one that the code gives.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from fraud_provenance.evidence.codes import UNDECIDED, RootCause, meaning, remedy
+from fraud_provenance.fraud import contract
+
+ROOT_CAUSES = Path(__file__).parent / "root-causes.md"
+_DATA_ERROR = re.compile(r"DataError\(\s*\"([A-Z_]+)\"")
+
+_HEAD = """# Root causes
+
+<!-- Written by docs/generate.py from the code. Do not edit this page. -->
+
+Evidence, gates and servers refuse with a code of this list. The code comes with the artifact, the
+partition, the signer and the time concerned, as far as they are known. Where a chain has several
+faults, the one nearest the raw data is the root cause.
+
+*Could not decide* means that something did not answer. Nothing was trusted. Try again once the
+cause is mended. *Refused* is an answer: trying again changes nothing.
+
+| code | what it means | what to do | kind |
+|---|---|---|---|
+"""
+
+_CONTRACTS = """
+## Codes of data contracts
+
+A data contract that fails is one root cause, `CHECK_FAILED`. The signed test result says more: each
+failure names the day, the check, one of these codes, the column, the number of rows, an example and
+its own remedy.
+
+"""
+
+_DATA = """
+## Codes of data that cannot be used
+
+Reading files, choosing days and loading a model refuse with one of these codes. The message names
+the file, the column, the rows and the remedy.
+
+"""
+
+
+def root_causes() -> str:
+    """The whole page, from the vocabularies as they are in code."""
+    rows = [
+        f"| `{code}` | {_cell(meaning(code))} | {_cell(remedy(code))} | {_kind(code)} |"
+        for code in sorted(RootCause)
+    ]
+    table = _HEAD + "\n".join(rows) + "\n"
+    return table + _CONTRACTS + _listed(contract.CODES) + _DATA + _listed(_data_codes())
+
+
+def _data_codes() -> set[str]:
+    """The codes that the fraud package raises, read from its sources."""
+    sources = sorted(Path(contract.__file__).parent.glob("*.py"))
+    return {code for path in sources for code in _DATA_ERROR.findall(path.read_text("utf-8"))}
+
+
+def _listed(codes: Iterable[str]) -> str:
+    return "".join(f"- `{code}`\n" for code in sorted(codes))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _kind(code: RootCause) -> str:
+    return "could not decide" if code in UNDECIDED else "refused"
+
+
+if __name__ == "__main__":
+    ROOT_CAUSES.write_text(root_causes(), "utf-8")

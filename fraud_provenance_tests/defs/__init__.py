@@ -1,0 +1,1 @@
+"""Tests of the asset graph: its keys, its checks, its alerts."""

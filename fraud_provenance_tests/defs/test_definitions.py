@@ -1,0 +1,93 @@
+"""The graph as people and automation know it: keys, descriptions, what runs by itself."""
+
+import json
+
+import dagster as dg
+import pytest
+
+from fraud_provenance.definitions import defs
+from fraud_provenance.defs.verification import CHECK, VERIFIED_ASSETS
+from fraud_provenance.fraud.columns import FEATURE_SCHEMA, RAW_SCHEMA
+from fraud_provenance_tests.defs.snapshot import FILE, graph
+
+REPOSITORY = defs().get_repository_def()
+ASSETS = REPOSITORY.asset_graph
+MADE = sorted(ASSETS.materializable_asset_keys)
+
+
+def test_graph_equals_its_snapshot() -> None:
+    """A changed key breaks history, alerts and links: change the snapshot on purpose only."""
+    assert graph() == json.loads(FILE.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("key", MADE, ids=lambda key: key.to_user_string())
+def test_asset_is_described_for_people(key: dg.AssetKey) -> None:
+    node = ASSETS.get(key)
+
+    assert node.group_name[0].isdigit()
+    assert node.kinds
+    assert node.owners
+    assert node.code_version
+    assert len(node.description or "") > 30
+
+
+@pytest.mark.parametrize(
+    "key", sorted(ASSETS.asset_check_keys), ids=lambda key: key.to_user_string()
+)
+def test_check_belongs_to_an_asset_that_is_made(key: dg.AssetCheckKey) -> None:
+    assert key.asset_key in MADE
+
+
+@pytest.mark.parametrize("asset", VERIFIED_ASSETS)
+def test_provenance_check_does_not_block(asset: str) -> None:
+    node = ASSETS.get(dg.AssetCheckKey(dg.AssetKey(asset), CHECK))
+
+    assert not node.blocking
+    assert f"fraud-provenance verify {asset}" in (node.description or "")
+
+
+@pytest.mark.parametrize("job", ["ingest", "features", "training", "promotion", "scoring"])
+def test_stage_job_leaves_the_daily_verification_out(job: str) -> None:
+    checks = REPOSITORY.get_job(job).asset_layer.asset_graph.asset_check_keys
+
+    assert CHECK not in {key.name for key in checks}
+
+
+@pytest.mark.parametrize("job", ["ingest", "features", "training"])
+def test_stage_job_keeps_its_contracts(job: str) -> None:
+    blocking = [
+        key
+        for key in REPOSITORY.get_job(job).asset_layer.asset_graph.asset_check_keys
+        if ASSETS.get(key).blocking
+    ]
+
+    assert blocking
+
+
+@pytest.mark.parametrize(
+    ("asset", "columns"),
+    [
+        ("raw_transactions", set(RAW_SCHEMA)),
+        ("training_set", {*FEATURE_SCHEMA, "split", "customer_feature_ts", "terminal_feature_ts"}),
+        (
+            "transaction_scores",
+            {
+                "transaction_id", "tx_datetime", "customer_id", "terminal_id", "tx_amount",
+                "score", "is_alert",
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_column_schema_describes_every_column(asset: str, columns: set[str]) -> None:
+    schema = ASSETS.get(dg.AssetKey(asset)).metadata["dagster/column_schema"].value
+
+    assert {column.name for column in schema.columns} == columns
+    assert all(column.description for column in schema.columns)
+
+
+def test_everything_that_ticks_is_running_by_default() -> None:
+    sensors = {sensor.name: sensor.default_status for sensor in REPOSITORY.sensor_defs}
+    schedules = {item.name: item.default_status for item in REPOSITORY.schedule_defs}
+
+    assert set(sensors.values()) == {dg.DefaultSensorStatus.RUNNING}
+    assert set(schedules.values()) == {dg.DefaultScheduleStatus.RUNNING}

@@ -1,0 +1,1 @@
+"""Tests of the trust kernel: honest evidence is trusted, each lie is refused with its code."""

@@ -1,0 +1,120 @@
+"""The layout: exact identities, closed schema, principals in their time."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from fraud_provenance.evidence.errors import ConfigError, EvidenceError, VerificationError
+from fraud_provenance.evidence.layout import Layout, parse_layout
+from fraud_provenance.evidence.lineage import identity_of
+from fraud_provenance.evidence.statements import Identity
+from fraud_provenance_tests.conftest import PROJECT
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+FILES = {
+    f"data/{name}.json": (PROJECT / "policies" / "data" / f"{name}.json").read_bytes()
+    for name in ("layout", "principals")
+}
+OFFICER = Identity(issuer="people", subject="risk.officer@example.com")
+
+
+def changed(name: str, **fields: Any) -> dict[str, bytes]:
+    path = f"data/{name}.json"
+    return FILES | {path: json.dumps(json.loads(FILES[path]) | fields).encode()}
+
+
+def with_principal(**fields: Any) -> Layout:
+    known = json.loads(FILES["data/principals.json"])["principals"]
+    second = next(item for item in known if item["id"] == "model-risk") | {"id": "second"} | fields
+    return parse_layout(changed("principals", principals=[*known, second]))
+
+
+@pytest.fixture(scope="module")
+def layout() -> Layout:
+    return parse_layout(FILES)
+
+
+def test_step_of_the_layout_names_its_one_signer(layout: Layout) -> None:
+    expected = Identity(issuer="workloads", subject="/steps/ingest")
+    assert layout.step("ingest").signer() == expected == identity_of(layout, "ingest")
+    assert layout.step("approve").signer() is None
+    assert len({str(rule.signer()) for rule in layout.steps.values() if rule.produces}) == 7
+
+
+@pytest.mark.parametrize("step", ["approve", "nonsense"])
+def test_identity_of_a_step_for_people_or_of_no_step_is_refused(layout: Layout, step: str) -> None:
+    with pytest.raises(VerificationError, match="IDENTITY_NOT_AUTHORIZED_FOR_STEP"):
+        identity_of(layout, step)
+
+
+def test_materials_producers_and_suites_are_found_by_exact_name(layout: Layout) -> None:
+    rule = layout.step("features").material("raw_transactions")
+    assert rule is not None
+    assert rule.requires_suites == ("raw_schema", "raw_expectations")
+    assert layout.step("features").material("raw") is None
+    assert layout.producer("raw_transactions") == "ingest"
+    assert layout.producer("raw") == ""
+    assert layout.suites("raw_transactions") == ("raw_schema", "raw_expectations")
+    assert layout.suites("nothing") == ()
+
+
+def test_principal_is_found_by_exact_identity_in_its_time(layout: Layout) -> None:
+    found = layout.principal(OFFICER, NOW)
+    assert found is not None
+    assert found.id == "model-risk"
+    assert layout.principal(OFFICER, datetime(2023, 12, 31, tzinfo=UTC)) is None
+    assert layout.principal(OFFICER, datetime(2036, 1, 1, tzinfo=UTC)) is None
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        Identity(issuer="workloads", subject=OFFICER.subject),
+        Identity(issuer="people", subject="Risk.Officer@example.com"),
+        Identity(issuer="people", subject="risk.officer@example.com.evil.example"),
+        Identity(issuer="people", subject="risk-officer@example.com"),
+        Identity(issuer="people", subject=".*"),
+    ],
+    ids=str,
+)
+def test_principal_of_a_similar_identity_is_nobody(layout: Layout, identity: Identity) -> None:
+    assert layout.principal(identity, NOW) is None
+
+
+def test_principal_of_an_identity_that_two_principals_claim_is_nobody() -> None:
+    assert with_principal().principal(OFFICER, NOW) is None
+    later = with_principal(valid_from="2030-01-01T00:00:00Z").principal(OFFICER, NOW)
+    assert later is not None
+    assert later.id == "model-risk"
+
+
+def test_people_with_a_role_are_named_by_their_addresses(layout: Layout) -> None:
+    assert [item.subject for item in layout.people("trainer")] == ["ml.engineer@example.com"]
+    assert layout.people("nobody") == ()
+
+
+@pytest.mark.parametrize(
+    "policy_files",
+    [
+        {},
+        {"data/layout.json": FILES["data/layout.json"]},
+        FILES | {"data/layout.json": b"[]"},
+        FILES | {"data/layout.json": b"null"},
+        changed("layout", ignore_paths=["code/"]),
+        changed("layout", steps={"ingest": {"identity": {}}}),
+        changed("principals", principals=[{"id": "x"}]),
+        changed("principals", more=1),
+    ],
+    ids=["empty", "one", "list", "null", "more", "step", "principal", "more principals"],
+)
+def test_layout_that_is_not_of_its_closed_schema_is_refused(policy_files: dict[str, bytes]) -> None:
+    with pytest.raises(ConfigError, match="INPUT_INVALID"):
+        parse_layout(policy_files)
+
+
+def test_layout_with_a_key_twice_is_refused() -> None:
+    doubled = FILES["data/layout.json"].replace(b'"version": 1,', b'"version": 1, "version": 1,', 1)
+    with pytest.raises(EvidenceError, match="JSON_DUPLICATE_KEY"):
+        parse_layout(FILES | {"data/layout.json": doubled})

@@ -1,0 +1,1 @@
+"""Tests of the gates: `Step`, the policy engine, decisions and approvals."""
