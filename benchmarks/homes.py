@@ -1,4 +1,4 @@
-"""What a fair run needs: a clean copy of the project, a fresh home, and a process that is watched."""
+"""What a fair run needs: a clean copy of the project, a fresh home, a process that is watched."""
 
 import json
 import os

@@ -1,5 +1,7 @@
-"""The graph as it would be without provenance: plain files, no digest, policy, signature or check
-of evidence. DVC, dbt, Feast, MLflow, the contracts and Dagster's events stay as they are.
+"""The graph as it would be without provenance.
+
+Plain files, no digest, policy, signature or check of evidence. DVC, dbt, Feast, MLflow, the
+contracts and Dagster's events stay as they are.
 
 `install` puts these stand-ins where the product's modules name the real things, in the process
 that calls it and nowhere else. What an ordinary pipeline does anyway is done here too: failed days

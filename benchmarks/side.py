@@ -1,4 +1,4 @@
-"""One side of the comparison, in a process of its own: `python -m benchmarks.side with|without OUT`.
+"""One side of the comparison, in its own process: `python -m benchmarks.side with|without OUT`.
 
 Works on the home that FRAUD_PROVENANCE_HOME names, which holds landed days (and, for the side with
 evidence, running servers). Writes what it did and how long each part took as JSON to OUT.

@@ -146,7 +146,7 @@ class Forger:
 
     trust: Trust
     environment: str = "local"
-    files: int = 0
+    made: int = 0  # whatever is forged differs from all before: statements are named by content
 
     def sign(
         self, predicate_type: str, name: str, digest: str, predicate: Mapping[str, Any], who: str
@@ -210,8 +210,8 @@ class Forger:
 
     def forged_entry(self, made_from: Sequence[str]) -> FileEntry:
         """A file of the first day under a name of its own."""
-        self.files += 1
-        return self.entry(f"forged/{self.files}.parquet", DAYS[0], b"forged", made_from)
+        self.made += 1
+        return self.entry(f"forged/{self.made}.parquet", DAYS[0], b"forged", made_from)
 
     def raw(self, **lies: Any) -> VerifiedBundle:
         """A raw day from a landing file."""
@@ -232,6 +232,7 @@ class Forger:
     ) -> VerifiedBundle:
         """A contract's result; `annotations` replace single facts after it was built."""
         self.trust.store.put_manifest(view)
+        self.made += 1
         honest: dict[str, Any] = {
             "suite": suite,
             "suite_digest": "0" * 64,
@@ -240,7 +241,7 @@ class Forger:
             "checks": ("amounts_are_not_negative",),
             "failures": [],
             "rows": dict.fromkeys(view.partitions, 3),
-            "run_id": "run-forger",
+            "run_id": f"run-forger-{self.made}",
         }
         predicate = statements.contract_predicate(**(honest | lies))
         predicate["annotations"] |= dict(annotations or {})
@@ -256,8 +257,9 @@ class Forger:
     ) -> VerifiedBundle:
         """A decision that the features step may read `view`."""
         self.trust.store.put_manifest(view)
+        self.made += 1
         honest: dict[str, Any] = {
-            "verifier_id": "urn:forger",
+            "verifier_id": f"urn:forger:{self.made}",
             "at": "2018-04-03T00:00:00Z",
             "resource": f"urn:fraud-provenance:asset:{view.asset}",
             "policy_digest": "0" * 64,

@@ -27,7 +27,7 @@ MART = "fct_transaction_features"
 _DAYS_TABLE = dg.AssetKey(["landing", "feature_days"])
 
 
-class _Translator(DagsterDbtTranslator):  # type: ignore[misc]  # dagster-dbt is not read
+class _Translator(DagsterDbtTranslator):
     """Our groups and owners on dbt's models."""
 
     def get_asset_spec(
@@ -56,7 +56,7 @@ class _Translator(DagsterDbtTranslator):  # type: ignore[misc]  # dagster-dbt is
         return support.OWNERS
 
 
-@dbt_assets(  # type: ignore[untyped-decorator]  # dagster-dbt is not read
+@dbt_assets(
     manifest=support.dbt_manifest(),
     name="dbt_transaction_features",
     backfill_policy=support.SINGLE_RUN,

@@ -16,7 +16,7 @@ from typing import TypeVar
 import requests
 from sigstore.dsse import Statement as DsseStatement
 from sigstore.errors import Error as SigstoreError
-from sigstore.models import ClientTrustConfig
+from sigstore.models import ClientTrustConfig, InvalidBundle
 from sigstore.oidc import IdentityToken
 from sigstore.sign import Signer, SigningContext
 
@@ -111,6 +111,10 @@ class SigningService:
         signer = self._signer(identity)
         try:
             bundle = signer.sign_dsse(DsseStatement(statement.content))
+        except InvalidBundle as error:  # all a fresh bundle can lack is its timestamp
+            raise BackendError(
+                reason(RootCause.TIMESTAMP_UNAVAILABLE, f"signing as {identity}: {error}")
+            ) from error
         except (SigstoreError, requests.RequestException, OSError) as error:
             raise BackendError(
                 reason(RootCause.LOG_UNAVAILABLE, f"signing as {identity}: {error}")

@@ -118,8 +118,10 @@ class BundleVerifier:
             bundle = Bundle.from_json(content)
             payload_type, payload = self._verifier.verify_dsse(bundle, reader)
             timestamps = bundle.verification_material.timestamp_verification_data
-            (timestamp,) = timestamps.rfc3161_timestamps if timestamps else ()
-            signed_at = timestamp.tst_info.gen_time
+            found = list(timestamps.rfc3161_timestamps) if timestamps else []
+            if len(found) != 1:
+                raise _invalid(RootCause.TIMESTAMP_INVALID, f"{len(found)} timestamps, exactly 1")
+            signed_at = found[0].tst_info.gen_time
             log_index = int(bundle.log_entry._inner.log_index)
         except SigstoreError as error:
             issued_here = bundle is None or self._is_issued_here(bundle.signing_certificate)

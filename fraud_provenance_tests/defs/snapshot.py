@@ -1,4 +1,4 @@
-"""The graph's keys as a document. `python -m fraud_provenance_tests.defs.snapshot` writes it anew."""
+"""The graph's keys as a document; `python -m fraud_provenance_tests.defs.snapshot` writes it."""
 
 import json
 from pathlib import Path

@@ -184,12 +184,14 @@ class TestLandedLater:
         day = self.land_next_day(product)
         os.kill(pid, signal.SIGKILL)
         psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=5)
-        assert product.run("status").code == 1
-        done = product.run("run")
+        try:
+            assert product.run("status").code == 1
+            done = product.run("run")
+        finally:
+            product.ok("up")
         assert done.code == 2, done.text
         assert code in done.text
         assert not (product.home / "data" / "raw_transactions" / f"{day}.parquet").exists()
-        product.ok("up")
         self.finished(product, day)
 
     @pytest.mark.parametrize(

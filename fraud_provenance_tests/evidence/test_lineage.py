@@ -56,11 +56,11 @@ def view_of(chain: Chain, day: str = DAYS[0]) -> Manifest:
     return chain.raw.manifest.select([day])
 
 
-def decision_of(chain: Chain, **lies: Any) -> VerifiedBundle:
+def decision_of(chain: Chain, forger: Forger, **lies: Any) -> VerifiedBundle:
     """A decision on one day with honest inputs, but for `lies`."""
     view = lies.pop("view", view_of(chain))
     inputs = lies.pop("inputs", [chain.raw.bundle, *chain.contracts.values()])
-    return Forger(chain.trust).decision(view, inputs, **lies)
+    return forger.decision(view, inputs, **lies)
 
 
 def with_layout(chain: Chain, change: Callable[[Layout], Layout]) -> LineageVerifier:
@@ -109,7 +109,7 @@ def test_honest_policy_release_is_trusted(honest: Chain) -> None:
 
 def test_forger_who_tells_no_lie_is_trusted(shared: Chain, forger: Forger) -> None:
     """The benign twin of every lie below: the forger's own work is otherwise honest."""
-    made = forger.features(view_of(shared), decision_of(shared))
+    made = forger.features(view_of(shared), decision_of(shared, forger))
     assert codes(shared.verdict(made)) == []
     assert codes(shared.verdict(forger.raw())) == []
 
@@ -266,21 +266,21 @@ DECISION_LIES: dict[str, tuple[str, Any]] = {
 def test_decision_with_one_lie_does_not_let_features_be_read(
     shared: Chain, forger: Forger, code: str, lie: dict[str, Any]
 ) -> None:
-    verdict = shared.verdict(forger.features(view_of(shared), decision_of(shared, **lie)))
+    verdict = shared.verdict(forger.features(view_of(shared), decision_of(shared, forger, **lie)))
     assert codes(verdict) == [code]
 
 
 def test_decision_on_another_day_does_not_let_this_one_be_read(
     shared: Chain, forger: Forger
 ) -> None:
-    decision = decision_of(shared, view=view_of(shared, DAYS[1]))
+    decision = decision_of(shared, forger, view=view_of(shared, DAYS[1]))
     assert codes(shared.verdict(forger.features(view_of(shared), decision))) == ["DECISION_MISSING"]
 
 
 def test_decision_without_the_data_among_its_inputs_is_refused(
     shared: Chain, forger: Forger
 ) -> None:
-    decision = decision_of(shared, inputs=[*shared.contracts.values()])
+    decision = decision_of(shared, forger, inputs=[*shared.contracts.values()])
     verdict = shared.verdict(forger.features(view_of(shared), decision))
     assert codes(verdict) == ["EVIDENCE_MISSING"]
     assert (verdict.reasons[0].artifact, verdict.reasons[0].partition) == (RAW, DAYS[0])
@@ -291,7 +291,7 @@ def test_decision_without_a_contract_among_its_inputs_is_refused(
     shared: Chain, forger: Forger, suite: str
 ) -> None:
     kept = [made for name, made in shared.contracts.items() if name != suite]
-    decision = decision_of(shared, inputs=[shared.raw.bundle, *kept])
+    decision = decision_of(shared, forger, inputs=[shared.raw.bundle, *kept])
     verdict = shared.verdict(forger.features(view_of(shared), decision))
     assert codes(verdict) == ["CHECK_MISSING"]
     assert suite in verdict.reasons[0].message
@@ -301,14 +301,14 @@ def test_decision_without_a_contract_among_its_inputs_is_refused(
 def test_view_of_bytes_that_nobody_attested_is_refused(shared: Chain, forger: Forger) -> None:
     honest = view_of(shared).entries[0]
     view = Manifest.of(RAW, [honest.model_copy(update={"sha256": "d" * 64})])
-    verdict = shared.verdict(forger.features(view, decision_of(shared, view=view)))
+    verdict = shared.verdict(forger.features(view, decision_of(shared, forger, view=view)))
     assert codes(verdict) == ["EVIDENCE_MISSING"]
 
 
 def test_view_of_attested_bytes_under_another_day_is_refused(shared: Chain, forger: Forger) -> None:
     honest = view_of(shared).entries[0]
     view = Manifest.of(RAW, [honest.model_copy(update={"partition": DAYS[1]})])
-    verdict = shared.verdict(forger.features(view, decision_of(shared, view=view)))
+    verdict = shared.verdict(forger.features(view, decision_of(shared, forger, view=view)))
     assert codes(verdict) == ["EVIDENCE_MISSING"]
 
 
@@ -316,7 +316,7 @@ def test_view_that_passes_another_asset_off_as_the_one_allowed_is_refused(
     shared: Chain, forger: Forger
 ) -> None:
     view = Manifest.of(RAW, shared.features.manifest.entries[:1])
-    decision = decision_of(shared, view=view, inputs=[shared.features.bundle])
+    decision = decision_of(shared, forger, view=view, inputs=[shared.features.bundle])
     entry = forger.forged_entry([view.entries[0].sha256])
     verdict = shared.verdict(forger.features(view, decision, entries=[entry]))
     assert codes(verdict) == ["EVIDENCE_MISSING"]
@@ -362,7 +362,7 @@ def test_contract_with_one_lie_is_refused_with_its_code(
     view = view_of(shared)
     contract = forger.contract(view, **({"suite": "raw_schema"} | lie))
     decision = decision_of(
-        shared, inputs=[shared.raw.bundle, shared.contracts["raw_expectations"], contract]
+        shared, forger, inputs=[shared.raw.bundle, shared.contracts["raw_expectations"], contract]
     )
     verdict = shared.verdict(forger.features(view, decision))
     # A lie that keeps the result from being read at all also leaves the suite without a result.
@@ -377,7 +377,7 @@ def test_contract_on_other_bytes_of_the_day_is_no_contract_on_these(
     other = Manifest.of(RAW, [entry.model_copy(update={"sha256": "d" * 64})])
     contract = forger.contract(other, "raw_schema")
     decision = decision_of(
-        shared, inputs=[shared.raw.bundle, shared.contracts["raw_expectations"], contract]
+        shared, forger, inputs=[shared.raw.bundle, shared.contracts["raw_expectations"], contract]
     )
     verdict = shared.verdict(forger.features(view_of(shared), decision))
     assert codes(verdict) == ["CHECK_MISSING"]
@@ -432,7 +432,8 @@ def test_input_signed_after_its_output_is_refused(chain: Chain) -> None:
 def test_other_statements_count_only_from_whom_the_layout_names(
     shared: Chain, forger: Forger, kind: str, who: str, expected: list[str]
 ) -> None:
-    made = forger.sign(kind, "fraud_model", "d" * 64, {"environment": "local"}, who)
+    predicate = {"environment": "local", "reason": who}
+    made = forger.sign(kind, "fraud_model", "d" * 64, predicate, who)
     assert codes(shared.node(made)) == expected
 
 

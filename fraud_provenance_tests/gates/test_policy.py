@@ -1,0 +1,511 @@
+"""The policy engine: only signed policy bytes are evaluated, and no silence is an answer."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fraud_provenance.evidence import statements
+from fraud_provenance.evidence.errors import BackendError, ProvenanceError, VerificationError
+from fraud_provenance.gates import policy as policy_module
+from fraud_provenance.gates.policy import Answer, PolicyEngine, read_policies
+from fraud_provenance.local import tool
+from fraud_provenance.workspace import Settings, Workspace
+from fraud_provenance_tests.conftest import (
+    AUTHOR,
+    PROJECT,
+    RAW,
+    RAW_SUITES,
+    Chain,
+    Forger,
+    codes,
+    copy_home,
+)
+
+pytestmark = pytest.mark.integration
+
+FILES = sorted(
+    path.relative_to(PROJECT / "policies").as_posix()
+    for path in (PROJECT / "policies").rglob("*")
+    if path.is_file()
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project folder whose policies a test may change."""
+    folder = tmp_path / "project"
+    shutil.copytree(PROJECT / "policies", folder / "policies")
+    shutil.copyfile(PROJECT / "requirements.lock", folder / "requirements.lock")
+    return folder
+
+
+@pytest.fixture
+def opened(project: Path, tmp_path: Path, home_with_servers: Workspace) -> Workspace:
+    """A home with the released policy, opened on the changeable project."""
+    home = copy_home(home_with_servers.home, tmp_path / "home")
+    return Workspace(Settings(home=home, project=project))
+
+
+def refusal(work: Callable[[], object]) -> ProvenanceError:
+    with pytest.raises(ProvenanceError) as caught:
+        work()
+    return caught.value
+
+
+def request(chain: Chain, **changed: Any) -> dict[str, Any]:
+    """What an honest features step asks about the first day."""
+    entry = chain.raw.manifest.entries[0]
+
+    def signer(step: str) -> dict[str, str]:
+        return {"issuer": "workloads", "subject": f"/steps/{step}"}
+
+    contracts = [
+        {
+            "suite": suite,
+            "result": "PASSED",
+            "checks": 1,
+            "rows": 3,
+            "statement": chain.contracts[suite].statement.digest,
+            "signer": signer("contracts"),
+        }
+        for suite in RAW_SUITES
+    ]
+    partition = {
+        "partition": entry.partition,
+        "sha256": entry.sha256,
+        "environment": "local",
+        "contracts": contracts,
+        "statement": chain.raw.bundle.statement.digest,
+        "signer": signer("ingest"),
+        "signed_at": "2026-01-01T00:00:00Z",
+    }
+    honest = {
+        "step": "features",
+        "identity": signer("features"),
+        "environment": "local",
+        "asset": RAW,
+        "purpose": "materialise",
+        "at": "2026-01-01T00:00:10Z",
+    }
+    return {"request": honest | changed.pop("request", {}), "partitions": [partition]} | changed
+
+
+# --- the policy is an artifact -----------------------------------------------------------------
+
+
+def test_policy_that_an_author_released_is_current(opened: Workspace) -> None:
+    policy = opened.trust.policies.current()
+    assert policy.authors == ("policy-office",)
+    assert sorted(policy.contents) == FILES
+    assert opened.trust.policies.current() is policy
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_policy_with_one_byte_changed_anywhere_names_the_file(
+    opened: Workspace, data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from(FILES))
+    path = opened.policies_folder / name
+    honest = path.read_bytes()
+    place = data.draw(st.integers(0, len(honest) - 1))
+    bit = 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(honest[:place] + bytes([honest[place] ^ bit]) + honest[place + 1 :])
+    try:
+        error = refusal(opened.trust.policies.current)
+    finally:
+        path.write_bytes(honest)
+    assert codes(error) == ["POLICY_DIGEST_MISMATCH"]
+    assert error.reasons[0].artifact == f"policies/{name}"
+    assert opened.trust.policies.current().authors
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_policy_without_one_of_its_files_names_the_file(opened: Workspace, name: str) -> None:
+    (opened.policies_folder / name).unlink()
+    error = refusal(opened.trust.policies.current)
+    assert codes(error) == ["POLICY_DIGEST_MISMATCH"]
+    assert error.reasons[0].artifact == f"policies/{name}"
+
+
+def test_policy_with_a_file_more_names_the_file(opened: Workspace) -> None:
+    (opened.policies_folder / "data_access" / "more.rego").write_text("package fraud\n")
+    error = refusal(opened.trust.policies.current)
+    assert codes(error) == ["POLICY_DIGEST_MISMATCH"]
+    assert error.reasons[0].artifact == "policies/data_access/more.rego"
+
+
+def test_policy_changed_while_in_use_is_noticed_before_the_next_use(opened: Workspace) -> None:
+    opened.trust.policies.current()
+    path = opened.policies_folder / "data_access" / "data_access.rego"
+    path.write_text(path.read_text().replace("default allow := false", "default allow := true"))
+    assert codes(refusal(opened.trust.policies.current)) == ["POLICY_DIGEST_MISMATCH"]
+
+
+@pytest.mark.parametrize("kind", ["link", "folder link", "pipe"])
+def test_policy_folder_with_anything_but_files_is_refused(opened: Workspace, kind: str) -> None:
+    path = opened.policies_folder / "data" / "more.json"
+    if kind == "link":
+        path.symlink_to(opened.policies_folder / "data" / "layout.json")
+    elif kind == "folder link":
+        path.symlink_to(opened.policies_folder / "lib")
+    else:
+        os.mkfifo(path)
+    error = refusal(opened.trust.policies.current)
+    assert codes(error) == ["POLICY_DIGEST_MISMATCH"]
+    assert error.reasons[0].artifact == "policies/more.json"
+
+
+def test_policy_folder_with_too_many_files_is_refused(tmp_path: Path) -> None:
+    for number in range(501):
+        (tmp_path / f"{number:03}").touch()
+    with pytest.raises(VerificationError, match="more than 500 files"):
+        read_policies(tmp_path)
+
+
+def test_policy_that_nobody_released_is_unsigned(opened: Workspace) -> None:
+    for bundle in (opened.home / "evidence" / "bundles").iterdir():
+        bundle.unlink()
+    (opened.home / "evidence" / "index.sqlite").unlink()
+    assert codes(refusal(opened.trust.policies.current)) == ["POLICY_UNSIGNED"]
+
+
+def test_policy_whose_release_was_tampered_with_is_unsigned(opened: Workspace) -> None:
+    for bundle in (opened.home / "evidence" / "bundles").iterdir():
+        bundle.write_bytes(bundle.read_bytes() + b" ")
+    assert codes(refusal(opened.trust.policies.current)) == ["POLICY_UNSIGNED"]
+
+
+def test_changed_policy_whose_released_manifest_is_gone_is_refused(opened: Workspace) -> None:
+    for manifest in (opened.home / "evidence" / "manifests").iterdir():
+        manifest.unlink()
+    (opened.policies_folder / "data" / "thresholds.json").write_text("{}")
+    assert codes(refusal(opened.trust.policies.current)) == ["EVIDENCE_MISSING"]
+
+
+def change_something(project: Path) -> None:
+    path = project / "policies" / "lib" / "lib.rego"
+    path.write_text(path.read_text() + "\n# a comment more\n")
+
+
+@pytest.mark.parametrize(
+    "who", ["risk.officer@example.com", "ml.engineer@example.com", "stranger@example.com"]
+)
+def test_policy_released_by_anyone_but_an_author_is_unsigned(
+    opened: Workspace, project: Path, who: str
+) -> None:
+    change_something(project)
+    opened.release_policy(who, "mine")
+    assert codes(refusal(opened.trust.policies.current)) == ["POLICY_UNSIGNED"]
+
+
+def test_policy_released_by_a_workload_is_unsigned(opened: Workspace, project: Path) -> None:
+    change_something(project)
+    manifest, _ = read_policies(opened.policies_folder)
+    opened.store.put_manifest(manifest)
+    Forger(opened.trust).sign(
+        statements.POLICY_RELEASE, "policies", manifest.digest, {"environment": "local"},
+        "/steps/train",
+    )  # fmt: skip
+    assert codes(refusal(opened.trust.policies.current)) == ["POLICY_UNSIGNED"]
+
+
+def test_policy_released_for_another_environment_is_unsigned(
+    opened: Workspace, project: Path
+) -> None:
+    change_something(project)
+    opened.environment = "staging"
+    opened.release_policy(AUTHOR, "for staging")
+    local = Workspace(Settings(home=opened.home, project=project))
+    assert codes(refusal(local.trust.policies.current)) == ["POLICY_UNSIGNED"]
+    assert opened.trust.policies.current().authors == ("policy-office",)
+
+
+def test_policy_released_again_by_two_authors_is_current(opened: Workspace, project: Path) -> None:
+    before = opened.trust.policies.current().digest
+    change_something(project)
+    opened.release_policy(AUTHOR, "a comment")
+    opened.release_policy("policy.reviewer@example.com", "seen")
+    policy = opened.trust.policies.current()
+    assert policy.digest != before
+    assert policy.authors == ("policy-office", "policy-review")
+
+
+# --- asking ------------------------------------------------------------------------------------
+
+
+def ask(workspace: Workspace, document: dict[str, Any], gate: str = "data_access") -> Answer:
+    return workspace.trust.policies.ask(gate, document)
+
+
+def test_ask_with_honest_facts_is_allowed(honest: Chain, opened: Workspace) -> None:
+    answer = ask(opened, request(honest))
+    assert (answer.allowed, answer.reasons) == (True, ())
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"partitions": []}, "PARTITION_MISSING"),
+        ({"request": {"purpose": "score"}}, "PURPOSE_NOT_ALLOWED"),
+        ({"request": {"step": "score"}}, "IDENTITY_NOT_AUTHORIZED_FOR_STEP"),
+        ({"request": {"environment": "moon"}}, "ENVIRONMENT_MISMATCH"),
+        ({"request": {"at": "2025-12-31T23:50:00Z"}}, "TIME_SKEW"),
+        ({"request": {"at": "2035-12-31T23:59:59Z"}}, "EVIDENCE_TOO_OLD"),
+    ],
+)
+def test_ask_with_one_bad_fact_is_denied_with_code_and_remedy(
+    honest: Chain, opened: Workspace, changed: dict[str, Any], code: str
+) -> None:
+    answer = ask(opened, request(honest, **changed))
+    assert not answer.allowed
+    assert code in [item.code for item in answer.reasons]
+    assert all(item.remedy and item.message for item in answer.reasons)
+
+
+def drop(*path: Any) -> Callable[[dict[str, Any]], None]:
+    def change(document: Any) -> None:  # noqa: ANN401 - walks any JSON value
+        for part in path[:-1]:
+            document = document[part]
+        del document[path[-1]]
+
+    return change
+
+
+def put(value: object, *path: Any) -> Callable[[dict[str, Any]], None]:
+    def change(document: Any) -> None:  # noqa: ANN401 - walks any JSON value
+        for part in path[:-1]:
+            document = document[part]
+        document[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (drop("partitions"), "INPUT_MISSING"),
+        (drop("request", "purpose"), "INPUT_MISSING"),
+        (drop("partitions", 0, "signer"), "INPUT_MISSING"),
+        (put("3", "partitions", 0, "contracts", 0, "checks"), "INPUT_TYPE"),
+        (put(None, "request", "asset"), "INPUT_TYPE"),
+        (put(True, "partitions", 0, "verified"), "INPUT_UNVERIFIED_FIELD"),
+        (put(True, "verified"), "INPUT_UNVERIFIED_FIELD"),
+        (put("short", "partitions", 0, "sha256"), "INPUT_INVALID"),
+    ],
+)
+def test_ask_with_input_off_its_schema_is_refused_before_opa(
+    honest: Chain, opened: Workspace, change: Callable[[dict[str, Any]], None], code: str
+) -> None:
+    document = request(honest)
+    change(document)
+    assert codes(refusal(lambda: ask(opened, document))) == [code]
+
+
+def test_ask_of_a_gate_without_schema_is_refused(honest: Chain, opened: Workspace) -> None:
+    error = refusal(lambda: ask(opened, request(honest), "no_such_gate"))
+    assert codes(error) == ["POLICY_DATA_INVALID"]
+
+
+def test_policy_documents_are_read_from_the_signed_bytes(opened: Workspace) -> None:
+    policy = opened.trust.policies.current()
+    expected = json.loads((PROJECT / "policies" / "data" / "thresholds.json").read_text())
+    assert policy.data("thresholds") == expected
+    assert policy.schema("data_access")["type"] == "object"
+    assert "features" in policy.layout.steps
+
+
+# --- policies that give no answer --------------------------------------------------------------
+
+
+def released_with(workspace: Workspace, old: str, new: str) -> None:
+    path = workspace.policies_folder / "data_access" / "data_access.rego"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    workspace.release_policy(AUTHOR, "a mistake")
+
+
+DECISION = 'decision := {"allow": allow, "reasons": reasons}'
+
+
+@pytest.mark.parametrize(
+    ("new", "code"),
+    [
+        (DECISION.replace("decision", "decisionn", 1), "POLICY_UNDEFINED"),
+        (DECISION + " if input.request.no_such_field", "POLICY_UNDEFINED"),
+        ("decision := true", "POLICY_UNDEFINED"),
+        ('decision := {"allow": true}', "POLICY_UNDEFINED"),
+        ('decision := {"allow": true, "reasons": ["because"]}', "POLICY_EVAL_ERROR"),
+        ('decision := {"allow": true, "reasons": [{"code": 1}]}', "POLICY_EVAL_ERROR"),
+        (
+            'decision := {"allow": allow, "reasons": reasons} if '
+            'time.parse_rfc3339_ns(input.request.step) > 0',
+            "POLICY_EVAL_ERROR",
+        ),
+        ("decision := {", "POLICY_EVAL_ERROR"),
+    ],
+    ids=[
+        "misspelt", "undefined", "bare true", "no reasons", "reason is text", "reason is half",
+        "built-in error", "syntax",
+    ],
+)  # fmt: skip
+def test_ask_of_a_released_policy_that_gives_no_answer_is_undecided(
+    honest: Chain, opened: Workspace, new: str, code: str
+) -> None:
+    released_with(opened, DECISION, new)
+    error = refusal(lambda: ask(opened, request(honest)))
+    assert isinstance(error, BackendError)
+    assert codes(error) == [code]
+
+
+@pytest.mark.parametrize("allow", ["false", '"true"', "1", "null", "[true]"])
+def test_ask_with_an_allow_that_is_not_exactly_true_is_denied(
+    honest: Chain, opened: Workspace, allow: str
+) -> None:
+    released_with(opened, DECISION, f'decision := {{"allow": {allow}, "reasons": []}}')
+    answer = ask(opened, request(honest))
+    assert not answer.allowed
+    assert [item.code for item in answer.reasons] == ["GATE_DENIED"]
+
+
+def test_ask_with_allow_and_a_reason_is_denied(honest: Chain, opened: Workspace) -> None:
+    reason = '{"code": "X", "message": "m", "remedy": "r", "subject": "s"}'
+    released_with(opened, DECISION, f'decision := {{"allow": true, "reasons": [{reason}]}}')
+    answer = ask(opened, request(honest))
+    assert not answer.allowed
+    assert [(item.code, item.artifact) for item in answer.reasons] == [("X", "s")]
+
+
+# --- an engine that is not OPA -----------------------------------------------------------------
+
+
+def with_opa(workspace: Workspace, opa: Callable[[], Path]) -> PolicyEngine:
+    return PolicyEngine(
+        workspace.policies_folder, opa, workspace.store, workspace.bundles, "local", workspace.home
+    )
+
+
+def script(folder: Path, text: str) -> Path:
+    path = folder / "opa"
+    path.write_text(f"#!{sys.executable} -IS\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "", "{}", "true", '{"result": true}', '{"result": []}', "null", "[]", "not json",
+        '{"result": [{"expressions": [{"value": true}]}]}',
+        '{"result": [{"expressions": [{"value": {}}]}]}',
+        '{"result": [{"expressions": [{"value": {"allow": true}}]}]}',
+        '{"result": [{"expressions": [{"value": {"allow": true, "reasons": {}}}]}]}',
+        "[" * 100_000,
+    ],
+    ids=lambda output: output[:70] or "nothing",
+)  # fmt: skip
+def test_engine_that_prints_no_decision_is_undefined(
+    honest: Chain, opened: Workspace, tmp_path: Path, output: str
+) -> None:
+    opa = script(tmp_path, f"print({output!r})")
+    engine = with_opa(opened, lambda: opa)
+    error = refusal(lambda: engine.ask("data_access", request(honest)))
+    assert isinstance(error, BackendError)
+    assert codes(error) == ["POLICY_UNDEFINED"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("import sys; sys.exit(1)", "POLICY_UNDEFINED"),
+        ("import sys; print('{}'); sys.exit(1)", "POLICY_UNDEFINED"),
+        ("import sys; sys.exit('rego_type_error')", "POLICY_EVAL_ERROR"),
+        ("import os; os.kill(os.getpid(), 9)", "POLICY_UNAVAILABLE"),
+        ("import sys; sys.exit(127)", "POLICY_UNAVAILABLE"),
+    ],
+)
+def test_engine_that_fails_is_no_answer_even_with_one_on_its_lips(
+    honest: Chain, opened: Workspace, tmp_path: Path, text: str, code: str
+) -> None:
+    opa = script(tmp_path, text)
+    engine = with_opa(opened, lambda: opa)
+    error = refusal(lambda: engine.ask("data_access", request(honest)))
+    assert isinstance(error, BackendError)
+    assert codes(error) == [code]
+
+
+def test_engine_that_answers_and_fails_is_not_believed(
+    honest: Chain, opened: Workspace, tmp_path: Path
+) -> None:
+    yes = '{"result": [{"expressions": [{"value": {"allow": true, "reasons": []}}]}]}'
+    believed = script(tmp_path, f"print({yes!r})")
+    assert with_opa(opened, lambda: believed).ask("data_access", request(honest)).allowed
+    opa = script(tmp_path, f"import sys; print({yes!r}); sys.exit(2)")
+    error = refusal(lambda: with_opa(opened, lambda: opa).ask("data_access", request(honest)))
+    assert codes(error) == ["POLICY_EVAL_ERROR"]
+
+
+def test_engine_that_never_answers_is_unavailable(
+    honest: Chain, opened: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_module, "_OPA_DEADLINE_S", 0.3)
+    opa = script(tmp_path, "import time; time.sleep(30)")
+    error = refusal(lambda: with_opa(opened, lambda: opa).ask("data_access", request(honest)))
+    assert codes(error) == ["POLICY_UNAVAILABLE"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "not executable", "empty", "never built"])
+def test_engine_that_cannot_be_run_is_unavailable(
+    honest: Chain,
+    opened: Workspace,
+    tmp_path: Path,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "opa"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "not executable":
+        path.write_text("#!/bin/sh\n")
+    elif kind == "empty":
+        path.touch(mode=stat.S_IRWXU)
+    monkeypatch.setenv("FRAUD_PROVENANCE_TOOLS", str(tmp_path / "no tools"))
+    opa: Callable[[], Path] = (lambda: tool("opa")) if kind == "never built" else (lambda: path)
+    error = refusal(lambda: with_opa(opened, opa).ask("data_access", request(honest)))
+    assert isinstance(error, BackendError)
+    assert codes(error) == ["POLICY_UNAVAILABLE"]
+
+
+def test_engine_sees_nothing_of_the_environment(
+    honest: Chain, opened: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPA_SECRET", "x")
+    text = f"import os; open({str(tmp_path / 'seen')!r}, 'w').write(' '.join(sorted(os.environ)))"
+    opa = script(tmp_path, text)
+    refusal(lambda: with_opa(opened, lambda: opa).ask("data_access", request(honest)))
+    assert set((tmp_path / "seen").read_text().split()) <= {"HOME", "PATH", "LC_CTYPE"}
+
+
+def test_policy_folder_of_a_process_goes_with_it(opened: Workspace) -> None:
+    code = (
+        "import sys; from pathlib import Path; from fraud_provenance.gates.policy import *\n"
+        "print(Policy(*read_policies(Path(sys.argv[1]))).folder)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(opened.policies_folder)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert not Path(done.stdout.strip()).exists()
