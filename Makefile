@@ -37,7 +37,7 @@ setup: $(VENV)/.ready tools dbt_project/target/manifest.json ## Environment, too
 demo: setup ## The whole flow: servers, data, graph, approval, promotion, scores, trace
 	@$(BIN)/python -m fraud_provenance.demo
 
-test: setup lint types policies-test dbt-test ## Everything that must hold before a change lands
+test: setup lint types policies-test ## Everything that must hold before a change lands
 	@$(BIN)/dagster definitions validate -w workspace.yaml --log-level error
 	@$(BIN)/python -m pytest
 
@@ -57,7 +57,7 @@ policies-test: tools ## Rego tests with 100 % coverage
 	@$(OPA) test --timeout 60s --coverage --threshold 100 $(POLICY_RULES) $(POLICY_DATA) > /dev/null \
 		|| { echo "policies: coverage is below 100 %"; exit 1; }
 
-dbt-test: setup ## dbt unit and data tests on generated transactions
+dbt-test: setup ## dbt unit and data tests on generated transactions (part of test)
 	@$(BIN)/python -m pytest -q fraud_provenance_tests/fraud/test_dbt_project.py
 
 ui: setup ## Dagster's UI and daemon on this home

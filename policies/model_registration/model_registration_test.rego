@@ -58,7 +58,7 @@ lies := [
 	{"path": "/model/files", "value": ["feature_contract.json"], "codes": {"FORBIDDEN_FORMAT"}},
 	{"path": "/model/files", "value": ["a.ubj", "b.ubj"], "codes": {"FORBIDDEN_FORMAT"}},
 	{"path": "/model/files", "value": ["model.ubj", "python_model.pkl"], "codes": {"FORBIDDEN_FORMAT"}},
-	{"path": "/model/files", "value": ["model.ubj", "../x.json"], "codes": {"INPUT_INVALID"}},
+	{"path": "/model/files", "value": ["model.ubj", "../x.json"], "codes": {"FORBIDDEN_FORMAT", "INPUT_INVALID"}},
 	{"path": "/model/features", "value": [], "codes": {"FEATURES_TOO_FEW"}},
 	{"path": "/model/features", "value": [name | some _ in numbers.range(1, 20); name := "tx_amount"], "codes": {"FEATURES_TOO_FEW"}},
 	{"path": "/model/features/0", "value": "chargeback_date", "codes": {"LEAKAGE_FEATURE"}},
