@@ -79,7 +79,7 @@ def test_stage_job_keeps_its_contracts(job: str) -> None:
     ],
 )  # fmt: skip
 def test_column_schema_describes_every_column(asset: str, columns: set[str]) -> None:
-    schema = ASSETS.get(dg.AssetKey(asset)).metadata["dagster/column_schema"].value
+    schema = ASSETS.get(dg.AssetKey(asset)).metadata["dagster/column_schema"]
 
     assert {column.name for column in schema.columns} == columns
     assert all(column.description for column in schema.columns)
