@@ -212,7 +212,11 @@ class Pipeline:
         due = planning.training_due(self.workspace, self.options.training_config())
         if due:
             with self._stage("training", " → ".join(due)):
-                self._run_job("training", self.options.run_config(), assets=due)
+                try:
+                    self._run_job("training", self.options.run_config(), assets=due)
+                except GateDenied as denied:  # the champion goes on scoring; the new model waits
+                    self.report.refused.extend(denied.reasons)
+                    self.report.newly_failed = True
 
     def _promotion(self) -> None:
         registry = planning.registry_of(self.workspace)

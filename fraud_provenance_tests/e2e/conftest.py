@@ -102,7 +102,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     made = Product(folder / "home", copy_project(folder / "project"))
     try:
         made.ok("up")
-        made.ok("generate", "--days", "45", "--rows-per-day", "600", "--seed", "7")
+        made.ok("generate", "--days", "45", "--rows-per-day", "1200", "--seed", "7")
         made.ok("run")
         made.approve()
         made.ok("run")

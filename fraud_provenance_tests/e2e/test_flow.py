@@ -64,7 +64,7 @@ def test_second_run_does_nothing(product: Product) -> None:
 
 def test_import_of_the_same_rows_changes_nothing(product: Product) -> None:
     again = product.ok(
-        "generate", "--days", "45", "--rows-per-day", "600", "--seed", "7", "--json"
+        "generate", "--days", "45", "--rows-per-day", "1200", "--seed", "7", "--json"
     ).json()
     assert again["unchanged"] == 45
 

@@ -145,18 +145,21 @@ def test_model_files_moved_in_the_registry_are_refused(product: Product) -> None
         database.close()
 
 
+TRAINED = ("--train-start", "2018-04-25")  # what the first run chose: a new day is no new model
+
+
 class TestLandedLater:
     """New days arrive while something is broken; each test lands one more day."""
 
     def land_next_day(self, product: Product) -> str:
         landed = sorted(path.stem for path in (product.home / "landing").glob("*.parquet"))
         count = len(landed) + 1
-        product.ok("generate", "--days", str(count), "--rows-per-day", "600", "--seed", "7")
+        product.ok("generate", "--days", str(count), "--rows-per-day", "1200", "--seed", "7")
         return max(path.stem for path in (product.home / "landing").glob("*.parquet"))
 
     def finished(self, product: Product, day: str) -> None:
         """A clean run completes everything up to the day's scores."""
-        done = product.run("run")
+        done = product.run("run", *TRAINED)
         assert done.code == 0, done.text
         assert (product.home / "data" / "transaction_scores" / f"{day}.parquet").exists()
         assert product.ok("verify", "--json").json()["trusted"]
@@ -167,7 +170,7 @@ class TestLandedLater:
         shutil.copytree(tools_dir(), tmp_path / "bin")
         (tmp_path / "bin" / "opa").write_text("#!/bin/sh\nexit 1\n")
         day = self.land_next_day(product)
-        done = product.run("run", FRAUD_PROVENANCE_TOOLS=str(tmp_path / "bin"))
+        done = product.run("run", *TRAINED, FRAUD_PROVENANCE_TOOLS=str(tmp_path / "bin"))
         assert done.code == 2, done.text
         assert "POLICY_" in done.text
         assert not (product.home / "data" / "transaction_features" / f"{day}.parquet").exists()
@@ -186,7 +189,7 @@ class TestLandedLater:
         psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=5)
         try:
             assert product.run("status").code == 1
-            done = product.run("run")
+            done = product.run("run", *TRAINED)
         finally:
             product.ok("up")
         assert done.code == 2, done.text
@@ -199,7 +202,7 @@ class TestLandedLater:
     )
     def test_killed_run_is_completed_by_the_next(self, product: Product, stage: str) -> None:
         day = self.land_next_day(product)
-        process = product.start("run")
+        process = product.start("run", *TRAINED)
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith(f"· {stage}"):
@@ -218,12 +221,12 @@ class TestLandedLater:
         csv = tmp_path / "cents.csv"
         frame.with_columns(pl.col("TX_AMOUNT") * 100).write_csv(csv)
         product.ok("import", str(csv))
-        done = product.run("run")
+        done = product.run("run", *TRAINED)
         assert done.code == 1, done.text
         assert "CHECK_FAILED" in done.text
         assert good in done.text
         assert not (product.home / "data" / "transaction_features" / f"{good}.parquet").exists()
-        again = product.run("run")
+        again = product.run("run", *TRAINED)
         assert again.code == 0, again.text
         assert not (product.home / "data" / "transaction_features" / f"{good}.parquet").exists()
         assert product.run("verify", f"raw_transactions/{good}").code == 1
@@ -239,7 +242,7 @@ class TestLandedLater:
         shorter = tmp_path / "late.parquet"
         frame.head(frame.height - 1).write_parquet(shorter)
         product.ok("import", str(shorter))
-        product.ok("run")
+        product.ok("run", *TRAINED)
         changed = workspace(product).store.heads("raw_transactions")[day][0].sha256
         assert changed != before
         product.ok("rollback", "raw_transactions", day, "--to", before[:12])
