@@ -18,6 +18,7 @@ from fraud_provenance.alerts import Alert, Outbox, alert_of_error, contract_aler
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
     ConfigError,
+    GateDenied,
     ProvenanceError,
     Reason,
     VerificationError,
