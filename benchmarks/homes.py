@@ -15,6 +15,8 @@ from typing import Any
 
 import psutil
 
+from fraud_provenance.alerts import WEBHOOK_VARIABLE
+
 PROJECT = Path(__file__).resolve().parents[1]
 SERVERS_DEADLINE_S = 300
 RUN_DEADLINE_S = 3600
@@ -74,8 +76,9 @@ class Project:
 
     def environment(self, home: Path) -> dict[str, str]:
         """The environment of a command on `home`."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(WEBHOOK_VARIABLE)}
         return {
-            **os.environ,
+            **inherited,
             "FRAUD_PROVENANCE_HOME": str(home),
             "PYTHONPATH": str(self.folder),
             "NO_PROXY": "127.0.0.1",

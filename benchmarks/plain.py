@@ -333,9 +333,13 @@ def newest(trust: PlainTrust) -> str:
     return max(heads, key=lambda model: heads[model][0].sequence)
 
 
-def register_candidate(trust: PlainTrust, registry: Registry, digest: str, run_id: str) -> str:
-    """Register the newest model and name it candidate."""
-    version = registry.register(newest(trust), run_id, {})
+def register_candidate(trust: PlainTrust, registry: Registry, digest: str) -> str:
+    """Register the newest model under its MLflow run and name it candidate."""
+    from mlflow import MlflowClient
+
+    model_id = newest(trust)
+    logged = MlflowClient(tracking_uri=registry.uri).get_logged_model(model_id)
+    version = registry.register(model_id, logged.source_run_id, {})
     current = registry.alias(CANDIDATE)
     registry.move(CANDIDATE, current.version if current else "", version)
     return version

@@ -66,6 +66,10 @@ def run_with() -> tuple[list[tuple[str, float]], str]:
         workspace = Workspace(settings_from(os.environ))
         report = Pipeline(workspace, RunOptions(), say).run()
         stages.extend((name, seconds) for name, seconds, _ in report.stages)
+        for item in report.refused:
+            say(f"refused: {item}")
+        if not (report.candidate or report.champion):
+            raise SystemExit("no model was registered: the two sides would not do the same work")
         return report.champion
 
     run()
@@ -93,7 +97,7 @@ def run_without() -> tuple[list[tuple[str, float]], str]:
             self._job("ingest", lambda: self._run_days("ingest", landed, landed))
             raw = sorted(set(landed) - store.failed("raw_transactions"))
             self._job("features", lambda: self._run_days("features", raw, landed))
-            self._job("feature store", lambda: self._run_job("feature_store"))
+            self._job("feature store", lambda: self._run_job("online_features"))
             self._job("training", lambda: self._run_job("training", options))
             self._job("promotion", lambda: self._run_job("promotion"))
             day = max(set(raw) - store.failed("transaction_features"))
