@@ -196,7 +196,7 @@ class TestLandedLater:
         assert not (product.home / "data" / "raw_transactions" / f"{day}.parquet").exists()
         self.finished(product, day)
 
-    @pytest.mark.parametrize("stage", ["ingest"])
+    @pytest.mark.parametrize("stage", ["ingest", "features", "feature store"])
     def test_killed_run_is_completed_by_the_next(self, product: Product, stage: str) -> None:
         day = self.land_next_day(product)
         process = product.start("run", *TRAINED)
