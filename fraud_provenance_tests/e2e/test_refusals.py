@@ -196,7 +196,7 @@ class TestLandedLater:
         assert not (product.home / "data" / "raw_transactions" / f"{day}.parquet").exists()
         self.finished(product, day)
 
-    @pytest.mark.parametrize("stage", ["ingest", "features", "feature store"])
+    @pytest.mark.parametrize("stage", ["ingest", "features", "feature store", "scoring"])
     def test_killed_run_is_completed_by_the_next(self, product: Product, stage: str) -> None:
         day = self.land_next_day(product)
         process = product.start("run", *TRAINED)
