@@ -99,6 +99,14 @@ class Project:
             raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
 
+    def warm_up(self) -> None:
+        """Load the libraries once, so that no side finds them on a cold disk."""
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.side", "load"],
+            cwd=self.folder, env=self.environment(self.folder), check=True,
+            timeout=SERVERS_DEADLINE_S,
+        )  # fmt: skip
+
     @contextmanager
     def servers(self, home: Path) -> Iterator[list[psutil.Process]]:
         """The home's servers, up for the time of the block."""

@@ -28,6 +28,7 @@ DAYS, ROWS_PER_DAY = 183, 9586  # the size of the handbook's data
 class Run:
     """One side of one round."""
 
+    side: str
     used: Usage
     parts: Mapping[str, Any]
 
@@ -49,7 +50,7 @@ class Run:
 
     def _not_its_own(self, name: str) -> float:
         """The plain side loads evidence's libraries only because it shares modules."""
-        return 0.0 if self.used.servers_mib else float(self.parts[name])
+        return 0.0 if self.side == "with" else float(self.parts[name])
 
     def document(self) -> dict[str, Any]:
         """For machines."""
@@ -105,11 +106,11 @@ def run_pair(project: Project, landed: Path, folder: Path) -> tuple[Run, Run]:
         shutil.copytree(landed / "landing", home / "landing")
         if side == "with":
             with project.servers(home) as servers:
-                runs[side] = Run(*project.run_side(side, home, servers))
+                runs[side] = Run(side, *project.run_side(side, home, servers))
         else:
-            runs[side] = Run(*project.run_side(side, home, []))
+            runs[side] = Run(side, *project.run_side(side, home, []))
         made[side] = made_files(home)
-        print_run(side, runs[side])
+        print_run(runs[side])
         shutil.rmtree(home)
     if made["with"] != made["without"]:
         names = made["with"].keys() | made["without"].keys()
@@ -118,11 +119,11 @@ def run_pair(project: Project, landed: Path, folder: Path) -> tuple[Run, Run]:
     return runs["with"], runs["without"]
 
 
-def print_run(side: str, run: Run) -> None:
+def print_run(run: Run) -> None:
     """One run as one line, and its stages as another."""
     load = os.getloadavg()[0]
     print(
-        f"{side:>8}  {run.wall_s:8.1f} s wall  {run.work_s:8.1f} s without imports  "
+        f"{run.side:>8}  {run.wall_s:8.1f} s wall  {run.work_s:8.1f} s without imports  "
         f"{run.cpu_s:8.1f} s CPU (servers {run.used.servers_cpu_s:.1f})  "
         f"{run.used.peak_mib:7.0f} MiB peak  load {load:.1f}"
     )
@@ -149,7 +150,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rows-per-day", type=int, help="generate this many rows a day instead")
     parser.add_argument("--rounds", type=int, default=3, help="pairs of runs (default 3)")
     parser.add_argument("--json", type=Path, help="write all numbers to this file, too")
-    return parser.parse_args(given)
+    options = parser.parse_args(given)
+    if options.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    if options.data and (options.days or options.rows_per_day):
+        parser.error("either --data or --days and --rows-per-day")
+    return options
 
 
 def main() -> None:
@@ -159,6 +165,7 @@ def main() -> None:
         folder = Path(scratch)
         project = Project(folder / "project")
         what = land(project, folder / "landed", options)
+        project.warm_up()
         print(f"data: {what}; {os.cpu_count()} cores; {options.rounds} rounds", flush=True)
         pairs = []
         for number in range(1, options.rounds + 1):

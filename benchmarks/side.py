@@ -90,7 +90,7 @@ def run_without() -> tuple[list[tuple[str, float]], str]:
         """Runs every job once; there is no evidence to plan from."""
 
         def run(self) -> Any:  # noqa: ANN401 - the report
-            store = self.workspace.store
+            store: Any = self.workspace.store
             options = self.options.run_config()
             self.workspace.create_folders()
             landed = sorted(path.stem for path in self.workspace.landing.glob("*.parquet"))
@@ -124,6 +124,9 @@ def run_without() -> tuple[list[tuple[str, float]], str]:
 
 def main() -> None:
     """Run one side; ends without ceremony, as the product's own command line does."""
+    if sys.argv[1:] == ["load"]:
+        load((*EVIDENCE_LIBRARIES, *LIBRARIES))
+        return
     side, out = sys.argv[1], Path(sys.argv[2])
     parts: dict[str, Any] = {}
     with timed(parts, "evidence_imports"):

@@ -29,6 +29,7 @@ from fraud_provenance.workspace import Workspace, settings_from
 
 app = typer.Typer(
     add_completion=False,
+    rich_markup_mode=None,  # brackets in our help are brackets
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help=(
