@@ -19,12 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
-from fraud_provenance.evidence.errors import (
-    BackendError,
-    ConfigError,
-    ProvenanceError,
-    Reason,
-)
+from fraud_provenance.evidence.errors import ProvenanceError, Reason
 from fraud_provenance.workspace import Workspace, settings_from
 
 app = typer.Typer(
@@ -54,7 +49,7 @@ def main() -> NoReturn:
         code = result if isinstance(result, int) else 0
     except ProvenanceError as error:
         print_reasons(error.reasons)
-        code = 2 if isinstance(error, BackendError | ConfigError) else 1
+        code = error.exit_code
     except Exception as error:
         code = _foreign_error(error)
     sys.stdout.flush()

@@ -41,9 +41,19 @@ class ProvenanceError(Exception):
         self.reasons: Sequence[Reason] = reasons
         super().__init__("; ".join(str(item) for item in reasons))
 
+    @property
+    def exit_code(self) -> int:
+        """1 refused, 2 could not decide: by the codes, as a `Verdict` says it."""
+        return 2 if any(item.code in codes.UNDECIDED for item in self.reasons) else 1
+
 
 class ConfigError(ProvenanceError):
     """The command or the configuration cannot be used as it is."""
+
+    @property
+    def exit_code(self) -> int:
+        """2: nothing was decided."""
+        return 2
 
 
 class EvidenceError(ProvenanceError):

@@ -205,18 +205,19 @@ class PolicyEngine:
         """Evaluate one gate on verified facts.
 
         Raises:
-            VerificationError: the policy is not the signed one, or INPUT_INVALID.
-            BackendError: POLICY_UNAVAILABLE, POLICY_UNDEFINED or POLICY_EVAL_ERROR.
+            VerificationError: the policy is not the signed one, INPUT_INVALID, POLICY_UNDEFINED
+                or POLICY_EVAL_ERROR: asking again would change nothing.
+            BackendError: POLICY_UNAVAILABLE.
         """
         policy = policy or self.current()
         self._check_input(policy, gate, document)
         result = self._evaluate(policy, gate, document)
         if not isinstance(result, dict) or not isinstance(result.get("reasons"), list):
-            raise BackendError(reason(RootCause.POLICY_UNDEFINED, f"{gate} gave no answer"))
+            raise VerificationError(reason(RootCause.POLICY_UNDEFINED, f"{gate} gave no answer"))
         try:
             reasons = tuple(_reason(item) for item in result["reasons"])
         except (KeyError, TypeError, ValidationError) as error:
-            raise BackendError(
+            raise VerificationError(
                 reason(RootCause.POLICY_EVAL_ERROR, f"{gate}: malformed reasons: {error}")
             ) from error
         allowed = result.get("allow") is True and not reasons
@@ -262,16 +263,17 @@ class PolicyEngine:
             ) from error
         if done.returncode != 0:
             detail = (done.stderr or done.stdout).decode("utf-8", "replace")[-400:].strip()
+            message = f"opa exited {done.returncode}: {detail}"
+            if done.returncode < 0 or done.returncode in (126, 127):
+                raise BackendError(reason(RootCause.POLICY_UNAVAILABLE, message, artifact="opa"))
             undefined = detail in ("", "{}")  # what --fail leaves of an undefined result
             code = RootCause.POLICY_UNDEFINED if undefined else RootCause.POLICY_EVAL_ERROR
-            if done.returncode < 0 or done.returncode in (126, 127):
-                code = RootCause.POLICY_UNAVAILABLE
-            raise BackendError(reason(code, f"opa exited {done.returncode}: {detail}"))
+            raise VerificationError(reason(code, message))
         try:
             output = json.loads(done.stdout)
             return output["result"][0]["expressions"][0]["value"]
         except (ValueError, LookupError, TypeError, RecursionError) as error:
-            raise BackendError(
+            raise VerificationError(
                 reason(RootCause.POLICY_UNDEFINED, f"{gate}: opa printed no result")
             ) from error
 

@@ -5,8 +5,7 @@ the decision, then moves the alias by compare-and-swap. The decision is the auth
 """
 
 import json
-import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 from fraud_provenance.evidence import encoding, files, statements
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
-    BackendError,
     EvidenceError,
     ProvenanceError,
     Reason,
@@ -24,14 +22,13 @@ from fraud_provenance.evidence.errors import (
 from fraud_provenance.evidence.lineage import Node, identity_of
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.evidence.verdict import Verdict
+from fraud_provenance.gates import cosign as cosign_binary
 from fraud_provenance.gates.approvals import approval_fact, approval_nodes
 from fraud_provenance.gates.decisions import identity_fact, sign_decision, signer_facts
 from fraud_provenance.gates.facts import MODEL, ModelEvidence, collect_model, registration_input
 from fraud_provenance.gates.policy import Policy
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, RegisteredVersion, Registry
 from fraud_provenance.gates.trust import Trust
-
-_COSIGN_DEADLINE_S = 60
 
 
 @dataclass(frozen=True)
@@ -225,7 +222,7 @@ def _decide(
     document |= _deployment_facts(trust, registry, policy, evidence, registration)
     document |= {
         "cosign": {
-            "verified": cosign_verified(trust, cosign(), checked),
+            "verified": cosign_binary.count_accepted(trust, cosign(), checked),
             "required": len(checked),
         },
         "approvals": [fact for _, fact in known],
@@ -291,46 +288,6 @@ def _deployment_facts(
             "sequence": len(earlier),
         },
     }
-
-
-def cosign_verified(trust: Trust, cosign: Path, nodes: Iterable[Node]) -> int:
-    """How many of the nodes' bundles the cosign binary accepts, exact identity included.
-
-    Raises:
-        BackendError: cosign could not be run.
-    """
-    return sum(1 for node in nodes if _cosign_accepts(trust, cosign, node))
-
-
-def cosign_arguments(trust: Trust, cosign: Path, node: Node) -> list[str]:
-    """The command line with which anyone can check one bundle."""
-    assert node.bundle is not None  # noqa: S101 - callers pass verified nodes
-    bundle = node.bundle
-    identity, issuer = trust.bundles.certificate_identity(bundle.identity)
-    return [
-        str(cosign), "verify-blob-attestation",
-        "--trusted-root", str(trust.home / "trust" / "trusted_root.json"),
-        "--bundle", str(trust.store.bundle_path(bundle.bundle_digest)),
-        "--certificate-identity", identity, "--certificate-oidc-issuer", issuer,
-        "--type", bundle.statement.predicate_type,
-        "--digest", bundle.statement.subject_digest, "--digestAlg", "sha256",
-    ]  # fmt: skip
-
-
-def _cosign_accepts(trust: Trust, cosign: Path, node: Node) -> bool:
-    try:
-        done = subprocess.run(  # noqa: S603 - a pinned binary, argument list, no shell
-            cosign_arguments(trust, cosign, node),
-            capture_output=True,
-            timeout=_COSIGN_DEADLINE_S,
-            check=False,
-            env={"HOME": str(trust.home / "run"), "PATH": ""},
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise BackendError(
-            reason(RootCause.TOOL_UNAVAILABLE, f"cannot run cosign: {error}", artifact="cosign")
-        ) from error
-    return done.returncode == 0
 
 
 def was_promoted(trust: Trust, registry: Registry) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fraud_provenance.gates import promotion
+from fraud_provenance.gates import cosign, promotion
 from fraud_provenance.local import tool
 from fraud_provenance.workspace import Settings, Workspace
 from fraud_provenance_tests.e2e.conftest import TRAINER, Product
@@ -98,7 +98,7 @@ def test_cosign_accepts_every_bundle_in_the_store(product: Product) -> None:
     for record in records:
         node = trust.lineage().node(record.statement)
         done = subprocess.run(
-            promotion.cosign_arguments(trust, tool("cosign"), node),
+            cosign.node_arguments(trust, tool("cosign"), node),
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{record.subject_name}: {done.stderr}"

@@ -362,13 +362,12 @@ DECISION = 'decision := {"allow": allow, "reasons": reasons}'
         "built-in error", "syntax",
     ],
 )  # fmt: skip
-def test_ask_of_a_released_policy_that_gives_no_answer_is_undecided(
+def test_ask_of_a_released_policy_that_gives_no_answer_is_refused(
     honest: Chain, opened: Workspace, new: str, code: str
 ) -> None:
     released_with(opened, DECISION, new)
     error = refusal(lambda: ask(opened, request(honest)))
-    assert isinstance(error, BackendError)
-    assert codes(error) == [code]
+    assert (codes(error), error.exit_code) == ([code], 1)
 
 
 @pytest.mark.parametrize("allow", ["false", '"true"', "1", "null", "[true]"])
@@ -423,28 +422,26 @@ def test_engine_that_prints_no_decision_is_undefined(
     opa = script(tmp_path, f"print({output!r})")
     engine = with_opa(opened, lambda: opa)
     error = refusal(lambda: engine.ask("data_access", request(honest)))
-    assert isinstance(error, BackendError)
-    assert codes(error) == ["POLICY_UNDEFINED"]
+    assert (codes(error), error.exit_code) == (["POLICY_UNDEFINED"], 1)
 
 
 @pytest.mark.parametrize(
-    ("text", "code"),
+    ("text", "code", "exit_code"),
     [
-        ("import sys; sys.exit(1)", "POLICY_UNDEFINED"),
-        ("import sys; print('{}'); sys.exit(1)", "POLICY_UNDEFINED"),
-        ("import sys; sys.exit('rego_type_error')", "POLICY_EVAL_ERROR"),
-        ("import os; os.kill(os.getpid(), 9)", "POLICY_UNAVAILABLE"),
-        ("import sys; sys.exit(127)", "POLICY_UNAVAILABLE"),
+        ("import sys; sys.exit(1)", "POLICY_UNDEFINED", 1),
+        ("import sys; print('{}'); sys.exit(1)", "POLICY_UNDEFINED", 1),
+        ("import sys; sys.exit('rego_type_error')", "POLICY_EVAL_ERROR", 1),
+        ("import os; os.kill(os.getpid(), 9)", "POLICY_UNAVAILABLE", 2),
+        ("import sys; sys.exit(127)", "POLICY_UNAVAILABLE", 2),
     ],
 )
 def test_engine_that_fails_is_no_answer_even_with_one_on_its_lips(
-    honest: Chain, opened: Workspace, tmp_path: Path, text: str, code: str
+    honest: Chain, opened: Workspace, tmp_path: Path, text: str, code: str, exit_code: int
 ) -> None:
     opa = script(tmp_path, text)
     engine = with_opa(opened, lambda: opa)
     error = refusal(lambda: engine.ask("data_access", request(honest)))
-    assert isinstance(error, BackendError)
-    assert codes(error) == [code]
+    assert (codes(error), error.exit_code) == ([code], exit_code)
 
 
 def test_engine_that_answers_and_fails_is_not_believed(

@@ -191,7 +191,7 @@ reasons contains lib.reason(rego.metadata.rule(), lib.text_at(input, ["trainer",
 # description: The independent verifier accepted each of the required signatures.
 # custom:
 #   short_name: cosign_verified
-#   code: SIGNATURE_INVALID
+#   code: COSIGN_REJECTED
 #   remedy: Treat the artifact as tampered and look at both verifiers' outputs.
 reasons contains lib.reason(rego.metadata.rule(), "cosign", "Cosign verified none or not all of the required signatures.") if {
 	not cosign_agrees

@@ -1,0 +1,79 @@
+"""The independent verifier: the `cosign` binary, asked about stored bundles one by one.
+
+Its silence is no answer. Accepted is only exit code 0 together with its own words; a timeout, a
+signal or an empty success is VERIFY_ERROR, for then nobody verified anything.
+"""
+
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import BackendError, reason
+from fraud_provenance.evidence.lineage import Node
+from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.gates.trust import Trust
+
+_DEADLINE_S = 60
+_WORDS = b"Verified OK"
+
+
+def count_accepted(trust: Trust, cosign: Path, nodes: Iterable[Node]) -> int:
+    """How many of the nodes' bundles cosign accepts, exact identity included.
+
+    Raises:
+        BackendError: TOOL_UNAVAILABLE or VERIFY_ERROR, cosign gave no answer.
+    """
+    return sum(1 for node in nodes if run(trust, node_arguments(trust, cosign, node)))
+
+
+def node_arguments(trust: Trust, cosign: Path, node: Node) -> list[str]:
+    """The command line with which anyone can check one bundle of the store."""
+    assert node.bundle is not None  # noqa: S101 - callers pass verified nodes
+    path = trust.store.bundle_path(node.bundle.bundle_digest)
+    return arguments(trust, cosign, node.bundle, path)
+
+
+def arguments(trust: Trust, cosign: Path, expected: VerifiedBundle, path: Path) -> list[str]:
+    """The command line that demands of the bundle at `path` exactly what `expected` says."""
+    identity, issuer = trust.bundles.certificate_identity(expected.identity)
+    return [
+        str(cosign), "verify-blob-attestation",
+        "--trusted-root", str(trust.home / "trust" / "trusted_root.json"),
+        "--bundle", str(path),
+        "--certificate-identity", identity, "--certificate-oidc-issuer", issuer,
+        "--type", expected.statement.predicate_type,
+        "--digest", expected.statement.subject_digest, "--digestAlg", "sha256",
+    ]  # fmt: skip
+
+
+def run(trust: Trust, command: list[str]) -> bool:
+    """Whether cosign accepts.
+
+    Raises:
+        BackendError: TOOL_UNAVAILABLE, it could not be run; VERIFY_ERROR, it gave no answer.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - a pinned binary, argument list, no shell
+            command,
+            capture_output=True,
+            timeout=_DEADLINE_S,
+            check=False,
+            env={"HOME": str(trust.home / "run"), "PATH": ""},
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _no_answer(f"no answer within {_DEADLINE_S} s") from error
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BackendError(
+            reason(RootCause.TOOL_UNAVAILABLE, f"cannot run cosign: {error}", artifact="cosign")
+        ) from error
+    if done.returncode < 0 or done.returncode in (126, 127):
+        raise _no_answer(f"exit code {done.returncode}")
+    words = _WORDS in done.stderr + done.stdout
+    if words != (done.returncode == 0):
+        raise _no_answer(f"exit code {done.returncode} does not go with what it printed")
+    return words
+
+
+def _no_answer(message: str) -> BackendError:
+    return BackendError(reason(RootCause.VERIFY_ERROR, f"cosign: {message}", artifact="cosign"))
