@@ -50,6 +50,7 @@ def rollback_day(workspace: Workspace, asset: str, day: str, to: str) -> dict[st
         made = step.commit(
             {
                 "rows": {day: node.provenance.outputs["rows"][day]},
+                "event_time": {day: node.provenance.outputs["event_time"][day]},
                 "dvc_md5": {day: data_versions.dvc_md5(content)},
                 "rollback_to": version.statement,
             }

@@ -157,8 +157,8 @@ class Forger:
         return self.trust.signing.sign(statement, Identity(issuer=issuer, subject=who))
 
     def entry(self, path: str, day: str, content: bytes, made_from: Sequence[str]) -> FileEntry:
-        """A file written behind the gate's back."""
-        target = self.trust.home / "data" / path
+        """A file written behind the gate's back, in a folder of its own."""
+        target = self.trust.home / self.folder_of(path) / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
         return FileEntry(
@@ -168,6 +168,11 @@ class Forger:
             sha256=encoding.digest_bytes(content),
             made_from=tuple(made_from),
         )
+
+    @staticmethod
+    def folder_of(path: str) -> str:
+        """The location of a forged file: other files in it would be refused as unattested."""
+        return f"forged/{Path(path).stem}"
 
     def source(self, content: bytes = b"landed", name: str = "landing") -> tuple[Material, str]:
         """A landing file as material, and its digest."""
@@ -203,20 +208,20 @@ class Forger:
             "materials": materials,
             "started_at": "2018-04-03T00:00:00Z",
             "finished_at": "2018-04-03T00:00:00Z",
-            "outputs": {"location": "data"},
+            "outputs": {"location": self.folder_of(entries[0].path) if entries else "data"},
         }
         predicate = statements.provenance_predicate(**(honest | lies))
         return self.sign(statements.PROVENANCE, subject, manifest.digest, predicate, who)
 
-    def forged_entry(self, made_from: Sequence[str]) -> FileEntry:
+    def forged_entry(self, made_from: Sequence[str], day: str = DAYS[0]) -> FileEntry:
         """A file of the first day under a name of its own."""
         self.made += 1
-        return self.entry(f"forged/{self.made}.parquet", DAYS[0], b"forged", made_from)
+        return self.entry(f"{self.made}.parquet", day, b"forged", made_from)
 
     def raw(self, **lies: Any) -> VerifiedBundle:
         """A raw day from a landing file."""
         material, digest = self.source()
-        entry = self.forged_entry([digest])
+        entry = self.forged_entry([digest], f"forged-{self.made}")  # no honest day is replaced
         given = {"entries": [entry], "materials": [material]} | lies
         return self.provenance(RAW, "ingest", **given)
 
@@ -224,6 +229,7 @@ class Forger:
         self,
         view: Manifest,
         suite: str,
+        inputs: Sequence[VerifiedBundle],
         *,
         who: str = "/steps/contracts",
         name: str = RAW,
@@ -243,6 +249,10 @@ class Forger:
             "rows": dict.fromkeys(view.partitions, 3),
             "run_id": f"run-forger-{self.made}",
         }
+        if "decision" not in lies:
+            judges = {"step": "contracts", "asset": view.asset, "partitions": [*view.partitions]}
+            allowed = self.decision(view, inputs, facts=judges)
+            honest["decision"] = allowed.statement.digest
         predicate = statements.contract_predicate(**(honest | lies))
         predicate["annotations"] |= dict(annotations or {})
         return self.sign(statements.TEST_RESULT, name, view.digest, predicate, who)
@@ -260,9 +270,9 @@ class Forger:
         self.made += 1
         honest: dict[str, Any] = {
             "verifier_id": f"urn:forger:{self.made}",
-            "at": "2018-04-03T00:00:00Z",
+            "at": encoding.utc_text(self.trust.clock()),
             "resource": f"urn:fraud-provenance:asset:{view.asset}",
-            "policy_digest": "0" * 64,
+            "policy_digest": self.trust.policies.current().digest,
             "inputs": [item.statement.digest for item in inputs],
             "allowed": True,
             "environment": self.environment,

@@ -55,7 +55,13 @@ def feature_store(
         feast.materialize_online(store, first, last)
         content = encoding.canonical_json(definitions)
         step.write("definitions", f"{ASSET}/definitions.json", content, read.digests.values())
-        made = step.commit({"online_days": days, "rows": {"definitions": frame.height}})
+        made = step.commit(
+            {
+                "online_days": days,
+                "rows": {"definitions": frame.height},
+                "event_time": {"definitions": support.event_range(frame)},
+            }
+        )
     return dg.MaterializeResult(
         metadata=support.evidence_metadata(workspace, made)
         | {

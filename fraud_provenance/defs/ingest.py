@@ -64,10 +64,11 @@ def raw_transactions(
         read = step.read_source("landing", {day: landed[day] for day in days})
         rows: dict[str, int] = {}
         md5: dict[str, str] = {}
+        times: dict[str, list[str]] = {}
         refused: list[Reason] = []
         for item in read.files:
             try:
-                content, rows[item.partition] = _raw(item)
+                content, rows[item.partition], times[item.partition] = _raw(item)
             except ProvenanceError as error:
                 refused += error.reasons
                 continue
@@ -75,7 +76,7 @@ def raw_transactions(
             step.write(item.partition, f"{ASSET}/{item.partition}.parquet", content, [item.sha256])
         if not rows:
             raise EvidenceError(*refused)
-        made = step.commit({"rows": rows, "dvc_md5": md5})
+        made = step.commit({"rows": rows, "event_time": times, "dvc_md5": md5})
     track_versions(workspace, md5)
     for entry in made.manifest.entries:
         context.add_asset_metadata(
@@ -95,8 +96,8 @@ def raw_transactions(
     )
 
 
-def _raw(item: VerifiedFile) -> tuple[bytes, int]:
-    """Landing bytes as raw bytes, whatever the contracts will say of them."""
+def _raw(item: VerifiedFile) -> tuple[bytes, int, list[str]]:
+    """Landing bytes as raw bytes, rows and event times, whatever the contracts will say."""
     import io
 
     import polars as pl
@@ -114,7 +115,8 @@ def _raw(item: VerifiedFile) -> tuple[bytes, int]:
         ) from error
     frame = frame.rename(str.lower)
     keys = [name for name in ("tx_datetime", "transaction_id") if name in frame.columns]
-    return parquet_bytes(frame.sort(keys, maintain_order=True) if keys else frame), frame.height
+    content = parquet_bytes(frame.sort(keys, maintain_order=True) if keys else frame)
+    return content, frame.height, support.event_range(frame)
 
 
 def track_versions(workspace: Workspace, md5: dict[str, str]) -> None:

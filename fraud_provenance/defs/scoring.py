@@ -56,7 +56,7 @@ def transaction_scores(
         features = step.read("transaction_features", usable.partitions or days)
         model = step.read("fraud_model", [champion.evidence.model_id])
         ubj, contract = model_files(model)
-        rows, batches = {}, {}
+        rows, times, batches = {}, {}, {}
         for item in features.files:
             frame = pl.read_parquet(io.BytesIO(item.content))
             score = pl.Series("score", predict(ubj, contract, frame), dtype=pl.Float32)
@@ -67,8 +67,10 @@ def transaction_scores(
             sources = [item.sha256, *(part.sha256 for part in model.files)]
             step.write(item.partition, f"{ASSET}/{item.partition}.parquet", content, sources)
             rows[item.partition] = scored.height
+            times[item.partition] = support.event_range(scored)
             batches[item.partition] = batch_predicate(leaves(scored), item.sha256)
-        made = step.commit({"rows": rows, "model_id": champion.evidence.model_id})
+        outputs = {"rows": rows, "event_time": times, "model_id": champion.evidence.model_id}
+        made = step.commit(outputs)
     statement = statements.build_statement(
         statements.PREDICTION_BATCH,
         ASSET,

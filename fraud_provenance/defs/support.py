@@ -4,6 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,18 @@ def evidence_metadata(workspace: Workspace, made: Materialisation) -> dict[str, 
         "provenance/bundle": dg.MetadataValue.path(path),
         "provenance/git_commit": workspace.code_facts.git_commit,
     }
+
+
+def event_range(frame: "pl.DataFrame") -> list[str]:
+    """First and last event time, UTC; empty where there is none to tell."""
+    import polars as pl
+
+    if not isinstance(frame.schema.get("tx_datetime"), pl.Datetime) or frame.is_empty():
+        return []
+    ends = frame.select(
+        pl.col("tx_datetime").min().alias("first"), pl.col("tx_datetime").max().alias("last")
+    ).row(0)
+    return [encoding.utc_text(at if at.tzinfo else at.replace(tzinfo=UTC)) for at in ends if at]
 
 
 def previous_days(days: Iterable[str], known: Iterable[str], count: int) -> list[str]:

@@ -99,7 +99,8 @@ def training_set(
             made_from = [read.digests[day] for day in sources[name]]
             step.write(name, f"{TRAINING_SET}/{name}.parquet", parquet_bytes(part), made_from)
         rows = {name: part.height for name, part in parts.items()}
-        made = step.commit({"rows": rows, "days": list(split.days)})
+        times = {name: support.event_range(part) for name, part in parts.items()}
+        made = step.commit({"rows": rows, "event_time": times, "days": list(split.days)})
     return dg.MaterializeResult(
         metadata=support.evidence_metadata(workspace, made)
         | {
@@ -259,6 +260,7 @@ def fraud_model(
                 "model_signature": signature.statement.digest,
                 "library": model.resolved_parameters["library"],
                 "rows": {TRAIN: frame.height},
+                "event_time": {TRAIN: support.event_range(frame)},
             }
         )
     return dg.MaterializeResult(
@@ -357,7 +359,13 @@ def model_evaluation(
         path = f"{EVALUATION}/{model_id}.json"
         step.write(model_id, path, encoding.canonical_json(metrics), sources)
         made = step.commit(
-            {"metrics": metrics, "dataset_sha256": data.digests[HELD_OUT], "model_id": model_id}
+            {
+                "metrics": metrics,
+                "dataset_sha256": data.digests[HELD_OUT],
+                "model_id": model_id,
+                "rows": {HELD_OUT: held_out.height},
+                "event_time": {HELD_OUT: support.event_range(held_out)},
+            }
         )
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     mlflow.log_metrics(numbers)

@@ -129,17 +129,18 @@ def _publish(
     parts = mart.partition_by("day", as_dict=True, include_key=False, maintain_order=True)
     frames: dict[str, pl.DataFrame] = {str(day): part for (day,), part in parts.items()}
     known = sorted(read.digests)
-    rows = {}
+    rows, times = {}, {}
     for day in days:
         frame = frames.get(day, mart.drop("day").clear())
-        rows[day] = frame.height
+        rows[day], times[day] = frame.height, support.event_range(frame)
         step.write(
             day,
             f"{ASSET}/{day}.parquet",
             parquet_bytes(frame.sort("transaction_id")),
             [read.digests[other] for other in window_of([day], known)],
         )
-    return step.commit({"rows": rows, "dbt_sources": sources_digest()}), rows
+    outputs = {"rows": rows, "event_time": times, "dbt_sources": sources_digest()}
+    return step.commit(outputs), rows
 
 
 def _with_evidence(

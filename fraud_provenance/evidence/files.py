@@ -12,6 +12,7 @@ from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import EvidenceError, Reason, reason
 
 MAX_ARTIFACT_BYTES = 8 * 1024**3
+MAX_FOLDER_FILES = 1_000_000
 
 
 def fsync_folder(folder: Path) -> None:
@@ -72,6 +73,29 @@ def read_once(path: Path, *, limit_bytes: int = MAX_ARTIFACT_BYTES) -> bytes:
 
 def _too_large(path: Path, size_bytes: int, limit_bytes: int) -> Reason:
     return reason(RootCause.SIZE_LIMIT, f"{path.name} has {size_bytes} bytes, limit {limit_bytes}")
+
+
+def names_below(folder: Path) -> list[str]:
+    """Whatever is no folder below `folder`, as sorted relative paths; links count as files.
+
+    Raises:
+        EvidenceError: SIZE_LIMIT.
+    """
+    found: list[str] = []
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        with os.scandir(folder / below) as items:
+            for item in items:
+                inner = item.is_dir(follow_symlinks=False)
+                (waiting if inner else found).append(f"{below}{item.name}{'/' if inner else ''}")
+        if len(found) + len(waiting) > MAX_FOLDER_FILES:
+            raise EvidenceError(
+                reason(
+                    RootCause.SIZE_LIMIT, f"{folder.name} holds more than {MAX_FOLDER_FILES} files"
+                )
+            )
+    return sorted(found)
 
 
 @contextmanager

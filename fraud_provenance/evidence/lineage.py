@@ -3,8 +3,8 @@
 Order for each node, fixed: stored bytes equal their name → signature, certificate, timestamp, log
 inclusion → predicate and single subject → signer allowed by the layout for that step and
 environment → closed parameters → manifest → materials: each read was allowed by a signed decision
-whose inputs verify in turn → every output made from bytes of a material → contracts passed, not
-vacuously, on these very bytes → the files on disk.
+under a released policy, whose inputs verify in turn → every output made from bytes of a material →
+contracts passed, not vacuously, on these very bytes → the files on disk, and no others.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,6 +34,7 @@ from fraud_provenance.evidence.verdict import Link, Verdict
 from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
 
 _MAX_LINEAGE_NODES = 100_000
+_MAX_STRANGERS = 20  # files that are named one by one
 
 
 @dataclass
@@ -54,18 +55,19 @@ class Node:
 
     def blame(self, error: ProvenanceError) -> None:
         """Record an error as this node's own, naming this node where it names nothing."""
-        for item in error.reasons:
-            self.reasons.append(
-                item.model_copy(
-                    update={
-                        "artifact": item.artifact or self.name,
-                        "identity": item.identity
-                        or (str(self.bundle.identity) if self.bundle else ""),
-                        "at": item.at
-                        or (encoding.utc_text(self.bundle.signed_at) if self.bundle else ""),
-                    }
-                )
-            )
+        self.reasons.extend(self.explain(item) for item in error.reasons)
+
+    def explain(self, item: Reason) -> Reason:
+        """A reason that names this node, its signer and its time where it names nothing."""
+        signer = str(self.bundle.identity) if self.bundle else ""
+        at = encoding.utc_text(self.bundle.signed_at) if self.bundle else ""
+        return item.model_copy(
+            update={
+                "artifact": item.artifact or self.name,
+                "identity": item.identity or signer,
+                "at": item.at or at,
+            }
+        )
 
     def walk(self) -> Iterable["Node"]:
         """This node and all below it, each once."""
@@ -78,8 +80,8 @@ class Node:
                 stack.extend(node.children)
         return list(seen.values())
 
-    def link(self) -> Link:
-        """This node as a link of a verdict."""
+    def link(self, on_disk: Iterable[Reason] = ()) -> Link:
+        """This node as a link of a verdict; `on_disk` is what was found wrong with its files."""
         commit = self.provenance.material("source_code") if self.provenance else None
         return Link(
             kind=self.kind,
@@ -97,7 +99,8 @@ class Node:
             detail=_detail(self),
             distance=self.distance,
             reasons=tuple(
-                item.model_copy(update={"distance": self.distance}) for item in self.reasons
+                item.model_copy(update={"distance": self.distance})
+                for item in dict.fromkeys([*self.reasons, *on_disk])
             ),
         )
 
@@ -181,6 +184,7 @@ class LineageVerifier:
             case statements.POLICY_RELEASE:
                 node.kind = "policy"
                 self._check_person(bundle, "policy")
+                self._check_environment(str(bundle.statement.predicate.get("environment")))
             case statements.PREDICTION_BATCH:
                 node.kind = "prediction batch"
                 self._check_signer(bundle, "predictions")
@@ -253,24 +257,33 @@ class LineageVerifier:
                     reason(RootCause.EVIDENCE_MISSING, f"{material.name} was read unattested")
                 )
             return manifest
-        decision = self.node(material.decision)
+        step = node.provenance.step if node.provenance else ""
+        decision = self._access(node, material.decision, step, material.name)
+        if decision is not None:
+            if decision.bundle and decision.bundle.statement.subject_digest != material.digest:
+                raise _unread(material.name)
+            self._check_view(manifest, decision, allowed.requires_suites)
+        return manifest
+
+    def _access(self, node: Node, statement: str, step: str, asset: str) -> Node | None:
+        """The decision that let `step` read `asset`, now a child of `node`.
+
+        None where the decision is refused itself: its own reasons tell.
+        """
+        decision = self.node(statement)
         node.children.append(decision)
-        if decision.reasons or decision.summary is None or decision.bundle is None:
-            return manifest  # the decision's own reasons tell
+        if decision.reasons or decision.summary is None:
+            return None
         facts = decision.summary.facts
         if (
-            decision.bundle.statement.subject_digest != material.digest
-            or decision.summary.gate != "data_access"
+            decision.summary.gate != "data_access"
             or not decision.summary.allowed
-            or facts.get("step") != (node.provenance.step if node.provenance else None)
-            or facts.get("asset") != material.name
+            or facts.get("step") != step
+            or facts.get("asset") != asset
         ):
-            raise VerificationError(
-                reason(RootCause.DECISION_MISSING, f"no decision allowed reading {material.name}")
-            )
+            raise _unread(asset)
         self._check_order(node, decision)
-        self._check_view(manifest, decision, allowed.requires_suites)
-        return manifest
+        return decision
 
     def _check_view(self, view: Manifest, decision: Node, suites: Sequence[str]) -> None:
         """Every file read was attested for its partition and passed its contracts."""
@@ -316,11 +329,28 @@ class LineageVerifier:
         self._check_environment(summary.environment)
         self._check_signer(bundle, summary.gate)
         node.name = f"{summary.gate} decision on {bundle.statement.subject_name}"
+        self._check_policy(node, summary.policy_digest)
         for digest in summary.inputs:
             child = self.node(digest)
             node.children.append(child)
             if child.bundle:
                 self._check_order(node, child)
+
+    def _check_policy(self, node: Node, digest: str) -> None:
+        """The policy that decided was released by a policy author; its release is a child."""
+        records = self.store.records(predicate_type=statements.POLICY_RELEASE, subject=digest)
+        releases = [self.node(record.statement) for record in records]
+        good = [release for release in releases if not release.reasons]
+        node.children.extend(good or releases)
+        if not releases:
+            raise VerificationError(
+                reason(
+                    RootCause.POLICY_UNSIGNED, f"nobody released the policy {digest[:12]}",
+                    artifact="policies",
+                )
+            )  # fmt: skip
+        for release in good[:1]:
+            self._check_order(node, release)
 
     def _fill_contract(self, node: Node, bundle: VerifiedBundle) -> None:
         node.kind = "contract"
@@ -334,11 +364,25 @@ class LineageVerifier:
             )
         rule = self.layout.contracts[suite]
         self._check_signer(bundle, rule.step)
-        node.manifest = self.store.manifest(bundle.statement.subject_digest)
-        if node.manifest.asset != rule.asset:
+        manifest = self.store.manifest(bundle.statement.subject_digest)
+        if manifest.asset != rule.asset:
             raise VerificationError(
-                reason(RootCause.SUBJECT_MISMATCH, f"{suite} does not judge {node.manifest.asset}")
+                reason(RootCause.SUBJECT_MISMATCH, f"{suite} does not judge {manifest.asset}")
             )
+        node.manifest = manifest
+        self._check_judged(node, manifest, rule.step)
+
+    def _check_judged(self, node: Node, judged: Manifest, step: str) -> None:
+        """What the contract judged lies within what a decision let its step read."""
+        assert node.contract is not None  # noqa: S101 - set by the caller
+        decision = self._access(node, node.contract.decision, step, judged.asset)
+        if decision is None or decision.bundle is None:
+            return
+        view = self._manifest(decision.bundle.statement.subject_digest, judged.asset)
+        allowed = self.layout.step(step).material(judged.asset)
+        if allowed is None or not set(view.entries).issuperset(judged.entries):
+            raise _unread(judged.asset)
+        self._check_view(judged, decision, allowed.requires_suites)
 
     # --- shared checks -----------------------------------------------------------------------
 
@@ -457,18 +501,58 @@ class LineageVerifier:
             )
         return content
 
-    def check_files(self, node: Node) -> None:
-        """Compare the files on disk with the manifest, where this node is their newest version."""
+    def check_files(self, node: Node) -> list[Reason]:
+        """What is wrong with the files on disk, where this node is their newest version."""
         if node.manifest is None or node.provenance is None:
-            return
+            return []
         heads = self.store.heads(node.manifest.asset)
+        found: list[Reason] = []
+        is_newest = False
         for entry in node.manifest.entries:
             if self._is_superseded(node, heads.get(entry.partition, ())):
                 continue  # the newer statement answers for the file
+            is_newest = True
             try:
                 self.read_file(node, entry)
             except ProvenanceError as error:
-                node.blame(error)
+                found += error.reasons
+        try:
+            found += self.unattested(node) if is_newest else []
+        except ProvenanceError as error:
+            found += error.reasons
+        return [node.explain(item) for item in dict.fromkeys(found)]
+
+    def unattested(self, node: Node) -> list[Reason]:
+        """One reason for each file beside the node's own that no evidence names.
+
+        Below `data/` an asset's folder holds the newest version of each partition and DVC's
+        pointers to these; anywhere else the folder is the manifest. The index says what the other
+        partitions are; where their statement was verified already, that decides.
+        """
+        if node.provenance is None or node.manifest is None:
+            return []
+        folder, names = self.location(node), {entry.path for entry in node.manifest.entries}
+        prefix = ""
+        if node.provenance.outputs.get("location", "data") == "data":
+            prefix = f"{node.manifest.asset}/"
+            heads = self.store.heads(node.manifest.asset)
+            names |= {head.path for found in heads.values() for head in found if self._names(head)}
+            names |= {f"{name}.dvc" for name in names} | {f"{prefix}.gitignore"}
+        strangers = files.names_below(folder / prefix) if (folder / prefix).is_dir() else []
+        return [
+            reason(
+                RootCause.UNATTESTED_FILE, f"{prefix}{name} is named by no evidence",
+                artifact=node.manifest.asset,
+            )
+            for name in strangers
+            if f"{prefix}{name}" not in names
+        ][:_MAX_STRANGERS]  # fmt: skip
+
+    def _names(self, head: Head) -> bool:
+        """Whether the statement of an index row attests its path, as far as it was verified."""
+        node = self._nodes.get(head.statement)
+        entries = node.manifest.entries if node and node.manifest else ()
+        return node is None or any(entry.path == head.path for entry in entries)
 
     def _is_superseded(self, node: Node, heads: Sequence[Head]) -> bool:
         """Whether a newer statement really attests the partition; the index alone is no proof."""
@@ -497,11 +581,12 @@ class LineageVerifier:
     ) -> Verdict:
         """Everything below `roots`, files included, as one verdict."""
         nodes = {id(node): node for root in roots for node in root.walk()}
-        if with_files:
-            for node in nodes.values():
-                if not node.reasons:
-                    self.check_files(node)
-        links = [node.link() for node in nodes.values()]
+        on_disk = {
+            key: self.check_files(node)
+            for key, node in nodes.items()
+            if with_files and not node.reasons
+        }
+        links = [node.link(on_disk.get(key, ())) for key, node in nodes.items()]
         return Verdict.of(subject, self.environment, purpose, links, extra)
 
 
@@ -523,6 +608,12 @@ def _check_materials(views: Sequence[Manifest | None], rule: StepRule) -> None:
                     artifact=needed.asset,
                 )
             )
+
+
+def _unread(asset: str) -> VerificationError:
+    return VerificationError(
+        reason(RootCause.DECISION_MISSING, f"no decision allowed reading {asset}")
+    )
 
 
 def identity_of(layout: Layout, step: str) -> Identity:

@@ -1,8 +1,9 @@
 """in-toto Statements v1: the predicates this product signs, built and read in one place.
 
-Standard predicates are used wherever one fits (SLSA provenance v1, in-toto test result v0.1,
-SLSA verification summary v1); approval, supersede and prediction batch are our own
-(docs/predicates.md).
+Standard predicates are used wherever one fits: SLSA provenance v1 (materialisations), in-toto test
+result v0.1 (contracts), SLSA verification summary v1 (decisions), OpenSSF model signing. Approval,
+policy release, prediction batch and supersede are our own. All are explained in
+docs/predicates.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -242,10 +243,12 @@ def contract_predicate(
     failures: Sequence[Mapping[str, Any]],
     rows: Mapping[str, int],
     run_id: str,
+    decision: str,
 ) -> dict[str, Any]:
     """in-toto test result: one contract suite over the partitions of one manifest.
 
-    `failures` hold day, check, code, column, rows, example, remedy; `rows` the rows judged a day.
+    `failures` hold day, check, code, column, rows, example, remedy; `rows` the rows judged a day;
+    `decision` is the access decision under which the data were read.
     """
     failed = sorted({f"{item['check']}@{item['day']}" for item in failures})
     broken = {item["check"] for item in failures}
@@ -260,6 +263,7 @@ def contract_predicate(
             "environment": environment,
             "step": step,
             "runId": run_id,
+            "decision": decision,
             "checks": len(checks),
             "rows": dict(rows),
             "failedPartitions": sorted({item["day"] for item in failures}),
@@ -278,6 +282,7 @@ class Contract(BaseModel):
     checks: int
     rows: dict[str, int]
     failed: tuple[str, ...]
+    decision: str
 
     def judges(self, partition: str) -> RootCause | None:
         """None if the partition passed, else why the result does not speak for it."""
@@ -304,6 +309,7 @@ def read_contract(statement: Statement) -> Contract:
             checks=notes["checks"],
             rows=notes["rows"],
             failed=tuple(notes["failedPartitions"]),
+            decision=notes.get("decision", ""),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _invalid(RootCause.PREDICATE_TYPE, f"malformed test result: {error!r}") from error

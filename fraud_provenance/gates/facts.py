@@ -220,7 +220,7 @@ def _evaluation_fact(evidence: ModelEvidence) -> dict[str, Any]:
 
 
 def _contract_facts(roots: Iterable[Node]) -> list[dict[str, Any]]:
-    """Per asset and suite: partitions that were read, and those that passed, not vacuously."""
+    """Per asset and suite: partitions that something was made from, and those that passed."""
     read: dict[str, set[tuple[str, str]]] = {}
     passed: dict[tuple[str, str], set[tuple[str, str]]] = {}
     checks: dict[tuple[str, str], int] = {}
@@ -236,15 +236,15 @@ def _contract_facts(roots: Iterable[Node]) -> list[dict[str, Any]]:
                 for entry in node.manifest.entries
                 if entry.partition not in failed and notes["rows"].get(entry.partition, 0) > 0
             )
-        if node.kind == "decision" and node.summary and node.summary.gate == "data_access":
-            materialised = [c.manifest for c in node.children if c.kind == "materialisation"]
-            asset = str(node.summary.facts.get("asset"))
-            partitions = set(node.summary.facts.get("partitions", ()))
-            read.setdefault(asset, set()).update(
+        for decision in node.children if node.provenance else ():
+            if decision.summary is None:
+                continue
+            partitions = set(decision.summary.facts.get("partitions", ()))
+            read.setdefault(str(decision.summary.facts.get("asset")), set()).update(
                 (entry.partition, entry.sha256)
-                for manifest in materialised
-                if manifest is not None
-                for entry in manifest.entries
+                for child in decision.children
+                if child.kind == "materialisation" and child.manifest is not None
+                for entry in child.manifest.entries
                 if entry.partition in partitions
             )
     return [

@@ -87,6 +87,7 @@ class Materialisation:
 @dataclass
 class _Reading:
     material: Material
+    view: Manifest
     pending: PendingSignature | None = None
 
 
@@ -181,6 +182,7 @@ class Step:
         chosen = self._choose(asset, wanted)
         nodes = {head.statement: self.lineage.node(head.statement) for head in chosen}
         bad = [item for node in nodes.values() for item in _all_reasons(node)]
+        bad += [item for node in nodes.values() for item in self.lineage.unattested(node)]
         if bad:
             raise VerificationError(*sorted(set(bad), key=lambda item: item.distance))
         entries, handed = [], []
@@ -266,7 +268,7 @@ class Step:
         material = Material(
             name=asset, digest=view.digest, role="input", decision=pending.statement.digest
         )
-        self._readings.append(_Reading(material, pending))
+        self._readings.append(_Reading(material, view, pending))
 
     def _contract_fact(self, statement: str, entry: FileEntry) -> dict[str, Any]:
         """What the signed result says about exactly these bytes; the index only found it."""
@@ -307,15 +309,15 @@ class Step:
             handed.append(VerifiedFile(partition, name, digest, content))
         view = Manifest.of(asset, entries)
         self.trust.store.put_manifest(view)
-        self._readings.append(_Reading(Material(name=asset, digest=view.digest, role="source")))
+        material = Material(name=asset, digest=view.digest, role="source")
+        self._readings.append(_Reading(material, view))
         return VerifiedInput(asset, view, tuple(handed))
 
     def carry_source(self, view: Manifest) -> None:
         """Name sources that an earlier version was made from; their bytes are not read again."""
         self.trust.store.put_manifest(view)
-        self._readings.append(
-            _Reading(Material(name=view.asset, digest=view.digest, role="source"))
-        )
+        material = Material(name=view.asset, digest=view.digest, role="source")
+        self._readings.append(_Reading(material, view))
 
     # --- writing -----------------------------------------------------------------------------
 
@@ -427,7 +429,11 @@ class Step:
         failures: list[dict[str, Any]],
         rows: Mapping[str, int],
     ) -> PendingSignature:
-        """Sign what a contract found about exactly the bytes that were read."""
+        """Sign what a contract found about exactly the bytes that were read.
+
+        Raises:
+            VerificationError: DECISION_MISSING, this step did not read all of `view`.
+        """
         predicate = statements.contract_predicate(
             suite=suite,
             suite_digest=suite_digest,
@@ -437,12 +443,27 @@ class Step:
             failures=failures,
             rows=rows,
             run_id=self.run_id,
+            decision=self._decision_about(view),
         )
         statement = statements.build_statement(
             statements.TEST_RESULT, view.asset, view.digest, predicate
         )
         self.trust.store.put_manifest(view)
         return self.trust.signing.submit(statement, self.identity)
+
+    def _decision_about(self, view: Manifest) -> str:
+        """The access decision under which everything in `view` was read."""
+        for reading in reversed(self._readings):
+            if reading.pending is None or reading.view.asset != view.asset:
+                continue
+            if set(reading.view.entries).issuperset(view.entries):
+                reading.pending.result()  # else the time-stamps could say that it came later
+                return reading.material.decision
+        raise VerificationError(
+            reason(
+                RootCause.DECISION_MISSING, f"{self.name} has not read this", artifact=view.asset
+            )
+        )
 
     def join_reads(self) -> None:
         """Wait until every access decision of this step is signed and logged."""

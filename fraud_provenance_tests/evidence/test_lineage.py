@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
+from fraud_provenance.evidence import encoding, statements
 from fraud_provenance.evidence import lineage as lineage_module
-from fraud_provenance.evidence import statements
-from fraud_provenance.evidence.errors import ProvenanceError
+from fraud_provenance.evidence.errors import ProvenanceError, VerificationError
 from fraud_provenance.evidence.layout import Layout
 from fraud_provenance.evidence.lineage import LineageVerifier, Node
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.statements import Material
 from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
+from fraud_provenance.gates.step import Step
 from fraud_provenance_tests.conftest import (
     AUTHOR,
     DAYS,
@@ -82,13 +83,15 @@ def rewrite_index(chain: Chain, sql: str, *values: object) -> None:
 def test_honest_chain_is_trusted_link_by_link(honest: Chain) -> None:
     verdict = honest.verdict()
     assert verdict.trusted
-    assert [link.distance for link in verdict.links] == [2, 1, 0, 0, 0]
+    assert [link.distance for link in verdict.links] == [4, 3, 2, 2, 1, 0, 0]
     assert sorted((link.kind, link.signer) for link in verdict.links) == [
         ("contract", "/steps/contracts (workloads)"),
         ("contract", "/steps/contracts (workloads)"),
         ("decision", "/gates/data-access (workloads)"),
+        ("decision", "/gates/data-access (workloads)"),
         ("materialisation", "/steps/features (workloads)"),
         ("materialisation", "/steps/ingest (workloads)"),
+        ("policy", f"{AUTHOR} (people)"),
     ]
     features = verdict.links[0]
     assert features.name == FEATURES
@@ -118,8 +121,8 @@ def test_node_is_verified_once_and_shared(honest: Chain) -> None:
     lineage = honest.trust.lineage()
     node = lineage.node(honest.features.bundle.statement.digest)
     assert lineage.node(honest.features.bundle.statement.digest) is node
-    assert len(list(node.walk())) == 5
-    assert len(list(Node("a", "b", "c", children=[node, node]).walk())) == 6
+    assert len(list(node.walk())) == 7
+    assert len(list(Node("a", "b", "c", children=[node, node]).walk())) == 8
 
 
 # --- lies in a materialisation -----------------------------------------------------------------
@@ -360,7 +363,7 @@ def test_contract_with_one_lie_is_refused_with_its_code(
     shared: Chain, forger: Forger, expected: list[str], lie: dict[str, Any]
 ) -> None:
     view = view_of(shared)
-    contract = forger.contract(view, **({"suite": "raw_schema"} | lie))
+    contract = forger.contract(view, inputs=[shared.raw.bundle], **({"suite": "raw_schema"} | lie))
     decision = decision_of(
         shared, forger, inputs=[shared.raw.bundle, shared.contracts["raw_expectations"], contract]
     )
@@ -375,12 +378,100 @@ def test_contract_on_other_bytes_of_the_day_is_no_contract_on_these(
 ) -> None:
     entry = view_of(shared).entries[0]
     other = Manifest.of(RAW, [entry.model_copy(update={"sha256": "d" * 64})])
-    contract = forger.contract(other, "raw_schema")
+    contract = forger.contract(other, "raw_schema", [shared.raw.bundle])
     decision = decision_of(
         shared, forger, inputs=[shared.raw.bundle, shared.contracts["raw_expectations"], contract]
     )
     verdict = shared.verdict(forger.features(view_of(shared), decision))
-    assert codes(verdict) == ["CHECK_MISSING"]
+    assert codes(verdict) == ["EVIDENCE_MISSING", "CHECK_MISSING"]
+
+
+def judged_under(shared: Chain, forger: Forger, decision: str, **lies: Any) -> list[str]:
+    """Features read on the word of a contract that names this decision."""
+    contract = forger.contract(
+        view_of(shared), "raw_schema", [shared.raw.bundle], decision=decision, **lies
+    )
+    inputs = [shared.raw.bundle, shared.contracts["raw_expectations"], contract]
+    made = forger.features(view_of(shared), decision_of(shared, forger, inputs=inputs))
+    return codes(shared.verdict(made))
+
+
+CONTRACT_READS: dict[str, tuple[list[str], dict[str, Any]]] = {
+    "none": ([], {}),
+    "for the features step": (
+        ["DECISION_MISSING"], {"facts": {"step": "features", "asset": RAW, "partitions": []}},
+    ),
+    "about another asset": (
+        ["DECISION_MISSING"], {"facts": {"step": "contracts", "asset": FEATURES}},
+    ),
+    "denied": (["DECISION_MISSING"], {"allowed": False}),
+    "about another day": (["DECISION_MISSING"], {"day": DAYS[1]}),
+    "without the data among its inputs": (["EVIDENCE_MISSING"], {"inputs": []}),
+    "under a policy that nobody released": (["POLICY_UNSIGNED"], {"policy_digest": "d" * 64}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("expected", "lie"), CONTRACT_READS.values(), ids=CONTRACT_READS.keys())
+def test_contract_counts_only_if_a_decision_let_its_step_read(
+    shared: Chain, forger: Forger, expected: list[str], lie: dict[str, Any]
+) -> None:
+    given = {
+        "facts": {"step": "contracts", "asset": RAW, "partitions": [DAYS[0]]},
+        "inputs": [shared.raw.bundle],
+    } | lie
+    view = view_of(shared, given.pop("day", DAYS[0]))
+    decision = forger.decision(view, given.pop("inputs"), **given)
+    assert judged_under(shared, forger, decision.statement.digest) == expected
+
+
+def test_contract_that_names_no_decision_is_refused(shared: Chain, forger: Forger) -> None:
+    assert judged_under(shared, forger, "") == ["EVIDENCE_MISSING"]
+
+
+def test_step_attests_no_contract_on_what_it_has_not_read(chain: Chain) -> None:
+    with Step(chain.trust, "contracts", "run") as step:
+        step.read(RAW, DAYS[:1])
+        with pytest.raises(VerificationError, match="DECISION_MISSING"):
+            step.attest_contract(
+                chain.raw.manifest, suite="raw_schema", suite_digest="0" * 64, checks=("x",),
+                failures=[], rows={},
+            )  # fmt: skip
+
+
+# --- the policy behind a decision --------------------------------------------------------------
+
+
+def test_decision_leads_to_the_release_of_its_policy(honest: Chain) -> None:
+    links = honest.verdict().links
+    assert [(link.kind, link.name) for link in links if link.kind == "policy"] == [
+        ("policy", "policies")
+    ]
+
+
+def test_decision_under_a_policy_that_nobody_released_is_refused(
+    shared: Chain, forger: Forger
+) -> None:
+    decision = decision_of(shared, forger, policy_digest="d" * 64)
+    verdict = shared.verdict(forger.features(view_of(shared), decision))
+    assert codes(verdict) == ["POLICY_UNSIGNED"]
+
+
+@pytest.mark.parametrize(
+    ("who", "environment", "code"),
+    [
+        ("risk.officer@example.com", "local", "IDENTITY_NOT_AUTHORIZED_FOR_STEP"),
+        (AUTHOR, "production", "ENVIRONMENT_MISMATCH"),
+    ],
+)
+def test_decision_under_a_policy_that_its_release_does_not_put_in_force_is_refused(
+    shared: Chain, forger: Forger, who: str, environment: str, code: str
+) -> None:
+    digest = encoding.digest_bytes(who.encode())
+    said = {"environment": environment, "reason": "mine"}
+    forger.sign(statements.POLICY_RELEASE, "policies", digest, said, who)
+    decision = decision_of(shared, forger, policy_digest=digest)
+    verdict = shared.verdict(forger.features(view_of(shared), decision))
+    assert codes(verdict) == [code]
 
 
 # --- order, people, other statements -----------------------------------------------------------
@@ -406,8 +497,9 @@ def test_input_signed_after_its_output_is_refused(chain: Chain) -> None:
     lineage.bundles = LyingTime()
     node = lineage.node(chain.features.bundle.statement.digest)
     found = [item for below in node.walk() for item in below.reasons]
-    assert [item.code for item in found] == ["ORDER_INVALID"]
-    assert RAW in found[0].message
+    # The contracts and the features each read it with a decision of their own.
+    assert [item.code for item in found] == ["ORDER_INVALID", "ORDER_INVALID"]
+    assert all(RAW in item.message for item in found)
 
 
 @pytest.mark.parametrize(
@@ -601,7 +693,7 @@ def folder(path: Path) -> None:
         (one_bit_flipped, "DIGEST_MISMATCH"),
         (lambda path: path.write_bytes(b""), "DIGEST_MISMATCH"),
         (removed, "ARTIFACT_MISSING"),
-        (link, "ARTIFACT_MISSING"),
+        (link, "ARTIFACT_MISSING"),  # and what it leads to is a stranger
         (folder, "ARTIFACT_MISSING"),
     ],
     ids=["bit", "emptied", "removed", "link", "folder"],
@@ -612,8 +704,50 @@ def test_file_that_was_changed_is_named_with_its_day(
 ) -> None:
     tamper(chain.workspace.home / "data" / asset / f"{DAYS[1]}.parquet")
     verdict = chain.verdict()
-    assert codes(verdict) == [code]
+    assert codes(verdict) == [code, *(["UNATTESTED_FILE"] if tamper is link else [])]
     assert (verdict.reasons[0].artifact, verdict.reasons[0].partition) == (asset, DAYS[1])
+
+
+STRANGERS = ("2018-04-03.parquet", "part/2018-04-01.parquet", ".hidden", "2018-04-03.parquet.dvc")
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_file_that_no_evidence_names_is_named_by_verdict_and_read(chain: Chain, name: str) -> None:
+    path = chain.workspace.home / "data" / RAW / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"more rows")
+    verdict = chain.verdict()
+    assert codes(verdict) == ["UNATTESTED_FILE"]
+    assert f"{RAW}/{name}" in verdict.reasons[0].message
+    assert verdict.reasons[0].artifact == RAW
+    with (
+        Step(chain.trust, "features", "run") as step,
+        pytest.raises(VerificationError, match="UNATTESTED_FILE"),
+    ):
+        step.read(RAW, DAYS)
+    path.unlink()
+    assert chain.verdict().trusted
+
+
+def test_link_among_attested_files_is_named(chain: Chain) -> None:
+    (chain.workspace.home / "data" / RAW / "more").symlink_to(chain.workspace.home / "landing")
+    assert codes(chain.verdict()) == ["UNATTESTED_FILE"]
+
+
+def test_index_row_does_not_make_a_file_attested(chain: Chain) -> None:
+    (chain.workspace.home / "data" / RAW / "x.parquet").write_bytes(b"more rows")
+    rewrite_index(
+        chain, "insert into entries values (?,?,?,?,?,?)",
+        RAW, "2018-04-03", f"{RAW}/x.parquet", "d" * 64, chain.raw.bundle.statement.digest, 1,
+    )  # fmt: skip
+    assert codes(chain.verdict()) == ["UNATTESTED_FILE"]
+
+
+def test_pointers_of_the_data_version_store_may_lie_beside_their_files(chain: Chain) -> None:
+    folder = chain.workspace.home / "data" / RAW
+    (folder / f"{DAYS[0]}.parquet.dvc").write_text("outs: []")
+    (folder / ".gitignore").write_text("*.parquet")
+    assert chain.verdict().trusted
 
 
 def test_files_of_two_days_that_were_swapped_are_named(chain: Chain) -> None:

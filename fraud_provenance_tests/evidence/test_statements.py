@@ -44,6 +44,7 @@ def contract(**changed: Any) -> dict[str, Any]:
         "failures": [],
         "rows": {"2018-04-01": 3, "2018-04-02": 4},
         "run_id": "run-1",
+        "decision": C,
     }
     return statements.contract_predicate(**(honest | changed))
 
