@@ -42,19 +42,27 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 
 def main() -> NoReturn:
-    """Run the command line; every error ends here, with its reasons and remedies."""
-    code = 2
-    try:
-        result = app(standalone_mode=False)
-        code = result if isinstance(result, int) else 0
-    except ProvenanceError as error:
-        print_reasons(error.reasons)
-        code = error.exit_code
-    except Exception as error:
-        code = _foreign_error(error)
+    """Run the command line and end the process with its exit code."""
+    code = execute()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # a server that hangs must not keep a finished command alive through its threads
+
+
+def execute(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; every error ends here, with its reasons and remedies.
+
+    Returns:
+        The exit code: 0 trusted or done, 1 not trusted or refused, 2 could not decide.
+    """
+    try:
+        result = app(arguments, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except ProvenanceError as error:
+        print_reasons(error.reasons)
+        return error.exit_code
+    except Exception as error:
+        return _foreign_error(error)
 
 
 def _foreign_error(error: Exception) -> int:

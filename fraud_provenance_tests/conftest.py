@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,6 +23,9 @@ from fraud_provenance.evidence.verification import VerifiedBundle
 from fraud_provenance.gates.step import Materialisation, Step
 from fraud_provenance.gates.trust import CodeFacts, Trust
 from fraud_provenance.workspace import Settings, Workspace
+
+if TYPE_CHECKING:
+    from fraud_provenance_tests.attacks.arena import Arena
 
 PROJECT = Path(__file__).resolve().parent.parent
 DAYS = ("2018-04-01", "2018-04-02")
@@ -347,6 +350,19 @@ def honest(
     """The honest chain, for reading only."""
     home = copy_home(home_with_servers.home, tmp_path_factory.mktemp("honest") / "home")
     return build_chain(open_workspace(home, policy_project))
+
+
+@pytest.fixture(scope="session")
+def arena(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Arena]":
+    """The one home of the session that the real pipeline built, with its saved states."""
+    from fraud_provenance_tests.attacks.arena import Arena
+
+    made = Arena(tmp_path_factory.mktemp("arena"))
+    try:
+        made.open()
+        yield made
+    finally:
+        made.down()
 
 
 @pytest.fixture

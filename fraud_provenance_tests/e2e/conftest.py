@@ -1,111 +1,12 @@
-"""A real home, built once by the product's own commands from a clean copy of this work tree."""
-
-import json
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+"""The one real home of this test session, with a promoted model and scores of the newest day."""
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2]
-APPROVER = "risk.officer@example.com"
-TRAINER = "ml.engineer@example.com"
-ENGINEER_ENV = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.com",
-                "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.com"}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Done:
-    """One finished command."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def text(self) -> str:
-        return self.out + self.err
-
-    def json(self) -> dict[str, Any]:
-        return dict(json.loads(self.out))
-
-
-@dataclass(frozen=True)
-class Product:
-    """The command line on one home and one copy of the project."""
-
-    home: Path
-    project: Path
-
-    def environment(self, **more: str) -> dict[str, str]:
-        return {
-            **os.environ,
-            "FRAUD_PROVENANCE_HOME": str(self.home),
-            "PYTHONPATH": str(self.project),
-            **more,
-        }
-
-    def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-m", "fraud_provenance.cli", *arguments],
-            cwd=self.project,
-            env=self.environment(**environment),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *arguments: str, **environment: str) -> Done:
-        process = self.start(*arguments, **environment)
-        out, err = process.communicate(timeout=600)
-        return Done(process.returncode, out, err)
-
-    def ok(self, *arguments: str) -> Done:
-        done = self.run(*arguments)
-        assert done.code == 0, done.text
-        return done
-
-    def approve(self, subject: str = "model@candidate") -> Done:
-        return self.ok(
-            "approve", subject, "--environment", "local", "--as", APPROVER, "--reason", "reviewed"
-        )
-
-
-def copy_project(target: Path) -> Path:
-    """A clean repository with this work tree's files: what runs is exactly a commit."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=PROJECT, check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, listed.split("\0")):
-        source = PROJECT / name
-        if source.is_file():
-            destination = target / name
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, destination)
-    shutil.copytree(PROJECT / "dbt_project" / "target", target / "dbt_project" / "target")
-    environment = {**os.environ, **ENGINEER_ENV}
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "copy"]):
-        subprocess.run(["git", *command], cwd=target, check=True, env=environment)
-    return target
+from fraud_provenance_tests.attacks.arena import Arena
+from fraud_provenance_tests.product import Product
 
 
 @pytest.fixture(scope="session")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """A home with a promoted model and scores of the newest day."""
-    folder = tmp_path_factory.mktemp("product")
-    made = Product(folder / "home", copy_project(folder / "project"))
-    try:
-        made.ok("up")
-        made.ok("generate", "--days", "45", "--rows-per-day", "1200", "--seed", "7")
-        made.ok("run")
-        made.approve()
-        made.ok("run")
-        yield made
-    finally:
-        made.run("down")
+def product(arena: Arena) -> Product:
+    """The running home itself. The tournament's copies were saved before any test changes it."""
+    return arena.product

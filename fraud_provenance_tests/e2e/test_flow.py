@@ -10,7 +10,7 @@ import pytest
 from fraud_provenance.gates import cosign, promotion
 from fraud_provenance.local import tool
 from fraud_provenance.workspace import Settings, Workspace
-from fraud_provenance_tests.e2e.conftest import TRAINER, Product
+from fraud_provenance_tests.product import TRAINER, Product
 
 pytestmark = pytest.mark.e2e
 

@@ -14,7 +14,7 @@ import pytest
 from fraud_provenance.local import tools_dir
 from fraud_provenance.planning import newest_model
 from fraud_provenance.workspace import Settings, Workspace
-from fraud_provenance_tests.e2e.conftest import Product
+from fraud_provenance_tests.product import Product
 
 pytestmark = pytest.mark.e2e
 

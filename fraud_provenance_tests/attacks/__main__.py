@@ -1,0 +1,111 @@
+"""`make attacks`: builds the home, plays every case, prints the table, writes the JSON."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from fraud_provenance_tests.attacks import registry, tournament
+from fraud_provenance_tests.attacks.arena import PROJECT, Arena
+from fraud_provenance_tests.attacks.model import Case, lines
+
+OUT = PROJECT / "build" / "attacks.json"
+_WIDTH = None if sys.stdout.isatty() else 120
+screen = Console(file=sys.__stdout__, highlight=False, soft_wrap=True, width=_WIDTH)
+
+
+def main() -> int:
+    """Exit 0 only if every case that was played holds."""
+    options = _arguments()
+    if options.list:
+        _print_list()
+        return 0
+    chosen = _chosen(options.only)
+    for problem in registry.problems():
+        screen.print(f"declaration: {problem}", style="red", markup=False)
+    with tempfile.TemporaryDirectory() as scratch:
+        arena = Arena(Path(options.arena or Path(scratch) / "arena").absolute())
+        try:
+            arena.open(lambda text: screen.print(f"· {text}", markup=False))
+            results = _play(arena, chosen)
+        finally:
+            if not options.arena or options.down:
+                arena.down()
+    _print_table(tournament.table(results))
+    if not options.only:
+        OUT.parent.mkdir(exist_ok=True)
+        OUT.write_text(json.dumps(tournament.document(results), indent=1) + "\n", "utf-8")
+    return 0 if all(item.holds for item in results) and not registry.problems() else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="attacks", description=__doc__)
+    parser.add_argument("--only", nargs="+", default=[], help="ids or groups, e.g. SI-01 DT")
+    parser.add_argument("--arena", default="", help="build the home here and keep it running")
+    parser.add_argument("--down", action="store_true", help="stop the kept home's servers")
+    parser.add_argument("--list", action="store_true", help="list lines and their cases")
+    return parser.parse_args()
+
+
+def _chosen(only: Sequence[str]) -> list[Case]:
+    wanted = tuple(only)
+    return [case for case in registry.cases() if not wanted or case.id.startswith(wanted)]
+
+
+def _play(arena: Arena, chosen: Sequence[Case]) -> list[tournament.Result]:
+    results = []
+    for number, case in enumerate(chosen, 1):
+        result = tournament.run_case(arena, case)
+        results.append(result)
+        mark = "holds" if result.holds else "FAILS"
+        screen.print(
+            f"{number:3}/{len(chosen)} {mark} {result.name:16} {result.seconds:5.1f} s  "
+            f"{case.line.what}",
+            style="" if result.holds else "red",
+            markup=False,
+        )
+        if not result.holds:
+            for note in result.notes:
+                screen.print(f"      {note}", markup=False)
+    return results
+
+
+def _print_table(rows: Sequence[dict[str, Any]]) -> None:
+    shown = Table("", "group", "lines", "attacks", "stopped", "right reason", "twins passed",
+                  "mutants alive", "cannot run", "no case")  # fmt: skip
+    for row in rows:
+        shown.add_row(
+            row["group"], row["title"], str(row["lines"]), str(row["attacks"]),
+            str(row["stopped"]), str(row["right_reason"]),
+            f"{row['twins_passed']}/{row['twins']}",
+            f"{row['mutants_alive']}/{row['mutants']}",
+            str(len(row["excused"])), str(len(row["no_case"])),
+        )  # fmt: skip
+    screen.print(shown)
+    for name, why in registry.excused().items():
+        screen.print(f"cannot run {name}: {why}", markup=False)
+    if missing := registry.without_case():
+        screen.print(f"no case: {' '.join(missing)}", markup=False)
+
+
+def _print_list() -> None:
+    declared: dict[str, int] = {}
+    for case in registry.cases():
+        declared[case.id] = declared.get(case.id, 0) + 1
+    for name, line in lines().items():
+        count = registry.excused().get(name) or f"{declared.get(name, 0)} cases"
+        where = "/".join(line.stops) or "-"
+        screen.print(
+            f"{name} {where:11} {line.verdict} {'|'.join(line.codes):36} {count}  {line.what}",
+            markup=False,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,253 @@
+"""A case's own copy of the home: what attacks and judges hold in their hands."""
+
+import io
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from fraud_provenance import cli
+from fraud_provenance.alerts import Outbox
+from fraud_provenance.evidence.errors import ProvenanceError, Reason
+from fraud_provenance.local import trust_root
+from fraud_provenance.local.processes import Processes, Server, wait_healthy
+from fraud_provenance.local.servers import all_servers
+from fraud_provenance.workspace import Settings, Workspace
+from fraud_provenance_tests.attacks.arena import Arena
+from fraud_provenance_tests.attacks.network import diverted, free_port
+from fraud_provenance_tests.conftest import Forger
+
+_CODE = re.compile(r"\b[A-Z][A-Z]+(?:_[A-Z]+)+\b|\bENCODING\b|\bROLLBACK\b")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one command or job said. `reasons`: of the refusal, the primary one first."""
+
+    code: int
+    reasons: tuple[Reason, ...]
+    out: str = ""
+    err: str = ""
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Root causes, the primary one first, each once."""
+        return tuple(dict.fromkeys(str(item.code) for item in self.reasons))
+
+
+@dataclass
+class Home:
+    """One copy. Everything it opens is closed with it, see `opened`."""
+
+    arena: Arena
+    path: Path
+    project: Path
+    around: ExitStack = field(default_factory=ExitStack)
+    """What must hold from the attack until the judgement is over: servers, diversions, patches."""
+    ports: dict[int, int] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What an attack wants to tell its judge."""
+
+    # --- opening ---------------------------------------------------------------------------
+
+    def workspace(self, environment: str = "local") -> Workspace:
+        """The copy opened anew: nothing is remembered from before."""
+        return Workspace(Settings(home=self.path, environment=environment, project=self.project))
+
+    def forger(self) -> Forger:
+        """Signs lies into this copy with real identities, through the real servers."""
+        return Forger(self.workspace().trust)
+
+    def own_project(self) -> Path:
+        """From here on this copy has a project of its own, whose policies and code may change."""
+        if self.project == self.arena.product.project:
+            self.project = self.arena.copy_project(self.path / "own-project")
+        return self.project
+
+    def hold(self, manager: AbstractContextManager[Any]) -> Any:  # noqa: ANN401 - the manager's own
+        """Enter a context manager now; it ends when the case ends."""
+        return self.around.enter_context(manager)
+
+    # --- asking the product ----------------------------------------------------------------
+
+    def command(self, *arguments: str, **environment: str) -> Said:
+        """One command of the command line, in this process."""
+        said: list[Reason] = []
+        out, err = io.StringIO(), io.StringIO()
+        printed = cli.print_reasons
+
+        def record(reasons: Sequence[Reason], *rest: Any, **named: Any) -> None:
+            said.extend(reasons)
+            printed(reasons, *rest, **named)
+
+        with (
+            self.surroundings(environment),
+            patched(cli, "print_reasons", record),
+            _writing(cli.err, err),
+            redirect_stdout(out),
+        ):
+            code = cli.execute(list(arguments))
+        return Said(code, tuple(said), out.getvalue(), err.getvalue())
+
+    def job(
+        self,
+        name: str,
+        *,
+        days: Sequence[str] = (),
+        assets: Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> Said:
+        """One Dagster job of the product, in this process. `options`: those of `run`."""
+        from fraud_provenance.pipeline import Pipeline, RunOptions
+
+        chosen = RunOptions(**(options or {}))
+        with self.surroundings(), patched(Pipeline, "_load", _load):
+            pipeline = Pipeline(self.workspace(), chosen, lambda _text: None)
+            pipeline.workspace.create_folders()
+            try:
+                if days:
+                    known = sorted({*days, *pipeline.workspace.store.heads("raw_transactions")})
+                    pipeline._run_days(name, list(days), known)
+                else:
+                    config = chosen.run_config() if name == "training" else None
+                    pipeline._run_job(name, config, assets=list(assets) or None)
+            except ProvenanceError as error:
+                return Said(error.exit_code, tuple(error.reasons))
+            return Said(int(pipeline.report.newly_failed), tuple(pipeline.report.refused))
+
+    def ask(self, question: Callable[[Workspace], object]) -> Said:
+        """Any call of the product's own code that raises where it refuses."""
+        with self.surroundings():
+            try:
+                question(self.workspace())
+            except ProvenanceError as error:
+                return Said(error.exit_code, tuple(error.reasons))
+        return Said(0, ())
+
+    def alert_codes(self) -> tuple[str, ...]:
+        """Every code in the alerts raised since the copy was made."""
+        outbox = Outbox(self.path)
+        texts = [
+            alert.text
+            for alert in (*outbox.pending(), *outbox.delivered())
+            if alert.id not in self.notes["known alerts"]
+        ]
+        return tuple(dict.fromkeys(code for text in texts for code in _CODE.findall(text)))
+
+    @contextmanager
+    def surroundings(self, environment: Mapping[str, str] | None = None) -> Iterator[None]:
+        """The environment of a command; restored afterwards, whatever libraries set."""
+        before = dict(os.environ)
+        os.environ.update({"FRAUD_PROVENANCE_HOME": str(self.path)} | dict(environment or {}))
+        defaults = Settings.__init__.__defaults__
+        assert defaults is not None
+        try:
+            Settings.__init__.__defaults__ = (*defaults[:-1], self.project)
+            with diverted(self.ports):
+                yield
+        finally:
+            Settings.__init__.__defaults__ = defaults
+            os.environ.clear()
+            os.environ.update(before)
+
+    # --- servers ---------------------------------------------------------------------------
+
+    def port(self, name: str) -> int:
+        """The port of one server (see `local.ports.NAMES`), as it stands in the trust root."""
+        return trust_root.load(self.path).ports[name]
+
+    def divert(self, server: str, port: int) -> None:
+        """From here on connections of this copy to `server` reach another port."""
+        self.ports[self.port(server)] = port
+
+    def own_server(self, name: str) -> int:
+        """Start a server of this copy's own in place of the shared one; returns its process id.
+
+        It has the copy's keys and files, hence its log is the copy's `log/`: nobody else's
+        entries are in it.
+        """
+        settings = trust_root.load(self.path)
+        own = {key: free_port() for key in settings.ports if key.split("_")[0] == name}
+        server = next(
+            item
+            for item in all_servers(self.path, replace(settings, ports=settings.ports | own))
+            if item.name == name
+        )
+        processes = Processes(self.path / "run")
+        process = processes.start(server)
+        self.around.callback(processes.end, [server])
+        problem = wait_healthy(server, process, 30)
+        assert problem is None, f"{problem}: {processes.last_lines(name)}"
+        self.divert(name, server.port)
+        return int(process.pid)
+
+
+def _load(pipeline: Any) -> Any:  # noqa: ANN401 - Pipeline's own method
+    """The asset graph, put together once for all judgements, on the copy's own instance."""
+    from fraud_provenance.pipeline import open_instance
+
+    if pipeline._dagster is None:
+        with pipeline._quiet():
+            pipeline._dagster = (_definitions(), open_instance(pipeline.workspace))
+    return pipeline._dagster
+
+
+@cache
+def _definitions() -> Any:  # noqa: ANN401 - Dagster is imported late
+    import dagster as dg
+
+    from fraud_provenance.definitions import defs
+
+    return dg.Definitions.merge(defs())
+
+
+@contextmanager
+def _writing(console: Console, stream: io.StringIO) -> Iterator[None]:
+    """A console writes somewhere else for a while."""
+    before = console.file
+    console.file = stream
+    try:
+        yield
+    finally:
+        console.file = before
+
+
+@contextmanager
+def patched(owner: Any, name: str, value: Any) -> Iterator[None]:  # noqa: ANN401 - anything
+    """Replace an attribute for a while: of a module, a class or an object."""
+    own = vars(owner)
+    had, before = name in own, own.get(name)  # as it stands there: a static method stays one
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        if had:
+            setattr(owner, name, before)
+        else:
+            delattr(owner, name)
+
+
+@contextmanager
+def opened(arena: Arena, state: str) -> Iterator[Home]:
+    """A fresh copy of a state; everything that it started or opened ends with it."""
+    path = arena.copy(state)
+    home = Home(arena, path, arena.product.project)
+    outbox = Outbox(path)
+    home.notes["known alerts"] = {a.id for a in (*outbox.pending(), *outbox.delivered())}
+    home.notes["opened at"] = datetime.now(UTC)
+    try:
+        with home.around:
+            yield home
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+__all__ = ["Home", "Said", "Server", "opened", "patched"]

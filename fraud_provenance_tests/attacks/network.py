@@ -1,0 +1,104 @@
+"""Diverts this process's own connections: a server that is down, hung, lying or somebody else's."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import requests
+from urllib3.util import connection
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client sent."""
+
+    method: str
+    path: str
+    body: bytes
+    content_type: str
+
+
+Answer = Callable[[Request], tuple[int, bytes]]
+
+
+@contextmanager
+def diverted(ports: dict[int, int]) -> Iterator[None]:
+    """Connections to the loopback ports named go to others. In this process only."""
+    original = connection.create_connection
+
+    def create(address: tuple[str, int], *rest: Any, **named: Any) -> socket.socket:
+        host, port = address
+        return original((host, ports.get(port, port)), *rest, **named)
+
+    connection.create_connection = create  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        connection.create_connection = original
+
+
+def free_port() -> int:
+    """A loopback port on which nobody listens at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def hung_server() -> Iterator[int]:
+    """A port that accepts connections and never answers."""
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        listener.listen(64)
+        yield int(listener.getsockname()[1])
+
+
+@contextmanager
+def lying_server(answer: Answer) -> Iterator[int]:
+    """A server that answers each request with what `answer` returns: (status, body)."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            kind = self.headers.get("Content-Type") or "application/json"
+            status, content = answer(Request(self.command, self.path, body, kind))
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_PUT = _serve  # noqa: N815 - the library's names
+
+        def log_message(self, *_arguments: object) -> None:
+            """Nothing is printed."""
+
+    server = ThreadingHTTPServer((HOST, 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def relay(port: int, change: Callable[[Request, bytes], bytes]) -> Answer:
+    """Answers with what the real server on `port` says, after `change(request, answer)`."""
+
+    def answer(request: Request) -> tuple[int, bytes]:
+        found = requests.request(
+            request.method,
+            f"http://{HOST}:{port}{request.path}",
+            data=request.body,
+            headers={"Content-Type": request.content_type},
+            timeout=30,
+        )
+        return found.status_code, change(request, found.content)
+
+    return answer
