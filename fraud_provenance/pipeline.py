@@ -29,6 +29,7 @@ from fraud_provenance.gates import promotion
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION
 from fraud_provenance.gates.step import recover
 from fraud_provenance.landing import landed_days
+from fraud_provenance.prediction_log import UNFINISHED, log_heartbeat
 from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class Pipeline:
     def _run_stages(self) -> None:
         self.workspace.create_folders()
         with self._stage("verify") as notes:
-            notes.extend(recover(self.workspace.trust))
+            notes.extend(recover(self.workspace.trust, UNFINISHED))
             self._verify_heads()
         self._ingest()
         self._features()
@@ -246,6 +247,8 @@ class Pipeline:
             with self._stage("scoring", f"{len(days)} days"):
                 known = sorted(self.workspace.store.heads("transaction_features"))
                 self._run_days("scoring", days, known)
+        else:
+            log_heartbeat(trust, champion.evidence.digest, champion.decision.statement)
 
     # --- running jobs ------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fraud_provenance import prediction_log
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.lineage import Node
 from fraud_provenance.evidence.manifest import FileEntry
@@ -236,21 +237,34 @@ def _is_registered(workspace: Workspace, config: "TrainingConfig", split: "Split
 
 
 def days_to_score(workspace: Workspace, asked: Sequence[str]) -> list[str]:
-    """The days asked for; else those after the last scored one; else the newest."""
+    """The days asked for; else those after the last scored one; else the newest.
+
+    A day counts as scored only where the prediction log has its scores.
+    """
     usable = usable_days(workspace, "score", "transaction_features")
     features = current_entries(workspace, "transaction_features")
     scored = current_entries(workspace, "transaction_scores")
+    unlogged = _unlogged_days(workspace)
+    current = {
+        day
+        for day, entry in scored.items()
+        if day not in unlogged and day in features and features[day].sha256 in entry.made_from
+    }
     last = max(scored, default="")
     later = [day for day in usable if day > last] if scored else usable[-1:]
-    stale = [
-        day for day in usable if day in scored and features[day].sha256 not in scored[day].made_from
-    ]
-    wanted = [day for day in asked if day in usable] or sorted({*later, *stale})
-    return [
-        day
-        for day in wanted
-        if day not in scored or features[day].sha256 not in scored[day].made_from
-    ]
+    again = [day for day in usable if day in scored]
+    wanted = [day for day in asked if day in usable] or sorted({*later, *again})
+    return [day for day in wanted if day not in current]
+
+
+def _unlogged_days(workspace: Workspace) -> set[str]:
+    """Days whose newest scores the prediction log does not know."""
+    heads = workspace.store.heads("transaction_scores")
+    logged = {
+        statement: prediction_log.is_logged(workspace.trust, statement)
+        for statement in {files[0].statement for files in heads.values()}
+    }
+    return {day for day, files in heads.items() if not logged[files[0].statement]}
 
 
 def _newest_node(workspace: Workspace, asset: str) -> Node | None:

@@ -1,14 +1,96 @@
-"""The prediction log: what a row of scores is as a Merkle leaf, and what a batch statement says."""
+"""The prediction log: one chain of signed batches in each environment.
 
-from collections.abc import Sequence
+A batch names the scores of one run: rows and Merkle root of each day, the model, the decision that
+made it champion. It also names its place: a sequence number, the batch before it and the number of
+rows logged so far. So an edited score, and a batch that was left out, moved or cut off, all show.
+A run with nothing to score leaves a heartbeat, an empty batch, at most one a day.
+
+Scores are logged after they are signed and before they are published: what cannot be logged is
+never seen, and what a kill interrupts in between is completed by the next run.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fraud_provenance.evidence import merkle
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fraud_provenance.evidence import encoding, files, merkle, statements
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import (
+    BackendError,
+    EvidenceError,
+    Reason,
+    VerificationError,
+    reason,
+)
+from fraud_provenance.evidence.lineage import Node, identity_of
+from fraud_provenance.evidence.manifest import FileEntry, Manifest
+from fraud_provenance.evidence.statements import Statement
+from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.gates.facts import MODEL, model_statement
+from fraud_provenance.gates.step import Finish
+from fraud_provenance.gates.trust import Trust
 
 if TYPE_CHECKING:
     import polars as pl
 
+SCORES, FEATURES = "transaction_scores", "transaction_features"
 LEAF_FORMAT = "transaction_id,customer_id,terminal_id,score_bits_hex,is_alert"
+LEAF_HASH_BYTES = 32
+_PROBE_BYTES = 1 << 16  # a batch's bundle is smaller
+
+
+class DayOfBatch(BaseModel):
+    """What a batch says of one day."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    rows: int = Field(ge=0)
+    merkle_root: str
+    leaf_format: str
+    features_sha256: str
+
+
+class Batch(BaseModel):
+    """A prediction batch's predicate; without days it is a heartbeat."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    environment: str
+    sequence: int = Field(ge=1)
+    previous: str
+    total_rows: int = Field(ge=0)
+    model_digest: str
+    decision: str
+    scores_statement: str
+    batches: dict[str, DayOfBatch]
+
+    @property
+    def rows(self) -> int:
+        """Rows of this batch alone."""
+        return sum(day.rows for day in self.batches.values())
+
+
+def read_batch(statement: Statement) -> Batch:
+    """Parse a prediction batch.
+
+    Raises:
+        VerificationError: PREDICATE_TYPE.
+    """
+    if statement.predicate_type != statements.PREDICTION_BATCH:
+        raise VerificationError(
+            reason(RootCause.PREDICATE_TYPE, f"{statement.predicate_type} is no prediction batch")
+        )
+    try:
+        return Batch.model_validate(statement.predicate)
+    except ValidationError as error:
+        raise VerificationError(
+            reason(RootCause.PREDICATE_TYPE, f"malformed prediction batch: {error}")
+        ) from error
+
+
+# --- rows ------------------------------------------------------------------------------------
 
 
 def leaves(scored: "pl.DataFrame") -> list[bytes]:
@@ -34,11 +116,356 @@ def leaves(scored: "pl.DataFrame") -> list[bytes]:
     return [row.encode("ascii") for row in text.to_list()]
 
 
-def batch_predicate(rows: Sequence[bytes], features_sha256: str) -> dict[str, Any]:
-    """What the batch statement says of one day."""
+def leaf_hashes(rows: Sequence[bytes]) -> bytes:
+    """The rows' leaf hashes, one after the other: kept beside the scores to name an edited row."""
+    return b"".join(merkle.leaf_hash(row) for row in rows)
+
+
+def scores_entry(manifest: Manifest | None, day: str) -> FileEntry:
+    """The entry of a day's score file.
+
+    Raises:
+        EvidenceError: EVIDENCE_MISSING.
+    """
+    for entry in manifest.entries if manifest else ():
+        if entry.partition == day and entry.path.endswith(".parquet"):
+            return entry
+    raise EvidenceError(
+        reason(
+            RootCause.EVIDENCE_MISSING,
+            "no manifest of scores names this day",
+            artifact=SCORES,
+            partition=day,
+        )
+    )
+
+
+# --- appending -------------------------------------------------------------------------------
+
+
+def require_writable(trust: Trust) -> None:
+    """Refuse to score what could not be logged: the chain's end is sound, the store takes bytes.
+
+    Raises:
+        BackendError: PREDLOG_UNAVAILABLE. VerificationError: the chain's end does not verify.
+    """
+    last_batch(trust)
+    probe = trust.store.folder / "bundles" / ".prediction-log-probe"
+    try:
+        files.write_atomic(probe, bytes(_PROBE_BYTES))
+        probe.unlink()
+    except OSError as error:
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: Exception) -> BackendError:
+    more = error.reasons if isinstance(error, BackendError) else ()
+    return BackendError(
+        reason(RootCause.PREDLOG_UNAVAILABLE, f"cannot log: {error}", artifact=SCORES), *more
+    )
+
+
+def last_batch(trust: Trust) -> tuple[VerifiedBundle, Batch] | None:
+    """The chain's end, verified; None before the first batch.
+
+    Raises:
+        VerificationError: the newest batch does not verify, or is older than one seen before.
+    """
+    records = trust.store.records(predicate_type=statements.PREDICTION_BATCH)
+    records = [record for record in records if record.environment == trust.environment]
+    found = None
+    if records:
+        node = trust.lineage().node(records[-1].statement)
+        if node.reasons or node.bundle is None:
+            raise VerificationError(*node.reasons)
+        found = (node.bundle, read_batch(node.bundle.statement))
+    remembered, length = remembered_length(trust), found[1].sequence if found else 0
+    if length < remembered:
+        raise VerificationError(
+            reason(
+                RootCause.SEQUENCE_GAP,
+                f"the log ends with batch {length}; batch {remembered} was seen before",
+                artifact=SCORES,
+            )
+        )
+    return found
+
+
+def _memory(trust: Trust) -> Path:
+    return trust.home / "trust" / "prediction_log.json"
+
+
+def remembered_length(trust: Trust) -> int:
+    """The highest sequence number that this home has logged, 0 if it remembers none."""
+    path = _memory(trust)
+    if not path.exists():
+        return 0
+    document = encoding.strict_json(files.read_once(path, limit_bytes=1 << 12))
+    length = document.get("sequence") if isinstance(document, dict) else None
+    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+        raise EvidenceError(
+            reason(RootCause.EVIDENCE_MALFORMED, f"{path.name} cannot be read", artifact=path.name)
+        )
+    return length
+
+
+def log_scores(trust: Trust, statement: str, folder: Path) -> VerifiedBundle:
+    """Log the scores that `statement` attests and whose files lie below `folder`, once.
+
+    Raises:
+        VerificationError: the scores do not verify. BackendError: PREDLOG_UNAVAILABLE.
+    """
+    scores = trust.lineage().node(statement)
+    if scores.reasons or scores.provenance is None or scores.manifest is None:
+        raise VerificationError(*scores.reasons)
+    with files.exclusive_lock(trust.home / "run" / "predictions.lock"):
+        known = batch_about(trust, scores)
+        if known is not None and known.bundle is not None and not known.reasons:
+            return known.bundle
+        days = {
+            day: _day_of_batch(trust, scores, folder, day) for day in scores.manifest.partitions
+        }
+        model = next((m.digest for m in scores.provenance.materials if m.name == MODEL), "")
+        return _append(
+            trust,
+            scores.manifest,
+            model_digest=model,
+            decision=str(scores.provenance.outputs.get("decision", "")),
+            scores=scores,
+            days=days,
+        )
+
+
+def log_heartbeat(trust: Trust, model_digest: str, decision: str) -> VerifiedBundle | None:
+    """Say that there was nothing to score, unless something was logged today already.
+
+    Raises:
+        VerificationError: the chain's end does not verify. BackendError: PREDLOG_UNAVAILABLE.
+    """
+    with files.exclusive_lock(trust.home / "run" / "predictions.lock"):
+        last = last_batch(trust)
+        if last is not None and last[0].signed_at.date() == trust.clock().date():
+            return None
+        nothing = Manifest.of(SCORES, [])
+        return _append(
+            trust, nothing, model_digest=model_digest, decision=decision, scores=None, days={}
+        )
+
+
+def _append(
+    trust: Trust,
+    subject: Manifest,
+    *,
+    model_digest: str,
+    decision: str,
+    scores: Node | None,
+    days: dict[str, DayOfBatch],
+) -> VerifiedBundle:
+    last = last_batch(trust)
+    batch = Batch(
+        environment=trust.environment,
+        sequence=last[1].sequence + 1 if last else 1,
+        previous=last[0].statement.digest if last else "",
+        total_rows=(last[1].total_rows if last else 0) + sum(day.rows for day in days.values()),
+        model_digest=model_digest,
+        decision=decision,
+        scores_statement=scores.statement if scores else "",
+        batches=days,
+    )
+    problems = batch_problems(trust, batch, scores, subject.digest)
+    if problems:
+        raise VerificationError(*problems)
+    policy = trust.policies.current()
+    statement = statements.build_statement(
+        statements.PREDICTION_BATCH, SCORES, subject.digest, batch.model_dump(mode="json")
+    )
+    try:
+        trust.store.put_manifest(subject)
+        signed = trust.signing.sign(statement, identity_of(policy.layout, "predictions"))
+        memory = encoding.canonical_json({"sequence": batch.sequence})
+        files.write_atomic(_memory(trust), memory)
+    except (BackendError, OSError) as error:
+        raise _unavailable(error) from error
+    return signed
+
+
+def _day_of_batch(trust: Trust, scores: Node, folder: Path, day: str) -> DayOfBatch:
+    import io
+
+    import polars as pl
+
+    entry = scores_entry(scores.manifest, day)
+    content = files.read_once(folder / entry.path)
+    if encoding.digest_bytes(content) != entry.sha256:
+        raise VerificationError(
+            reason(
+                RootCause.DIGEST_MISMATCH,
+                f"{entry.path} is not what was attested",
+                artifact=SCORES,
+                partition=day,
+            )
+        )
+    rows = leaves(pl.read_parquet(io.BytesIO(content)))
+    return DayOfBatch(
+        rows=len(rows),
+        merkle_root=merkle.root_of(rows),
+        leaf_format=LEAF_FORMAT,
+        features_sha256=features_of(trust, scores, day),
+    )
+
+
+UNFINISHED: Mapping[str, Finish] = {SCORES: log_scores}
+"""For `recover`: signed scores that a kill kept out of the log are logged, then published."""
+
+
+# --- checking --------------------------------------------------------------------------------
+
+
+def batch_about(trust: Trust, scores: Node) -> Node | None:
+    """The newest batch about exactly this statement of scores, verified, or None."""
+    digest = scores.bundle.statement.subject_digest if scores.bundle else ""
+    found = trust.store.records(predicate_type=statements.PREDICTION_BATCH, subject=digest)
+    for record in reversed(found):
+        node = trust.lineage().node(record.statement)
+        statement = node.bundle.statement if node.bundle else None
+        if statement is None or statement.predicate.get("scores_statement") == scores.statement:
+            return node
+    return None
+
+
+def is_logged(trust: Trust, scores_statement: str) -> bool:
+    """Whether the index knows a batch about these scores: for planning, not for trust."""
+    subjects = {record.subject_digest for record in trust.store.records(statement=scores_statement)}
+    return any(
+        trust.store.records(predicate_type=statements.PREDICTION_BATCH, subject=subject)
+        for subject in subjects
+    )
+
+
+def features_of(trust: Trust, scores: Node, day: str) -> str:
+    """SHA-256 of the feature file that a day's scores were made from.
+
+    Raises:
+        VerificationError: FEATURE_TRACE_MISMATCH.
+    """
+    sources = set(scores_entry(scores.manifest, day).made_from)
+    materials = scores.provenance.materials if scores.provenance else ()
+    for material in materials:
+        if material.name == FEATURES and material.role == "input":
+            for entry in trust.store.manifest(material.digest).entries:
+                if entry.partition == day and entry.sha256 in sources:
+                    return entry.sha256
+    raise VerificationError(
+        reason(
+            RootCause.FEATURE_TRACE_MISMATCH,
+            "the scores were made from no feature file of their day",
+            artifact=SCORES,
+            partition=day,
+        )
+    )
+
+
+def batch_problems(
+    trust: Trust, batch: Batch, scores: Node | None, subject: str = ""
+) -> list[Reason]:
+    """What speaks against a batch's own claims: its decision, its model, its scores, its features.
+
+    Args:
+        trust: The opened home.
+        batch: The batch.
+        scores: The node of the scores it names; None for a heartbeat.
+        subject: Digest of the manifest that the batch is about.
+    """
+    problems = _decision_problems(trust, batch)
+    if (scores is None) != (batch.scores_statement == ""):
+        problems.append(_mismatch("the batch and its scores do not belong together"))
+    if scores is None:
+        return problems
+    if scores.statement != batch.scores_statement:
+        problems.append(_mismatch("the batch names other scores"))
+    if scores.provenance is None or scores.manifest is None:
+        return problems + list(scores.reasons)
+    if subject and scores.manifest.digest != subject:
+        problems.append(_mismatch("the batch is about other files than its scores"))
+    if set(scores.manifest.partitions) != set(batch.batches):
+        problems.append(_mismatch("the batch covers other days than its scores"))
+        return problems
+    problems += _model_problems(trust, batch, scores)
+    for day, claimed in batch.batches.items():
+        try:
+            made_from = features_of(trust, scores, day)
+        except VerificationError as error:
+            problems += error.reasons
+            continue
+        if claimed.features_sha256 != made_from:
+            problems.append(
+                reason(
+                    RootCause.FEATURE_TRACE_MISMATCH,
+                    f"logged features {claimed.features_sha256[:12]}, scored {made_from[:12]}",
+                    artifact=SCORES,
+                    partition=day,
+                )
+            )
+    return problems
+
+
+def _mismatch(message: str) -> Reason:
+    return reason(RootCause.SUBJECT_MISMATCH, message, artifact="prediction batch")
+
+
+def _decision_problems(trust: Trust, batch: Batch) -> list[Reason]:
+    """The batch's decision must be an allowing deployment decision on exactly its model."""
+    decision = trust.lineage().node(batch.decision)
+    if decision.reasons:
+        return list(decision.reasons)
+    summary, bundle = decision.summary, decision.bundle
+    if (
+        summary is None
+        or bundle is None
+        or summary.gate != "deploy"
+        or not summary.allowed
+        or bundle.statement.subject_digest != batch.model_digest
+    ):
+        return [
+            reason(
+                RootCause.DECISION_MISSING,
+                f"no deployment decision {batch.decision[:12]} allows model"
+                f" {batch.model_digest[:12]}",
+                artifact="prediction batch",
+            )
+        ]
+    return []
+
+
+def _model_problems(trust: Trust, batch: Batch, scores: Node) -> list[Reason]:
+    """The scores must have been made from that model's files, all of them, and no other model's."""
+    assert scores.provenance is not None  # noqa: S101 - checked by the caller
+    assert scores.manifest is not None  # noqa: S101 - checked by the caller
+    read = {item.digest for item in scores.provenance.materials if item.name == MODEL}
+    try:
+        model = trust.lineage().node(model_statement(trust, batch.model_digest))
+    except EvidenceError as error:
+        return list(error.reasons)
+    parts = {entry.sha256 for entry in model.manifest.entries} if model.manifest else set()
+    if (
+        model.reasons
+        or not parts
+        or read != {batch.model_digest}
+        or not all(parts.issubset(entry.made_from) for entry in scores.manifest.entries)
+        or scores.provenance.outputs.get("decision") != batch.decision
+    ):
+        return [
+            *model.reasons,
+            _mismatch(f"the scores were not made from model {batch.model_digest[:12]}"),
+        ]
+    return []
+
+
+def batch_metadata(signed: VerifiedBundle) -> dict[str, Any]:
+    """A logged batch for people."""
+    batch = read_batch(signed.statement)
     return {
-        "rows": len(rows),
-        "merkle_root": merkle.root_of(rows),
-        "leaf_format": LEAF_FORMAT,
-        "features_sha256": features_sha256,
+        "provenance/batch_sequence": batch.sequence,
+        "provenance/batch_log_index": signed.log_index,
+        "scored_at": encoding.utc_text(signed.signed_at),
     }

@@ -6,6 +6,7 @@ import dagster as dg
 
 from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
 from fraud_provenance.gates.step import recover
+from fraud_provenance.prediction_log import UNFINISHED
 from fraud_provenance.workspace import Workspace, settings_from
 
 
@@ -16,7 +17,7 @@ class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
         """A fresh workspace; finishes what a killed run left behind."""
         workspace = Workspace(settings_from(os.environ))
         workspace.create_folders()
-        recover(workspace.trust)
+        recover(workspace.trust, UNFINISHED)
         return workspace
 
     def outbox(self) -> Outbox:

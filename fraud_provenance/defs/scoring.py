@@ -5,15 +5,15 @@ from typing import Any
 
 import dagster as dg
 
+from fraud_provenance import prediction_log
 from fraud_provenance.defs import columns, support
 from fraud_provenance.defs.training import model_files
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.lineage import identity_of
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import BackendError, reason
 from fraud_provenance.gates import promotion
 from fraud_provenance.gates.step import Step
 from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.planning import registry_of
-from fraud_provenance.prediction_log import batch_predicate, leaves
 from fraud_provenance.resources import ProvenanceResource
 
 ASSET = "transaction_scores"
@@ -46,6 +46,7 @@ def transaction_scores(
 
     workspace = provenance.open()
     trust = workspace.trust
+    prediction_log.require_writable(trust)
     champion = promotion.find_champion(trust, registry_of(workspace))
     days = list(context.partition_keys)
     parameters = {"partitions": [days[0], days[-1]]}
@@ -56,7 +57,7 @@ def transaction_scores(
         features = step.read("transaction_features", usable.partitions or days)
         model = step.read("fraud_model", [champion.evidence.model_id])
         ubj, contract = model_files(model)
-        rows, times, batches = {}, {}, {}
+        rows, times = {}, {}
         for item in features.files:
             frame = pl.read_parquet(io.BytesIO(item.content))
             score = pl.Series("score", predict(ubj, contract, frame), dtype=pl.Float32)
@@ -66,30 +67,28 @@ def transaction_scores(
             content = parquet_bytes(scored)
             sources = [item.sha256, *(part.sha256 for part in model.files)]
             step.write(item.partition, f"{ASSET}/{item.partition}.parquet", content, sources)
+            hashes = prediction_log.leaf_hashes(prediction_log.leaves(scored))
+            step.write(item.partition, f"{ASSET}/{item.partition}.leaves", hashes, sources)
             rows[item.partition] = scored.height
             times[item.partition] = support.event_range(scored)
-            batches[item.partition] = batch_predicate(leaves(scored), item.sha256)
-        outputs = {"rows": rows, "event_time": times, "model_id": champion.evidence.model_id}
-        made = step.commit(outputs)
-    statement = statements.build_statement(
-        statements.PREDICTION_BATCH,
-        ASSET,
-        made.manifest.digest,
-        {
-            "environment": workspace.environment,
-            "model_digest": champion.evidence.digest,
+        outputs = {
+            "rows": rows,
+            "event_time": times,
+            "model_id": champion.evidence.model_id,
             "decision": champion.decision.statement,
-            "scores_statement": made.bundle.statement.digest,
-            "batches": batches,
-        },
-    )
-    identity = identity_of(step.policy.layout, "score")
-    logged = trust.signing.sign(statement, identity)
+        }
+        made = step.commit(outputs, finish=prediction_log.log_scores)
+    logged = prediction_log.batch_about(trust, trust.lineage().node(made.bundle.statement.digest))
+    if logged is None or logged.bundle is None:
+        raise BackendError(
+            reason(RootCause.PREDLOG_UNAVAILABLE, "the batch cannot be found", artifact=ASSET)
+        )
+    batch = prediction_log.read_batch(logged.bundle.statement)
     for day, count in rows.items():
         context.add_asset_metadata(
             {
                 "dagster/partition_row_count": count,
-                "provenance/merkle_root": batches[day]["merkle_root"],
+                "provenance/merkle_root": batch.batches[day].merkle_root,
             },
             partition_key=day,
         )
@@ -98,8 +97,7 @@ def transaction_scores(
         | {
             "dagster/row_count": sum(rows.values()),
             "champion_version": champion.version,
-            "provenance/batch_log_index": logged.log_index,
-            "scored_at": encoding.utc_text(logged.signed_at),
-        },
+        }
+        | prediction_log.batch_metadata(logged.bundle),
         data_version=dg.DataVersion(made.manifest.digest),
     )

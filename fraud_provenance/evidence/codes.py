@@ -62,6 +62,10 @@ class RootCause(StrEnum):
     CAS_CONFLICT = "CAS_CONFLICT"
     FORBIDDEN_FORMAT = "FORBIDDEN_FORMAT"
     MERKLE_MISMATCH = "MERKLE_MISMATCH"
+    SEQUENCE_GAP = "SEQUENCE_GAP"
+    CHAIN_BROKEN = "CHAIN_BROKEN"
+    HEARTBEAT_MISSING = "HEARTBEAT_MISSING"
+    FEATURE_TRACE_MISMATCH = "FEATURE_TRACE_MISMATCH"
     COSIGN_REJECTED = "COSIGN_REJECTED"
     APPROVAL_MISSING = "APPROVAL_MISSING"
     APPROVAL_SUBJECT_MISMATCH = "APPROVAL_SUBJECT_MISMATCH"
@@ -93,6 +97,7 @@ class RootCause(StrEnum):
     STORAGE_UNAVAILABLE = "STORAGE_UNAVAILABLE"
     REGISTRY_UNAVAILABLE = "REGISTRY_UNAVAILABLE"
     TOOL_UNAVAILABLE = "TOOL_UNAVAILABLE"
+    PREDLOG_UNAVAILABLE = "PREDLOG_UNAVAILABLE"
     VERIFY_ERROR = "VERIFY_ERROR"
     HOME_MISSING = "HOME_MISSING"
     USAGE = "USAGE"
@@ -328,6 +333,22 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "The scores are not those whose Merkle root was signed.",
         "Treat the prediction log as edited; compare with the signed batch.",
     ),
+    "SEQUENCE_GAP": (
+        "A batch of the prediction log is missing.",
+        "Restore the evidence store from its backup; the transparency log still holds the entry.",
+    ),
+    "CHAIN_BROKEN": (
+        "The batches of the prediction log do not follow each other.",
+        "Treat the prediction log as edited; restore the evidence store from its backup.",
+    ),
+    "HEARTBEAT_MISSING": (
+        "The prediction log has been silent for longer than the policy allows.",
+        "Find out why nothing ran; `fraud-provenance run` scores or leaves a heartbeat.",
+    ),
+    "FEATURE_TRACE_MISMATCH": (
+        "The features that a batch logged are not those its scores were made from.",
+        "Treat the batch as forged; score the day again.",
+    ),
     "COSIGN_REJECTED": (
         "The independent verifier (cosign) refuses what this one accepts.",
         "Treat the artifact as tampered and look at both verifiers' outputs.",
@@ -453,6 +474,10 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "A pinned tool is missing or cannot be run.",
         "Run `make tools`, then run again.",
     ),
+    "PREDLOG_UNAVAILABLE": (
+        "The prediction log cannot be written, so nothing is scored.",
+        "Free the disk or run `fraud-provenance up`, then run again.",
+    ),
     "VERIFY_ERROR": (
         "Verification stopped with an error of its own.",
         "Report it with the message; nothing was trusted.",
@@ -475,6 +500,7 @@ UNDECIDED = frozenset(
         "STORAGE_UNAVAILABLE",
         "REGISTRY_UNAVAILABLE",
         "TOOL_UNAVAILABLE",
+        "PREDLOG_UNAVAILABLE",
         "VERIFY_ERROR",
     )
 )

@@ -189,6 +189,10 @@ class LineageVerifier:
                 node.kind = "prediction batch"
                 self._check_signer(bundle, "predictions")
                 self._check_environment(str(bundle.statement.predicate.get("environment")))
+            case statements.PREDICTION_BATCH_V1:
+                node.kind = "prediction batch"
+                self._check_signer_is(bundle, self.layout.step("predictions"), "predictions")
+                self._check_environment(str(bundle.statement.predicate.get("environment")))
             case statements.MODEL_SIGNATURE | statements.ML_BOM:
                 node.kind = "model signature"
                 self._check_signer_is(bundle, self.layout.step("train"), "train")

@@ -24,12 +24,13 @@ MODEL_SIGNATURE = "https://model_signing/signature/v1.0"
 ML_BOM = "https://cyclonedx.org/bom"
 APPROVAL = "urn:fraud-provenance:approval:v1"
 SUPERSEDE = "urn:fraud-provenance:supersede:v1"
-PREDICTION_BATCH = "urn:fraud-provenance:prediction-batch:v1"
+PREDICTION_BATCH = "urn:fraud-provenance:prediction-batch:v2"
+PREDICTION_BATCH_V1 = "urn:fraud-provenance:prediction-batch:v1"  # no chain; still readable
 POLICY_RELEASE = "urn:fraud-provenance:policy-release:v1"
 PREDICATE_TYPES = frozenset(
     (
         PROVENANCE, TEST_RESULT, VERIFICATION_SUMMARY, MODEL_SIGNATURE, ML_BOM,
-        APPROVAL, SUPERSEDE, PREDICTION_BATCH, POLICY_RELEASE,
+        APPROVAL, SUPERSEDE, PREDICTION_BATCH, PREDICTION_BATCH_V1, POLICY_RELEASE,
     )
 )  # fmt: skip
 BUILD_TYPE = "urn:fraud-provenance:build:step:v1"

@@ -9,7 +9,7 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +33,9 @@ from fraud_provenance.evidence.verification import VerifiedBundle
 from fraud_provenance.gates.decisions import identity_fact, sign_decision, signer_facts
 from fraud_provenance.gates.policy import Policy
 from fraud_provenance.gates.trust import Trust
+
+Finish = Callable[[Trust, str, Path], object]
+"""What must be done with signed output before it may be seen: (trust, statement, staged files)."""
 
 
 @dataclass(frozen=True)
@@ -360,8 +363,16 @@ class Step:
                 )
             )
 
-    def commit(self, outputs: Mapping[str, Any] | None = None) -> Materialisation:
+    def commit(
+        self,
+        outputs: Mapping[str, Any] | None = None,
+        *,
+        finish: Finish | None = None,
+    ) -> Materialisation:
         """Sign the manifest over everything written, then move it into view.
+
+        `finish` is called in between with the statement and the folder of the staged files; what
+        it refuses stays staged until `recover` is given the same `finish` and it succeeds.
 
         Raises:
             BackendError: could not sign; nothing became visible.
@@ -380,9 +391,19 @@ class Step:
                 self._staging = self._staging.rename(self._staging.with_name(name))
             bundle, sequence = self._sign(asset, manifest, dict(outputs or {}))
             if self._staging is not None:
+                if finish is not None:
+                    self._finish(finish, bundle.statement.digest, self._staging)
                 publish(self._staging, self.trust.home / self.location)
         self._discard_staging()
         return Materialisation(manifest, bundle, sequence)
+
+    def _finish(self, finish: Finish, statement: str, staged: Path) -> None:
+        try:
+            finish(self.trust, statement, staged)
+        except BaseException:
+            self._staging_lock.close()
+            self._staging = None  # signed: left for `recover`
+            raise
 
     def _sign(
         self, asset: str, manifest: Manifest, outputs: dict[str, Any]
@@ -507,8 +528,11 @@ def publish(staged: Path, target: Path, only: Container[str] | None = None) -> N
         files.fsync_folder(folder)
 
 
-def recover(trust: Trust) -> list[str]:
-    """Finish what a killed run had signed, throw away what it had not; returns what was done."""
+def recover(trust: Trust, finish: Mapping[str, Finish] | None = None) -> list[str]:
+    """Finish what a killed run had signed, throw away what it had not; returns what was done.
+
+    `finish` holds, by asset, what `commit` was given.
+    """
     root = trust.home / "staging"
     done: list[str] = []
     for lock in sorted(root.rglob(".lock")):
@@ -525,7 +549,10 @@ def recover(trust: Trust) -> list[str]:
             )
             if signed:
                 location = staged.parent.relative_to(root)
-                publish(staged, trust.home / location, _newest_files(trust, asset, digest))
+                newest = _newest_files(trust, asset, digest)
+                if newest and asset in (finish or {}):
+                    (finish or {})[asset](trust, signed[-1].statement, staged)
+                publish(staged, trust.home / location, newest)
                 done.append(f"completed {asset} {digest[:12]}")
             else:
                 done.append(f"discarded unsigned output {staged.name.partition('.')[0]}")

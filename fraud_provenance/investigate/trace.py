@@ -4,7 +4,7 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-from fraud_provenance.evidence import merkle, statements
+from fraud_provenance.evidence import merkle
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
     EvidenceError,
@@ -14,13 +14,17 @@ from fraud_provenance.evidence.errors import (
     reason,
 )
 from fraud_provenance.evidence.lineage import Node
-from fraud_provenance.evidence.manifest import FileEntry
 from fraud_provenance.evidence.verdict import Link, Verdict
 from fraud_provenance.gates.facts import collect_model
 from fraud_provenance.gates.trust import Trust
-from fraud_provenance.prediction_log import leaves
-
-SCORES = "transaction_scores"
+from fraud_provenance.prediction_log import (
+    SCORES,
+    batch_about,
+    batch_problems,
+    leaves,
+    read_batch,
+    scores_entry,
+)
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,10 @@ def trace_score(trust: Trust, transaction_id: int) -> Trace:
         extra += list(error.reasons)
         score = Score(transaction_id, day, {}, index, 0, (), "")
     if batch.bundle is not None:
-        predicate = batch.bundle.statement.predicate
-        decision = lineage.node(str(predicate.get("decision")))
-        evidence = collect_model(
-            trust, trust.policies.current(), str(predicate.get("model_digest"))
-        )
+        claims = read_batch(batch.bundle.statement)
+        extra += batch_problems(trust, claims, scores, batch.bundle.statement.subject_digest)
+        decision = lineage.node(claims.decision)
+        evidence = collect_model(trust, trust.policies.current(), claims.model_digest)
         chain += [("model", evidence.model), ("model signature", evidence.signature)]
         chain += [("evaluation", evidence.evaluation), ("release decision", decision)]
         chain += [("approval", child) for child in decision.children if child.kind == "approval"]
@@ -122,18 +125,16 @@ def _find(trust: Trust, transaction_id: int) -> tuple[str, int]:
 
 
 def _batch(trust: Trust, scores: Node) -> Node:
-    """The newest batch statement about these scores."""
-    digest = scores.bundle.statement.subject_digest if scores.bundle else ""
-    records = trust.store.records(predicate_type=statements.PREDICTION_BATCH, subject=digest)
-    if not records:
-        missing = Node(kind="prediction batch", name=SCORES, statement="")
-        missing.blame(
+    """The newest batch about exactly these scores."""
+    found = batch_about(trust, scores)
+    if found is None:
+        found = Node(kind="prediction batch", name=SCORES, statement="")
+        found.blame(
             EvidenceError(
                 reason(RootCause.EVIDENCE_MISSING, "no prediction batch covers these scores")
             )
         )
-        return missing
-    return trust.lineage().node(records[-1].statement)
+    return found
 
 
 def _prove(
@@ -142,14 +143,14 @@ def _prove(
     """Recompute the row's leaf and its path to the signed root, from verified bytes."""
     import polars as pl
 
-    entry = _entry(scores, day)
+    entry = scores_entry(scores.manifest, day)
     frame = pl.read_parquet(io.BytesIO(trust.lineage().read_file(scores, entry)))
     rows = leaves(frame)
     path = merkle.inclusion_path(rows, index)
     root = merkle.root_from_path(rows[index], index, len(rows), path)
-    signed = batch.bundle.statement.predicate["batches"].get(day, {}) if batch.bundle else {}
+    signed = read_batch(batch.bundle.statement).batches.get(day) if batch.bundle else None
     row = frame.row(index, named=True)
-    if signed.get("merkle_root") != root or signed.get("rows") != len(rows):
+    if signed is None or (signed.merkle_root, signed.rows) != (root, len(rows)):
         raise VerificationError(
             reason(
                 RootCause.MERKLE_MISMATCH,
@@ -161,15 +162,6 @@ def _prove(
     if row["transaction_id"] != transaction_id:
         raise VerificationError(reason(RootCause.MERKLE_MISMATCH, "the row moved while reading"))
     return Score(transaction_id, day, row, index, len(rows), tuple(path), root)
-
-
-def _entry(node: Node, partition: str) -> FileEntry:
-    for entry in node.manifest.entries if node.manifest else ():
-        if entry.partition == partition:
-            return entry
-    raise EvidenceError(
-        reason(RootCause.EVIDENCE_MISSING, "the scores' manifest cannot be read", artifact=SCORES)
-    )
 
 
 def _below(scores: Node, chain: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
