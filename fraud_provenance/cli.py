@@ -435,6 +435,46 @@ def _print_links(links: Sequence[tuple[str, Any]]) -> None:
 
 
 @app.command()
+def audit(
+    full: Annotated[
+        bool, typer.Option("--full", help="Every leaf and bundle again, not only what is new.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Hold the transparency log against the evidence store.
+
+    The log must have grown from every head remembered so far, each entry under one of our
+    identities must have its bundle, each bundle its entry. What is in order is countersigned by
+    the witness and remembered; what is not becomes an alert.
+    """
+    from datetime import UTC, datetime
+
+    from fraud_provenance.evidence.log_audit import Depth
+    from fraud_provenance.investigate.audit import audit_log
+
+    workspace = open_workspace()
+    workspace.store.refresh()
+    depth = Depth.FULL if full else Depth.REMEMBERED
+    with progress() as say:
+        outbox = Outbox(workspace.home)
+        report = audit_log(workspace.trust, outbox, datetime.now(UTC), depth, say)
+    if as_json:
+        code = {"trusted": report.trusted, "exit_code": report.exit_code}
+        print_json(report.model_dump(mode="json") | code)
+        return report.exit_code
+    table = Table("log", "entries", "looked at", "ours", "bundles", "only announced", "heads")
+    for log in report.logs:
+        numbers = (log.size, log.entries, log.ours, log.bundles, log.journalled, log.checkpoints)
+        table.add_row(log.origin, *(str(number) for number in numbers))
+    out.print(table)
+    if report.trusted:
+        out.print("in order: log and evidence explain each other", style="green")
+    else:
+        print_reasons(report.reasons, out)
+    return report.exit_code
+
+
+@app.command()
 def trace(
     prediction: Annotated[int, typer.Argument(help="A transaction id that was scored.")],
     as_json: Json = False,

@@ -24,10 +24,12 @@ from fraud_provenance.evidence.errors import (
     VerificationError,
     reason,
 )
+from fraud_provenance.evidence.log_audit import Depth
 from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.gates import promotion
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION
 from fraud_provenance.gates.step import recover
+from fraud_provenance.investigate.audit import audit_log
 from fraud_provenance.landing import landed_days
 from fraud_provenance.prediction_log import UNFINISHED, log_heartbeat
 from fraud_provenance.workspace import Workspace
@@ -135,6 +137,7 @@ class Pipeline:
         self._training()
         self._promotion()
         self._scoring()
+        self._audit()
 
     def _tell(self, find: Callable[[], list[Alert]]) -> None:
         """Put alerts into the outbox. Whatever goes wrong here must not hide the run's result."""
@@ -249,6 +252,16 @@ class Pipeline:
                 self._run_days("scoring", days, known)
         else:
             log_heartbeat(trust, champion.evidence.digest, champion.decision.statement)
+
+    def _audit(self) -> None:
+        """What this run signed is in the log, nothing else is, and the log's head is remembered."""
+        with self._stage("log") as notes:
+            report = audit_log(
+                self.workspace.trust, self._outbox, datetime.now(UTC), Depth.TAIL, self._say
+            )
+            notes += [f"{log.size} entries, {log.entries} new" for log in report.logs]
+        self._has_told = True
+        report.check()
 
     # --- running jobs ------------------------------------------------------------------------
 

@@ -11,8 +11,10 @@ from importlib import metadata
 from pathlib import Path
 
 from fraud_provenance.evidence import encoding, files, statements
+from fraud_provenance.evidence.checkpoints import LogKeeper, WitnessedLogs
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import ConfigError, reason
+from fraud_provenance.evidence.log_audit import LogAuditor
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.signing import SigningService
 from fraud_provenance.evidence.statements import Identity, Material
@@ -80,9 +82,15 @@ class Workspace:
     def bundles(self) -> BundleVerifier:
         """Verifies bundles against the home's trusted root."""
         self._require_trust_root()
+        trust = self.home / "trust"
         return BundleVerifier(
-            self.sigstore.trusted_root, load_issuers(self.home / "trust" / "issuers.json")
+            self.sigstore.trusted_root, load_issuers(trust / "issuers.json"), WitnessedLogs(trust)
         )
+
+    @cached_property
+    def auditor(self) -> LogAuditor:
+        """Holds the log against the store, and remembers the log's heads."""
+        return LogAuditor(LogKeeper(self.home, self.bundles.logs), self.store, self.bundles)
 
     def _require_trust_root(self) -> None:
         if not self.sigstore.trusted_root.exists():
@@ -108,6 +116,7 @@ class Workspace:
             signing=signing,
             policies=policies,
             code=lambda: self.code_facts,
+            auditor=lambda: self.auditor,
         )
 
     def _token(self, identity: Identity) -> str:

@@ -1,5 +1,7 @@
 """Jobs, sensors and schedules: what ticks by itself while the daemon runs."""
 
+from datetime import UTC, datetime
+
 import dagster as dg
 
 from fraud_provenance.defs import support
@@ -18,6 +20,7 @@ from fraud_provenance.defs.transform import transaction_features
 from fraud_provenance.defs.verification import provenance_checks
 from fraud_provenance.evidence.errors import ProvenanceError
 from fraud_provenance.gates import promotion
+from fraud_provenance.investigate.audit import PLACE, audit_log
 from fraud_provenance.landing import landed_days
 from fraud_provenance.planning import registry_of
 from fraud_provenance.resources import ProvenanceResource
@@ -85,6 +88,37 @@ daily_provenance_check = dg.ScheduleDefinition(
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Every day at 05:00 UTC; what is not trusted becomes an alert.",
+)
+
+
+@dg.op(
+    name=PLACE,
+    description=(
+        "The log against the evidence: it only grew, each entry of ours has its bundle, each "
+        "bundle its entry. The same as `fraud-provenance audit`."
+    ),
+)
+def audit_op(context: dg.OpExecutionContext, provenance: ProvenanceResource) -> None:
+    """Audit; whatever is found fails the run."""
+    report = audit_log(provenance.open().trust, provenance.outbox(), datetime.now(UTC))
+    for log in report.logs:
+        context.log.info(f"{log.origin}: {log.size} entries, {log.entries} looked at")
+    report.check()
+
+
+@dg.job(name="log_audit", description="Hold the transparency log against the evidence store.")
+def log_audit_job() -> None:
+    """One op."""
+    audit_op()
+
+
+daily_log_audit = dg.ScheduleDefinition(
+    name="daily_log_audit",
+    job=log_audit_job,
+    cron_schedule="30 5 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every day at 05:30 UTC; an entry that nobody made becomes an alert.",
 )
 
 

@@ -22,6 +22,13 @@ class RootCause(StrEnum):
     LOG_ENTRY_MISSING = "LOG_ENTRY_MISSING"
     LOG_ENTRY_MISMATCH = "LOG_ENTRY_MISMATCH"
     INCLUSION_INVALID = "INCLUSION_INVALID"
+    CHECKPOINT_UNTRUSTED = "CHECKPOINT_UNTRUSTED"
+    LOG_ROLLBACK = "LOG_ROLLBACK"
+    LOG_FORK = "LOG_FORK"
+    LOG_STALE = "LOG_STALE"
+    LOG_CORRUPT = "LOG_CORRUPT"
+    UNEXPECTED_LOG_ENTRY = "UNEXPECTED_LOG_ENTRY"
+    EVIDENCE_ROLLBACK = "EVIDENCE_ROLLBACK"
     IDENTITY_UNTRUSTED = "IDENTITY_UNTRUSTED"
     KEY_NOT_FROM_ROOT = "KEY_NOT_FROM_ROOT"
     KEY_REVOKED = "KEY_REVOKED"
@@ -91,6 +98,7 @@ class RootCause(StrEnum):
     TIME_SKEW = "TIME_SKEW"
     TRAINER_UNKNOWN = "TRAINER_UNKNOWN"
     LOG_UNAVAILABLE = "LOG_UNAVAILABLE"
+    WITNESS_UNAVAILABLE = "WITNESS_UNAVAILABLE"
     TIMESTAMP_UNAVAILABLE = "TIMESTAMP_UNAVAILABLE"
     AUTHORITY_UNAVAILABLE = "AUTHORITY_UNAVAILABLE"
     POLICY_UNAVAILABLE = "POLICY_UNAVAILABLE"
@@ -169,6 +177,34 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "INCLUSION_INVALID": (
         "The proof that the entry is in the log does not hold.",
         "Treat the bundle as forged; run the step again.",
+    ),
+    "CHECKPOINT_UNTRUSTED": (
+        "The head of a log is not signed by that log, or too few witnesses countersigned it.",
+        "Restore trust/ from its backup; on a new home or log run `fraud-provenance up`.",
+    ),
+    "LOG_ROLLBACK": (
+        "The log has fewer leaves than were seen before.",
+        "Restore the log's newest files; sign nothing until `fraud-provenance audit` passes.",
+    ),
+    "LOG_FORK": (
+        "The log shows another history than the one that was seen before.",
+        "Treat the log's key as stolen: stop signing, keep both trees, set up a new log.",
+    ),
+    "LOG_STALE": (
+        "The log shows an older head than the one that stored bundles prove.",
+        "Find out who serves the old head; run `fraud-provenance audit` against the log itself.",
+    ),
+    "LOG_CORRUPT": (
+        "A file of the log does not add up to its signed head, or cannot be read.",
+        "Restore the log's files from a backup or mirror.",
+    ),
+    "UNEXPECTED_LOG_ENTRY": (
+        "Somebody signed under one of our identities what no run of ours stored or announced.",
+        "Treat the identity as stolen: `fraud-provenance revoke` it, then find out who signed.",
+    ),
+    "EVIDENCE_ROLLBACK": (
+        "The evidence store is older than the log: what was stored last is gone.",
+        "Restore the newest backup of evidence/, then run `fraud-provenance audit --full`.",
     ),
     "IDENTITY_UNTRUSTED": (
         "The signing certificate was not issued by the trusted authority.",
@@ -450,6 +486,10 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "The transparency log did not answer in time.",
         "Run `fraud-provenance up`, then run again.",
     ),
+    "WITNESS_UNAVAILABLE": (
+        "Too few witnesses answered to countersign the log's head.",
+        "Make the witnesses of trust/witnesses.json reachable, then run again.",
+    ),
     "TIMESTAMP_UNAVAILABLE": (
         "The timestamp authority did not answer in time.",
         "Run `fraud-provenance up`, then run again.",
@@ -494,6 +534,7 @@ UNDECIDED = frozenset(
     RootCause[name]
     for name in (
         "LOG_UNAVAILABLE",
+        "WITNESS_UNAVAILABLE",
         "TIMESTAMP_UNAVAILABLE",
         "AUTHORITY_UNAVAILABLE",
         "POLICY_UNAVAILABLE",

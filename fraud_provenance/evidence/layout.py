@@ -120,6 +120,12 @@ class Layout(_Closed):
         ]
         return found[0] if len(found) == 1 else None
 
+    def identities(self) -> frozenset[Identity]:
+        """Every identity that signs here: the steps' workloads and the principals'."""
+        steps = [rule.signer() for rule in self.steps.values()]
+        people = [one for principal in self.principals for one in principal.identities]
+        return frozenset([*(item for item in steps if item), *people])
+
     def people(self, role: str) -> tuple[Identity, ...]:
         """The e-mail identities of everyone with `role`."""
         return tuple(

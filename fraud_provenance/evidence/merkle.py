@@ -1,12 +1,14 @@
-"""The Merkle tree of RFC 6962 (section 2.1) over a prediction batch's rows.
+"""The Merkle tree of RFC 6962 (section 2.1), over a prediction batch's rows and over the log.
 
-One row can be proved by itself: its leaf, an inclusion path and the signed root.
+One row can be proved by itself: its leaf, an inclusion path and the signed root. Two heads of one
+growing tree are consistent if a short proof leads to both.
 """
 
 import hashlib
 from collections.abc import Sequence
 
 _LEAF, _NODE = b"\x00", b"\x01"
+EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 
 def leaf_hash(row: bytes) -> bytes:
@@ -14,24 +16,30 @@ def leaf_hash(row: bytes) -> bytes:
     return hashlib.sha256(_LEAF + row).digest()
 
 
-def _node_hash(left: bytes, right: bytes) -> bytes:
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Hash of an inner node (RFC 6962, 2.1)."""
     return hashlib.sha256(_NODE + left + right).digest()
 
 
-def _split(count: int) -> int:
-    """The largest power of two smaller than `count`."""
+def split(count: int) -> int:
+    """The largest power of two smaller than `count` (at least 2)."""
     return 1 << (count - 1).bit_length() - 1
 
 
 def root_of(rows: Sequence[bytes]) -> str:
     """Hex Merkle tree hash of the rows in order; of no rows, the hash of nothing."""
-    level = [leaf_hash(row) for row in rows]
+    return root_of_hashes([leaf_hash(row) for row in rows]).hex()
+
+
+def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
+    """Merkle tree hash over leaf hashes (or over the roots of complete subtrees of one height)."""
+    level = list(hashes)
     if not level:
-        return hashlib.sha256(b"").hexdigest()
+        return EMPTY_ROOT
     while len(level) > 1:
-        pairs = [_node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+        pairs = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
         level = pairs + level[len(pairs) * 2 :]
-    return level[0].hex()
+    return level[0]
 
 
 def inclusion_path(rows: Sequence[bytes], index: int) -> list[str]:
@@ -40,7 +48,7 @@ def inclusion_path(rows: Sequence[bytes], index: int) -> list[str]:
         raise IndexError(f"row {index} of {len(rows)}")
     if len(rows) == 1:
         return []
-    middle = _split(len(rows))
+    middle = split(len(rows))
     if index < middle:
         return [*inclusion_path(rows[:middle], index), root_of(rows[middle:])]
     return [*inclusion_path(rows[middle:], index - middle), root_of(rows[:middle])]
@@ -57,7 +65,7 @@ def root_from_path(row: bytes, index: int, count: int, path: Sequence[str]) -> s
     sides: list[bool] = []
     low, high = 0, count
     while high - low > 1:
-        middle = low + _split(high - low)
+        middle = low + split(high - low)
         sides.append(index < middle)
         low, high = (low, middle) if index < middle else (middle, high)
     if len(path) != len(sides):
@@ -65,5 +73,36 @@ def root_from_path(row: bytes, index: int, count: int, path: Sequence[str]) -> s
     found = leaf_hash(row)
     for is_left, sibling in zip(reversed(sides), path, strict=True):
         other = bytes.fromhex(sibling)
-        found = _node_hash(found, other) if is_left else _node_hash(other, found)
+        found = node_hash(found, other) if is_left else node_hash(other, found)
     return found.hex()
+
+
+def is_consistent(
+    old_size: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]
+) -> bool:
+    """Whether the tree of `size` leaves begins with the tree of `old_size` (RFC 9162, 2.1.4.2)."""
+    if not 0 <= old_size <= size:
+        return False
+    if old_size in (0, size):
+        expected = EMPTY_ROOT if old_size == 0 else root
+        return not proof and old_root == expected
+    path = list(proof)
+    if old_size & (old_size - 1) == 0:
+        path.insert(0, old_root)
+    if not path:
+        return False
+    old, new = old_size - 1, size - 1
+    while old & 1:
+        old, new = old >> 1, new >> 1
+    old_found = new_found = path[0]
+    for item in path[1:]:
+        if new == 0:
+            return False
+        if old & 1 or old == new:
+            old_found, new_found = node_hash(item, old_found), node_hash(item, new_found)
+            while old and not old & 1:
+                old, new = old >> 1, new >> 1
+        else:
+            new_found = node_hash(new_found, item)
+        old, new = old >> 1, new >> 1
+    return new == 0 and old_found == old_root and new_found == root

@@ -234,6 +234,18 @@ class EvidenceStore:
         """Forget an intent once its bundle is stored."""
         (self._intents / f"{statement_digest}.json").unlink(missing_ok=True)
 
+    def intents(self) -> list[bytes]:
+        """The statements that were announced and whose bundle is not stored (yet)."""
+        found = []
+        for path in sorted(self._intents.glob("*.json")):
+            try:
+                content = files.read_once(path, limit_bytes=encoding.MAX_DOCUMENT_BYTES)
+            except EvidenceError:
+                continue  # signed and dropped meanwhile
+            if encoding.digest_bytes(content) == path.stem:
+                found.append(content)
+        return found
+
     # --- the derived index -----------------------------------------------------------------
 
     def refresh(self) -> None:
@@ -256,6 +268,11 @@ class EvidenceStore:
             path.name.removesuffix(BUNDLE_SUFFIX)
             for path in self._bundles.glob(f"*{BUNDLE_SUFFIX}")
         )
+
+    def logged_since(self, log_index: int) -> list[str]:
+        """Digests of the bundles that the index places at `log_index` or later."""
+        rows = self._query("select bundle from bundles where log_index >= ?", (log_index,))
+        return [str(row["bundle"]) for row in rows]
 
     def records(
         self, *, predicate_type: str = "", asset: str = "", subject: str = "", statement: str = ""

@@ -1,8 +1,8 @@
 """Verifying one Sigstore bundle: from untrusted bytes to a statement and its verified facts.
 
 Order: size and strict JSON → exactly one signature → certificate, timestamp, signed certificate
-timestamp, log inclusion, signature (sigstore-python) → payload type → statement. Who signed is
-returned, never guessed: callers compare it with the layout.
+timestamp, log inclusion, signature (sigstore-python) → the entry is in the witnessed tree → payload
+type → statement. Who signed is returned, never guessed: callers compare it with the layout.
 """
 
 import re
@@ -14,9 +14,11 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509 import (
     Certificate,
+    ExtensionNotFound,
     RFC822Name,
     SubjectAlternativeName,
     UniformResourceIdentifier,
+    load_der_x509_certificate,
 )
 from pydantic import BaseModel, ConfigDict
 from sigstore.errors import Error as SigstoreError
@@ -24,7 +26,8 @@ from sigstore.models import Bundle, TrustedRoot
 from sigstore.verify import Verifier
 from sigstore.verify.policy import VerificationPolicy
 
-from fraud_provenance.evidence import encoding, files
+from fraud_provenance.evidence import encoding, files, merkle, notes
+from fraud_provenance.evidence.checkpoints import WitnessedLogs
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
     ConfigError,
@@ -36,8 +39,19 @@ from fraud_provenance.evidence.errors import (
 from fraud_provenance.evidence.statements import Identity, Statement, parse_statement
 
 _ISSUER_OID = "1.3.6.1.4.1.57264.1.8"
-_PAYLOAD_TYPE = "application/vnd.in-toto+json"
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _MAX_BUNDLE_BYTES = 8 * 1024 * 1024
+
+
+class LogPosition(BaseModel):
+    """Where a bundle's entry stands: log, leaf hash, and the head that proved its inclusion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    log_id: str
+    leaf: str
+    tree_size: int
+    tree_root: str
 
 
 class VerifiedBundle(BaseModel):
@@ -50,6 +64,7 @@ class VerifiedBundle(BaseModel):
     signed_at: datetime
     log_index: int
     bundle_digest: str
+    log: LogPosition
 
 
 class _ReadIdentity(VerificationPolicy):
@@ -79,8 +94,8 @@ class _ReadIdentity(VerificationPolicy):
 class BundleVerifier:
     """Verifies bundles against one trusted root. Thread-safe; results are memoised by digest."""
 
-    def __init__(self, trusted_root: Path, issuers: Mapping[str, str]) -> None:
-        """`issuers`: role (`workloads`, `people`) → issuer URL of this environment."""
+    def __init__(self, trusted_root: Path, issuers: Mapping[str, str], logs: WitnessedLogs) -> None:
+        """`issuers`: role (`workloads`, `people`) → issuer URL; `logs`: what is remembered."""
         try:
             root = TrustedRoot.from_file(str(trusted_root))
             self._verifier = Verifier(trusted_root=root)
@@ -89,7 +104,9 @@ class BundleVerifier:
             raise ConfigError(
                 reason(RootCause.ROOT_DIGEST_MISMATCH, f"cannot use {trusted_root.name}: {error}")
             ) from error
+        self.logs = logs
         self._roles = {url: role for role, url in issuers.items()}
+        self._signers: dict[bytes, Identity | None] = {}
         self._known: dict[str, VerifiedBundle] = {}
 
     def certificate_identity(self, identity: Identity) -> tuple[str, str]:
@@ -122,23 +139,91 @@ class BundleVerifier:
             if len(found) != 1:
                 raise _invalid(RootCause.TIMESTAMP_INVALID, f"{len(found)} timestamps, exactly 1")
             signed_at = found[0].tst_info.gen_time
-            log_index = int(bundle.log_entry._inner.log_index)
+            position = self._position(bundle)
         except SigstoreError as error:
-            issued_here = bundle is None or self._is_issued_here(bundle.signing_certificate)
-            raise VerificationError(_classify(error, digest, issued_here=issued_here)) from error
+            raise VerificationError(self._classify(error, digest, bundle)) from error
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise EvidenceError(
                 reason(RootCause.EVIDENCE_MALFORMED, f"bundle {digest[:12]}: {error!r}")
             ) from error
-        if payload_type != _PAYLOAD_TYPE:
+        if payload_type != PAYLOAD_TYPE:
             raise _invalid(RootCause.PREDICATE_TYPE, f"payload type {payload_type[:80]!r}")
         return VerifiedBundle(
             statement=parse_statement(payload),
             identity=self._identity(reader),
             signed_at=signed_at.astimezone(UTC),
-            log_index=log_index,
+            log_index=int(bundle.log_entry._inner.log_index),
             bundle_digest=digest,
+            log=position,
         )
+
+    def _position(self, bundle: Bundle) -> LogPosition:
+        """Where the entry stands, by a head that the log signed and the witnesses do not deny."""
+        entry = bundle.log_entry._inner
+        proof = entry.inclusion_proof
+        head = _checkpoint_of(bundle)
+        index = int(proof.log_index)
+        if int(entry.log_index) != index or int(proof.tree_size) != head.size:
+            raise _invalid(
+                RootCause.LOG_ENTRY_MISMATCH,
+                f"entry {entry.log_index} with a proof for entry {index} of {proof.tree_size}",
+            )
+        leaf = merkle.leaf_hash(entry.canonicalized_body)
+        self.logs.check_bundle(entry.log_id.key_id, index, leaf, head)
+        return LogPosition(
+            log_id=entry.log_id.key_id.hex(),
+            leaf=leaf.hex(),
+            tree_size=head.size,
+            tree_root=head.root.hex(),
+        )
+
+    def signer_of(self, certificate: bytes) -> Identity | None:
+        """Whom a certificate (DER) names, if an authority of ours issued it, else None."""
+        if certificate not in self._signers:
+            self._signers[certificate] = self._signer_of(certificate)
+        return self._signers[certificate]
+
+    def _signer_of(self, content: bytes) -> Identity | None:
+        reader = _ReadIdentity()
+        try:
+            certificate = load_der_x509_certificate(content)
+            if not self._is_issued_here(certificate):
+                return None
+            reader.verify(certificate)
+            return self._identity(reader)
+        except (ValueError, ExtensionNotFound, VerificationError):
+            return None  # certificates of our authorities have this form; this one is foreign
+
+    def _classify(self, error: SigstoreError, digest: str, bundle: Bundle | None) -> Reason:
+        """The root cause behind a sigstore-python refusal, from its documented messages.
+
+        Whatever failed first, a certificate of another authority is the cause: nothing else about
+        such a bundle can be right. A log entry under a head that our log never signed is next.
+        """
+        text = f"bundle {digest[:12]}: {error}"
+        if bundle is not None and not self._is_issued_here(bundle.signing_certificate):
+            return reason(RootCause.IDENTITY_UNTRUSTED, text)
+        found = next(
+            (code for pattern, code in _CLASSES if re.search(pattern, text, re.IGNORECASE)),
+            RootCause.SIGNATURE_INVALID,
+        )
+        if found == RootCause.INCLUSION_INVALID and bundle is not None:
+            return self._checkpoint_problem(bundle) or reason(found, text)
+        return reason(found, text)
+
+    def _checkpoint_problem(self, bundle: Bundle) -> Reason | None:
+        """What is wrong with a bundle's checkpoint itself, if anything."""
+        entry = bundle.log_entry._inner
+        try:
+            memory = self.logs.memories[entry.log_id.key_id]
+            memory.key.verify(_checkpoint_of(bundle))
+        except KeyError:
+            return reason(
+                RootCause.CHECKPOINT_UNTRUSTED, "the trusted root does not know the bundle's log"
+            )
+        except VerificationError as error:
+            return error.reasons[0]
+        return None
 
     def _is_issued_here(self, certificate: Certificate) -> bool:
         """Whether a trusted authority signed the certificate; says nothing about its validity."""
@@ -183,11 +268,14 @@ def _check_shape(document: Any) -> None:  # noqa: ANN401 - untrusted JSON
             RootCause.SIGNATURE_COUNT, f"{len(signatures)} signatures, exactly 1 allowed"
         )
     material = document.get("verificationMaterial")
-    if isinstance(material, dict) and "publicKey" in material:
-        raise _invalid(RootCause.KEY_NOT_FROM_ROOT, "the bundle brings its own key")
     entries = material.get("tlogEntries") if isinstance(material, dict) else None
+    found = []
     if not isinstance(entries, list) or not entries:
-        raise _invalid(RootCause.LOG_ENTRY_MISSING, "the bundle proves no log entry")
+        found.append(reason(RootCause.LOG_ENTRY_MISSING, "the bundle proves no log entry"))
+    if isinstance(material, dict) and "publicKey" in material:
+        found.append(reason(RootCause.KEY_NOT_FROM_ROOT, "the bundle brings its own key"))
+    if found or not isinstance(entries, list):
+        raise VerificationError(*found)
     if len(entries) != 1:
         raise _invalid(RootCause.SIZE_LIMIT, f"{len(entries)} log entries, exactly 1 allowed")
     data = material.get("timestampVerificationData") if isinstance(material, dict) else None
@@ -208,19 +296,10 @@ _CLASSES = (
 )
 
 
-def _classify(error: SigstoreError, digest: str, *, issued_here: bool) -> Reason:
-    """The root cause behind a sigstore-python refusal, from its documented messages.
-
-    Whatever failed first, a certificate of another authority is the cause: nothing else about
-    such a bundle can be right.
-    """
-    text = str(error)
-    if not issued_here:
-        return reason(RootCause.IDENTITY_UNTRUSTED, f"bundle {digest[:12]}: {text}")
-    for pattern, code in _CLASSES:
-        if re.search(pattern, text, re.IGNORECASE):
-            return reason(code, f"bundle {digest[:12]}: {text}")
-    return reason(RootCause.SIGNATURE_INVALID, f"bundle {digest[:12]}: {text}")
+def _checkpoint_of(bundle: Bundle) -> notes.Checkpoint:
+    """The head that a bundle's inclusion proof leads to; nothing about it is verified."""
+    envelope = bundle.log_entry._inner.inclusion_proof.checkpoint
+    return notes.parse_checkpoint(envelope.envelope.encode("utf-8") if envelope else b"")
 
 
 def _invalid(code: str, message: str) -> VerificationError:

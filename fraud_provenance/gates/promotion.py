@@ -168,12 +168,23 @@ def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Cha
         digest = digest_of_model(trust, candidate.model_id)
         evidence = collect_model(trust, policy, digest)
         _check_registered(registry, candidate, evidence)
+        last_look(trust, policy)
         decision = _decide(trust, registry, policy, evidence, cosign)
+        last_look(trust, policy)
         current = registry.alias(CHAMPION)
         move = {"from": current.version if current else "", "to": candidate.version}
         files.write_atomic(_move_path(trust), json.dumps(move).encode())
         finish_move(trust, registry)
         return Champion(candidate.version, evidence, decision)
+
+
+def last_look(trust: Trust, policy: Policy) -> None:
+    """The log, up to its newest leaf, must hold nothing that the store does not explain.
+
+    Raises:
+        VerificationError, BackendError: with the audit's reasons.
+    """
+    trust.auditor().audit(policy.layout.identities()).check()
 
 
 def _move_path(trust: Trust) -> Path:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fraud_provenance.evidence.lineage import LineageVerifier
+from fraud_provenance.evidence.log_audit import LogAuditor
 from fraud_provenance.evidence.signing import SigningService
 from fraud_provenance.evidence.statements import Identity, Material
 from fraud_provenance.evidence.store import EvidenceStore
@@ -33,6 +34,7 @@ class Trust:
     signing: SigningService
     policies: PolicyEngine
     code: Callable[[], CodeFacts]
+    auditor: Callable[[], LogAuditor]
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _lineage: dict[str, LineageVerifier] = field(default_factory=dict)
 

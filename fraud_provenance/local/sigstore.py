@@ -14,6 +14,7 @@ For users of this class:
   envelope logged twice is such a refusal (409).
 - If `HTTP_PROXY` is set, `requests`, hence sigstore-python, takes 127.0.0.1 through the proxy
   unless `NO_PROXY=127.0.0.1` is set as well.
+- `up` also makes the home's witness (`<home>/witness/`) and has it countersign a first head.
 - The log's files are in `<home>/log/` (C2SP tlog-tiles: `checkpoint`, `tile/`). Checkpoints are
   signed with Ed25519; `origin` is the host name in the trusted root's `tlogs[0].baseUrl`. That
   name need not resolve: clients submit to the address in the signing configuration.
@@ -30,6 +31,7 @@ from pathlib import Path
 import jwt
 import psutil
 
+from fraud_provenance.evidence.checkpoints import LogKeeper, WitnessedLogs
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import BackendError, ConfigError, reason
 from fraud_provenance.evidence.files import exclusive_lock
@@ -108,6 +110,7 @@ class LocalSigstore:
             servers = all_servers(self._home, settings)
             self._start(servers[:1], say)  # Fulcio asks the issuer when it starts
             self._start(servers[1:], say)
+            self.remember_first_checkpoint()
             return [self._processes.status(server) for server in servers]
 
     def _start(self, servers: Iterable[Server], say: Callable[[str], None]) -> None:
@@ -132,6 +135,26 @@ class LocalSigstore:
             if problem is not None:
                 lines = self._processes.last_lines(server.name)
                 raise _unavailable(server, f"{problem}; its last log lines:\n{lines}")
+
+    def remember_first_checkpoint(self) -> None:
+        """Before anything is verified against this log, one head of it is countersigned.
+
+        Raises:
+            BackendError: LOG_UNAVAILABLE or WITNESS_UNAVAILABLE.
+            VerificationError: the log shows another history than the witness saw.
+        """
+        keeper = LogKeeper(self._home, WitnessedLogs(self._home / "trust"))
+        deadline = time.monotonic() + START_TIMEOUT_S
+        with keeper.lock():
+            for memory in keeper.logs.memories.values():
+                while True:
+                    try:
+                        keeper.begin(memory)
+                        break
+                    except BackendError:  # a new log shows its first head a moment after its start
+                        if time.monotonic() > deadline:
+                            raise
+                        time.sleep(0.05)
 
     def down(self) -> list[ServerStatus]:
         """End every server of this home, by process id, and wait until they are gone."""

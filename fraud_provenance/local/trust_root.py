@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import ConfigError, reason
 from fraud_provenance.evidence.files import fsync_folder, write_atomic
+from fraud_provenance.evidence.witness import create_local_witness, policy_document
 from fraud_provenance.local import authority, ports
 
 ISSUER_NAMES = ("workloads", "people")
@@ -224,6 +225,10 @@ def _publish(home: Path, settings: Settings) -> None:
         _write_missing(trust / "issuers" / name / "keys", _json({"keys": [_jwk(key)]}))
     _write_missing(trust / "fulcio_identities.yaml", _fulcio_identities(settings))
     _write_missing(trust / "issuers.json", _json(settings.issuers))
+    _write_missing(trust / "logs.json", _json({settings.origin: "log"}))
+    if not (trust / "witnesses.json").exists():
+        witness = create_local_witness(home / "witness")
+        write_atomic(trust / "witnesses.json", policy_document(witness))
     trusted_root = _trusted_root(home, settings)
     signing_config = _signing_config(settings)
     _write_missing(trust / "trusted_root.json", _json(trusted_root))

@@ -20,6 +20,7 @@ from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
 from fraud_provenance.evidence import statements
+from fraud_provenance.evidence.checkpoints import WitnessedLogs
 from fraud_provenance.evidence.errors import ConfigError, ProvenanceError
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.evidence.verification import BundleVerifier, _ReadIdentity, load_issuers
@@ -54,8 +55,14 @@ def verifier(honest: Chain) -> BundleVerifier:
     """A verifier that has seen nothing yet."""
     home = honest.workspace.home
     return BundleVerifier(
-        home / "trust" / "trusted_root.json", load_issuers(home / "trust" / "issuers.json")
+        home / "trust" / "trusted_root.json",
+        load_issuers(home / "trust" / "issuers.json"),
+        WitnessedLogs(home / "trust"),
     )
+
+
+def logs_of(chain: Chain) -> WitnessedLogs:
+    return WitnessedLogs(chain.workspace.home / "trust")
 
 
 def refusal(verifier: BundleVerifier, document: object) -> str:
@@ -298,7 +305,7 @@ ATTACKS: list[tuple[Callable[[Document, Document], None], str]] = [
     (proof_shortened, "INCLUSION_INVALID"),
     (root_hash_flipped, "INCLUSION_INVALID"),
     (checkpoint_of_another, "INCLUSION_INVALID"),
-    (checkpoint_edited, "INCLUSION_INVALID"),
+    (checkpoint_edited, "CHECKPOINT_UNTRUSTED"),
     (proof_removed, "INCLUSION_INVALID"),
     (log_body_flipped, "INCLUSION_INVALID"),
     (log_index_moved, "INCLUSION_INVALID"),
@@ -510,7 +517,9 @@ def test_verify_against_the_root_of_another_home_refuses_honest_bundles(
     honest: Chain, stranger: Workspace, bundle: Document
 ) -> None:
     issuers = load_issuers(honest.workspace.home / "trust" / "issuers.json")
-    foreign = BundleVerifier(stranger.sigstore.trusted_root, issuers)
+    foreign = BundleVerifier(
+        stranger.sigstore.trusted_root, issuers, WitnessedLogs(stranger.home / "trust")
+    )
     assert refusal(foreign, bundle) == "IDENTITY_UNTRUSTED"
 
 
@@ -519,7 +528,7 @@ def test_verify_of_an_issuer_that_is_none_of_ours_is_a_mismatch(
 ) -> None:
     root = honest.workspace.sigstore.trusted_root
     known = {"workloads": "http://127.0.0.1:1/workloads"}
-    assert refusal(BundleVerifier(root, known), bundle) == "ISSUER_MISMATCH"
+    assert refusal(BundleVerifier(root, known, logs_of(honest)), bundle) == "ISSUER_MISMATCH"
 
 
 def test_verify_of_a_workload_name_under_the_issuer_of_people_is_no_workload(
@@ -527,7 +536,7 @@ def test_verify_of_a_workload_name_under_the_issuer_of_people_is_no_workload(
 ) -> None:
     issuers = honest.workspace.sigstore.issuers
     swapped = BundleVerifier(
-        honest.workspace.sigstore.trusted_root, {"people": issuers["workloads"]}
+        honest.workspace.sigstore.trusted_root, {"people": issuers["workloads"]}, logs_of(honest)
     )
     found = swapped.verify(json.dumps(bundle).encode()).identity
     assert found == Identity(issuer="people", subject=f"{issuers['workloads']}/steps/features")
@@ -536,7 +545,7 @@ def test_verify_of_a_workload_name_under_the_issuer_of_people_is_no_workload(
 def test_verify_of_a_person_under_the_issuer_of_workloads_is_untrusted(honest: Chain) -> None:
     issuers = honest.workspace.sigstore.issuers
     swapped = BundleVerifier(
-        honest.workspace.sigstore.trusted_root, {"workloads": issuers["people"]}
+        honest.workspace.sigstore.trusted_root, {"workloads": issuers["people"]}, logs_of(honest)
     )
     records = honest.trust.store.records(predicate_type=statements.POLICY_RELEASE)
     content = honest.trust.store.bundle(records[0].statement)[1]
@@ -544,12 +553,14 @@ def test_verify_of_a_person_under_the_issuer_of_workloads_is_untrusted(honest: C
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b'{"mediaType":"text/plain"}'])
-def test_verifier_with_an_unusable_root_is_not_made(tmp_path: Path, content: bytes | None) -> None:
+def test_verifier_with_an_unusable_root_is_not_made(
+    honest: Chain, tmp_path: Path, content: bytes | None
+) -> None:
     path = tmp_path / "trusted_root.json"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigError, match="ROOT_DIGEST_MISMATCH"):
-        BundleVerifier(path, {})
+        BundleVerifier(path, {}, logs_of(honest))
 
 
 # --- validly signed, and still no statement ----------------------------------------------------

@@ -1,0 +1,289 @@
+"""What was seen of each log: countersigned heads, kept for ever, and the tree below the newest.
+
+`<trust>/checkpoints/<origin>/` holds one note and one ledger for each remembered size, never
+rewritten, and a mirror of the log's hash tiles (32 bytes a leaf), so that any leaf below the newest
+head can be checked offline. The mirror is no authority: what it holds must add up to that head.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fraud_provenance.evidence import encoding, files, notes
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import (
+    ConfigError,
+    ProvenanceError,
+    VerificationError,
+    reason,
+)
+from fraud_provenance.evidence.log import FolderSource, LogFiles, Tree, open_source, tile_path
+from fraud_provenance.evidence.notes import Checkpoint, LogKey
+from fraud_provenance.evidence.witness import (
+    WitnessPolicy,
+    countersigned,
+    load_policy,
+    open_witnesses,
+)
+
+_NOTE_SUFFIX, _LEDGER_SUFFIX = ".checkpoint", ".leaves.json"
+
+
+class OpenLeaf(BaseModel):
+    """A leaf under one of our identities that nothing in the store explained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    index: int = Field(ge=0)
+    identity: str
+    digest: str
+
+
+class Ledger(BaseModel):
+    """What the leaves since the previous ledger were found to be.
+
+    `audited` says up to which leaf anyone looked; `matched` are our leaves and their bundles,
+    `journalled` those that only an intent explains, `open` all that is unexplained so far.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    audited: int = Field(default=0, ge=0)
+    matched: dict[int, str] = {}
+    journalled: dict[int, str] = {}
+    open: tuple[OpenLeaf, ...] = ()
+
+
+class LogMemory:
+    """What is remembered of one log."""
+
+    def __init__(self, folder: Path, key: LogKey, policy: WitnessPolicy) -> None:
+        self.key = key
+        self._policy = policy
+        self._folder = folder
+        self._newest: Checkpoint | None = None
+        self._tree: Tree | None = None
+
+    def sizes(self) -> list[int]:
+        """The sizes remembered, smallest first."""
+        found = self._folder.glob(f"*{_NOTE_SUFFIX}")
+        names = [path.name.removesuffix(_NOTE_SUFFIX) for path in found]
+        return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
+    def checkpoint(self, size: int) -> Checkpoint:
+        """One remembered head; the log's signature and the witnesses' are demanded.
+
+        Raises:
+            VerificationError: CHECKPOINT_UNTRUSTED.
+        """
+        path = self._path(size, _NOTE_SUFFIX)
+        found = notes.parse_checkpoint(files.read_once(path, limit_bytes=notes.MAX_NOTE_BYTES))
+        self.key.verify(found)
+        self._policy.check(found)
+        if found.size != size:
+            raise self._untrusted(f"{path.name} holds a checkpoint of size {found.size}")
+        return found
+
+    def newest(self) -> Checkpoint:
+        """The newest remembered head.
+
+        Raises:
+            VerificationError: CHECKPOINT_UNTRUSTED, there is none or it is not signed as it must.
+        """
+        sizes = self.sizes()
+        if not sizes:
+            raise self._untrusted(f"no countersigned checkpoint of {self.key.origin} is remembered")
+        if self._newest is None or self._newest.size != sizes[-1]:
+            self._newest, self._tree = self.checkpoint(sizes[-1]), None
+        return self._newest
+
+    def ledger(self, size: int) -> Ledger:
+        """What was found when the head of `size` was remembered.
+
+        Raises:
+            VerificationError: CHECKPOINT_UNTRUSTED, it is lost or was edited beyond recognition.
+        """
+        try:
+            content = files.read_once(
+                self._path(size, _LEDGER_SUFFIX), limit_bytes=encoding.MAX_DOCUMENT_BYTES
+            )
+            return Ledger.model_validate_json(content)
+        except (ProvenanceError, ValidationError) as error:
+            raise self._untrusted(f"the ledger of size {size} cannot be read: {error}") from error
+
+    def tree(self) -> Tree:
+        """The tree below the newest head, from the mirror."""
+        newest = self.newest()
+        if self._tree is None:
+            mirror = LogFiles(FolderSource(self._folder))
+            self._tree = Tree(mirror.tile, newest.size, newest.root)
+        return self._tree
+
+    def put(self, checkpoint: Checkpoint, ledger: Ledger, tree: Tree) -> None:
+        """Remember a countersigned head with its ledger and tree; the note comes last.
+
+        Raises:
+            VerificationError: LOG_FORK, another root is remembered for this size.
+        """
+        self._policy.check(checkpoint)
+        if checkpoint.size in self.sizes():
+            if self.checkpoint(checkpoint.size).root != checkpoint.root:
+                raise VerificationError(
+                    reason(
+                        RootCause.LOG_FORK,
+                        f"another root is remembered for size {checkpoint.size}",
+                        artifact=f"log {checkpoint.origin}",
+                    )
+                )
+            return
+        for level, index, tile in tree.known_tiles():
+            path = self._folder / tile_path(level, index, len(tile))
+            if not path.exists():
+                files.write_atomic(path, b"".join(tile), durable=False)
+        content = ledger.model_dump_json().encode()
+        files.write_atomic(self._path(checkpoint.size, _LEDGER_SUFFIX), content)
+        files.write_atomic(self._path(checkpoint.size, _NOTE_SUFFIX), checkpoint.note)
+
+    def _path(self, size: int, suffix: str) -> Path:
+        return self._folder / f"{size:016d}{suffix}"
+
+    def _untrusted(self, message: str) -> VerificationError:
+        return VerificationError(
+            reason(RootCause.CHECKPOINT_UNTRUSTED, message, artifact=f"log {self.key.origin}")
+        )
+
+
+class WitnessedLogs:
+    """Every log of the trusted root with what is remembered of it, by log id."""
+
+    def __init__(self, trust: Path) -> None:
+        """`trust`: the folder with `trusted_root.json`, `witnesses.json` and `checkpoints/`.
+
+        Raises:
+            ConfigError: ROOT_DIGEST_MISMATCH.
+        """
+        content = files.read_once(trust / "trusted_root.json", limit_bytes=1 << 20)
+        self.policy = load_policy(trust / "witnesses.json")
+        self.memories: Mapping[bytes, LogMemory] = {
+            log_id: LogMemory(trust / "checkpoints" / key.origin, key, self.policy)
+            for log_id, key in notes.log_keys(content).items()
+        }
+
+    def check_bundle(self, log_id: bytes, index: int, leaf: bytes, checkpoint: Checkpoint) -> None:
+        """Demand that a bundle's entry is in the witnessed tree, if that reaches so far.
+
+        An entry above the newest witnessed head stands on the log's own signed checkpoint until
+        the next audit, which every promotion begins with.
+
+        Raises:
+            VerificationError: CHECKPOINT_UNTRUSTED or LOG_FORK.
+        """
+        memory = self.memories.get(log_id)
+        if memory is None:
+            raise VerificationError(
+                reason(
+                    RootCause.CHECKPOINT_UNTRUSTED,
+                    f"the trusted root knows no log {log_id.hex()[:16]}",
+                )
+            )
+        memory.key.verify(checkpoint)
+        if index < memory.newest().size and memory.tree().leaf(index) != leaf:
+            raise VerificationError(
+                reason(
+                    RootCause.LOG_FORK,
+                    f"leaf {index} of the witnessed tree is another entry",
+                    artifact=f"log {memory.key.origin}",
+                )
+            )
+
+
+class LogKeeper:
+    """Reads each log's own head, has it countersigned, and remembers it."""
+
+    def __init__(self, home: Path, logs: WitnessedLogs) -> None:
+        """`home`: its `trust/logs.json` says where each log's files are (a folder or an address).
+
+        Raises:
+            ConfigError: ROOT_DIGEST_MISMATCH, that file cannot be used.
+        """
+        self.logs = logs
+        self._home = home
+        self._locations = _load_locations(home / "trust" / "logs.json")
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Held while heads are read and kept, so that memory only moves forward."""
+        return files.exclusive_lock(self._home / "run" / "checkpoints.lock")
+
+    def files(self, memory: LogMemory) -> LogFiles:
+        """The log's own files.
+
+        Raises:
+            ConfigError: ROOT_DIGEST_MISMATCH, nobody said where they are.
+        """
+        location = self._locations.get(memory.key.origin)
+        if location is None:
+            raise ConfigError(
+                reason(
+                    RootCause.ROOT_DIGEST_MISMATCH,
+                    f"trust/logs.json does not say where the files of {memory.key.origin} are",
+                )
+            )
+        return LogFiles(open_source(location, self._home))
+
+    def head(self, memory: LogMemory, last: Checkpoint | None) -> tuple[Checkpoint, Tree]:
+        """The log's own head, no smaller than `last`, and the tree below it; both verified.
+
+        Raises:
+            VerificationError: CHECKPOINT_UNTRUSTED, LOG_ROLLBACK or LOG_CORRUPT.
+            BackendError: LOG_UNAVAILABLE.
+        """
+        log = self.files(memory)
+        head = notes.parse_checkpoint(log.checkpoint())
+        memory.key.verify(head)
+        if last and head.size < last.size:
+            raise VerificationError(
+                reason(
+                    RootCause.LOG_ROLLBACK,
+                    f"{last.size} leaves were remembered, the log shows {head.size}",
+                    artifact=f"log {memory.key.origin}",
+                )
+            )
+        return head, Tree(log.tile, head.size, head.root)
+
+    def remember(self, memory: LogMemory, head: Checkpoint, tree: Tree, ledger: Ledger) -> None:
+        """Have a head countersigned and keep it, unless its size is remembered already.
+
+        Raises:
+            VerificationError: a witness saw another tree. BackendError: WITNESS_UNAVAILABLE.
+        """
+        if head.size in memory.sizes():
+            return
+        keys = {item.key.origin: item.key for item in self.logs.memories.values()}
+        witnesses = open_witnesses(self.logs.policy, self._home / "witness", keys)
+        memory.put(countersigned(head, tree, self.logs.policy, witnesses), ledger, tree)
+
+    def begin(self, memory: LogMemory) -> None:
+        """Remember a first head of a log of which none is; nothing below it counts as audited.
+
+        Raises:
+            VerificationError, BackendError: the head is not signed, or no witness answered.
+        """
+        if not memory.sizes():
+            head, tree = self.head(memory, None)
+            self.remember(memory, head, tree, Ledger())
+
+
+def _load_locations(path: Path) -> dict[str, str]:
+    try:
+        document = encoding.strict_json(files.read_once(path, limit_bytes=1 << 16))
+        return {str(origin): str(location) for origin, location in document.items()}
+    except (ProvenanceError, AttributeError) as error:
+        raise ConfigError(
+            reason(
+                RootCause.ROOT_DIGEST_MISMATCH,
+                f"trust/logs.json cannot be used: {error}",
+                remedy="Run `fraud-provenance up`, or restore trust/ from its backup.",
+            )
+        ) from error
