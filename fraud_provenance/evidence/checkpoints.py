@@ -44,8 +44,9 @@ class OpenLeaf(BaseModel):
 class Ledger(BaseModel):
     """What the leaves since the previous ledger were found to be.
 
-    `audited` says up to which leaf anyone looked; `matched` are our leaves and their bundles,
-    `journalled` those that only an intent explains, `open` all that is unexplained so far.
+    `audited` says up to which leaf anyone looked; `matched` are our leaves and the statements that
+    stored bundles carry for them, `journalled` those that only an intent explains, `open` all that
+    is unexplained so far.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -223,8 +223,9 @@ class LogAuditor:
     ) -> None:
         """Find the bundle or intent behind each leaf of ours; what has none stays open."""
         stored = {
-            (signed_digest(item.statement.content, PAYLOAD_TYPE), str(item.identity)): digest
-            for digest, item in found.bundles.items()
+            (signed_digest(one.content, PAYLOAD_TYPE), str(item.identity)): one.digest
+            for item in found.bundles.values()
+            for one in [item.statement]
         }
         known_leaves = {
             index for ledger in known for index in (*ledger.matched, *ledger.journalled)
@@ -264,14 +265,14 @@ class LogAuditor:
     def _lost(self, ledgers: Sequence[Ledger]) -> list[Reason]:
         """Bundles that an earlier audit saw and that are gone from the store."""
         seen = {index: name for ledger in ledgers for index, name in ledger.matched.items()}
-        on_disk = set(self._store.bundles())
-        lost = sorted(index for index, name in seen.items() if name not in on_disk)
+        stored = self._store.stored_statements()
+        lost = sorted(index for index, name in seen.items() if name not in stored)
         if not lost:
             return []
         reasons = [
             reason(
                 RootCause.EVIDENCE_MISSING,
-                f"bundle {seen[index][:12]} of log entry {index} is gone from the store",
+                f"the bundle of statement {seen[index][:12]} (log entry {index}) is gone",
                 artifact=f"log entry {index}",
             )
             for index in lost[:_LISTED]

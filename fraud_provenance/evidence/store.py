@@ -274,6 +274,12 @@ class EvidenceStore:
         rows = self._query("select bundle from bundles where log_index >= ?", (log_index,))
         return [str(row["bundle"]) for row in rows]
 
+    def stored_statements(self) -> set[str]:
+        """Digests of the statements that some bundle on disk carries, as the index knows them."""
+        on_disk = set(self.bundles())
+        rows = self._query("select bundle, statement from bundles", ())
+        return {str(row["statement"]) for row in rows if row["bundle"] in on_disk}
+
     def records(
         self, *, predicate_type: str = "", asset: str = "", subject: str = "", statement: str = ""
     ) -> list[Record]:

@@ -168,9 +168,7 @@ def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Cha
         digest = digest_of_model(trust, candidate.model_id)
         evidence = collect_model(trust, policy, digest)
         _check_registered(registry, candidate, evidence)
-        last_look(trust, policy)
         decision = _decide(trust, registry, policy, evidence, cosign)
-        last_look(trust, policy)
         current = registry.alias(CHAMPION)
         move = {"from": current.version if current else "", "to": candidate.version}
         files.write_atomic(_move_path(trust), json.dumps(move).encode())
@@ -179,7 +177,9 @@ def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Cha
 
 
 def last_look(trust: Trust, policy: Policy) -> None:
-    """The log, up to its newest leaf, must hold nothing that the store does not explain.
+    """The log, up to its newest leaf, holds nothing that the store does not explain.
+
+    It comes last, under the promotion's lock, and before an allowing decision is signed.
 
     Raises:
         VerificationError, BackendError: with the audit's reasons.
@@ -239,6 +239,8 @@ def _decide(
         "approvals": [fact for _, fact in known],
     }
     answer = trust.policies.ask("model_deployment", document, policy)
+    if answer.allowed:
+        last_look(trust, policy)
     own = [node for node, fact in known if fact["model_digest"] == evidence.digest]
     mine = [node.statement for node in own]
     approvers = [str(node.bundle.identity) for node in own if node.bundle]

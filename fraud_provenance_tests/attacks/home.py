@@ -172,8 +172,10 @@ class Home:
         """Start a server of this copy's own in place of the shared one; returns its process id.
 
         It has the copy's keys and files, hence its log is the copy's `log/`: nobody else's
-        entries are in it.
+        entries are in it. Every case has its own log from the start.
         """
+        if name in self.notes:
+            return int(self.notes[name])
         settings = trust_root.load(self.path)
         own = {key: free_port() for key in settings.ports if key.split("_")[0] == name}
         server = next(
@@ -187,6 +189,7 @@ class Home:
         problem = wait_healthy(server, process, 30)
         assert problem is None, f"{problem}: {processes.last_lines(name)}"
         self.divert(name, server.port)
+        self.notes[name] = int(process.pid)
         return int(process.pid)
 
 
@@ -245,6 +248,7 @@ def opened(arena: Arena, state: str) -> Iterator[Home]:
     home.notes["opened at"] = datetime.now(UTC)
     try:
         with home.around:
+            home.own_server("rekor")  # the log audit must see this copy's entries and no others
             yield home
     finally:
         shutil.rmtree(path, ignore_errors=True)

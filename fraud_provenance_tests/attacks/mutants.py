@@ -16,7 +16,7 @@ from rfc3161_client import decode_timestamp_response
 
 from fraud_provenance.evidence.lineage import LineageVerifier
 from fraud_provenance.evidence.statements import Identity, parse_statement
-from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
+from fraud_provenance.evidence.verification import BundleVerifier, LogPosition, VerifiedBundle
 from fraud_provenance.gates import cosign
 from fraud_provenance.gates.policy import Answer, Policy, PolicyEngine
 from fraud_provenance_tests.attacks.bundles import certificate_of, payload_of
@@ -95,6 +95,7 @@ def _believe(verifier: BundleVerifier, content: bytes, digest: str) -> VerifiedB
         signed_at=_claimed_time(material),
         log_index=int(entries[0].get("logIndex", 0)),
         bundle_digest=digest,
+        log=LogPosition(log_id="", leaf="", tree_size=0, tree_root=""),
     )
 
 

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from types import FrameType
 from typing import Any
 
+from fraud_provenance.gates import promotion
 from fraud_provenance_tests.attacks.arena import Arena
-from fraud_provenance_tests.attacks.home import opened
+from fraud_provenance_tests.attacks.home import opened, patched
 from fraud_provenance_tests.attacks.model import GROUPS, Attack, Case, Line, Mutant, Outcome, lines
 from fraud_provenance_tests.attacks.registry import cases, excused, without_case
 
@@ -50,10 +51,17 @@ def play(arena: Arena, case: Case, act: Attack, mutant: Mutant | None = None) ->
     try:
         with opened(arena, case.state) as home, home.surroundings(), _deadline(DEADLINE_S):
             act(home)
-            with mutant() if mutant else nullcontext():
+            with _mutated(mutant) if mutant else nullcontext():
                 return Play(case.judge(home))
     except Exception:
         return Play(None, traceback.format_exc()[-3000:])
+
+
+@contextmanager
+def _mutated(mutant: Mutant) -> Iterator[None]:
+    """A mutant in force. A promotion's last look at the log stands behind nearly every check."""
+    with patched(promotion, "last_look", lambda *_arguments: None), mutant():
+        yield
 
 
 @contextmanager
