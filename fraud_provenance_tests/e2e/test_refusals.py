@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import psutil
 import pytest
 
@@ -147,6 +148,21 @@ def test_model_files_moved_in_the_registry_are_refused(product: Product) -> None
 TRAINED = ("--train-start", "2018-04-25")  # what the first run chose: a new day is no new model
 
 
+def kill_during(product: Product, stage: str, *options: str) -> None:
+    """Start a run, kill it while a stage is at work; nothing half-written may be visible."""
+    process = product.start("run", *options)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith(f"· {stage}"):
+            time.sleep(4)  # Dagster has loaded and the stage is at work
+            process.kill()
+            break
+    process.wait(timeout=60)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not list((product.home / "data").rglob("*.tmp"))
+
+
 class TestLandedLater:
     """New days arrive while something is broken; each test lands one more day."""
 
@@ -199,16 +215,42 @@ class TestLandedLater:
     @pytest.mark.parametrize("stage", ["ingest", "features", "feature store", "scoring"])
     def test_killed_run_is_completed_by_the_next(self, product: Product, stage: str) -> None:
         day = self.land_next_day(product)
-        process = product.start("run", *TRAINED)
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith(f"· {stage}"):
-                time.sleep(4)  # Dagster has loaded and the stage is at work
-                process.kill()
-                break
-        process.wait(timeout=60)
-        process.communicate()
-        assert not list((product.home / "data").rglob("*.tmp"))
+        kill_during(product, stage, *TRAINED)
+        self.finished(product, day)
+
+    def test_bad_day_is_marked_and_the_others_go_on(self, product: Product, tmp_path: Path) -> None:
+        good = self.land_next_day(product)
+        path = product.home / "landing" / f"{good}.parquet"
+        frame = pl.read_parquet(path)
+        csv = tmp_path / "cents.csv"
+        frame.with_columns(pl.col("TX_AMOUNT") * 100).write_csv(csv)
+        product.ok("import", str(csv))
+        done = product.run("run", *TRAINED)
+        assert done.code == 1, done.text
+        assert "CHECK_FAILED" in done.text
+        assert good in done.text
+        assert not (product.home / "data" / "transaction_features" / f"{good}.parquet").exists()
+        again = product.run("run", *TRAINED)
+        assert again.code == 0, again.text
+        assert not (product.home / "data" / "transaction_features" / f"{good}.parquet").exists()
+        assert product.run("verify", f"raw_transactions/{good}").code == 1
+        frame.write_csv(csv)
+        product.ok("import", str(csv))
+        self.finished(product, good)
+
+    def test_rollback_restores_an_earlier_version(self, product: Product, tmp_path: Path) -> None:
+        day = max(path.stem for path in (product.home / "landing").glob("*.parquet"))
+        store = workspace(product).store
+        before = store.heads("raw_transactions")[day][0].sha256
+        frame = pl.read_parquet(product.home / "landing" / f"{day}.parquet")
+        shorter = tmp_path / "late.parquet"
+        frame.head(frame.height - 1).write_parquet(shorter)
+        product.ok("import", str(shorter))
+        product.ok("run", *TRAINED)
+        changed = workspace(product).store.heads("raw_transactions")[day][0].sha256
+        assert changed != before
+        product.ok("rollback", "raw_transactions", day, "--to", before[:12])
+        assert workspace(product).store.heads("raw_transactions")[day][0].sha256 == before
         self.finished(product, day)
 
 
@@ -221,3 +263,13 @@ def test_import_refuses_what_it_cannot_read(product: Product, tmp_path: Path) ->
     assert "SCHEMA_COLUMN_MISSING" in done.text
     assert "bad.csv" in done.text
     assert {path.name: path.read_bytes() for path in (product.home / "landing").iterdir()} == landed
+
+
+def test_killed_training_is_completed_by_the_next_run(product: Product) -> None:
+    other = ("--train-start", "2018-04-24", "--train-days", "6")
+    kill_during(product, "training", *other)
+    assert product.ok("verify", "model@champion", "--json").json()["trusted"]
+    done = product.ok("run", *other)
+    assert "fraud_model:" in done.text
+    assert product.ok("verify", "model@candidate", "--json").json()["trusted"]
+    assert product.ok("verify", "--json").json()["trusted"]
