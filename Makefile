@@ -21,8 +21,9 @@ $(VENV)/.ready: requirements.lock tools/bootstrap.lock pyproject.toml
 	@echo "setup: creating $(VENV) from the hash-pinned lock"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r tools/bootstrap.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q fraud_provenance fraud_provenance_tests benchmarks
 	@touch $@
 
 dbt_project/target/manifest.json: $(VENV)/.ready $(shell find dbt_project -name '*.sql' -o -name '*.yml' 2>/dev/null | grep -v /target/)

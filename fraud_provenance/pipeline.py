@@ -285,10 +285,10 @@ class Pipeline:
         known = set(instance.get_dynamic_partitions("day"))
         instance.add_dynamic_partitions("day", [day for day in order if day not in known])
         ordered = list(instance.get_dynamic_partitions("day"))
-        from fraud_provenance.defs.support import range_tags
+        from fraud_provenance.defs.support import HEADLESS, range_tags
 
         for block in _blocks(days, ordered):
-            self._run_job(job, tags=range_tags(block[0], block[-1]))
+            self._run_job(job, tags={HEADLESS: "true", **range_tags(block[0], block[-1])})
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:

@@ -27,6 +27,7 @@ TRAINING, RELEASE, SCORING = "4_training", "5_release", "6_scoring"
 DAYS = dg.DynamicPartitionsDefinition(name="day")
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 DBT_PROJECT = PROJECT / "dbt_project"
+HEADLESS = "fraud_provenance/headless"  # a run's tag: all stages share one process
 _RANGE_START, _RANGE_END = (
     "dagster/asset_partition_range_start",
     "dagster/asset_partition_range_end",

@@ -82,6 +82,8 @@ def transaction_features(
         read = step.read("raw_transactions", window_of(days, list(usable.partitions)))
         output = _prepare(workspace, read, days)
         invocation = dbt.cli(["build", "--no-version-check"], context=context)
+        if support.HEADLESS in context.run.tags:
+            _load_ahead()
         built = list(invocation.stream())
         # Only now: while dbt works, fetching would wait in a loop that takes a core from it.
         events = list(
@@ -92,6 +94,13 @@ def transaction_features(
         made, rows = _publish(step, read, output, days)
     for event in events:
         yield from _with_evidence(event, workspace, made, rows)
+
+
+def _load_ahead() -> None:
+    """Import what the next stages of this process need, while dbt works in its own (12 s)."""
+    import dagster_mlflow  # noqa: F401
+    import feast  # noqa: F401
+    import mlflow.xgboost  # noqa: F401
 
 
 def _prepare(workspace: Workspace, read: VerifiedInput, days: list[str]) -> Path:
