@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from rich.console import Console
 from fraud_provenance import cli
 from fraud_provenance.alerts import Outbox
 from fraud_provenance.evidence.errors import ProvenanceError, Reason
+from fraud_provenance.gates.trust import Trust
 from fraud_provenance.local import trust_root
-from fraud_provenance.local.processes import Processes, Server, wait_healthy
+from fraud_provenance.local.processes import Processes, wait_healthy
 from fraud_provenance.local.servers import all_servers
 from fraud_provenance.workspace import Settings, Workspace
 from fraud_provenance_tests.attacks.arena import Arena
@@ -239,6 +240,19 @@ def patched(owner: Any, name: str, value: Any) -> Iterator[None]:  # noqa: ANN40
 
 
 @contextmanager
+def clock_ahead(seconds: float) -> Iterator[None]:
+    """The product's clock is ahead (or behind); the authorities' clocks are right."""
+    original = Trust.__init__
+
+    def ahead(self: Trust, *arguments: Any, **named: Any) -> None:
+        original(self, *arguments, **named)
+        self.clock = lambda: datetime.now(UTC) + timedelta(seconds=seconds)
+
+    with patched(Trust, "__init__", ahead):
+        yield
+
+
+@contextmanager
 def opened(arena: Arena, state: str) -> Iterator[Home]:
     """A fresh copy of a state; everything that it started or opened ends with it."""
     path = arena.copy(state)
@@ -252,6 +266,3 @@ def opened(arena: Arena, state: str) -> Iterator[Home]:
             yield home
     finally:
         shutil.rmtree(path, ignore_errors=True)
-
-
-__all__ = ["Home", "Said", "Server", "opened", "patched"]
