@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from fraud_provenance_tests.attacks import faults
+from fraud_provenance_tests.attacks.arena import TRAINED
 from fraud_provenance_tests.attacks.home import Home
 from fraud_provenance_tests.attacks.judges import outcome
 from fraud_provenance_tests.attacks.model import Case, Outcome, nothing
@@ -13,10 +14,11 @@ from fraud_provenance_tests.attacks.zygote import Zygote
 
 
 def from_approval_to_trace(home: Home) -> Outcome:
-    """Promote, score, land a day, run again; then verify all of it and trace a score."""
-    faults.land_next_day(home)
-    for arguments in (("run",), ("run",), ("verify",), ("verify", "model@champion")):
+    """Promote, score, land a day, score it too; then verify all of it and trace a score."""
+    for arguments in (("run",), ("run", *TRAINED), ("verify",), ("verify", "model@champion")):
         said = home.command(*arguments)
+        if arguments == ("run",):
+            faults.land_next_day(home)
         if said.code != 0:
             return outcome(home, "", said)
     newest = max((home.path / "data" / "transaction_scores").glob("*.parquet"))

@@ -4,6 +4,7 @@ import io
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -155,6 +156,7 @@ class Home:
             with diverted(self.ports):
                 yield
         finally:
+            _end_mlflow_run()
             Settings.__init__.__defaults__ = defaults
             os.environ.clear()
             os.environ.update(before)
@@ -192,6 +194,15 @@ class Home:
         self.divert(name, server.port)
         self.notes[name] = int(process.pid)
         return int(process.pid)
+
+
+def _end_mlflow_run() -> None:
+    """A process of the product ends its MLflow run when it exits; this process goes on."""
+    if "mlflow" in sys.modules:
+        import mlflow
+
+        if mlflow.active_run():
+            mlflow.end_run()
 
 
 def _load(pipeline: Any) -> Any:  # noqa: ANN401 - Pipeline's own method
