@@ -10,7 +10,21 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 Path = tuple[str | int, ...]
-_OTHERS: tuple[object, ...] = (None, True, False, 0, -1, 2**53 - 1, 1.5, "", "x", [], {}, [[]], ["x"])
+_OTHERS: tuple[object, ...] = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    2**53 - 1,
+    1.5,
+    "",
+    "x",
+    [],
+    {},
+    [[]],
+    ["x"],
+)
 
 
 def paths(document: Any, above: Path = ()) -> Iterator[Path]:  # noqa: ANN401 - any JSON value
