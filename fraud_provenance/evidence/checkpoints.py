@@ -1,7 +1,7 @@
 """What was seen of each log: countersigned heads, kept for ever, and the tree below the newest.
 
-`<trust>/checkpoints/<origin>/` holds one note and one ledger for each remembered size, never
-rewritten, and a mirror of the log's hash tiles (32 bytes a leaf), so that any leaf below the newest
+`<trust>/checkpoints/<origin>/` holds one note and one ledger for each remembered size, never taken
+back, and a mirror of the log's hash tiles (32 bytes a leaf), so that any leaf below the newest
 head can be checked offline. The mirror is no authority: what it holds must add up to that head.
 """
 
@@ -123,22 +123,8 @@ class LogMemory:
         return self._tree
 
     def put(self, checkpoint: Checkpoint, ledger: Ledger, tree: Tree) -> None:
-        """Remember a countersigned head with its ledger and tree; the note comes last.
-
-        Raises:
-            VerificationError: LOG_FORK, another root is remembered for this size.
-        """
+        """Remember a countersigned head of a new size with ledger and tree; the note comes last."""
         self._policy.check(checkpoint)
-        if checkpoint.size in self.sizes():
-            if self.checkpoint(checkpoint.size).root != checkpoint.root:
-                raise VerificationError(
-                    reason(
-                        RootCause.LOG_FORK,
-                        f"another root is remembered for size {checkpoint.size}",
-                        artifact=f"log {checkpoint.origin}",
-                    )
-                )
-            return
         for level, index, tile in tree.known_tiles():
             path = self._folder / tile_path(level, index, len(tile))
             if not path.exists():
@@ -146,6 +132,24 @@ class LogMemory:
         content = ledger.model_dump_json().encode()
         files.write_atomic(self._path(checkpoint.size, _LEDGER_SUFFIX), content)
         files.write_atomic(self._path(checkpoint.size, _NOTE_SUFFIX), checkpoint.note)
+
+    def complete(self, checkpoint: Checkpoint, ledger: Ledger) -> None:
+        """Keep the ledger of a head that was remembered before anybody had looked below it.
+
+        Raises:
+            VerificationError: LOG_FORK, another root is remembered for this size.
+        """
+        if self.checkpoint(checkpoint.size).root != checkpoint.root:
+            raise VerificationError(
+                reason(
+                    RootCause.LOG_FORK,
+                    f"another root is remembered for size {checkpoint.size}",
+                    artifact=f"log {checkpoint.origin}",
+                )
+            )
+        if self.ledger(checkpoint.size).audited < ledger.audited:
+            content = ledger.model_dump_json().encode()
+            files.write_atomic(self._path(checkpoint.size, _LEDGER_SUFFIX), content)
 
     def _path(self, size: int, suffix: str) -> Path:
         return self._folder / f"{size:016d}{suffix}"
@@ -254,12 +258,13 @@ class LogKeeper:
         return head, Tree(log.tile, head.size, head.root)
 
     def remember(self, memory: LogMemory, head: Checkpoint, tree: Tree, ledger: Ledger) -> None:
-        """Have a head countersigned and keep it, unless its size is remembered already.
+        """Have a head countersigned and keep it; one that is remembered gets its ledger at most.
 
         Raises:
             VerificationError: a witness saw another tree. BackendError: WITNESS_UNAVAILABLE.
         """
         if head.size in memory.sizes():
+            memory.complete(head, ledger)
             return
         keys = {item.key.origin: item.key for item in self.logs.memories.values()}
         witnesses = open_witnesses(self.logs.policy, self._home / "witness", keys)

@@ -97,11 +97,12 @@ class FileSystemSource:
 
         try:
             with fsspec.open(f"{self._base}/{path}", "rb") as stream:
-                return _bounded(stream.read(limit_bytes + 1), limit_bytes)
+                content = stream.read(limit_bytes + 1)
         except FileNotFoundError:
             return None
         except Exception as error:  # each file system has errors of its own
             raise _unavailable(f"{path}: {error!r}") from error
+        return _bounded(content, limit_bytes)
 
 
 def open_source(location: str, home: Path) -> LogSource:

@@ -92,7 +92,7 @@ def parse_checkpoint(content: bytes) -> Checkpoint:
         found = [_signature(line) for line in lines[:-1].split("\n")]
         if len(found) > _MAX_SIGNATURES:
             raise ValueError(f"{len(found)} signatures")
-        digest = base64.b64decode(root, validate=True)
+        digest = _base64(root)
         if len(digest) != _HASH_BYTES:
             raise ValueError("the root is no SHA-256")
     except (ValueError, binascii.Error) as error:
@@ -100,11 +100,19 @@ def parse_checkpoint(content: bytes) -> Checkpoint:
     return Checkpoint(origin, int(size), digest, f"{head}\n".encode(), tuple(found))
 
 
+def _base64(text: str) -> bytes:
+    """Decode base64 in its one canonical form; its spare bits could carry anything."""
+    content = base64.b64decode(text, validate=True)
+    if base64.b64encode(content).decode("ascii") != text:
+        raise ValueError("base64 in another form")
+    return content
+
+
 def _signature(line: str) -> NoteSignature:
     match = _SIGNATURE_LINE.fullmatch(line)
     if match is None:
         raise ValueError("a signature line is malformed")
-    content = base64.b64decode(match[2], validate=True)
+    content = _base64(match[2])
     if len(content) <= _HINT_BYTES:
         raise ValueError("a signature is too short")
     return NoteSignature(match[1], content[:_HINT_BYTES], content[_HINT_BYTES:])
@@ -136,7 +144,8 @@ class LogKey:
         if checkpoint.origin != self.origin:
             raise _untrusted(f"checkpoint of {checkpoint.origin[:80]!r}, expected {self.origin!r}")
         for item in checkpoint.signatures:
-            if item.hint == self.log_id[:_HINT_BYTES] and self._is_signed(checkpoint, item):
+            is_ours = (item.name, item.hint) == (self.origin, self.log_id[:_HINT_BYTES])
+            if is_ours and self._is_signed(checkpoint, item):
                 return
         raise _untrusted(
             f"the checkpoint of {self.origin} at size {checkpoint.size} is not signed with the "

@@ -22,7 +22,7 @@ from sigstore.sign import Signer, SigningContext
 
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import BackendError, ProvenanceError, reason
-from fraud_provenance.evidence.statements import Identity, Statement
+from fraud_provenance.evidence.statements import Identity, Statement, parse_statement
 from fraud_provenance.evidence.store import EvidenceStore
 from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
 
@@ -76,34 +76,18 @@ class SigningService:
     def sign_model(self, folder: Path, identity: Identity) -> VerifiedBundle:
         """Sign a model folder after the OpenSSF model signing specification; stored and verified.
 
+        The statement is that library's; it is announced and signed as every other one is.
+
         Raises:
             BackendError: an authority, the timestamp authority or the log did not answer.
         """
-        import tempfile
+        from google.protobuf import json_format
+        from model_signing import hashing
+        from model_signing._signing.signing import Payload
 
-        from model_signing import signing as model_signing
-
-        with tempfile.TemporaryDirectory() as scratch:
-            signature = Path(scratch) / "model.sig"
-            work = _background(
-                lambda: (
-                    model_signing.Config()
-                    .use_sigstore_signer(
-                        identity_token=self._token(identity), trust_config=self._trust_config
-                    )
-                    .sign(folder, signature)
-                )
-            )
-            try:
-                work.result(timeout=self._deadline_s)
-            except Exception as error:
-                raise BackendError(
-                    reason(RootCause.LOG_UNAVAILABLE, f"signing the model: {error!r}")
-                ) from error
-            content = signature.read_bytes()
-        verified = self._verifier.verify(content)
-        self._store.put_bundle(content)
-        return verified
+        payload = Payload(hashing.Config().hash(folder))
+        content = json_format.MessageToJson(payload.statement.pb).encode("utf-8")
+        return self.sign(parse_statement(content), identity)
 
     def _sign(
         self, statement: Statement, identity: Identity, given_up: threading.Event
