@@ -400,7 +400,7 @@ def open_instance(workspace: Workspace) -> "dg.DagsterInstance":
 
     config = workspace.dagster / "dagster.yaml"
     if not config.exists():
-        config.write_text("telemetry:\n  enabled: false\n", "utf-8")
+        config.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n", "utf-8")
     os.environ["DAGSTER_HOME"] = str(workspace.dagster)
     return dg.DagsterInstance.get()
 
