@@ -7,6 +7,7 @@ there may pass, but then every fact that the bundle establishes is exactly the h
 import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,13 +16,12 @@ from hypothesis import strategies as st
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.errors import ProvenanceError
 from fraud_provenance.evidence.manifest import parse_manifest
-from fraud_provenance.evidence.verification import BundleVerifier, load_issuers
-from fraud_provenance_tests.conftest import Chain
+from fraud_provenance_tests.conftest import Chain, open_workspace
 from fraud_provenance_tests.mutations import mutations
 
 pytestmark = pytest.mark.integration
 
-BUNDLES, MANIFESTS = 2_500, 1_000
+BUNDLES, MANIFESTS = 3_500, 1_200
 
 
 def examples(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -35,11 +35,8 @@ def examples(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]
     )
 
 
-def test_no_changed_bundle_says_anything_new(honest: Chain) -> None:
-    home = honest.workspace.home
-    verifier = BundleVerifier(
-        home / "trust" / "trusted_root.json", load_issuers(home / "trust" / "issuers.json")
-    )
+def test_no_changed_bundle_says_anything_new(honest: Chain, policy_project: Path) -> None:
+    verifier = open_workspace(honest.workspace.home, policy_project).bundles
     signed = [honest.features.bundle, honest.raw.bundle, *honest.contracts.values()]
     documents = [json.loads(honest.trust.store.bundle(item.statement.digest)[1]) for item in signed]
     facts = [verifier.verify(json.dumps(document).encode()) for document in documents]
