@@ -512,16 +512,57 @@ def trace(
 
 
 @app.command()
+def revoke(
+    subject: Annotated[
+        str,
+        typer.Argument(
+            help="asset/partition, model@alias, model:VERSION, a digest (of a statement such as an "
+            "approval, a model or a file), identity:NAME or principal:ID."
+        ),
+    ],
+    why: Annotated[str, typer.Option("--reason", help="Why; it is signed with the revocation.")],
+    email: Annotated[str, typer.Option("--as", help="Your e-mail identity.")] = "",
+    since: Annotated[
+        str, typer.Option("--from", help="identity and principal: from this UTC time on (now).")
+    ] = "",
+    as_json: Json = False,
+) -> int:
+    """Withdraw something for good: it and everything made from it is refused from then on.
+
+    In the local environment --as defaults to the first person who may revoke.
+    """
+    from fraud_provenance.revoking import revoke_subject
+
+    signed = revoke_subject(open_workspace(), subject, why, email, since)
+    if as_json:
+        print_json(signed)
+        return 0
+    out.print(
+        f"revoked {subject} ({signed['kind']} {signed['digest'][:12]}) as {signed['signer']}, "
+        f"log index {signed['log_index']}",
+        markup=False,
+    )
+    if signed["champion"]:
+        out.print(f"the champion is refused now: {signed['champion']}", style="red", markup=False)
+    return 0
+
+
+@app.command()
 def rollback(
     asset: Annotated[str, typer.Argument(help="raw_transactions")],
     partition: Annotated[str, typer.Argument(help="The day, YYYY-MM-DD.")],
     to: Annotated[str, typer.Option("--to", help="SHA-256 of the version, or its first digits.")],
+    email: Annotated[str, typer.Option("--as", help="Your e-mail identity.")] = "",
+    why: Annotated[str, typer.Option("--reason", help="Why; signed.")] = "rolled back by hand",
     as_json: Json = False,
 ) -> int:
-    """Restore an earlier attested version of a day from DVC, as a new signed version."""
+    """Restore an earlier attested version of a day from DVC, as a new version decided by a person.
+
+    In the local environment --as defaults to the first person who may decide it.
+    """
     from fraud_provenance.rollback import rollback_day
 
-    made = rollback_day(open_workspace(), asset, partition, to)
+    made = rollback_day(open_workspace(), asset, partition, to, email, why)
     if as_json:
         print_json(made)
         return 0

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fraud_provenance import prediction_log
 from fraud_provenance.evidence import encoding
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import Reason
 from fraud_provenance.evidence.lineage import Node
 from fraud_provenance.evidence.manifest import FileEntry
 from fraud_provenance.gates import promotion
@@ -61,6 +63,13 @@ def usable_days(workspace: Workspace, step: str, asset: str) -> list[str]:
         return list(probe.usable(asset).partitions)
 
 
+def revoked_partitions(workspace: Workspace, asset: str) -> dict[str, Reason]:
+    """Partition → why its newest version may not be used any more."""
+    heads = workspace.store.heads(asset)
+    found = {partition: workspace.trust.revoked_head(files) for partition, files in heads.items()}
+    return {partition: why for partition, why in found.items() if why is not None}
+
+
 def unjudged_days(workspace: Workspace, asset: str, suites: Sequence[str]) -> list[str]:
     """Attested days whose newest bytes no suite has failed and not every suite has judged."""
     results = workspace.store.contract_results(asset)
@@ -104,27 +113,35 @@ def window_of(days: Iterable[str], known: Sequence[str]) -> list[str]:
 
 
 def ingest_due(workspace: Workspace) -> list[str]:
-    """Landed days whose bytes are not the ones their raw day was made from."""
+    """Landed days whose bytes are not the ones their raw day was made from.
+
+    A day whose statement was revoked is ingested again; one whose bytes were waits for others.
+    """
     entries = current_entries(workspace, "raw_transactions")
+    revoked = revoked_partitions(workspace, "raw_transactions")
+    unsigned = {d for d, why in revoked.items() if why.code == RootCause.STATEMENT_REVOKED}
     return [
         day
         for day, path in landed_days(workspace.landing).items()
         if day not in entries
+        or day in unsigned
         or encoding.digest_bytes(path.read_bytes()) not in entries[day].made_from
     ]
 
 
 def features_due(workspace: Workspace) -> list[str]:
-    """Usable raw days whose features are missing, or made from other bytes or other code."""
+    """Usable raw days whose features are missing, revoked, or made from other bytes or code."""
     raw = current_entries(workspace, "raw_transactions")
     usable = usable_days(workspace, "features", "raw_transactions")
     made = current_entries(workspace, "transaction_features")
     code = _outputs(workspace, "transaction_features", "dbt_sources")
     current = sources_digest()
+    revoked = revoked_partitions(workspace, "transaction_features")
     return [
         day
         for day in usable
         if day not in made
+        or day in revoked
         or set(made[day].made_from) != {raw[d].sha256 for d in window_of([day], usable)}
         or code.get(day) != current
     ]
@@ -136,7 +153,8 @@ def feature_store_due(workspace: Workspace) -> bool:
     features = current_entries(workspace, "transaction_features")
     made = current_entries(workspace, "feature_store").get("definitions")
     wanted = {features[day].sha256 for day in usable}
-    return bool(usable) and (made is None or set(made.made_from) != wanted)
+    revoked = revoked_partitions(workspace, "feature_store")
+    return bool(usable) and (made is None or bool(revoked) or set(made.made_from) != wanted)
 
 
 def split_parameters(config: "TrainingConfig", split: "Split") -> dict[str, Any]:
@@ -198,6 +216,7 @@ def _training_set_is_current(
         and node.provenance is not None
         and node.provenance.parameters == split_parameters(config, split)
         and not unjudged_days(workspace, "training_set", (POINT_IN_TIME,))
+        and not revoked_partitions(workspace, "training_set")
     )
 
 
@@ -212,11 +231,14 @@ def _model_is_current(workspace: Workspace, config: "TrainingConfig", split: "Sp
         and all(entry.made_from == (train.sha256,) for entry in node.manifest.entries)
         # A model of a dirty tree can never be registered: once the tree is clean, train again.
         and not (node.provenance.outputs["git_dirty"] and not workspace.code_facts.git_dirty)
+        and not node.revoked
     )
 
 
 def _is_evaluated(workspace: Workspace, config: "TrainingConfig", split: "Split") -> bool:
-    return newest_model(workspace) in workspace.store.heads("model_evaluation")
+    newest = newest_model(workspace)
+    is_evaluated = newest in workspace.store.heads("model_evaluation")
+    return is_evaluated and newest not in revoked_partitions(workspace, "model_evaluation")
 
 
 def _is_registered(workspace: Workspace, config: "TrainingConfig", split: "Split") -> bool:
@@ -244,11 +266,15 @@ def days_to_score(workspace: Workspace, asked: Sequence[str]) -> list[str]:
     usable = usable_days(workspace, "score", "transaction_features")
     features = current_entries(workspace, "transaction_features")
     scored = current_entries(workspace, "transaction_scores")
+    revoked = revoked_partitions(workspace, "transaction_scores")
     unlogged = _unlogged_days(workspace)
     current = {
         day
         for day, entry in scored.items()
-        if day not in unlogged and day in features and features[day].sha256 in entry.made_from
+        if day not in unlogged
+        and day not in revoked
+        and day in features
+        and features[day].sha256 in entry.made_from
     }
     last = max(scored, default="")
     later = [day for day in usable if day > last] if scored else usable[-1:]
@@ -268,8 +294,9 @@ def _unlogged_days(workspace: Workspace) -> set[str]:
 
 
 def _newest_node(workspace: Workspace, asset: str) -> Node | None:
-    sequence, statement = workspace.store.next_sequence(asset)
-    return workspace.trust.lineage().node(statement) if sequence > 1 else None
+    lineage = workspace.trust.lineage()
+    _, statement = lineage.versions.next(asset)
+    return lineage.node(statement) if statement else None
 
 
 def _outputs(workspace: Workspace, asset: str, name: str) -> dict[str, Any]:

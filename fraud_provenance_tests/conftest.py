@@ -198,7 +198,7 @@ class Forger:
         self.trust.store.put_manifest(manifest)
         who = lies.pop("who", f"/steps/{by}")
         subject = lies.pop("subject", made)
-        sequence, previous = self.trust.store.next_sequence(made)
+        sequence, previous = self.trust.lineage().versions.next(made)
         honest: dict[str, Any] = {
             "builder_id": "urn:forger",
             "environment": self.environment,

@@ -45,6 +45,10 @@ class RootCause(StrEnum):
     SUBJECT_PARTITION_MISMATCH = "SUBJECT_PARTITION_MISMATCH"
     ORDER_INVALID = "ORDER_INVALID"
     LINEAGE_CYCLE = "LINEAGE_CYCLE"
+    ROLLBACK = "ROLLBACK"
+    PARTITION_REVOKED = "PARTITION_REVOKED"
+    MODEL_REVOKED = "MODEL_REVOKED"
+    STATEMENT_REVOKED = "STATEMENT_REVOKED"
     CHECK_MISSING = "CHECK_MISSING"
     CHECK_FAILED = "CHECK_FAILED"
     CHECK_VACUOUS = "CHECK_VACUOUS"
@@ -79,6 +83,8 @@ class RootCause(StrEnum):
     APPROVAL_EVIDENCE = "APPROVAL_EVIDENCE"
     APPROVAL_POLICY = "APPROVAL_POLICY"
     APPROVAL_EXPIRED = "APPROVAL_EXPIRED"
+    APPROVAL_REVOKED = "APPROVAL_REVOKED"
+    DECISION_EXPIRED = "DECISION_EXPIRED"
     EVALUATION_TOO_SMALL = "EVALUATION_TOO_SMALL"
     EVAL_ON_TRAIN = "EVAL_ON_TRAIN"
     EVIDENCE_TOO_OLD = "EVIDENCE_TOO_OLD"
@@ -215,8 +221,9 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "Treat the artifact as forged.",
     ),
     "KEY_REVOKED": (
-        "The signature was made outside the validity of its certificate.",
-        "Treat the artifact as forged; run the step again.",
+        "The signature was made outside the validity of its certificate, or after its signer was"
+        " revoked.",
+        "Treat the artifact as forged; run the step again under an identity that is valid.",
     ),
     "IDENTITY_NOT_AUTHORIZED_FOR_STEP": (
         "A valid signer signed a step that the layout gives to another identity.",
@@ -270,6 +277,22 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "LINEAGE_CYCLE": (
         "The chain of evidence leads back to itself.",
         "Treat the chain as forged.",
+    ),
+    "ROLLBACK": (
+        "A partition went back to an older version, and no signed decision says so.",
+        "Decide it with `fraud-provenance rollback`, or restore the newest version.",
+    ),
+    "PARTITION_REVOKED": (
+        "The data were revoked, or were made from data that were revoked.",
+        "Import the corrected day and run again; a model built on it is trained and approved anew.",
+    ),
+    "MODEL_REVOKED": (
+        "The model was revoked.",
+        "Promote another model; its approval is a new decision.",
+    ),
+    "STATEMENT_REVOKED": (
+        "A statement that this rests on was revoked.",
+        "Run the step again, so that a new statement takes its place.",
     ),
     "CHECK_MISSING": (
         "A contract that must judge this data has not.",
@@ -408,6 +431,14 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "APPROVAL_EXPIRED": (
         "The approval is expired or not yet valid.",
         "Approve again.",
+    ),
+    "APPROVAL_REVOKED": (
+        "The approval was withdrawn.",
+        "Have the model approved again, if it still deserves it.",
+    ),
+    "DECISION_EXPIRED": (
+        "The decision that made the champion is older than the layout allows.",
+        "Look at the champion again: approve it and promote.",
     ),
     "EVALUATION_TOO_SMALL": (
         "The evaluation has too few rows or frauds to mean anything.",

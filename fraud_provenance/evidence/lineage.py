@@ -1,20 +1,24 @@
 """The one verifier: from a statement, partition or artifact down to the raw data.
 
 Order for each node, fixed: stored bytes equal their name → signature, certificate, timestamp, log
-inclusion → predicate and single subject → signer allowed by the layout for that step and
-environment → closed parameters → manifest → materials: each read was allowed by a signed decision
-under a released policy, whose inputs verify in turn → every output made from bytes of a material →
-contracts passed, not vacuously, on these very bytes → the files on disk, and no others.
+inclusion → predicate and single subject → neither it nor its signer revoked → signer allowed by the
+layout for that step and environment → closed parameters → manifest → materials: each read was
+allowed by a signed decision under a released policy, whose inputs verify in turn → every output
+made from bytes of a material → contracts passed, not vacuously, on these very bytes → no older
+version came back undecided. Then, for the chain as a whole: versions without gap or fork, and the
+files on disk, and no others.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from fraud_provenance.evidence import encoding, files, statements
+from fraud_provenance.evidence import statements
+from fraud_provenance.evidence.artifacts import Artifacts
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
-    EvidenceError,
     ProvenanceError,
     Reason,
     VerificationError,
@@ -22,97 +26,44 @@ from fraud_provenance.evidence.errors import (
 )
 from fraud_provenance.evidence.layout import Layout, StepRule
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.evidence.statements import (
-    Contract,
-    Identity,
-    Material,
-    Provenance,
-    Summary,
-)
-from fraud_provenance.evidence.store import EvidenceStore, Head
-from fraud_provenance.evidence.verdict import Link, Verdict
+from fraud_provenance.evidence.nodes import Node, below
+from fraud_provenance.evidence.revocations import Revocations, read_revocation
+from fraud_provenance.evidence.signers import Signers, identity_of
+from fraud_provenance.evidence.statements import Material, Provenance
+from fraud_provenance.evidence.store import EvidenceStore
+from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
+from fraud_provenance.evidence.versions import REVOCATIONS, SeenHeads, Versions, went_back
+
+__all__ = ["LineageVerifier", "Node", "identity_of"]
 
 _MAX_LINEAGE_NODES = 100_000
-_MAX_STRANGERS = 20  # files that are named one by one
+_MAX_SECONDS = 600.0
+_Work = Generator[str, Node, None]  # asks for nodes by statement, is sent them verified
 
 
-@dataclass
-class Node:
-    """One verified (or refused) statement and what hangs below it."""
+@dataclass(frozen=True)
+class _Leaf:
+    """What a statement that rests on no other must show."""
 
     kind: str
-    name: str
-    statement: str
-    bundle: VerifiedBundle | None = None
-    manifest: Manifest | None = None
-    provenance: Provenance | None = None
-    summary: Summary | None = None
-    contract: Contract | None = None
-    children: list["Node"] = field(default_factory=list)
-    reasons: list[Reason] = field(default_factory=list)
-    distance: int = 0
-
-    def blame(self, error: ProvenanceError) -> None:
-        """Record an error as this node's own, naming this node where it names nothing."""
-        self.reasons.extend(self.explain(item) for item in error.reasons)
-
-    def explain(self, item: Reason) -> Reason:
-        """A reason that names this node, its signer and its time where it names nothing."""
-        signer = str(self.bundle.identity) if self.bundle else ""
-        at = encoding.utc_text(self.bundle.signed_at) if self.bundle else ""
-        return item.model_copy(
-            update={
-                "artifact": item.artifact or self.name,
-                "identity": item.identity or signer,
-                "at": item.at or at,
-            }
-        )
-
-    def walk(self) -> Iterable["Node"]:
-        """This node and all below it, each once."""
-        seen: dict[int, Node] = {}
-        stack = [self]
-        while stack:
-            node = stack.pop()
-            if id(node) not in seen:
-                seen[id(node)] = node
-                stack.extend(node.children)
-        return list(seen.values())
-
-    def link(self, on_disk: Iterable[Reason] = ()) -> Link:
-        """This node as a link of a verdict; `on_disk` is what was found wrong with its files."""
-        commit = self.provenance.material("source_code") if self.provenance else None
-        return Link(
-            kind=self.kind,
-            name=self.name,
-            digest=self.bundle.statement.subject_digest if self.bundle else "",
-            statement=self.statement,
-            signer=str(self.bundle.identity) if self.bundle else "",
-            signed_at=encoding.utc_text(self.bundle.signed_at) if self.bundle else "",
-            log_index=self.bundle.log_index if self.bundle else None,
-            git_commit=(
-                str(self.provenance.outputs.get("git_commit", "")) if self.provenance else ""
-            )
-            or (commit.digest[:12] if commit else ""),
-            partitions=self.manifest.partitions if self.manifest else (),
-            detail=_detail(self),
-            distance=self.distance,
-            reasons=tuple(
-                item.model_copy(update={"distance": self.distance})
-                for item in dict.fromkeys([*self.reasons, *on_disk])
-            ),
-        )
+    step: str
+    signer: Literal["person", "workload", "identity"]
+    clock: str = ""  # the field that says when it was signed
+    has_environment: bool = True
 
 
-def _detail(node: Node) -> str:
-    if node.summary:
-        outcome = "allowed" if node.summary.allowed else "denied"
-        return f"{node.summary.gate}: {outcome}, policy {node.summary.policy_digest[:12]}"
-    if node.contract:
-        found = node.contract
-        return f"{found.suite}: {found.checks} checks, {sum(found.rows.values())} rows"
-    return ""
+_LEAVES = {
+    statements.APPROVAL: _Leaf("approval", "approve", "person", "issued_at", False),
+    statements.SUPERSEDE: _Leaf("supersede", "supersede", "person", "issued_at"),
+    statements.REVOCATION: _Leaf("revocation", "revoke", "person"),
+    statements.POLICY_RELEASE: _Leaf("policy", "policy", "person"),
+    statements.PREDICTION_BATCH: _Leaf("prediction batch", "predictions", "workload"),
+    statements.PREDICTION_BATCH_V1: _Leaf("prediction batch", "predictions", "identity"),
+    statements.PROMOTION_REQUEST: _Leaf("promotion request", "promotion_request", "workload", "at"),
+    statements.MODEL_SIGNATURE: _Leaf("model signature", "train", "identity", "", False),
+    statements.ML_BOM: _Leaf("model signature", "train", "identity", "", False),
+}
 
 
 class LineageVerifier:
@@ -131,38 +82,61 @@ class LineageVerifier:
         self.bundles = bundles
         self.layout = layout
         self.environment = environment
-        self.home = home
+        self.signers = Signers(layout, environment)
+        self.versions = Versions(store, SeenHeads(home), self.node)
         self._nodes: dict[str, Node] = {}
+        self.artifacts = Artifacts(home, store, self.node, self._nodes.get)
         self._open: set[str] = set()
+        self._revocations: Revocations | None = None
 
     # --- nodes -----------------------------------------------------------------------------
 
     def node(self, statement: str) -> Node:
-        """The verified node of a statement; problems are recorded in it, not raised."""
+        """The verified node of a statement; problems are recorded in it, not raised.
+
+        Without recursion: a chain of any length gives a verdict.
+        """
+        deadline = time.monotonic() + _MAX_SECONDS
+        stack: list[tuple[Node, _Work]] = []
+        found = self._known_or_begun(statement, stack)
+        while stack:
+            node, work = stack[-1]
+            try:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"verification took longer than {_MAX_SECONDS:.0f} s")
+                wanted = next(work) if found is None else work.send(found)
+                found = self._known_or_begun(wanted, stack)
+                continue
+            except StopIteration:
+                pass
+            except ProvenanceError as error:
+                node.blame(error)
+            except Exception as error:
+                node.blame(VerificationError(reason(RootCause.VERIFY_ERROR, repr(error))))
+            stack.pop()
+            self._open.discard(node.statement)
+            node.distance = 1 + max((child.distance for child in node.children), default=-1)
+            self._nodes[node.statement] = found = node
+        assert found is not None  # noqa: S101 - the last node to be taken from the stack
+        return found
+
+    def _known_or_begun(self, statement: str, stack: list[tuple[Node, _Work]]) -> Node | None:
+        """The node if it can be had at once; None after its work was put on the stack."""
         if statement in self._nodes:
             return self._nodes[statement]
         known = self.store.records(statement=statement)
         name = known[0].subject_name if known else f"statement {statement[:12]}"
         node = Node(kind="evidence", name=name, statement=statement)
-        if statement in self._open or len(self._nodes) > _MAX_LINEAGE_NODES:
+        if statement in self._open or len(self._nodes) + len(stack) >= _MAX_LINEAGE_NODES:
             node.blame(
                 VerificationError(reason(RootCause.LINEAGE_CYCLE, "the lineage has no end here"))
             )
             return node
         self._open.add(statement)
-        try:
-            self._fill(node)
-        except ProvenanceError as error:
-            node.blame(error)
-        except Exception as error:
-            node.blame(VerificationError(reason(RootCause.VERIFY_ERROR, repr(error))))
-        finally:
-            self._open.discard(statement)
-        node.distance = 1 + max((child.distance for child in node.children), default=-1)
-        self._nodes[statement] = node
-        return node
+        stack.append((node, self._fill(node)))
+        return None
 
-    def _fill(self, node: Node) -> None:
+    def _fill(self, node: Node) -> _Work:
         _, content = self.store.bundle(node.statement)
         bundle = self.bundles.verify(content)
         if bundle.statement.digest != node.statement:
@@ -173,39 +147,47 @@ class LineageVerifier:
         node.name = bundle.statement.subject_name
         match bundle.statement.predicate_type:
             case statements.PROVENANCE:
-                self._fill_materialisation(node, bundle)
+                yield from self._fill_materialisation(node, bundle)
             case statements.VERIFICATION_SUMMARY:
-                self._fill_decision(node, bundle)
+                yield from self._fill_decision(node, bundle)
             case statements.TEST_RESULT:
-                self._fill_contract(node, bundle)
-            case statements.APPROVAL:
-                node.kind = "approval"
-                self._check_person(bundle, "approve")
-            case statements.POLICY_RELEASE:
-                node.kind = "policy"
-                self._check_person(bundle, "policy")
-                self._check_environment(str(bundle.statement.predicate.get("environment")))
-            case statements.PREDICTION_BATCH:
-                node.kind = "prediction batch"
-                self._check_signer(bundle, "predictions")
-                self._check_environment(str(bundle.statement.predicate.get("environment")))
-            case statements.PREDICTION_BATCH_V1:
-                node.kind = "prediction batch"
-                self._check_signer_is(bundle, self.layout.step("predictions"), "predictions")
-                self._check_environment(str(bundle.statement.predicate.get("environment")))
-            case statements.MODEL_SIGNATURE | statements.ML_BOM:
-                node.kind = "model signature"
-                self._check_signer_is(bundle, self.layout.step("train"), "train")
+                yield from self._fill_contract(node, bundle)
             case other:
-                raise VerificationError(reason(RootCause.PREDICATE_TYPE, f"{other} is not lineage"))
+                self._fill_leaf(node, bundle, other)
+        if bundle.statement.predicate_type != statements.REVOCATION:
+            self._check_revoked(node, bundle)  # a revocation counts, whoever is revoked besides
 
-    def _fill_materialisation(self, node: Node, bundle: VerifiedBundle) -> None:
+    def _fill_leaf(self, node: Node, bundle: VerifiedBundle, predicate_type: str) -> None:
+        """A statement that rests on no other."""
+        if predicate_type not in _LEAVES:
+            raise VerificationError(
+                reason(RootCause.PREDICATE_TYPE, f"{predicate_type} is not lineage")
+            )
+        leaf = _LEAVES[predicate_type]
+        node.kind = leaf.kind
+        match leaf.signer:
+            case "person":
+                self.signers.check_person(bundle, leaf.step)
+            case "workload":
+                self.signers.check_workload(bundle, leaf.step)
+            case _:  # the predicate is not the step's own, its signer is
+                self.signers.check_identity(bundle, self.layout.step(leaf.step), leaf.step)
+        if leaf.has_environment:
+            self.signers.check_environment(bundle.statement.predicate.get("environment"))
+        if leaf.clock:
+            self.signers.check_clock(bundle, bundle.statement.predicate.get(leaf.clock))
+        if predicate_type == statements.REVOCATION:
+            read_revocation(bundle.statement)
+
+    # --- what each kind must show ------------------------------------------------------------
+
+    def _fill_materialisation(self, node: Node, bundle: VerifiedBundle) -> _Work:
         node.kind = "materialisation"
         provenance = statements.read_provenance(bundle.statement)
         node.provenance = provenance
         node.name = provenance.asset
-        self._check_environment(provenance.environment)
-        rule = self._check_signer(bundle, provenance.step)
+        self.signers.check_environment(provenance.environment)
+        rule = self.signers.check_workload(bundle, provenance.step)
         if rule.produces != provenance.asset or provenance.asset != bundle.statement.subject_name:
             raise VerificationError(
                 reason(
@@ -220,9 +202,12 @@ class LineageVerifier:
             )
         manifest = self._manifest(bundle.statement.subject_digest, provenance.asset)
         node.manifest = manifest
-        views = [self._material(node, material, rule) for material in provenance.materials]
+        views: list[Manifest] = []
+        for material in provenance.materials:
+            if material.role in ("input", "source"):
+                views.append((yield from self._material(node, provenance, material, rule)))
         _check_materials(views, rule)
-        readable = {entry.sha256 for view in views if view for entry in view.entries}
+        readable = {entry.sha256 for view in views for entry in view.entries}
         for entry in manifest.entries:
             if not entry.made_from or not readable.issuperset(entry.made_from):
                 raise VerificationError(
@@ -232,6 +217,8 @@ class LineageVerifier:
                         partition=entry.partition,
                     )
                 )
+        if any(material.role == "source" for material in provenance.materials):
+            yield from self._check_not_back(node, provenance, manifest)
 
     def _manifest(self, digest: str, asset: str) -> Manifest:
         """The manifest that `digest` names, which must be one of `asset`."""
@@ -245,10 +232,10 @@ class LineageVerifier:
             )
         return manifest
 
-    def _material(self, node: Node, material: Material, rule: StepRule) -> Manifest | None:
-        """The manifest of what was read, if data were; its decision becomes a child of `node`."""
-        if material.role not in ("input", "source"):
-            return None
+    def _material(
+        self, node: Node, provenance: Provenance, material: Material, rule: StepRule
+    ) -> Generator[str, Node, Manifest]:
+        """The manifest of what was read; its decision becomes a child of `node`."""
         allowed = rule.material(material.name)
         if allowed is None:
             raise VerificationError(
@@ -261,20 +248,21 @@ class LineageVerifier:
                     reason(RootCause.EVIDENCE_MISSING, f"{material.name} was read unattested")
                 )
             return manifest
-        step = node.provenance.step if node.provenance else ""
-        decision = self._access(node, material.decision, step, material.name)
+        decision = yield from self._access(node, material.decision, provenance.step, material.name)
         if decision is not None:
             if decision.bundle and decision.bundle.statement.subject_digest != material.digest:
                 raise _unread(material.name)
             self._check_view(manifest, decision, allowed.requires_suites)
         return manifest
 
-    def _access(self, node: Node, statement: str, step: str, asset: str) -> Node | None:
+    def _access(
+        self, node: Node, statement: str, step: str, asset: str
+    ) -> Generator[str, Node, Node | None]:
         """The decision that let `step` read `asset`, now a child of `node`.
 
         None where the decision is refused itself: its own reasons tell.
         """
-        decision = self.node(statement)
+        decision = yield statement
         node.children.append(decision)
         if decision.reasons or decision.summary is None:
             return None
@@ -286,7 +274,7 @@ class LineageVerifier:
             or facts.get("asset") != asset
         ):
             raise _unread(asset)
-        self._check_order(node, decision)
+        self.signers.check_order(node, decision)
         return decision
 
     def _check_view(self, view: Manifest, decision: Node, suites: Sequence[str]) -> None:
@@ -326,253 +314,146 @@ class LineageVerifier:
                         )
                     )
 
-    def _fill_decision(self, node: Node, bundle: VerifiedBundle) -> None:
+    def _check_not_back(self, node: Node, provenance: Provenance, manifest: Manifest) -> _Work:
+        """Bytes that a later version had replaced came back only if a person decided that."""
+        decided = provenance.outputs.get("supersede")
+        back = self.versions.gone_back(provenance.asset, provenance.sequence, manifest.entries)
+        for partition, replaced in sorted(back.items()):
+            statement = decided.get(partition) if isinstance(decided, dict) else None
+            if not isinstance(statement, str):
+                raise went_back(provenance.asset, partition)
+            decision = yield statement
+            node.children.append(decision)
+            entry = next(item for item in manifest.entries if item.partition == partition)
+            said = decision.bundle.statement.predicate if decision.bundle else {}
+            if not decision.reasons and (
+                decision.kind != "supersede"
+                or decision.name != provenance.asset
+                or (said.get("partition"), said.get("sha256")) != (partition, entry.sha256)
+                or said.get("replaces") != replaced
+            ):
+                raise went_back(provenance.asset, partition)
+            self.signers.check_order(node, decision)
+
+    def _fill_decision(self, node: Node, bundle: VerifiedBundle) -> _Work:
         node.kind = "decision"
         summary = statements.read_summary(bundle.statement)
         node.summary = summary
-        self._check_environment(summary.environment)
-        self._check_signer(bundle, summary.gate)
+        self.signers.check_environment(summary.environment)
+        self.signers.check_workload(bundle, summary.gate)
+        self.signers.check_clock(bundle, summary.at)
         node.name = f"{summary.gate} decision on {bundle.statement.subject_name}"
-        self._check_policy(node, summary.policy_digest)
+        yield from self._check_policy(node, summary.policy_digest)
+        inputs: list[Node] = []
         for digest in summary.inputs:
-            child = self.node(digest)
-            node.children.append(child)
-            if child.bundle:
-                self._check_order(node, child)
+            inputs.append((yield digest))
+        node.children += inputs
+        for child in inputs:
+            self.signers.check_order(node, child)
 
-    def _check_policy(self, node: Node, digest: str) -> None:
+    def _check_policy(self, node: Node, digest: str) -> _Work:
         """The policy that decided was released by a policy author; its release is a child."""
         records = self.store.records(predicate_type=statements.POLICY_RELEASE, subject=digest)
-        releases = [self.node(record.statement) for record in records]
+        releases: list[Node] = []
+        for record in records:
+            releases.append((yield record.statement))
         good = [release for release in releases if not release.reasons]
         node.children.extend(good or releases)
         if not releases:
+            why = f"nobody released the policy {digest[:12]}"
+            raise VerificationError(reason(RootCause.POLICY_UNSIGNED, why, artifact="policies"))
+        for release in good[:1]:
+            self.signers.check_order(node, release)
+
+    def _fill_contract(self, node: Node, bundle: VerifiedBundle) -> _Work:
+        node.kind = "contract"
+        contract = statements.read_contract(bundle.statement)
+        node.contract = contract
+        node.name = f"{contract.suite[:80]} on {bundle.statement.subject_name}"
+        self.signers.check_environment(contract.environment)
+        if contract.suite not in self.layout.contracts:
+            raise VerificationError(
+                reason(RootCause.CHECK_MISSING, f"unknown suite {contract.suite[:80]!r}")
+            )
+        rule = self.layout.contracts[contract.suite]
+        self.signers.check_workload(bundle, rule.step)
+        judged = self.store.manifest(bundle.statement.subject_digest)
+        if judged.asset != rule.asset:
             raise VerificationError(
                 reason(
-                    RootCause.POLICY_UNSIGNED, f"nobody released the policy {digest[:12]}",
-                    artifact="policies",
+                    RootCause.SUBJECT_MISMATCH, f"{contract.suite} does not judge {judged.asset}"
                 )
-            )  # fmt: skip
-        for release in good[:1]:
-            self._check_order(node, release)
-
-    def _fill_contract(self, node: Node, bundle: VerifiedBundle) -> None:
-        node.kind = "contract"
-        node.contract = statements.read_contract(bundle.statement)
-        suite = node.contract.suite
-        node.name = f"{suite[:80]} on {bundle.statement.subject_name}"
-        self._check_environment(node.contract.environment)
-        if suite not in self.layout.contracts:
-            raise VerificationError(
-                reason(RootCause.CHECK_MISSING, f"unknown suite {suite[:80]!r}")
             )
-        rule = self.layout.contracts[suite]
-        self._check_signer(bundle, rule.step)
-        manifest = self.store.manifest(bundle.statement.subject_digest)
-        if manifest.asset != rule.asset:
-            raise VerificationError(
-                reason(RootCause.SUBJECT_MISMATCH, f"{suite} does not judge {manifest.asset}")
-            )
-        node.manifest = manifest
-        self._check_judged(node, manifest, rule.step)
-
-    def _check_judged(self, node: Node, judged: Manifest, step: str) -> None:
-        """What the contract judged lies within what a decision let its step read."""
-        assert node.contract is not None  # noqa: S101 - set by the caller
-        decision = self._access(node, node.contract.decision, step, judged.asset)
+        node.manifest = judged
+        decision = yield from self._access(node, contract.decision, rule.step, judged.asset)
         if decision is None or decision.bundle is None:
             return
         view = self._manifest(decision.bundle.statement.subject_digest, judged.asset)
-        allowed = self.layout.step(step).material(judged.asset)
+        allowed = self.layout.step(rule.step).material(judged.asset)
         if allowed is None or not set(view.entries).issuperset(judged.entries):
             raise _unread(judged.asset)
         self._check_view(judged, decision, allowed.requires_suites)
 
-    # --- shared checks -----------------------------------------------------------------------
+    # --- revocations ---------------------------------------------------------------------------
 
-    def _check_environment(self, environment: str) -> None:
-        if environment != self.environment:
-            raise VerificationError(
-                reason(
-                    RootCause.ENVIRONMENT_MISMATCH,
-                    f"made for {environment!r}, wanted {self.environment!r}",
-                )
+    @property
+    def revocations(self) -> Revocations:
+        """Everything that people withdrew, as far as the store knows it."""
+        if self._revocations is None:
+            records = self.store.records(predicate_type=statements.REVOCATION)
+            self._revocations = Revocations.of(
+                [self.node(record.statement) for record in records], self.layout
             )
+        return self._revocations
 
-    def _check_signer(self, bundle: VerifiedBundle, step: str) -> StepRule:
-        rule = self.layout.step(step)
-        if rule.predicate_type != bundle.statement.predicate_type:
-            raise VerificationError(
-                reason(RootCause.PREDICATE_TYPE, f"step {step} signs {rule.predicate_type}")
-            )
-        self._check_signer_is(bundle, rule, step)
-        if self.environment not in rule.environments:
-            raise VerificationError(
-                reason(
-                    RootCause.ENVIRONMENT_MISMATCH,
-                    f"step {step} may not run in {self.environment!r}",
-                )
-            )
-        return rule
+    def _check_revoked(self, node: Node, bundle: VerifiedBundle) -> None:
+        """Refuse what is revoked; note which files of a manifest are, or were made from such.
 
-    def _check_signer_is(self, bundle: VerifiedBundle, rule: StepRule, step: str) -> None:
-        expected = rule.signer()
-        if expected is None or bundle.identity == expected:
-            if expected is None:
-                raise VerificationError(
-                    reason(RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP, f"{step} is for people")
-                )
+        A materialisation or contract that is revoked as a whole takes its files along, and so
+        everything that was made from them, but nothing else that happens to be beside these.
+        """
+        found = self.revocations.of_signer(bundle.identity, bundle.signed_at)
+        if found:
+            node.blame(VerificationError(found))
+        found = self.revocations.of_statement(bundle.statement)
+        if found and node.provenance is None and node.contract is None:
+            node.blame(VerificationError(found))
+        if node.manifest is None:
             return
-        code = (
-            RootCause.ISSUER_MISMATCH
-            if bundle.identity.subject == expected.subject
-            else RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP
-        )
-        raise VerificationError(
-            reason(code, f"step {step} is signed by {bundle.identity}, the layout names {expected}")
-        )
-
-    def _check_person(self, bundle: VerifiedBundle, step: str) -> None:
-        rule = self.layout.step(step)
-        principal = self.layout.principal(bundle.identity, bundle.signed_at)
-        if principal is None or bundle.identity.issuer != "people":
-            raise VerificationError(
-                reason(
-                    RootCause.APPROVAL_UNKNOWN_PERSON, f"{bundle.identity} is no known principal"
-                )
-            )
-        if rule.signer_role not in principal.roles:
-            raise VerificationError(
-                reason(
-                    RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP,
-                    f"{bundle.identity} ({principal.id}) lacks the role {rule.signer_role}",
-                )
-            )
-
-    @staticmethod
-    def _check_order(later: Node, earlier: Node) -> None:
-        if (
-            later.bundle
-            and earlier.bundle
-            and earlier.bundle.signed_at.replace(microsecond=0)
-            > later.bundle.signed_at.replace(microsecond=0)
-        ):
-            raise VerificationError(
-                reason(RootCause.ORDER_INVALID, f"signed before its input {earlier.name}")
-            )
-
-    # --- files -------------------------------------------------------------------------------
-
-    def location(self, node: Node) -> Path:
-        """The folder below which a materialisation's files lie."""
-        relative = str(node.provenance.outputs.get("location", "data")) if node.provenance else ""
-        folder = (self.home / relative).resolve()
-        if not folder.is_relative_to(self.home.resolve()):
-            raise VerificationError(
-                reason(RootCause.SOURCE_MISMATCH, f"{relative!r} leaves the home")
-            )
-        return folder
-
-    def read_file(self, node: Node, entry: FileEntry) -> bytes:
-        """The bytes of an attested file, read once and equal to their digest.
-
-        Raises:
-            EvidenceError: ARTIFACT_MISSING.
-            VerificationError: DIGEST_MISMATCH or SUBJECT_PARTITION_MISMATCH.
-        """
-        path = self.location(node) / entry.path
-        place = {"artifact": node.name, "partition": entry.partition}
-        try:
-            content = files.read_once(path)
-        except EvidenceError as error:
-            raise EvidenceError(
-                *(item.model_copy(update=place) for item in error.reasons)
-            ) from error
-        found = encoding.digest_bytes(content)
-        if found != entry.sha256:
-            other = next(
-                (e for e in (node.manifest.entries if node.manifest else ()) if e.sha256 == found),
-                None,
-            )
-            code = RootCause.SUBJECT_PARTITION_MISMATCH if other else RootCause.DIGEST_MISMATCH
-            raise VerificationError(
-                reason(
-                    code,
-                    f"{entry.path} has sha256 {found[:12]}, attested {entry.sha256[:12]}"
-                    + (f"; these bytes belong to {other.partition}" if other else ""),
-                    **place,
-                )
-            )
-        return content
-
-    def check_files(self, node: Node) -> list[Reason]:
-        """What is wrong with the files on disk, where this node is their newest version."""
-        if node.manifest is None or node.provenance is None:
-            return []
-        heads = self.store.heads(node.manifest.asset)
-        found: list[Reason] = []
-        is_newest = False
+        if found:
+            whole = node.explain(found)
+            node.revoked = {entry.sha256: whole for entry in node.manifest.entries}
+            return
+        if node.provenance is None:
+            return
+        tainted = {
+            digest: why
+            for decision in node.children
+            for child in decision.children
+            for digest, why in child.revoked.items()
+        }
         for entry in node.manifest.entries:
-            if self._is_superseded(node, heads.get(entry.partition, ())):
-                continue  # the newer statement answers for the file
-            is_newest = True
-            try:
-                self.read_file(node, entry)
-            except ProvenanceError as error:
-                found += error.reasons
-        try:
-            found += self.unattested(node) if is_newest else []
-        except ProvenanceError as error:
-            found += error.reasons
-        return [node.explain(item) for item in dict.fromkeys(found)]
-
-    def unattested(self, node: Node) -> list[Reason]:
-        """One reason for each file beside the node's own that no evidence names.
-
-        Below `data/` an asset's folder holds the newest version of each partition and DVC's
-        pointers to these; anywhere else the folder is the manifest. The index says what the other
-        partitions are; where their statement was verified already, that decides.
-        """
-        if node.provenance is None or node.manifest is None:
-            return []
-        folder, names = self.location(node), {entry.path for entry in node.manifest.entries}
-        prefix = ""
-        if node.provenance.outputs.get("location", "data") == "data":
-            prefix = f"{node.manifest.asset}/"
-            heads = self.store.heads(node.manifest.asset)
-            names |= {head.path for found in heads.values() for head in found if self._names(head)}
-            names |= {f"{name}.dvc" for name in names} | {f"{prefix}.gitignore"}
-        strangers = files.names_below(folder / prefix) if (folder / prefix).is_dir() else []
-        return [
-            reason(
-                RootCause.UNATTESTED_FILE, f"{prefix}{name} is named by no evidence",
-                artifact=node.manifest.asset,
-            )
-            for name in strangers
-            if f"{prefix}{name}" not in names
-        ][:_MAX_STRANGERS]  # fmt: skip
-
-    def _names(self, head: Head) -> bool:
-        """Whether the statement of an index row attests its path, as far as it was verified."""
-        node = self._nodes.get(head.statement)
-        entries = node.manifest.entries if node and node.manifest else ()
-        return node is None or any(entry.path == head.path for entry in entries)
-
-    def _is_superseded(self, node: Node, heads: Sequence[Head]) -> bool:
-        """Whether a newer statement really attests the partition; the index alone is no proof."""
-        old = node.provenance
-        for head in heads:
-            newer = self.node(head.statement)
-            new = newer.provenance
-            if (
-                old and new and newer.manifest and not newer.reasons
-                and (new.asset, new.sequence > old.sequence) == (old.asset, True)
-                and head.partition in newer.manifest.partitions
-            ):  # fmt: skip
-                return True
-        return False
+            causes = (tainted.get(source) or self.revocations.of_file(source)
+                      for source in entry.made_from)  # fmt: skip
+            why = self.revocations.of_file(entry.sha256) or next(filter(None, causes), None)
+            if why is not None:
+                node.revoked[entry.sha256] = why
 
     # --- verdicts ----------------------------------------------------------------------------
+
+    def chain_problems(self, nodes: Iterable[Node]) -> list[Reason]:
+        """Gaps, forks and lost heads of the assets concerned, and of the revocations."""
+        distances: dict[str, int] = {}
+        for node in nodes:
+            if node.provenance is not None:
+                asset = node.provenance.asset
+                distances[asset] = min(node.distance, distances.get(asset, node.distance))
+        found = [
+            item.model_copy(update={"distance": distance})
+            for asset, distance in sorted(distances.items())
+            for item in self.versions.problems(asset)
+        ]
+        return [*found, *self.versions.problems(REVOCATIONS), *self.revocations.problems]
 
     def verdict(
         self,
@@ -582,25 +463,44 @@ class LineageVerifier:
         extra: list[Reason] | None = None,
         *,
         with_files: bool = True,
+        partitions: Mapping[str, Collection[str]] | None = None,
     ) -> Verdict:
-        """Everything below `roots`, files included, as one verdict."""
-        nodes = {id(node): node for root in roots for node in root.walk()}
-        on_disk = {
-            key: self.check_files(node)
-            for key, node in nodes.items()
-            if with_files and not node.reasons
-        }
-        links = [node.link(on_disk.get(key, ())) for key, node in nodes.items()]
-        return Verdict.of(subject, self.environment, purpose, links, extra)
+        """Everything below `roots`, files included, as one verdict.
+
+        `partitions` are those of each root, by its statement, that the question is about (all of
+        them by default): a revoked one speaks against the verdict, the others do not.
+        """
+        nodes = below(roots)
+        more: dict[int, list[Reason]] = {}
+        for node in nodes:
+            if with_files and not node.reasons:
+                more[id(node)] = self.artifacts.check(node)
+        problems = [*(extra or ()), *self.chain_problems(nodes)]
+        for root in roots:
+            about = None if partitions is None else partitions.get(root.statement, ())
+            problems += revoked_in(root, about)
+        links = [node.link(more.get(id(node), ())) for node in nodes]
+        return Verdict.of(subject, self.environment, purpose, links, problems)
 
 
-def _check_materials(views: Sequence[Manifest | None], rule: StepRule) -> None:
+def revoked_in(node: Node, partitions: Collection[str] | None = None) -> list[Reason]:
+    """Why partitions of a materialisation (all of them by default) may not be used any more."""
+    entries = node.manifest.entries if node.manifest else ()
+    found = [
+        node.revoked[entry.sha256]
+        for entry in entries
+        if entry.sha256 in node.revoked and (partitions is None or entry.partition in partitions)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _check_materials(views: Sequence[Manifest], rule: StepRule) -> None:
     """The step read at least what the layout says it must."""
     for needed in rule.materials:
         given = {
             entry.partition
             for view in views
-            if view is not None and view.asset == needed.asset
+            if view.asset == needed.asset
             for entry in view.entries
         }
         if len(given) < needed.min:
@@ -618,17 +518,3 @@ def _unread(asset: str) -> VerificationError:
     return VerificationError(
         reason(RootCause.DECISION_MISSING, f"no decision allowed reading {asset}")
     )
-
-
-def identity_of(layout: Layout, step: str) -> Identity:
-    """The workload identity that signs `step`.
-
-    Raises:
-        VerificationError: the layout gives the step to people or does not know it.
-    """
-    signer = layout.step(step).signer()
-    if signer is None:
-        raise VerificationError(
-            reason(RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP, f"{step} is signed by people")
-        )
-    return signer

@@ -2,8 +2,8 @@
 
 Standard predicates are used wherever one fits: SLSA provenance v1 (materialisations), in-toto test
 result v0.1 (contracts), SLSA verification summary v1 (decisions), OpenSSF model signing. Approval,
-policy release, prediction batch and supersede are our own. All are explained in
-docs/predicates.md.
+policy release, prediction batch, supersede, revocation and promotion request are our own. All are
+explained in docs/predicates.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,13 +24,16 @@ MODEL_SIGNATURE = "https://model_signing/signature/v1.0"
 ML_BOM = "https://cyclonedx.org/bom"
 APPROVAL = "urn:fraud-provenance:approval:v1"
 SUPERSEDE = "urn:fraud-provenance:supersede:v1"
+REVOCATION = "urn:fraud-provenance:revocation:v1"
+PROMOTION_REQUEST = "urn:fraud-provenance:promotion-request:v1"
 PREDICTION_BATCH = "urn:fraud-provenance:prediction-batch:v2"
 PREDICTION_BATCH_V1 = "urn:fraud-provenance:prediction-batch:v1"  # no chain; still readable
 POLICY_RELEASE = "urn:fraud-provenance:policy-release:v1"
 PREDICATE_TYPES = frozenset(
     (
         PROVENANCE, TEST_RESULT, VERIFICATION_SUMMARY, MODEL_SIGNATURE, ML_BOM,
-        APPROVAL, SUPERSEDE, PREDICTION_BATCH, PREDICTION_BATCH_V1, POLICY_RELEASE,
+        APPROVAL, SUPERSEDE, REVOCATION, PROMOTION_REQUEST, POLICY_RELEASE, PREDICTION_BATCH,
+        PREDICTION_BATCH_V1,
     )
 )  # fmt: skip
 BUILD_TYPE = "urn:fraud-provenance:build:step:v1"

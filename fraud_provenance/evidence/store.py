@@ -32,7 +32,7 @@ create table if not exists bundles (
     bundle text primary key, statement text not null, predicate_type text not null,
     subject_name text not null, subject_digest text not null, step text not null,
     asset text not null, environment text not null, result text not null, suite text not null,
-    sequence integer not null, log_index integer not null);
+    sequence integer not null, previous text not null, log_index integer not null);
 create index if not exists by_statement on bundles (statement);
 create index if not exists by_subject on bundles (subject_digest, predicate_type);
 create index if not exists by_asset on bundles (asset, predicate_type);
@@ -46,7 +46,11 @@ create table if not exists results (
     result text not null, checks integer not null, rows integer not null,
     statement text not null, log_index integer not null);
 create index if not exists by_result on results (asset, sha256);
+create table if not exists revoked (statement text primary key);
 """
+REVOCATIONS, DEPLOYMENTS = "revocations", "deployments"  # chains beside the assets'
+_SCHEMA_VERSION = 2  # an index of another version is thrown away and built anew
+_TABLES = ("bundles", "entries", "results", "revoked")
 _UNREADABLE = (ProvenanceError, ValueError, LookupError, TypeError, AttributeError, sqlite3.Error)
 
 
@@ -66,6 +70,7 @@ class Record(BaseModel):
     result: str
     suite: str
     sequence: int
+    previous: str
     log_index: int
 
 
@@ -80,6 +85,16 @@ class Head(BaseModel):
     sha256: str
     statement: str
     sequence: int
+
+
+class ChainLink(BaseModel):
+    """One statement in the order of its asset's versions (unverified)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    statement: str
+    sequence: int
+    previous: str
 
 
 class ContractResult(BaseModel):
@@ -111,6 +126,10 @@ class EvidenceStore:
         self._db.row_factory = sqlite3.Row
         with self._transaction() as db:
             db.execute("pragma synchronous = off")  # derived data: rebuilt when in doubt
+            if db.execute("pragma user_version").fetchone()[0] != _SCHEMA_VERSION:
+                for table in _TABLES:
+                    db.execute(f"drop table if exists {table}")
+                db.execute(f"pragma user_version = {_SCHEMA_VERSION}")
             db.executescript(_SCHEMA)
         self.refresh()
 
@@ -186,6 +205,11 @@ class EvidenceStore:
                 artifact=name or f"statement {statement[:12]}",
             )
         )
+
+    def has(self, statement: str) -> bool:
+        """Whether a file is there that should carry the statement; says nothing about its bytes."""
+        rows = self._query("select bundle from bundles where statement = ?", (statement,))
+        return any(self.bundle_path(row["bundle"]).exists() for row in rows)
 
     def bundle_bytes(self, bundle_digest: str, name: str = "") -> bytes:
         """The bytes of one bundle, equal to its name.
@@ -310,11 +334,28 @@ class EvidenceStore:
             heads.setdefault(row["partition"], []).append(Head(**dict(row)))
         return heads
 
-    def versions(self, asset: str, partition: str) -> list[Head]:
-        """Every attested version of a partition, oldest first."""
+    def versions(self, asset: str, partition: str = "") -> list[Head]:
+        """Every attested version of an asset's partitions (or of one), oldest first."""
         rows = self._query(
-            "select * from entries where asset = ? and partition = ? order by sequence",
+            "select * from entries where asset = ? and ? in ('', partition) order by sequence",
             (asset, partition),
+        )
+        return [Head(**dict(row)) for row in rows]
+
+    def chain(self, name: str) -> list[ChainLink]:
+        """The statements of an asset, of `deployments` or of `revocations`, in order."""
+        rows = self._query(
+            "select distinct statement, sequence, previous from bundles "
+            "where asset = ? and sequence > 0 order by sequence, log_index",
+            (name,),
+        )
+        return [ChainLink(**dict(row)) for row in rows]
+
+    def files_named(self, prefix: str) -> list[Head]:
+        """One version of each attested file whose SHA-256 begins with `prefix`."""
+        rows = self._query(
+            "select * from entries where substr(sha256, 1, ?) = ? group by sha256",
+            (len(prefix), prefix),
         )
         return [Head(**dict(row)) for row in rows]
 
@@ -326,20 +367,12 @@ class EvidenceStore:
         )
         return str(rows[0]["statement"]) if rows else ""
 
-    def next_sequence(self, asset: str) -> tuple[int, str]:
-        """(sequence, digest of the statement before it) for the next materialisation."""
-        rows = self._query(
-            "select sequence, statement from bundles where asset = ? and predicate_type = ? "
-            "order by sequence desc limit 1",
-            (asset, statements.PROVENANCE),
-        )
-        return (rows[0]["sequence"] + 1, rows[0]["statement"]) if rows else (1, "")
-
     def contract_results(self, asset: str) -> dict[tuple[str, str], dict[str, ContractResult]]:
         """(partition, sha256) → suite → its newest result."""
         rows = self._query(
             "select partition, sha256, suite, result, checks, rows, statement from results "
-            "where asset = ? order by log_index",
+            "where asset = ? and statement not in (select statement from revoked) "
+            "order by log_index",
             (asset,),
         )
         found: dict[tuple[str, str], dict[str, ContractResult]] = {}
@@ -359,11 +392,12 @@ class EvidenceStore:
         facts = _facts(document)
         subject = document["subject"][0]
         db.execute(
-            "insert or replace into bundles values (?,?,?,?,?,?,?,?,?,?,?,?)",
+            "insert or replace into bundles values (?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 digest, statement, document["predicateType"], str(subject.get("name", "")),
                 str(subject["digest"].get("sha256", "")), facts["step"], facts["asset"],
-                facts["environment"], facts["result"], facts["suite"], facts["sequence"], log_index,
+                facts["environment"], facts["result"], facts["suite"], facts["sequence"],
+                facts["previous"], log_index,
             ),
         )  # fmt: skip
         if document["predicateType"] == statements.PROVENANCE:
@@ -375,6 +409,9 @@ class EvidenceStore:
                     for e in manifest.entries
                 ],
             )
+        if facts["asset"] == REVOCATIONS and document["predicate"]["kind"] == "statement":
+            digests = [(str(digest),) for digest in document["predicate"]["digests"]]
+            db.executemany("insert or ignore into revoked values (?)", digests)
         if document["predicateType"] == statements.TEST_RESULT:
             manifest = self.manifest(subject["digest"]["sha256"])
             notes = document["predicate"]["annotations"]
@@ -417,17 +454,21 @@ def _count(value: object) -> int:
 
 def _facts(document: dict[str, Any]) -> dict[str, Any]:
     """The index's columns from an unverified statement."""
-    empty = {"step": "", "asset": "", "environment": "", "result": "", "suite": "", "sequence": 0}
+    empty = {
+        "step": "", "asset": "", "environment": "", "result": "", "suite": "", "sequence": 0,
+        "previous": "",
+    }  # fmt: skip
     predicate = document["predicate"]
     match document["predicateType"]:
         case statements.PROVENANCE:
             external = predicate["buildDefinition"]["externalParameters"]
-            sequence = predicate["buildDefinition"]["internalParameters"]["sequence"]
+            internal = predicate["buildDefinition"]["internalParameters"]
             return empty | {
                 "step": external["step"],
                 "asset": external["asset"],
                 "environment": external["environment"],
-                "sequence": _count(sequence),
+                "sequence": _count(internal["sequence"]),
+                "previous": str(internal.get("previous", "")),
             }
         case statements.TEST_RESULT:
             notes = predicate["annotations"]
@@ -439,10 +480,33 @@ def _facts(document: dict[str, Any]) -> dict[str, Any]:
             }
         case statements.VERIFICATION_SUMMARY:
             notes = predicate["annotations"]
+            return (
+                empty
+                | {
+                    "step": notes["gate"],
+                    "environment": notes["environment"],
+                    "result": predicate["verificationResult"],
+                }
+                | _deployment(predicate)
+            )
+        case statements.REVOCATION:
             return empty | {
-                "step": notes["gate"],
-                "environment": notes["environment"],
-                "result": predicate["verificationResult"],
+                "asset": REVOCATIONS,
+                "environment": str(predicate["environment"]),
+                "sequence": _count(predicate["sequence"]),
+                "previous": str(predicate["previous"]),
             }
         case _:
             return empty | {"environment": str(predicate.get("environment", ""))}
+
+
+def _deployment(predicate: dict[str, Any]) -> dict[str, Any]:
+    """The place of an allowing deployment decision among all of them; nothing for others."""
+    notes = predicate["annotations"]
+    if notes["gate"] != "deploy" or predicate["verificationResult"] != "PASSED":
+        return {}
+    return {
+        "asset": DEPLOYMENTS,
+        "sequence": _count(notes["facts"].get("sequence", 0)),
+        "previous": str(notes["facts"].get("previous", "")),
+    }

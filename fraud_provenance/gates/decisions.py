@@ -6,8 +6,10 @@ from typing import Any
 from fraud_provenance.evidence import encoding, statements
 from fraud_provenance.evidence.errors import GateDenied
 from fraud_provenance.evidence.lineage import Node, identity_of
+from fraud_provenance.evidence.signers import Signers
 from fraud_provenance.evidence.signing import PendingSignature
-from fraud_provenance.evidence.statements import Identity
+from fraud_provenance.evidence.statements import Identity, Statement
+from fraud_provenance.evidence.verification import VerifiedBundle
 from fraud_provenance.gates.policy import Answer, Policy
 from fraud_provenance.gates.trust import Trust
 
@@ -27,7 +29,7 @@ def signer_facts(node: Node) -> dict[str, Any]:
     }
 
 
-def sign_decision(
+def decision_statement(
     trust: Trust,
     policy: Policy,
     *,
@@ -37,14 +39,10 @@ def sign_decision(
     inputs: Sequence[str],
     facts: Mapping[str, Any],
     answer: Answer,
-) -> PendingSignature:
-    """Sign a gate's answer about one subject in the background.
-
-    Raises:
-        GateDenied: after a denial was signed and logged.
-    """
+) -> Statement:
+    """A gate's answer about one subject, ready to be signed."""
     identity = identity_of(policy.layout, gate)
-    statement = statements.build_statement(
+    return statements.build_statement(
         statements.VERIFICATION_SUMMARY,
         name,
         digest,
@@ -61,8 +59,41 @@ def sign_decision(
             reasons=[item.model_dump(mode="json") for item in answer.reasons],
         ),
     )
-    pending = trust.signing.submit(statement, identity)
+
+
+def sign_decision(
+    trust: Trust,
+    policy: Policy,
+    *,
+    gate: str,
+    name: str,
+    digest: str,
+    inputs: Sequence[str],
+    facts: Mapping[str, Any],
+    answer: Answer,
+) -> PendingSignature:
+    """Sign a gate's answer about one subject in the background.
+
+    Raises:
+        GateDenied: after a denial was signed and logged.
+    """
+    statement = decision_statement(
+        trust, policy, gate=gate, name=name, digest=digest, inputs=inputs, facts=facts,
+        answer=answer,
+    )  # fmt: skip
+    pending = trust.signing.submit(statement, identity_of(policy.layout, gate))
     if not answer.allowed:
         pending.result()
         raise GateDenied(*answer.reasons)
     return pending
+
+
+def joined(pending: PendingSignature) -> VerifiedBundle:
+    """A signed decision whose gate's clock agrees with the timestamp authority.
+
+    Raises:
+        BackendError: could not sign. VerificationError: TIME_SKEW.
+    """
+    signed = pending.result()
+    Signers.check_clock(signed, signed.statement.predicate["timeVerified"])
+    return signed

@@ -24,13 +24,14 @@ from fraud_provenance.evidence.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.lineage import LineageVerifier, Node, identity_of
+from fraud_provenance.evidence.lineage import LineageVerifier, Node, identity_of, revoked_in
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.signing import PendingSignature
 from fraud_provenance.evidence.statements import Material
 from fraud_provenance.evidence.store import ContractResult, Head
 from fraud_provenance.evidence.verification import VerifiedBundle
-from fraud_provenance.gates.decisions import identity_fact, sign_decision, signer_facts
+from fraud_provenance.evidence.versions import went_back
+from fraud_provenance.gates.decisions import identity_fact, joined, sign_decision, signer_facts
 from fraud_provenance.gates.policy import Policy
 from fraud_provenance.gates.trust import Trust
 
@@ -172,7 +173,7 @@ class Step:
                     return reason(RootCause.CHECK_MISSING, f"{suite} has not run", **place)
                 if found[suite].result != "PASSED":
                     return reason(RootCause.CHECK_FAILED, f"{suite} failed", **place)
-        return None
+        return self.trust.revoked_head(heads, self.lineage)
 
     def read(self, asset: str, partitions: Iterable[str], purpose: str = "") -> VerifiedInput:
         """Verified bytes of `partitions`, after the policy allowed reading exactly these.
@@ -184,15 +185,19 @@ class Step:
         wanted = sorted(set(partitions))
         chosen = self._choose(asset, wanted)
         nodes = {head.statement: self.lineage.node(head.statement) for head in chosen}
-        bad = [item for node in nodes.values() for item in _all_reasons(node)]
-        bad += [item for node in nodes.values() for item in self.lineage.unattested(node)]
+        bad = [item for node in nodes.values() for item in node.all_reasons()]
+        bad += self.lineage.chain_problems(nodes.values())
+        for head in chosen:
+            bad += revoked_in(nodes[head.statement], [head.partition])
+        for node in nodes.values():
+            bad += self.lineage.artifacts.unattested(node)
         if bad:
             raise VerificationError(*sorted(set(bad), key=lambda item: item.distance))
         entries, handed = [], []
         for head in chosen:
             node = nodes[head.statement]
             entry = _entry(node, head)
-            content = self.lineage.read_file(node, entry)
+            content = self.lineage.artifacts.read(node, entry)
             entries.append(entry)
             handed.append(VerifiedFile(entry.partition, entry.path, entry.sha256, content))
         view = Manifest.of(asset, entries)
@@ -382,9 +387,7 @@ class Step:
         asset = self.rule.produces or ""
         manifest = Manifest.of(asset, self._entries)
         self.trust.store.put_manifest(manifest)
-        for reading in self._readings:
-            if reading.pending is not None:
-                reading.pending.result()
+        self.join_reads()
         with files.exclusive_lock(self.trust.home / "run" / f"{asset}.lock"):
             if self._staging is not None:
                 name = f"{asset}.{manifest.digest}.{secrets.token_hex(4)}"
@@ -408,7 +411,9 @@ class Step:
     def _sign(
         self, asset: str, manifest: Manifest, outputs: dict[str, Any]
     ) -> tuple[VerifiedBundle, int]:
-        sequence, previous = self.trust.store.next_sequence(asset)
+        versions = self.lineage.versions
+        sequence, previous = versions.next(asset)
+        self._refuse_going_back(asset, sequence, manifest, outputs)
         code = self.trust.code()
         statement = statements.build_statement(
             statements.PROVENANCE,
@@ -438,7 +443,19 @@ class Step:
                 | outputs,
             ),
         )
-        return self.trust.signing.sign(statement, self.identity), sequence
+        signed = self.trust.signing.sign(statement, self.identity)
+        versions.seen.remember(asset, sequence, signed.statement.digest)
+        return signed, sequence
+
+    def _refuse_going_back(
+        self, asset: str, sequence: int, manifest: Manifest, outputs: Mapping[str, Any]
+    ) -> None:
+        """Do not sign what the verifier would refuse: an older version without a decision."""
+        if any(reading.material.role == "source" for reading in self._readings):
+            back = self.lineage.versions.gone_back(asset, sequence, manifest.entries)
+            undecided = sorted(set(back) - set(outputs.get("supersede", ())))
+            if undecided:
+                raise went_back(asset, undecided[0])
 
     def attest_contract(
         self,
@@ -490,7 +507,7 @@ class Step:
         """Wait until every access decision of this step is signed and logged."""
         for reading in self._readings:
             if reading.pending is not None:
-                reading.pending.result()
+                joined(reading.pending)
 
     # --- staging -----------------------------------------------------------------------------
 
@@ -566,14 +583,6 @@ def _newest_files(trust: Trust, asset: str, digest: str) -> set[str]:
     newest = {(head.path, head.sha256) for found in heads.values() for head in found}
     entries = trust.store.manifest(digest).entries
     return {entry.path for entry in entries if (entry.path, entry.sha256) in newest}
-
-
-def _all_reasons(node: Node) -> list[Reason]:
-    return [
-        item.model_copy(update={"distance": below.distance})
-        for below in node.walk()
-        for item in below.reasons
-    ]
 
 
 def _entry(node: Node, head: Head) -> FileEntry:

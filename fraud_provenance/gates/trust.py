@@ -1,16 +1,18 @@
 """Everything a gate works with, put together once per process by `workspace`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fraud_provenance.evidence.lineage import LineageVerifier
+from fraud_provenance.evidence.errors import Reason
+from fraud_provenance.evidence.lineage import LineageVerifier, revoked_in
 from fraud_provenance.evidence.log_audit import LogAuditor
 from fraud_provenance.evidence.signing import SigningService
 from fraud_provenance.evidence.statements import Identity, Material
-from fraud_provenance.evidence.store import EvidenceStore
+from fraud_provenance.evidence.store import EvidenceStore, Head
 from fraud_provenance.evidence.verification import BundleVerifier
+from fraud_provenance.evidence.versions import REVOCATIONS
 from fraud_provenance.gates.policy import Policy, PolicyEngine
 
 
@@ -36,16 +38,34 @@ class Trust:
     code: Callable[[], CodeFacts]
     auditor: Callable[[], LogAuditor]
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    _lineage: dict[str, LineageVerifier] = field(default_factory=dict)
+    _lineage: dict[tuple[str, int], LineageVerifier] = field(default_factory=dict)
 
     def lineage(self, policy: Policy | None = None) -> LineageVerifier:
-        """The verifier under the current policy's layout; shared so that its memo is."""
+        """The verifier under the current policy's layout; shared so that its memo is.
+
+        A revocation may speak against anything: after one, everything is judged anew.
+        """
         policy = policy or self.policies.current()
-        if policy.digest not in self._lineage:
-            self._lineage[policy.digest] = LineageVerifier(
+        key = (policy.digest, len(self.store.chain(REVOCATIONS)))
+        if key not in self._lineage:
+            self._lineage[key] = LineageVerifier(
                 self.store, self.bundles, policy.layout, self.environment, self.home
             )
-        return self._lineage[policy.digest]
+        return self._lineage[key]
+
+    def revoked_head(
+        self, heads: Sequence[Head], lineage: LineageVerifier | None = None
+    ) -> Reason | None:
+        """Why a partition with these newest files may not be used, if people withdrew it."""
+        if not self.store.chain(REVOCATIONS):
+            return None  # the usual case costs nothing
+        lineage = lineage or self.lineage()
+        found = [
+            why
+            for head in heads
+            for why in revoked_in(lineage.node(head.statement), [head.partition])
+        ]
+        return found[0] if found else None
 
     def forget(self) -> None:
         """Verify everything anew from here on."""

@@ -97,9 +97,12 @@ def _verify_asset(trust: Trust, asset: str, partition: str) -> Verdict:
                 partition=partition,
             )
         )
-    return trust.lineage().verdict(
-        name, "verify", roots, _contract_failures(trust, asset, partition)
-    )
+    failures = _contract_failures(trust, asset, partition)
+    wanted: dict[str, set[str]] = {}
+    for day, heads in trust.store.heads(asset).items():
+        for head in heads if partition in ("", day) else ():
+            wanted.setdefault(head.statement, set()).add(day)
+    return trust.lineage().verdict(name, "verify", roots, failures, partitions=wanted)
 
 
 def _contract_failures(trust: Trust, asset: str, partition: str) -> list:  # type: ignore[type-arg]

@@ -144,7 +144,7 @@ def _prove(
     import polars as pl
 
     entry = scores_entry(scores.manifest, day)
-    frame = pl.read_parquet(io.BytesIO(trust.lineage().read_file(scores, entry)))
+    frame = pl.read_parquet(io.BytesIO(trust.lineage().artifacts.read(scores, entry)))
     rows = leaves(frame)
     path = merkle.inclusion_path(rows, index)
     root = merkle.root_from_path(rows[index], index, len(rows), path)

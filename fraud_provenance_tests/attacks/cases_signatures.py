@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from fraud_provenance.evidence.lineage import LineageVerifier
+from fraud_provenance.evidence.signers import Signers
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.local.trust_root import private_folder
 from fraud_provenance_tests.attacks.bundles import (
@@ -136,7 +136,7 @@ def signed_by(subject: str) -> Attack:
 
 
 anybody_may_sign = both(
-    without(LineageVerifier, "_check_signer_is"),
+    without(Signers, "check_identity"),
     unordered,
     policy_without("IDENTITY_NOT_AUTHORIZED_FOR_STEP", "TRAINER_UNKNOWN"),
 )

@@ -14,7 +14,7 @@ from typing import Any
 from cryptography import x509
 from rfc3161_client import decode_timestamp_response
 
-from fraud_provenance.evidence.lineage import LineageVerifier
+from fraud_provenance.evidence.signers import Signers
 from fraud_provenance.evidence.statements import Identity, parse_statement
 from fraud_provenance.evidence.verification import BundleVerifier, LogPosition, VerifiedBundle
 from fraud_provenance.gates import cosign
@@ -67,7 +67,7 @@ def policy_without(*codes: str) -> Mutant:
 cosign_accepts_all = without(cosign, "run", result=True)
 """A mutant of the second verifier."""
 
-unordered = without(LineageVerifier, "_check_order")
+unordered = without(Signers, "check_order")
 """A mutant: an output may be signed before its input."""
 
 

@@ -518,13 +518,17 @@ def test_input_signed_after_its_output_is_refused(chain: Chain) -> None:
         (statements.MODEL_SIGNATURE, "/steps/train", []),
         (statements.MODEL_SIGNATURE, "/steps/score", ["IDENTITY_NOT_AUTHORIZED_FOR_STEP"]),
         (statements.ML_BOM, "/steps/train", []),
-        (statements.SUPERSEDE, "risk.officer@example.com", ["PREDICATE_TYPE"]),
+        (statements.SUPERSEDE, "risk.officer@example.com", []),
+        (statements.SUPERSEDE, AUTHOR, ["IDENTITY_NOT_AUTHORIZED_FOR_STEP"]),
+        (statements.PROMOTION_REQUEST, "/gates/deployment", []),
+        (statements.PROMOTION_REQUEST, "/steps/train", ["IDENTITY_NOT_AUTHORIZED_FOR_STEP"]),
     ],
 )  # fmt: skip
 def test_other_statements_count_only_from_whom_the_layout_names(
     shared: Chain, forger: Forger, kind: str, who: str, expected: list[str]
 ) -> None:
-    predicate = {"environment": "local", "reason": who}
+    now = encoding.utc_text(shared.trust.clock())
+    predicate = {"environment": "local", "reason": who, "issued_at": now, "at": now}
     made = forger.sign(kind, "fraud_model", "d" * 64, predicate, who)
     assert codes(shared.node(made)) == expected
 
@@ -782,6 +786,6 @@ def test_read_file_of_a_node_without_manifest_still_compares(chain: Chain) -> No
     entry = FileEntry(path=raw_path(DAYS[0]), partition=DAYS[0], size=1, sha256="d" * 64)
     located = replace(bare, provenance=chain.node(chain.raw.bundle).provenance)
     with pytest.raises(ProvenanceError, match="DIGEST_MISMATCH"):
-        lineage.read_file(located, entry)
+        lineage.artifacts.read(located, entry)
     with pytest.raises(ProvenanceError, match="ARTIFACT_MISSING"):
-        lineage.read_file(bare, entry)
+        lineage.artifacts.read(bare, entry)

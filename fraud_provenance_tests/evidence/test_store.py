@@ -150,8 +150,8 @@ def test_put_manifest_twice_writes_it_once(chain: Chain) -> None:
 def test_heads_versions_and_sequence_follow_the_newest_statement(chain: Chain) -> None:
     store = chain.trust.store
     first = chain.raw.bundle.statement.digest
-    assert store.next_sequence(RAW) == (2, first)
-    assert store.next_sequence("nothing") == (1, "")
+    assert [(link.sequence, link.previous) for link in store.chain(RAW)] == [(1, "")]
+    assert store.chain("nothing") == []
     second = ingest(chain.trust, {DAYS[0]: b"late rows"})
     heads = store.heads(RAW)
     assert [(head.statement, head.sequence) for head in heads[DAYS[0]]] == [
@@ -159,7 +159,7 @@ def test_heads_versions_and_sequence_follow_the_newest_statement(chain: Chain) -
     ]
     assert [(head.statement, head.sequence) for head in heads[DAYS[1]]] == [(first, 1)]
     assert [head.sequence for head in store.versions(RAW, DAYS[0])] == [1, 2]
-    assert store.next_sequence(RAW) == (3, second.bundle.statement.digest)
+    assert [(link.sequence, link.previous) for link in store.chain(RAW)] == [(1, ""), (2, first)]
     assert store.heads("nothing") == {}
 
 

@@ -1,0 +1,188 @@
+"""The files on disk against what is attested of them: read, compared, and none besides."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fraud_provenance.evidence import encoding, files
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import (
+    EvidenceError,
+    ProvenanceError,
+    Reason,
+    VerificationError,
+    reason,
+)
+from fraud_provenance.evidence.manifest import FileEntry
+from fraud_provenance.evidence.nodes import Node
+from fraud_provenance.evidence.store import EvidenceStore, Head
+
+_MAX_STRANGERS = 20  # files that are named one by one
+DATA = "data"
+
+
+@dataclass
+class Artifacts:
+    """The attested files of one home.
+
+    `node` gives the verified node of a statement, `known` only if it was verified already.
+    """
+
+    home: Path
+    store: EvidenceStore
+    node: Callable[[str], Node]
+    known: Callable[[str], Node | None]
+    _digests: dict[tuple[int, ...], str] = field(default_factory=dict)
+
+    def location(self, node: Node) -> Path:
+        """The folder below which a materialisation's files lie.
+
+        Raises:
+            VerificationError: SOURCE_MISMATCH.
+        """
+        relative = str(node.provenance.outputs.get("location", DATA)) if node.provenance else ""
+        folder = (self.home / relative).resolve()
+        if not folder.is_relative_to(self.home.resolve()):
+            raise VerificationError(
+                reason(RootCause.SOURCE_MISMATCH, f"{relative!r} leaves the home")
+            )
+        return folder
+
+    def read(self, node: Node, entry: FileEntry) -> bytes:
+        """The bytes of an attested file, read once and equal to their digest.
+
+        Raises:
+            EvidenceError: ARTIFACT_MISSING.
+            VerificationError: DIGEST_MISMATCH, SUBJECT_PARTITION_MISMATCH or ROLLBACK.
+        """
+        path = self.location(node) / entry.path
+        try:
+            content = files.read_once(path)
+        except EvidenceError as error:
+            place = {"artifact": node.name, "partition": entry.partition}
+            raise EvidenceError(
+                *(item.model_copy(update=place) for item in error.reasons)
+            ) from error
+        found = encoding.digest_bytes(content)
+        if found != entry.sha256:
+            raise self._mismatch(node, entry, found)
+        return content
+
+    def _mismatch(self, node: Node, entry: FileEntry, found: str) -> VerificationError:
+        """Say whose bytes lie there instead, as far as evidence knows them."""
+        entries = node.manifest.entries if node.manifest else ()
+        other = next((item for item in entries if item.sha256 == found), None)
+        versions = self.store.versions(node.name, entry.partition)
+        code, told = RootCause.DIGEST_MISMATCH, ""
+        if other is not None:
+            code = RootCause.SUBJECT_PARTITION_MISMATCH
+            told = f"; these bytes belong to {other.partition}"
+        elif any(version.sha256 == found for version in versions):
+            code, told = RootCause.ROLLBACK, "; these bytes are an older version's"
+        return VerificationError(
+            reason(
+                code,
+                f"{entry.path} has sha256 {found[:12]}, attested {entry.sha256[:12]}{told}",
+                artifact=node.name,
+                partition=entry.partition,
+            )
+        )
+
+    def check(self, node: Node) -> list[Reason]:
+        """What is wrong with the files on disk, where this node is their newest version."""
+        if node.manifest is None or node.provenance is None:
+            return []
+        heads = self.store.heads(node.manifest.asset)
+        found: list[Reason] = []
+        is_newest = False
+        for entry in node.manifest.entries:
+            if self._is_superseded(node, heads.get(entry.partition, ())):
+                continue  # the newer statement answers for the file
+            is_newest = True
+            try:
+                self._compare(node, entry)
+            except ProvenanceError as error:
+                found += error.reasons
+        try:
+            found += self.unattested(node) if is_newest else []
+        except ProvenanceError as error:
+            found += error.reasons
+        return [node.explain(item) for item in dict.fromkeys(found)]
+
+    def _compare(self, node: Node, entry: FileEntry) -> None:
+        """Read a file, unless this process did and nothing has touched the file since."""
+        path = self.location(node) / entry.path
+        state = _state(path)
+        if state is not None and self._digests.get(state) == entry.sha256:
+            return
+        self.read(node, entry)
+        if state is not None and state == _state(path):
+            self._digests[state] = entry.sha256
+
+    def _is_superseded(self, node: Node, heads: Sequence[Head]) -> bool:
+        """Whether a newer statement really attests the partition; the index alone is no proof."""
+        old = node.provenance
+        for head in heads:
+            newer = self.node(head.statement)
+            new = newer.provenance
+            if (
+                old and new and newer.manifest and not newer.reasons
+                and (new.asset, new.sequence > old.sequence) == (old.asset, True)
+                and head.partition in newer.manifest.partitions
+            ):  # fmt: skip
+                return True
+        return False
+
+    def unattested(self, node: Node) -> list[Reason]:
+        """One reason for each file beside the node's own that no evidence names.
+
+        Below `data/` an asset's folder holds the newest version of each partition and DVC's
+        pointers to these; anywhere else the folder is the manifest. The index says what the other
+        partitions are; where their statement was verified already, that decides.
+        """
+        if node.provenance is None or node.manifest is None:
+            return []
+        folder, names = self.location(node), {entry.path for entry in node.manifest.entries}
+        prefix = ""
+        if node.provenance.outputs.get("location", DATA) == DATA:
+            prefix = f"{node.manifest.asset}/"
+            heads = self.store.heads(node.manifest.asset)
+            names |= self._attested([head for found in heads.values() for head in found])
+            names |= {f"{name}.dvc" for name in names} | {f"{prefix}.gitignore"}
+        present = files.names_below(folder / prefix) if (folder / prefix).is_dir() else []
+        strangers = [f"{prefix}{name}" for name in present if f"{prefix}{name}" not in names]
+        return [
+            reason(
+                RootCause.UNATTESTED_FILE,
+                f"{name} is named by no evidence",
+                artifact=node.manifest.asset,
+            )
+            for name in strangers[:_MAX_STRANGERS]
+        ]
+
+    def _attested(self, heads: Sequence[Head]) -> set[str]:
+        """The paths of index rows, without those that their verified statement does not attest."""
+        verified = {head.statement: self.known(head.statement) for head in heads}
+        paths = {
+            statement: {entry.path for entry in node.manifest.entries} if node.manifest else set()
+            for statement, node in verified.items()
+            if node is not None
+        }
+        return {
+            head.path
+            for head in heads
+            if head.statement not in paths or head.path in paths[head.statement]
+        }
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    """What changes whenever a file does; its change time cannot be set by its owner."""
+    try:
+        facts = os.lstat(path)
+    except OSError:
+        return None
+    return (
+        facts.st_dev, facts.st_ino, facts.st_mode, facts.st_size, facts.st_mtime_ns,
+        facts.st_ctime_ns,
+    )  # fmt: skip

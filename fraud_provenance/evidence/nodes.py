@@ -1,0 +1,109 @@
+"""`Node`: one statement of a chain, verified or refused, with what hangs below it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from fraud_provenance.evidence import encoding
+from fraud_provenance.evidence.errors import ProvenanceError, Reason
+from fraud_provenance.evidence.manifest import Manifest
+from fraud_provenance.evidence.statements import Contract, Provenance, Summary
+from fraud_provenance.evidence.verdict import Link
+from fraud_provenance.evidence.verification import VerifiedBundle
+
+
+@dataclass
+class Node:
+    """One verified (or refused) statement and what hangs below it.
+
+    `reasons` speak against the statement itself, hence against everything above it. `revoked`
+    holds, by SHA-256, the files of its manifest that were revoked or made from revoked ones: a
+    statement over 183 days does not fall with one of them, what was made from that one does.
+    """
+
+    kind: str
+    name: str
+    statement: str
+    bundle: VerifiedBundle | None = None
+    manifest: Manifest | None = None
+    provenance: Provenance | None = None
+    summary: Summary | None = None
+    contract: Contract | None = None
+    children: list["Node"] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
+    revoked: dict[str, Reason] = field(default_factory=dict)
+    distance: int = 0
+
+    def blame(self, error: ProvenanceError) -> None:
+        """Record an error as this node's own, naming this node where it names nothing."""
+        self.reasons.extend(self.explain(item) for item in error.reasons)
+
+    def explain(self, item: Reason) -> Reason:
+        """A reason that names this node, its signer and its time where it names nothing."""
+        signer = str(self.bundle.identity) if self.bundle else ""
+        at = encoding.utc_text(self.bundle.signed_at) if self.bundle else ""
+        return item.model_copy(
+            update={
+                "artifact": item.artifact or self.name,
+                "identity": item.identity or signer,
+                "at": item.at or at,
+            }
+        )
+
+    def walk(self) -> list["Node"]:
+        """This node and all below it, each once."""
+        return below([self])
+
+    def all_reasons(self) -> list[Reason]:
+        """What speaks against this node and all below it, the reason nearest the raw data first."""
+        found = [
+            item.model_copy(update={"distance": node.distance})
+            for node in self.walk()
+            for item in node.reasons
+        ]
+        return sorted(dict.fromkeys(found), key=lambda item: item.distance)
+
+    def link(self, more: Iterable[Reason] = ()) -> Link:
+        """This node as a link of a verdict; `more` is what speaks against it beside its reasons."""
+        commit = self.provenance.material("source_code") if self.provenance else None
+        return Link(
+            kind=self.kind,
+            name=self.name,
+            digest=self.bundle.statement.subject_digest if self.bundle else "",
+            statement=self.statement,
+            signer=str(self.bundle.identity) if self.bundle else "",
+            signed_at=encoding.utc_text(self.bundle.signed_at) if self.bundle else "",
+            log_index=self.bundle.log_index if self.bundle else None,
+            git_commit=(
+                str(self.provenance.outputs.get("git_commit", "")) if self.provenance else ""
+            )
+            or (commit.digest[:12] if commit else ""),
+            partitions=self.manifest.partitions if self.manifest else (),
+            detail=_detail(self),
+            distance=self.distance,
+            reasons=tuple(
+                item.model_copy(update={"distance": self.distance})
+                for item in dict.fromkeys([*self.reasons, *more])
+            ),
+        )
+
+
+def below(roots: Iterable[Node]) -> list[Node]:
+    """`roots` and all below them, each once; without recursion, for chains may be long."""
+    seen: dict[int, Node] = {}
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if id(node) not in seen:
+            seen[id(node)] = node
+            stack.extend(node.children)
+    return list(seen.values())
+
+
+def _detail(node: Node) -> str:
+    if node.summary:
+        outcome = "allowed" if node.summary.allowed else "denied"
+        return f"{node.summary.gate}: {outcome}, policy {node.summary.policy_digest[:12]}"
+    if node.contract:
+        found = node.contract
+        return f"{found.suite}: {found.checks} checks, {sum(found.rows.values())} rows"
+    return ""

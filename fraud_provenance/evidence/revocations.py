@@ -1,0 +1,150 @@
+"""Revocations: what people withdrew, as signed statements that nothing may use from then on.
+
+Every revocation counts that a person with the role signed, also if that person was revoked later:
+doubt refuses. One that is stored but cannot be verified (changed, unsigned, cut short) is a problem
+of its own, for it may have been damaged in order to be forgotten.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import Reason, VerificationError, reason
+from fraud_provenance.evidence.layout import Layout
+from fraud_provenance.evidence.nodes import Node
+from fraud_provenance.evidence.statements import Identity, Statement
+
+Kind = Literal["partition", "model", "statement", "identity", "principal"]
+# A person without the role signed it: it never counted. Anything else may hide one that does.
+_NEVER_COUNTED = frozenset(
+    (
+        RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP,
+        RootCause.APPROVAL_UNKNOWN_PERSON,
+        RootCause.ENVIRONMENT_MISMATCH,
+    )
+)
+
+
+class Revocation(BaseModel):
+    """What one statement revokes; `digests` are of files, manifests or statements, by `kind`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    environment: str
+    kind: Kind
+    artifact: str
+    partition: str
+    digests: tuple[str, ...]
+    identity: Identity | None
+    principal: str
+    from_time: str
+    sequence: int
+    previous: str
+    issued_at: str
+    reason: str
+
+
+def read_revocation(statement: Statement) -> Revocation:
+    """Parse a revocation.
+
+    Raises:
+        VerificationError: PREDICATE_TYPE.
+    """
+    try:
+        predicate = dict(statement.predicate)
+        found = Revocation.model_validate_json(encoding.canonical_json(predicate))
+        if found.from_time:
+            encoding.parse_utc(found.from_time)
+    except (ValidationError, ValueError) as error:
+        raise VerificationError(
+            reason(RootCause.PREDICATE_TYPE, f"malformed revocation: {error}")
+        ) from error
+    return found
+
+
+@dataclass
+class Revocations:
+    """Everything that is revoked, ready to be asked."""
+
+    problems: list[Reason] = field(default_factory=list)
+    _files: dict[str, Reason] = field(default_factory=dict)
+    _manifests: dict[str, Reason] = field(default_factory=dict)
+    _statements: dict[str, Reason] = field(default_factory=dict)
+    _signers: list[tuple[Identity, datetime, Reason]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, nodes: Iterable[Node], layout: Layout) -> "Revocations":
+        """From the nodes of all stored revocations."""
+        found = cls()
+        for node in nodes:
+            if node.reasons:
+                if not any(item.code in _NEVER_COUNTED for item in node.reasons):
+                    found.problems += node.reasons
+            elif node.bundle is not None:
+                found._add(read_revocation(node.bundle.statement), node, layout)
+        return found
+
+    def _add(self, revocation: Revocation, node: Node, layout: Layout) -> None:
+        assert node.bundle is not None  # noqa: S101 - `of` passes verified nodes only
+        at = encoding.utc_text(node.bundle.signed_at)
+        said = f"revoked by {node.bundle.identity.subject} at {at}: {revocation.reason[:200]}"
+
+        def because(code: str) -> Reason:
+            place = {"artifact": revocation.artifact, "partition": revocation.partition}
+            return reason(code, said, identity=str(node.bundle and node.bundle.identity), at=at,
+                          **place)  # fmt: skip
+
+        match revocation.kind:
+            case "partition":
+                why = because(RootCause.PARTITION_REVOKED)
+                self._files |= dict.fromkeys(revocation.digests, why)
+            case "model":
+                why = because(RootCause.MODEL_REVOKED)
+                self._manifests |= dict.fromkeys(revocation.digests, why)
+            case "statement":
+                why = because(RootCause.STATEMENT_REVOKED)
+                self._statements |= dict.fromkeys(revocation.digests, why)
+            case _:
+                since = encoding.parse_utc(revocation.from_time or revocation.issued_at)
+                why = because(RootCause.KEY_REVOKED)
+                for identity in _identities(revocation, layout):
+                    self._signers.append((identity, since, why))
+
+    def of_statement(self, statement: Statement) -> Reason | None:
+        """Why a statement is revoked, if it is: by itself, or with its subject."""
+        found = self._statements.get(statement.digest)
+        if found and statement.predicate_type == statements.APPROVAL:
+            code = RootCause.APPROVAL_REVOKED
+            return reason(code, found.message, identity=found.identity, at=found.at)
+        return found or self._manifests.get(statement.subject_digest)
+
+    def of_signer(self, identity: Identity, signed_at: datetime) -> Reason | None:
+        """Why a signature counts no more, if it does not: its signer was revoked from then on."""
+        return next(
+            (
+                why
+                for revoked, since, why in self._signers
+                if revoked == identity and signed_at >= since
+            ),
+            None,
+        )
+
+    def of_file(self, sha256: str) -> Reason | None:
+        """Why a file's bytes are revoked, if they are."""
+        return self._files.get(sha256)
+
+
+def _identities(revocation: Revocation, layout: Layout) -> tuple[Identity, ...]:
+    if revocation.identity is not None:
+        return (revocation.identity,)
+    return tuple(
+        identity
+        for principal in layout.principals
+        if principal.id == revocation.principal
+        for identity in principal.identities
+    )

@@ -1,0 +1,161 @@
+"""Versions: each asset's statements form one chain, and none of them may be forgotten.
+
+A materialisation names its sequence number and the statement before it. The chain must have no gap
+and no fork. The newest link of each chain is remembered outside the evidence store
+(`trust/heads.json`), so that newer evidence cannot be taken away together with the index: what was
+seen once must still be there. Deployment decisions and revocations are chains like the assets'.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fraud_provenance.evidence import encoding, files
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import EvidenceError, Reason, VerificationError, reason
+from fraud_provenance.evidence.manifest import FileEntry
+from fraud_provenance.evidence.nodes import Node
+from fraud_provenance.evidence.store import DEPLOYMENTS, REVOCATIONS, ChainLink, EvidenceStore, Head
+
+__all__ = ["DEPLOYMENTS", "REVOCATIONS", "SeenHeads", "Versions", "went_back"]
+
+_MAX_MEMORY_BYTES = 1 << 20
+
+
+class SeenHead(BaseModel):
+    """The newest link of a chain that was ever seen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    sequence: int
+    statement: str
+
+
+class _Memory(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: int
+    heads: dict[str, SeenHead]
+
+
+class SeenHeads:
+    """The newest links ever seen, by chain, kept in `trust/`. Numbers in it only grow."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / "trust" / "heads.json"
+        self._lock = home / "run" / "heads.lock"
+
+    def all(self) -> Mapping[str, SeenHead]:
+        """Chain → its newest link.
+
+        Raises:
+            EvidenceError: EVIDENCE_MALFORMED.
+        """
+        if not self._path.exists():
+            return {}
+        document = encoding.strict_json(
+            files.read_once(self._path, limit_bytes=_MAX_MEMORY_BYTES), _MAX_MEMORY_BYTES
+        )
+        try:
+            return _Memory.model_validate(document).heads
+        except ValidationError as error:
+            raise EvidenceError(
+                reason(RootCause.EVIDENCE_MALFORMED, f"trust/heads.json: {error}")
+            ) from error
+
+    def remember(self, chain: str, sequence: int, statement: str) -> None:
+        """Never again believe a store in which this link is missing."""
+        with files.exclusive_lock(self._lock):
+            heads = dict(self.all())
+            if chain not in heads or heads[chain].sequence < sequence:
+                heads[chain] = SeenHead(sequence=sequence, statement=statement)
+                content = _Memory(version=1, heads=heads).model_dump(mode="json")
+                files.write_atomic(self._path, encoding.canonical_json(content))
+
+
+@dataclass
+class Versions:
+    """The chains of one store, judged."""
+
+    store: EvidenceStore
+    seen: SeenHeads
+    node: Callable[[str], Node]
+
+    def problems(self, chain: str) -> list[Reason]:
+        """What is wrong with a chain: a gap, a fork, or a newest link that is gone."""
+        links = self.store.chain(chain)
+        if _flaw(links):  # whoever may write files can add nonsense: only valid links count then
+            links = [link for link in links if not self.node(link.statement).reasons]
+        found = [reason(flaw[0], flaw[1], artifact=chain)] if (flaw := _flaw(links)) else []
+        try:
+            head = self.seen.all().get(chain)
+        except EvidenceError as error:
+            return found + list(error.reasons)
+        known = {link.statement for link in links}
+        if head and not (head.statement in known and self.store.has(head.statement)):
+            found.append(
+                reason(
+                    RootCause.EVIDENCE_MISSING,
+                    f"version {head.sequence} was seen here and is gone from the store",
+                    artifact=chain,
+                )
+            )
+        return found
+
+    def next(self, chain: str) -> tuple[int, str]:
+        """(sequence, statement before it) for the next link: after the newest valid one."""
+        for link in reversed(self.store.chain(chain)):
+            if not self.node(link.statement).reasons:
+                return link.sequence + 1, link.statement
+        return 1, ""
+
+    def gone_back(
+        self, asset: str, sequence: int, entries: tuple[FileEntry, ...]
+    ) -> dict[str, str]:
+        """Partition → statement it replaces, where earlier bytes came back after others."""
+        if sequence <= 1:
+            return {}
+        earlier: dict[str, list[Head]] = {}
+        for version in self.store.versions(asset):
+            if version.sequence < sequence:
+                earlier.setdefault(version.partition, []).append(version)
+        return {
+            entry.partition: versions[-1].statement
+            for entry in entries
+            if (versions := [v for v in earlier.get(entry.partition, ()) if v.path == entry.path])
+            and _came_back(entry.sha256, [version.sha256 for version in versions])
+        }
+
+
+def _came_back(sha256: str, before: list[str]) -> bool:
+    """Whether the bytes were there, were replaced by others, and are back."""
+    others = [index for index, earlier in enumerate(before) if earlier != sha256]
+    return bool(others) and sha256 in before[: others[-1]]
+
+
+def _flaw(links: list[ChainLink]) -> tuple[str, str] | None:
+    """The first gap or fork of a chain in order of its sequence."""
+    before = ""
+    for expected, link in enumerate(links, start=1):
+        if link.sequence < expected:
+            return RootCause.PARTITION_DUPLICATE, f"two statements claim version {link.sequence}"
+        if link.sequence > expected:
+            return RootCause.EVIDENCE_MISSING, f"version {expected} is gone from the store"
+        if link.previous != before:
+            return RootCause.PARTITION_DUPLICATE, f"version {expected} follows another chain"
+        before = link.statement
+    return None
+
+
+def went_back(asset: str, partition: str) -> VerificationError:
+    """Earlier bytes came back, and nobody decided that."""
+    return VerificationError(
+        reason(
+            RootCause.ROLLBACK,
+            "bytes that a later version had replaced came back without a signed decision",
+            artifact=asset,
+            partition=partition,
+        )
+    )

@@ -1,0 +1,216 @@
+"""Chains of versions: no gap, no fork, nothing forgotten, and no way back without a decision."""
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence.errors import EvidenceError, VerificationError
+from fraud_provenance.evidence.manifest import FileEntry
+from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.evidence.versions import SeenHeads
+from fraud_provenance.gates.step import Step
+from fraud_provenance_tests.conftest import (
+    AUTHOR,
+    DAYS,
+    RAW,
+    Chain,
+    Forger,
+    codes,
+    ingest,
+    open_workspace,
+    raw_path,
+)
+
+pytestmark = pytest.mark.integration
+DAY = DAYS[0]
+FIRST = f"transactions of {DAY}".encode()
+OFFICER = "risk.officer@example.com"
+
+
+def delete(chain: Chain, *bundles: VerifiedBundle, rebuilt: bool) -> None:
+    store = chain.trust.store
+    for bundle in bundles:
+        store.bundle_path(bundle.bundle_digest).unlink()
+    if rebuilt:
+        (store.folder / "index.sqlite").unlink()
+
+
+def reopened(chain: Chain, policy_project: Path) -> Chain:
+    return replace(chain, workspace=open_workspace(chain.workspace.home, policy_project))
+
+
+def read_day(chain: Chain) -> bytes:
+    with Step(chain.trust, "contracts", "run") as step:
+        return step.read(RAW, [DAY]).files[0].content
+
+
+# --- the chain ---------------------------------------------------------------------------------
+
+
+def test_late_data_replace_a_day_as_its_next_version(chain: Chain) -> None:
+    newer = ingest(chain.trust, {DAY: b"late rows"})
+    provenance = statements.read_provenance(newer.bundle.statement)
+    assert (provenance.sequence, provenance.previous) == (2, chain.raw.bundle.statement.digest)
+    assert chain.verdict(newer.bundle).trusted
+    assert read_day(chain) == b"late rows"
+
+
+@pytest.mark.parametrize("rebuilt", [False, True], ids=["index kept", "index rebuilt"])
+def test_newest_version_that_was_deleted_does_not_bring_the_old_one_back(
+    chain: Chain, policy_project: Path, rebuilt: bool
+) -> None:
+    newer = ingest(chain.trust, {DAY: b"late rows"})
+    delete(chain, newer.bundle, rebuilt=rebuilt)
+    (chain.workspace.home / "data" / raw_path(DAY)).write_bytes(FIRST)
+    again = reopened(chain, policy_project)
+    with pytest.raises((EvidenceError, VerificationError), match="EVIDENCE_MISSING"):
+        read_day(again)
+    assert "EVIDENCE_MISSING" in codes(again.verdict(chain.raw.bundle))
+
+
+def test_gap_in_the_chain_is_named(chain: Chain, policy_project: Path) -> None:
+    middle = ingest(chain.trust, {DAY: b"late rows"})
+    newest = ingest(chain.trust, {DAY: b"later rows"})
+    delete(chain, middle.bundle, rebuilt=True)
+    verdict = reopened(chain, policy_project).verdict(newest.bundle)
+    assert codes(verdict) == ["EVIDENCE_MISSING"]
+    assert "version 2 is gone" in verdict.reasons[0].message
+
+
+@pytest.mark.parametrize(
+    ("lie", "expected"),
+    [
+        ({}, []),
+        ({"sequence": 1, "previous": ""}, ["PARTITION_DUPLICATE"]),
+        ({"previous": "d" * 64}, ["PARTITION_DUPLICATE"]),
+        ({"sequence": 5}, ["EVIDENCE_MISSING"]),
+    ],
+)
+def test_fork_and_jump_are_named(
+    chain: Chain, forger: Forger, lie: dict[str, Any], expected: list[str]
+) -> None:
+    assert codes(chain.verdict(forger.raw(**lie))) == expected
+
+
+def test_invalid_statement_in_the_store_does_not_spoil_the_chain(
+    chain: Chain, forger: Forger
+) -> None:
+    forger.raw(who="/steps/features", sequence=900)
+    newer = ingest(chain.trust, {DAY: b"late rows"})
+    assert newer.sequence == 2
+    assert chain.verdict(newer.bundle).trusted
+
+
+# --- the memory --------------------------------------------------------------------------------
+
+
+def test_memory_only_grows(tmp_path: Path) -> None:
+    seen = SeenHeads(tmp_path)
+    assert seen.all() == {}
+    seen.remember("raw", 2, "b" * 64)
+    seen.remember("raw", 1, "a" * 64)
+    assert (seen.all()["raw"].sequence, seen.all()["raw"].statement) == (2, "b" * 64)
+
+
+@pytest.mark.parametrize("content", [b"{}", b"nonsense", b'{"version": 1, "heads": {"a": 5}}'])
+def test_memory_that_cannot_be_read_refuses(chain: Chain, content: bytes) -> None:
+    (chain.workspace.home / "trust" / "heads.json").write_bytes(content)
+    assert "EVIDENCE_MALFORMED" in codes(chain.verdict())
+
+
+# --- going back --------------------------------------------------------------------------------
+
+
+def test_older_bytes_on_disk_are_named_as_such(chain: Chain) -> None:
+    newer = ingest(chain.trust, {DAY: b"late rows"})
+    (chain.workspace.home / "data" / raw_path(DAY)).write_bytes(FIRST)
+    with pytest.raises(VerificationError, match=r"ROLLBACK\(raw_transactions@2018-04-01\)"):
+        read_day(chain)
+    assert codes(chain.verdict(newer.bundle)) == ["ROLLBACK"]
+
+
+def test_step_does_not_sign_a_way_back(chain: Chain) -> None:
+    ingest(chain.trust, {DAY: b"late rows"})
+    with pytest.raises(VerificationError, match="ROLLBACK"):
+        ingest(chain.trust, {DAY: FIRST})
+    assert read_day(chain) == b"late rows"
+
+
+def test_same_bytes_again_are_no_way_back(chain: Chain) -> None:
+    again = ingest(chain.trust, {DAY: FIRST})
+    assert chain.verdict(again.bundle).trusted
+
+
+def going_back(chain: Chain, forger: Forger, outputs: dict[str, Any]) -> VerifiedBundle:
+    """What a step that signs everything would sign: the first version after the second."""
+    material, digest = forger.source(b"landed")
+    entry = FileEntry(
+        path=raw_path(DAY), partition=DAY, size=len(FIRST),
+        sha256=encoding.digest_bytes(FIRST), made_from=(digest,),
+    )  # fmt: skip
+    (chain.workspace.home / "data" / raw_path(DAY)).write_bytes(FIRST)
+    outputs = {"location": "data"} | outputs
+    return forger.provenance(RAW, "ingest", [entry], [material], outputs=outputs)
+
+
+def decision(chain: Chain, forger: Forger, who: str = OFFICER, **lies: Any) -> str:
+    said = {
+        "environment": "local", "partition": DAY, "sha256": encoding.digest_bytes(FIRST),
+        "issued_at": encoding.utc_text(chain.trust.clock()),
+        "restores": chain.raw.bundle.statement.digest,
+        "replaces": chain.trust.store.versions(RAW, DAY)[-1].statement,
+    } | lies  # fmt: skip
+    name = said.pop("name", RAW)
+    return forger.sign(statements.SUPERSEDE, name, "d" * 64, said, who).statement.digest
+
+
+WAYS_BACK: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "decided": ({}, []),
+    "another day": ({"partition": DAYS[1]}, ["ROLLBACK"]),
+    "other bytes": ({"sha256": "d" * 64}, ["ROLLBACK"]),
+    "another head": ({"replaces": "d" * 64}, ["ROLLBACK"]),
+    "another asset": ({"name": "transaction_features"}, ["ROLLBACK"]),
+    "another environment": ({"environment": "production"}, ["ENVIRONMENT_MISMATCH"]),
+    "nobody who may": ({"who": AUTHOR}, ["IDENTITY_NOT_AUTHORIZED_FOR_STEP"]),
+}
+
+
+@pytest.mark.parametrize(("lie", "expected"), WAYS_BACK.values(), ids=WAYS_BACK.keys())
+def test_way_back_needs_a_decision_about_exactly_it(
+    chain: Chain, forger: Forger, lie: dict[str, Any], expected: list[str]
+) -> None:
+    ingest(chain.trust, {DAY: b"late rows"})
+    decided = decision(chain, forger, **lie)
+    made = going_back(chain, forger, {"supersede": {DAY: decided}})
+    assert codes(chain.verdict(made)) == expected
+
+
+@pytest.mark.parametrize("outputs", [{}, {"supersede": "x"}, {"supersede": {DAY: 5}}])
+def test_way_back_without_a_decision_is_refused(
+    chain: Chain, forger: Forger, outputs: dict[str, Any]
+) -> None:
+    ingest(chain.trust, {DAY: b"late rows"})
+    made = going_back(chain, forger, outputs)
+    assert codes(chain.verdict(made)) == ["ROLLBACK"]
+
+
+def test_decision_allows_one_way_back(chain: Chain, forger: Forger) -> None:
+    ingest(chain.trust, {DAY: b"late rows"})
+    decided = decision(chain, forger)
+    going_back(chain, forger, {"supersede": {DAY: decided}})
+    ingest(chain.trust, {DAY: b"later rows"})
+    made = going_back(chain, forger, {"supersede": {DAY: decided}})
+    assert codes(chain.verdict(made)) == ["ROLLBACK"]
+
+
+def test_edited_index_does_not_hide_a_lost_head(chain: Chain, policy_project: Path) -> None:
+    newer = ingest(chain.trust, {DAY: b"late rows"})
+    with sqlite3.connect(chain.trust.store.folder / "index.sqlite") as db:
+        for table in ("bundles", "entries"):
+            db.execute(f"delete from {table} where statement = ?", (newer.bundle.statement.digest,))  # noqa: S608
+    chain.trust.store.bundle_path(newer.bundle.bundle_digest).unlink()
+    assert "EVIDENCE_MISSING" in codes(reopened(chain, policy_project).verdict())
