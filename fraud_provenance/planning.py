@@ -15,6 +15,7 @@ from fraud_provenance.evidence.errors import Reason
 from fraud_provenance.evidence.lineage import Node
 from fraud_provenance.evidence.manifest import FileEntry
 from fraud_provenance.gates import promotion
+from fraud_provenance.gates.features import view_digests
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance.gates.step import Step
 from fraud_provenance.landing import landed_days
@@ -148,13 +149,22 @@ def features_due(workspace: Workspace) -> list[str]:
 
 
 def feature_store_due(workspace: Workspace) -> bool:
-    """Whether the online store was loaded from other bytes than the newest usable days."""
+    """Whether the online store was loaded from other bytes or views than it would be now."""
     usable = usable_days(workspace, "feature_store", "transaction_features")[-ONLINE_DAYS:]
     features = current_entries(workspace, "transaction_features")
     made = current_entries(workspace, "feature_store").get("definitions")
     wanted = {features[day].sha256 for day in usable}
     revoked = revoked_partitions(workspace, "feature_store")
-    return bool(usable) and (made is None or bool(revoked) or set(made.made_from) != wanted)
+    if not usable or made is None or revoked or set(made.made_from) != wanted:
+        return bool(usable)
+    views = _outputs(workspace, "feature_store", "views")["definitions"]
+    return bool(views != _declared_views())
+
+
+def _declared_views() -> dict[str, str]:
+    from fraud_provenance.fraud.feature_store import declared_definitions
+
+    return view_digests(declared_definitions())
 
 
 def split_parameters(config: "TrainingConfig", split: "Split") -> dict[str, Any]:
@@ -215,6 +225,7 @@ def _training_set_is_current(
         and node is not None
         and node.provenance is not None
         and node.provenance.parameters == split_parameters(config, split)
+        and node.provenance.outputs.get("views") == _declared_views()
         and not unjudged_days(workspace, "training_set", (POINT_IN_TIME,))
         and not revoked_partitions(workspace, "training_set")
     )

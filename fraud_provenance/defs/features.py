@@ -8,7 +8,17 @@ from fraud_provenance.defs import support
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import EvidenceError, reason
+from fraud_provenance.gates.features import view_digests
 from fraud_provenance.gates.step import Step
+from fraud_provenance.investigate.online_store import (
+    DEFINITIONS,
+    ONLINE,
+    offline_folder,
+    online_digest,
+    online_rows,
+    registry_digest,
+)
+from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.planning import FEATURE_SERVICE, ONLINE_DAYS
 from fraud_provenance.resources import ProvenanceResource
 
@@ -45,7 +55,7 @@ def feature_store(
     with Step(workspace.trust, "feature_store", context.run_id, parameters) as step:
         read = step.read("transaction_features", days)
         frame = pl.concat(support.frames_of(read).values())
-        offline = support.scratch_folder(workspace, "feast-online")
+        offline = support.scratch_folder(workspace, offline_folder(workspace.home).name)
         feast.write_offline(offline, frame)
         store = feast.open_store(workspace.feast, offline)
         definitions = feast.apply_definitions(store)
@@ -53,13 +63,21 @@ def feature_store(
             pl.col("tx_datetime").min().alias("first"), pl.col("tx_datetime").max().alias("last")
         ).row(0)
         feast.materialize_online(store, first, last)
-        content = encoding.canonical_json(definitions)
-        step.write("definitions", f"{ASSET}/definitions.json", content, read.digests.values())
+        sources = read.digests.values()
+        step.write("definitions", DEFINITIONS, encoding.canonical_json(definitions), sources)
+        rows = online_rows(workspace.home)
+        step.write("online", ONLINE, parquet_bytes(rows), sources)
         made = step.commit(
             {
                 "online_days": days,
-                "rows": {"definitions": frame.height},
-                "event_time": {"definitions": support.event_range(frame)},
+                "rows": {"definitions": frame.height, "online": rows.height},
+                "event_time": {
+                    "definitions": support.event_range(frame),
+                    "online": support.event_range(frame),
+                },
+                "views": view_digests(definitions),
+                "registry_sha256": registry_digest(workspace.home),
+                "online_sha256": online_digest(workspace.home),
             }
         )
     return dg.MaterializeResult(

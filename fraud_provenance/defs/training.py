@@ -10,6 +10,7 @@ import dagster as dg
 
 from fraud_provenance.defs import columns, support
 from fraud_provenance.evidence import encoding
+from fraud_provenance.gates.features import view_digests
 from fraud_provenance.gates.step import Step, VerifiedInput
 from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.planning import (
@@ -83,7 +84,7 @@ def training_set(
     parameters = split_parameters(config, split)
     with Step(workspace.trust, "training_set", context.run_id, parameters) as step:
         read = step.read("transaction_features", split.days)
-        joined = _point_in_time(workspace, read, split)
+        joined, views = _point_in_time(workspace, read, split)
         in_train = pl.col("split") == "train"
         parts = {
             TRAIN: joined.filter(in_train),
@@ -100,7 +101,9 @@ def training_set(
             step.write(name, f"{TRAINING_SET}/{name}.parquet", parquet_bytes(part), made_from)
         rows = {name: part.height for name, part in parts.items()}
         times = {name: support.event_range(part) for name, part in parts.items()}
-        made = step.commit({"rows": rows, "event_time": times, "days": list(split.days)})
+        made = step.commit(
+            {"rows": rows, "event_time": times, "days": list(split.days), "views": views}
+        )
     return dg.MaterializeResult(
         metadata=support.evidence_metadata(workspace, made)
         | {
@@ -113,8 +116,10 @@ def training_set(
     )
 
 
-def _point_in_time(workspace: Workspace, read: VerifiedInput, split: "Split") -> "pl.DataFrame":
-    """Features as Feast serves them, with the part each transaction belongs to."""
+def _point_in_time(
+    workspace: Workspace, read: VerifiedInput, split: "Split"
+) -> "tuple[pl.DataFrame, dict[str, str]]":
+    """Features as Feast serves them, with each transaction's part; digests of the views used."""
     import polars as pl
 
     from fraud_provenance.fraud import feature_store as feast
@@ -125,7 +130,7 @@ def _point_in_time(workspace: Workspace, read: VerifiedInput, split: "Split") ->
     offline = support.scratch_folder(workspace, "feast-training")
     feast.write_offline(offline, frame)
     store = feast.open_store(offline / "registry", offline)
-    feast.apply_definitions(store)
+    views = view_digests(feast.apply_definitions(store))
     joined = feast.point_in_time_frame(store, frame)
     day = pl.col("tx_datetime").dt.date().cast(pl.String)
     part = (
@@ -135,7 +140,7 @@ def _point_in_time(workspace: Workspace, read: VerifiedInput, split: "Split") ->
         .then(pl.lit("delay"))
         .otherwise(pl.lit("test"))
     )
-    return joined.with_columns(split=part).select([*FEATURE_SCHEMA, *SPLIT_COLUMNS])
+    return joined.with_columns(split=part).select([*FEATURE_SCHEMA, *SPLIT_COLUMNS]), views
 
 
 @dg.asset_check(

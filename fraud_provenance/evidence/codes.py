@@ -77,6 +77,17 @@ class RootCause(StrEnum):
     CHAIN_BROKEN = "CHAIN_BROKEN"
     HEARTBEAT_MISSING = "HEARTBEAT_MISSING"
     FEATURE_TRACE_MISMATCH = "FEATURE_TRACE_MISMATCH"
+    FEATURE_SKEW = "FEATURE_SKEW"
+    FEATURE_TAMPER = "FEATURE_TAMPER"
+    FEATURE_DEF_MISMATCH = "FEATURE_DEF_MISMATCH"
+    FORMAT_MAGIC = "FORMAT_MAGIC"
+    MODEL_MALFORMED = "MODEL_MALFORMED"
+    RESOURCE_LIMIT = "RESOURCE_LIMIT"
+    TMP_PERMS = "TMP_PERMS"
+    SOURCE_SCHEME = "SOURCE_SCHEME"
+    METRIC_UNSIGNED = "METRIC_UNSIGNED"
+    IGNORE_PATHS_UNEXPECTED = "IGNORE_PATHS_UNEXPECTED"
+    FAIL_CLOSED = "FAIL_CLOSED"
     COSIGN_REJECTED = "COSIGN_REJECTED"
     APPROVAL_MISSING = "APPROVAL_MISSING"
     APPROVAL_SUBJECT_MISMATCH = "APPROVAL_SUBJECT_MISMATCH"
@@ -408,6 +419,50 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "The features that a batch logged are not those its scores were made from.",
         "Treat the batch as forged; score the day again.",
     ),
+    "FEATURE_SKEW": (
+        "Training used another definition of a feature view than the online store.",
+        "Fill the online store and train again from the same definitions, then promote.",
+    ),
+    "FEATURE_TAMPER": (
+        "Values in the online store are not those that were attested.",
+        "Find out who edited it; materialise the feature store again.",
+    ),
+    "FEATURE_DEF_MISMATCH": (
+        "Feature definitions, or a model's inputs, are not those that were attested.",
+        "Materialise the feature store again; definitions change in code only.",
+    ),
+    "FORMAT_MAGIC": (
+        "A model file is not in the format that its name claims.",
+        "Treat the model as hostile; train again.",
+    ),
+    "MODEL_MALFORMED": (
+        "A model file does not hold together: lengths, tree indices or numbers are impossible.",
+        "Treat the model as hostile; train again.",
+    ),
+    "RESOURCE_LIMIT": (
+        "Reading a file took more memory, processor time or time than the limits allow.",
+        "Refuse it; honest files are far below the limits.",
+    ),
+    "TMP_PERMS": (
+        "A folder that models pass through is open to others, or is a link.",
+        "Take write permission from others (`chmod o-w`), and replace links by folders.",
+    ),
+    "SOURCE_SCHEME": (
+        "The registry names a model source that is no logged model of this home.",
+        "Repair the registry; models are registered by the pipeline only.",
+    ),
+    "METRIC_UNSIGNED": (
+        "A metric in the registry's run differs from the signed evaluation.",
+        "Restore MLflow's record; only signed metrics count.",
+    ),
+    "IGNORE_PATHS_UNEXPECTED": (
+        "The model signature leaves out paths that its signer chose.",
+        "Sign the whole model again.",
+    ),
+    "FAIL_CLOSED": (
+        "The champion could not be established, so nothing is scored.",
+        "Make the registry reachable, then run again; no copy stands in for it.",
+    ),
     "COSIGN_REJECTED": (
         "The independent verifier (cosign) refuses what this one accepts.",
         "Treat the artifact as tampered and look at both verifiers' outputs.",
@@ -573,6 +628,7 @@ UNDECIDED = frozenset(
         "REGISTRY_UNAVAILABLE",
         "TOOL_UNAVAILABLE",
         "PREDLOG_UNAVAILABLE",
+        "FAIL_CLOSED",
         "VERIFY_ERROR",
     )
 )

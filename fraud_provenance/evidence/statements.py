@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import VerificationError, reason
+from fraud_provenance.evidence.errors import EvidenceError, VerificationError, reason
 from fraud_provenance.evidence.manifest import is_sha256
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -36,6 +36,7 @@ PREDICATE_TYPES = frozenset(
         PREDICTION_BATCH_V1,
     )
 )  # fmt: skip
+_MAX_SUBJECTS = 16  # one is allowed; a great many are a bomb, not a mistake
 BUILD_TYPE = "urn:fraud-provenance:build:step:v1"
 
 
@@ -98,6 +99,8 @@ def parse_statement(content: bytes) -> Statement:
     if predicate_type not in PREDICATE_TYPES or not isinstance(predicate, dict):
         raise _invalid(RootCause.PREDICATE_TYPE, f"unknown predicate {str(predicate_type)[:80]!r}")
     subjects = document.get("subject")
+    if isinstance(subjects, list) and len(subjects) > _MAX_SUBJECTS:
+        raise EvidenceError(reason(RootCause.SIZE_LIMIT, f"{len(subjects)} subjects, exactly 1"))
     if not isinstance(subjects, list) or len(subjects) != 1 or not isinstance(subjects[0], dict):
         raise _invalid(RootCause.SUBJECT_MISMATCH, "a statement must have exactly one subject")
     name = subjects[0].get("name", "")

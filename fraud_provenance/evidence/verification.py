@@ -40,6 +40,7 @@ from fraud_provenance.evidence.statements import Identity, Statement, parse_stat
 
 _ISSUER_OID = "1.3.6.1.4.1.57264.1.8"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+_MAX_ITEMS = 16
 _MAX_BUNDLE_BYTES = 8 * 1024 * 1024
 
 
@@ -263,6 +264,7 @@ def _check_shape(document: Any) -> None:  # noqa: ANN401 - untrusted JSON
     signatures = envelope.get("signatures")
     if not isinstance(signatures, list) or not signatures:
         raise _invalid(RootCause.SIGNATURE_MISSING, "the envelope carries no signature")
+    _check_count("signatures", signatures)
     if len(signatures) != 1:
         raise _invalid(
             RootCause.SIGNATURE_COUNT, f"{len(signatures)} signatures, exactly 1 allowed"
@@ -280,9 +282,16 @@ def _check_shape(document: Any) -> None:  # noqa: ANN401 - untrusted JSON
         raise _invalid(RootCause.SIZE_LIMIT, f"{len(entries)} log entries, exactly 1 allowed")
     data = material.get("timestampVerificationData") if isinstance(material, dict) else None
     stamps = data.get("rfc3161Timestamps") if isinstance(data, dict) else None
+    _check_count("timestamps", stamps)
     if not isinstance(stamps, list) or len(stamps) != 1:
         # One verified timestamp satisfies the library; beside it another could claim any time.
         raise _invalid(RootCause.TIMESTAMP_INVALID, "the bundle must carry exactly one timestamp")
+
+
+def _check_count(what: str, items: Any) -> None:  # noqa: ANN401 - untrusted JSON
+    """Honest bundles have one of each; a great many are a bomb, not a mistake."""
+    if isinstance(items, list) and len(items) > _MAX_ITEMS:
+        raise _invalid(RootCause.SIZE_LIMIT, f"{len(items)} {what}, exactly 1 allowed")
 
 
 _CLASSES = (

@@ -37,6 +37,11 @@ VIEWS: Final[Mapping[str, Mapping[str, PolarsType]]] = {
 """Entity to the fields of its view `<entity>_features`; the join key is `<entity>_id`."""
 
 _TIMESTAMP = "event_timestamp"
+_TYPE_NAMES: Final[Mapping[PolarsType, str]] = {
+    pl.Int32: "Int32",
+    pl.Int64: "Int64",
+    pl.Float64: "Float64",
+}
 _KEYS: Final = ("transaction_id", "tx_datetime", "customer_id", "terminal_id")
 
 
@@ -102,6 +107,9 @@ def apply_definitions(store: "FeatureStore") -> dict[str, Any]:
 
     Returns:
         `describe_definitions` of what was registered.
+
+    Raises:
+        DataError: FEATURE_DEF_MISMATCH if that is not what this code declares.
     """
     from feast import Entity, FeatureService, ValueType  # takes seconds to import
 
@@ -113,7 +121,48 @@ def apply_definitions(store: "FeatureStore") -> dict[str, Any]:
     views = [_view(name, entity, offline) for name, entity in entities.items()]
     service = FeatureService(name=SERVICE, features=views)
     store.apply([*entities.values(), *views, service])
-    return describe_definitions(store)
+    found = describe_definitions(store)
+    if found != declared_definitions():
+        raise DataError(
+            "FEATURE_DEF_MISMATCH",
+            "the registry holds other definitions than were applied to it",
+            remedy="delete the registry and apply the definitions again",
+        )
+    return found
+
+
+def declared_definitions() -> dict[str, Any]:
+    """Describe what this code declares; needs no Feast.
+
+    Returns:
+        What `describe_definitions` gives for a store to which this code was applied.
+    """
+    service = [
+        {"view": f"{entity}_features", "fields": sorted(fields)} for entity, fields in VIEWS.items()
+    ]
+    return {
+        "project": PROJECT,
+        "entities": [
+            {"name": entity, "join_key": f"{entity}_id", "type": "INT32"}
+            for entity in sorted(VIEWS)
+        ],
+        "views": [
+            {
+                "name": f"{entity}_features",
+                "entities": [entity],
+                "fields": [
+                    {"name": name, "type": _TYPE_NAMES[dtype]}
+                    for name, dtype in sorted({**VIEWS[entity], f"{entity}_id": pl.Int32}.items())
+                ],
+                "ttl_s": int(FEATURE_LIFE.total_seconds()),
+                "source": _source_name(entity),
+                "timestamp_field": _TIMESTAMP,
+                "created_timestamp_column": "",
+            }
+            for entity in sorted(VIEWS)
+        ],
+        "service": {"name": SERVICE, "features": service},
+    }
 
 
 def describe_definitions(store: "FeatureStore") -> dict[str, Any]:

@@ -14,6 +14,8 @@ from fraud_provenance.gates.policy import Policy
 from fraud_provenance.gates.trust import Trust
 
 MODEL, EVALUATION = "fraud_model", "model_evaluation"
+_IGNORED = frozenset((".git", ".gitattributes", ".github", ".gitignore"))
+"""What the signing library ignores by itself; these names are never in a model folder here."""
 METRICS = ("auc_roc", "average_precision", "card_precision_100")
 
 
@@ -109,6 +111,18 @@ def _signature(lineage: LineageVerifier, model: Node) -> Node:
     node = lineage.node(str(model.provenance.outputs.get("model_signature", "")))
     if node.bundle is not None and not node.reasons:
         predicate = node.bundle.statement.predicate
+        how = predicate.get("serialization")
+        ignored = how.get("ignore_paths", []) if isinstance(how, dict) else None
+        if not isinstance(ignored, list) or not _IGNORED.issuperset(map(str, ignored)):
+            node.blame(
+                VerificationError(
+                    reason(
+                        RootCause.IGNORE_PATHS_UNEXPECTED,
+                        f"the model signature leaves out {str(ignored)[:200]}",
+                        artifact="model signature",
+                    )
+                )
+            )
         listed = {
             str(item.get("name")): str(item.get("digest"))
             for item in predicate.get("resources", ())

@@ -13,6 +13,7 @@ from typing import Any
 from fraud_provenance.evidence import encoding, files, statements
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
+    BackendError,
     EvidenceError,
     ProvenanceError,
     Reason,
@@ -25,7 +26,14 @@ from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.gates import cosign as cosign_binary
 from fraud_provenance.gates.approvals import approval_fact, approval_nodes
 from fraud_provenance.gates.decisions import identity_fact, sign_decision, signer_facts
-from fraud_provenance.gates.facts import MODEL, ModelEvidence, collect_model, registration_input
+from fraud_provenance.gates.facts import (
+    METRICS,
+    MODEL,
+    ModelEvidence,
+    collect_model,
+    registration_input,
+)
+from fraud_provenance.gates.features import skew_problems
 from fraud_provenance.gates.policy import Policy
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, RegisteredVersion, Registry
 from fraud_provenance.gates.trust import Trust
@@ -168,7 +176,8 @@ def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Cha
         digest = digest_of_model(trust, candidate.model_id)
         evidence = collect_model(trust, policy, digest)
         _check_registered(registry, candidate, evidence)
-        decision = _decide(trust, registry, policy, evidence, cosign)
+        _check_copies(trust, registry, evidence)
+        decision = _decide(trust, registry, policy, evidence, cosign, candidate.version)
         current = registry.alias(CHAMPION)
         move = {"from": current.version if current else "", "to": candidate.version}
         files.write_atomic(_move_path(trust), json.dumps(move).encode())
@@ -210,12 +219,42 @@ def _check_registered(
     registry.check_location(version, str(location))
 
 
+def _check_copies(trust: Trust, registry: Registry, evidence: ModelEvidence) -> None:
+    """Feature definitions and MLflow's metrics must agree with what was signed.
+
+    Raises:
+        VerificationError: FEATURE_SKEW or METRIC_UNSIGNED.
+    """
+    problems = skew_problems(trust, evidence.model) + metric_problems(registry, evidence)
+    if problems:
+        raise VerificationError(*problems)
+
+
+def metric_problems(registry: Registry, evidence: ModelEvidence) -> list[Reason]:
+    """One reason for each metric in MLflow that is not the signed one; no gate reads MLflow's."""
+    model, judged = evidence.model.provenance, evidence.evaluation.provenance
+    if model is None or judged is None:
+        return [*evidence.model.reasons, *evidence.evaluation.reasons]
+    signed = judged.outputs["metrics"]
+    found = registry.metrics(str(model.outputs["mlflow_run_id"]), evidence.model_id)
+    return [
+        reason(
+            RootCause.METRIC_UNSIGNED,
+            f"MLflow says {name} = {value}, the signed evaluation {signed[name]}",
+            artifact=MODEL,
+        )
+        for name, value in found
+        if name in METRICS and value != signed[name]
+    ]
+
+
 def _decide(
     trust: Trust,
     registry: Registry,
     policy: Policy,
     evidence: ModelEvidence,
     cosign: Callable[[], Path],
+    version: str,
 ) -> Node:
     registration = registration_of(trust, policy, evidence.digest)
     if registration.summary is None or registration.bundle is None:
@@ -257,6 +296,7 @@ def _decide(
         facts={
             "evidence_set": evidence.evidence_set,
             "model_id": evidence.model_id,
+            "version": version,
             "sequence": document["current"]["sequence"] + 1,
             "approvers": approvers,
         },
@@ -320,12 +360,14 @@ def find_champion(trust: Trust, registry: Registry) -> Champion:
         evidence's own root cause.
     """
     policy = trust.policies.current()
-    alias = registry.alias(CHAMPION)
+    alias = _champion_alias(registry)
     allowed = [
         node
         for node in decisions_on(trust, policy, "deploy")
         if node.bundle and (node.reasons or (node.summary and node.summary.allowed))
     ]
+    if allowed and not registry.is_there():
+        raise _fail_closed("the registry is gone, though a decision allowed a champion")
     if alias is None and not allowed:
         raise EvidenceError(
             reason(RootCause.DECISION_MISSING, "there is no champion yet", artifact=CHAMPION)
@@ -343,7 +385,21 @@ def find_champion(trust: Trust, registry: Registry) -> Champion:
         unique = dict.fromkeys(problems)
         raise VerificationError(*sorted(unique, key=lambda item: item.distance))
     _check_registered(registry, alias, evidence)
+    skew = skew_problems(trust, evidence.model)
+    if skew:
+        raise VerificationError(*skew)
     return Champion(alias.version, evidence, decision)
+
+
+def _champion_alias(registry: Registry) -> RegisteredVersion | None:
+    try:
+        return registry.alias(CHAMPION)
+    except BackendError as error:
+        raise _fail_closed(f"the registry cannot be asked: {error}", *error.reasons) from error
+
+
+def _fail_closed(message: str, *more: Reason) -> BackendError:
+    return BackendError(reason(RootCause.FAIL_CLOSED, message, artifact=CHAMPION), *more)
 
 
 def _current_decision(alias: RegisteredVersion | None, allowed: list[Node]) -> Node:
@@ -359,12 +415,13 @@ def _current_decision(alias: RegisteredVersion | None, allowed: list[Node]) -> N
         )
     newest = allowed[-1]
     model_ids = [str(n.summary.facts.get("model_id")) if n.summary else "" for n in allowed]
+    versions = [str(n.summary.facts.get("version")) if n.summary else "" for n in allowed]
     if alias is None or alias.model_id != model_ids[-1]:
-        code = (
-            RootCause.DECISION_SUPERSEDED
-            if alias is not None and alias.model_id in model_ids
-            else RootCause.ALIAS_WITHOUT_DECISION
-        )
+        code = RootCause.ALIAS_WITHOUT_DECISION
+        if alias is not None and alias.version == versions[-1]:
+            code = RootCause.SOURCE_MISMATCH  # the decided version, with another model behind it
+        elif alias is not None and alias.model_id in model_ids:
+            code = RootCause.DECISION_SUPERSEDED
         raise VerificationError(
             reason(
                 code, f"{CHAMPION} names {named}; the newest decision another", artifact=CHAMPION

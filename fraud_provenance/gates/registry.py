@@ -4,6 +4,7 @@ Reading an alias goes straight to a SQLite store when there is one, because impo
 seconds that `verify` and `trace` do not have. Whatever is read is compared with signed evidence.
 """
 
+import re
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from fraud_provenance.evidence.errors import (
 MODEL_NAME = "fraud_model"
 CANDIDATE, CHAMPION = "candidate", "champion"
 _SQLITE = "sqlite:///"
+_SOURCE = re.compile(r"models:/(m-[0-9a-f]+)\Z")
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Registry:
         """The version an alias names, or None.
 
         Raises:
-            BackendError: REGISTRY_UNAVAILABLE. VerificationError: SOURCE_MISMATCH.
+            BackendError: REGISTRY_UNAVAILABLE. VerificationError: SOURCE_SCHEME.
         """
         return self._find(alias=alias)
 
@@ -67,15 +69,40 @@ class Registry:
         if found is None:
             return None
         number, source, location = found
-        if not source.startswith("models:/m-") or "/" in source.removeprefix("models:/"):
-            raise VerificationError(
-                reason(
-                    RootCause.SOURCE_MISMATCH,
-                    f"version {number} has the source {source[:80]!r}",
-                    artifact=f"{MODEL_NAME}:{number}",
-                )
-            )
-        return RegisteredVersion(number, source.removeprefix("models:/"), location)
+        logged = _SOURCE.match(source)
+        if logged is None:  # a path, an address, another scheme: nothing that this home logged
+            raise _wrong(RootCause.SOURCE_SCHEME, number, f"has the source {source[:80]!r}")
+        return RegisteredVersion(number, logged[1], location)
+
+    def is_there(self) -> bool:
+        """Whether the registry's store exists; one behind a network says so itself."""
+        return not self.uri.startswith(_SQLITE) or Path(self.uri.removeprefix(_SQLITE)).exists()
+
+    def metrics(self, run_id: str, model_id: str) -> list[tuple[str, float]]:
+        """Every metric that MLflow holds of a run or its model: copies, to be compared.
+
+        Raises:
+            BackendError: REGISTRY_UNAVAILABLE.
+        """
+        try:
+            if not self.uri.startswith(_SQLITE):
+                return list(self._client().get_run(run_id).data.metrics.items())
+            path = self.uri.removeprefix(_SQLITE)
+            connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
+            try:
+                return connection.execute(
+                    "select key, value from metrics where run_uuid = :run union "
+                    "select key, value from latest_metrics where run_uuid = :run union "
+                    "select metric_name, metric_value from logged_model_metrics "
+                    "where model_id = :model",
+                    {"run": run_id, "model": model_id},
+                ).fetchall()
+            finally:
+                connection.close()
+        except Exception as error:
+            raise BackendError(
+                reason(RootCause.REGISTRY_UNAVAILABLE, f"cannot read the metrics: {error}")
+            ) from error
 
     def _in_sqlite(self, alias: str, version: str) -> tuple[str, str, str] | None:
         path = Path(self.uri.removeprefix(_SQLITE))
@@ -121,17 +148,18 @@ class Registry:
         """The registry must point at the folder that the signed evidence names.
 
         Raises:
-            VerificationError: SOURCE_MISMATCH.
+            VerificationError: SOURCE_SCHEME or SOURCE_MISMATCH.
         """
         claimed = urlparse(version.location)
         path = Path(unquote(claimed.path))
-        if claimed.scheme != "file" or path != self._home / location:
-            raise VerificationError(
-                reason(
-                    RootCause.SOURCE_MISMATCH,
-                    f"the registry stores version {version.version} elsewhere than attested",
-                    artifact=f"{MODEL_NAME}:{version.version}",
-                )
+        plain = not (claimed.netloc or claimed.params or claimed.query or claimed.fragment)
+        if claimed.scheme != "file" or not plain or ".." in path.parts:
+            raise _wrong(
+                RootCause.SOURCE_SCHEME, version.version, f"lies at {version.location[:80]!r}"
+            )
+        if path != self._home / location:
+            raise _wrong(
+                RootCause.SOURCE_MISMATCH, version.version, "is stored elsewhere than attested"
             )
 
     def register(self, model_id: str, run_id: str, tags: dict[str, str]) -> str:
@@ -171,3 +199,9 @@ class Registry:
                     )
                 )
             self._client().set_registered_model_alias(MODEL_NAME, alias, version)
+
+
+def _wrong(code: str, version: str, what: str) -> VerificationError:
+    return VerificationError(
+        reason(code, f"version {version} {what}", artifact=f"{MODEL_NAME}:{version}")
+    )
