@@ -378,7 +378,8 @@ def verify(
     subject: Annotated[
         str,
         typer.Argument(
-            help="asset[/partition], model[:version|@alias], policies, a file, a bundle, or all."
+            help="asset[/partition], model[:version|@alias], policies, predictions, a file, "
+            "a bundle, or all."
         ),
     ] = "all",
     as_json: Json = False,

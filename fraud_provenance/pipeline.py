@@ -30,6 +30,7 @@ from fraud_provenance.gates import promotion
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION
 from fraud_provenance.gates.step import recover
 from fraud_provenance.investigate.audit import audit_log
+from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.landing import landed_days
 from fraud_provenance.prediction_log import UNFINISHED, log_heartbeat
 from fraud_provenance.workspace import Workspace
@@ -212,6 +213,7 @@ class Pipeline:
         self._judge_rest("transaction_features", planning.FEATURE_SUITES, "feature_contracts")
 
     def _feature_store(self) -> None:
+        self._report_online_store()  # before it may be filled anew
         if planning.feature_store_due(self.workspace):
             with self._stage("feature store"):
                 self._run_job("online_features")
@@ -265,6 +267,16 @@ class Pipeline:
             notes += [f"{log.size} entries, {log.entries} new" for log in report.logs]
         self._has_told = True
         report.check()
+
+    def _report_online_store(self) -> None:
+        """Scores do not come from the online store, but whoever asks it must know."""
+        trust = self.workspace.trust
+        found = definition_problems(trust) + online_problems(trust)
+        if found:
+            self.report.refused.extend(found)
+            self.report.newly_failed = True
+            error = VerificationError(*found)
+            self._tell(lambda: [alert_of_error(error, "feature_store", datetime.now(UTC))])
 
     # --- running jobs ------------------------------------------------------------------------
 

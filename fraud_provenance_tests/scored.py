@@ -13,6 +13,7 @@ from fraud_provenance.gates.decisions import sign_decision
 from fraud_provenance.gates.policy import Answer
 from fraud_provenance.gates.step import Finish, Materialisation, Step
 from fraud_provenance.gates.trust import Trust
+from fraud_provenance.prediction_batch import leaf_hashes, leaves
 from fraud_provenance_tests.conftest import DAYS, FEATURES, judge
 
 FEATURE_SUITES = ("feature_schema", "feature_expectations")
@@ -93,7 +94,7 @@ def score(
         for item in features.files:
             sources = [item.sha256, *(part.sha256 for part in model.files)]
             name = f"transaction_scores/{item.partition}"
-            hashes = prediction_log.leaf_hashes(prediction_log.leaves(frame))
+            hashes = leaf_hashes(leaves(frame))
             step.write(item.partition, f"{name}.parquet", parquet(frame), sources)
             step.write(item.partition, f"{name}.leaves", hashes, sources)
         outputs = {"rows": dict.fromkeys(days, rows), "decision": deployed.decision}

@@ -10,8 +10,7 @@ from fraud_provenance.evidence import statements
 from fraud_provenance.evidence.errors import BackendError, VerificationError, reason
 from fraud_provenance.gates.step import Materialisation, recover
 from fraud_provenance.gates.trust import Trust
-from fraud_provenance.investigate import trace
-from fraud_provenance.prediction_log import Batch, read_batch
+from fraud_provenance.prediction_batch import Batch, read_batch
 from fraud_provenance_tests.conftest import DAYS, Chain, codes
 from fraud_provenance_tests.scored import SCORER, Deployed, batch_of, deploy, score
 
@@ -130,7 +129,7 @@ def test_batch_of_another_models_decision_is_refused(chain: Chain, deployed: Dep
     made = score(chain.trust, deployed)
     other = deploy(chain.trust, "m-2", b"{other")
     resign(chain.trust, made, model_digest=other.digest, decision=other.decision)
-    found = trace.batch_problems(
+    found = prediction_log.batch_problems(
         chain.trust,
         claims(chain.trust, made),
         chain.trust.lineage().node(made.bundle.statement.digest),

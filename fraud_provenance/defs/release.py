@@ -5,11 +5,14 @@ from typing import Any
 import dagster as dg
 
 from fraud_provenance.defs import support
+from fraud_provenance.defs.training import check_model
 from fraud_provenance.evidence import encoding
 from fraud_provenance.gates import promotion
+from fraud_provenance.gates.facts import collect_model
 from fraud_provenance.local import tool
 from fraud_provenance.planning import newest_model, registry_of
 from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance.workspace import Workspace
 
 
 @dg.asset(
@@ -30,6 +33,7 @@ def release_candidate(
     workspace = provenance.open()
     trust, registry = workspace.trust, registry_of(workspace)
     digest = promotion.digest_of_model(trust, newest_model(workspace))
+    _refuse_unsafe_model(workspace, digest)
     version = promotion.register_candidate(trust, registry, digest)
     decision = promotion.registration_of(trust, trust.policies.current(), digest)
     return dg.MaterializeResult(
@@ -44,6 +48,17 @@ def release_candidate(
         },
         data_version=dg.DataVersion(digest),
     )
+
+
+def _refuse_unsafe_model(workspace: Workspace, digest: str) -> None:
+    """What must never be loaded is not registered either, whoever signed it."""
+    trust = workspace.trust
+    policy = trust.policies.current()
+    model = collect_model(trust, policy, digest).model
+    entries = model.manifest.entries if model.manifest else ()
+    lineage = trust.lineage(policy)
+    files = {entry.path: lineage.read_file(model, entry) for entry in entries}
+    check_model(workspace, policy, model, files)
 
 
 @dg.asset(

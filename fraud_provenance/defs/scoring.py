@@ -9,11 +9,13 @@ from fraud_provenance import prediction_log
 from fraud_provenance.defs import columns, support
 from fraud_provenance.defs.training import model_files
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import BackendError, reason
-from fraud_provenance.gates import promotion
+from fraud_provenance.evidence.errors import BackendError, VerificationError, reason
+from fraud_provenance.gates.serving import ChampionLease
 from fraud_provenance.gates.step import Step
+from fraud_provenance.investigate.online_store import definition_problems
 from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.planning import registry_of
+from fraud_provenance.prediction_batch import leaf_hashes, leaves, read_batch
 from fraud_provenance.resources import ProvenanceResource
 
 ASSET = "transaction_scores"
@@ -47,7 +49,11 @@ def transaction_scores(
     workspace = provenance.open()
     trust = workspace.trust
     prediction_log.require_writable(trust)
-    champion = promotion.find_champion(trust, registry_of(workspace))
+    lease = ChampionLease(trust, registry_of(workspace))
+    champion = lease.champion()
+    changed = definition_problems(trust)
+    if changed:
+        raise VerificationError(*changed)
     days = list(context.partition_keys)
     parameters = {"partitions": [days[0], days[-1]]}
     with Step(trust, "score", context.run_id, parameters) as step:
@@ -56,9 +62,10 @@ def transaction_scores(
             context.log.warning(f"left out {day}: {why}")
         features = step.read("transaction_features", usable.partitions or days)
         model = step.read("fraud_model", [champion.evidence.model_id])
-        ubj, contract = model_files(model)
+        ubj, contract = model_files(workspace, step, model)
         rows, times = {}, {}
         for item in features.files:
+            lease.champion()
             frame = pl.read_parquet(io.BytesIO(item.content))
             score = pl.Series("score", predict(ubj, contract, frame), dtype=pl.Float32)
             scored = frame.select(
@@ -67,7 +74,7 @@ def transaction_scores(
             content = parquet_bytes(scored)
             sources = [item.sha256, *(part.sha256 for part in model.files)]
             step.write(item.partition, f"{ASSET}/{item.partition}.parquet", content, sources)
-            hashes = prediction_log.leaf_hashes(prediction_log.leaves(scored))
+            hashes = leaf_hashes(leaves(scored))
             step.write(item.partition, f"{ASSET}/{item.partition}.leaves", hashes, sources)
             rows[item.partition] = scored.height
             times[item.partition] = support.event_range(scored)
@@ -77,13 +84,14 @@ def transaction_scores(
             "model_id": champion.evidence.model_id,
             "decision": champion.decision.statement,
         }
+        lease.confirm()
         made = step.commit(outputs, finish=prediction_log.log_scores)
     logged = prediction_log.batch_about(trust, trust.lineage().node(made.bundle.statement.digest))
     if logged is None or logged.bundle is None:
         raise BackendError(
             reason(RootCause.PREDLOG_UNAVAILABLE, "the batch cannot be found", artifact=ASSET)
         )
-    batch = prediction_log.read_batch(logged.bundle.statement)
+    batch = read_batch(logged.bundle.statement)
     for day, count in rows.items():
         context.add_asset_metadata(
             {

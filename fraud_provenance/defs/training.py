@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,11 @@ import dagster as dg
 
 from fraud_provenance.defs import columns, support
 from fraud_provenance.evidence import encoding
+from fraud_provenance.evidence.lineage import Node
+from fraud_provenance.fraud.model_file import TREES, check_model_folder
 from fraud_provenance.gates.features import view_digests
+from fraud_provenance.gates.policy import Policy
+from fraud_provenance.gates.serving import serving_folder
 from fraud_provenance.gates.step import Step, VerifiedInput
 from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.planning import (
@@ -356,7 +361,7 @@ def model_evaluation(
         model = step.read(MODEL, [model_id])
         frames = support.frames_of(data)
         held_out = frames[HELD_OUT]
-        ubj, contract = model_files(model)
+        ubj, contract = model_files(workspace, step, model)
         scored = held_out.with_columns(score=pl.Series(predict(ubj, contract, held_out)))
         known = frames[KNOWN].with_columns(score=pl.lit(None, dtype=pl.Float32))
         metrics = evaluate(pl.concat([known, scored], how="vertical"))
@@ -380,7 +385,23 @@ def model_evaluation(
     )
 
 
-def model_files(read: VerifiedInput) -> tuple[bytes, dict[str, Any]]:
-    """(UBJ bytes, feature contract) of a model that was read through the gate."""
+def model_files(
+    workspace: Workspace, step: Step, read: VerifiedInput
+) -> tuple[bytes, dict[str, Any]]:
+    """(UBJ bytes, feature contract) of a model that was read through the gate and may be loaded.
+
+    Raises:
+        DataError: the files are no model that could be loaded safely.
+    """
     files = {item.name: item.content for item in read.files}
-    return files["model.ubj"], encoding.strict_json(files["feature_contract.json"])
+    contract = check_model(workspace, step.policy, read.nodes[0], files)
+    return files[TREES], contract
+
+
+def check_model(
+    workspace: Workspace, policy: Policy, model: Node, files: Mapping[str, bytes]
+) -> dict[str, Any]:
+    """Judge a verified model's bytes before anything loads them; returns its feature contract."""
+    parameters = model.provenance.parameters if model.provenance else {}
+    allowed = policy.data("thresholds")["allowed_model_files"]["value"]
+    return check_model_folder(files, parameters, allowed, serving_folder(workspace.home))

@@ -16,8 +16,15 @@ from fraud_provenance.evidence.lineage import Node
 from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.gates import promotion
 from fraud_provenance.gates.facts import collect_model
+from fraud_provenance.gates.features import FEATURE_STORE
 from fraud_provenance.gates.registry import CHAMPION, Registry
 from fraud_provenance.gates.trust import Trust
+from fraud_provenance.investigate.online_store import definition_problems, online_problems
+from fraud_provenance.investigate.predictions import (
+    chain_problems,
+    read_chain,
+    verify_predictions,
+)
 
 MODEL_NAMES = ("model", "fraud_model")
 _MODEL = re.compile(r"(?P<name>[a-z_]+)(?:@(?P<alias>[a-z_]+)|:(?P<version>[0-9]+))\Z")
@@ -29,8 +36,8 @@ def verify_subject(trust: Trust, registry: Registry, subject: str) -> Verdict:
     Args:
         trust: The opened home.
         registry: Its model registry.
-        subject: `all`, `asset`, `asset/partition`, `model@alias`, `model:version`, `policies`, a
-            file or a bundle.
+        subject: `all`, `asset`, `asset/partition`, `model@alias`, `model:version`, `policies`,
+            `predictions`, a file or a bundle.
     """
     try:
         return _verify(trust, registry, subject)
@@ -41,10 +48,8 @@ def verify_subject(trust: Trust, registry: Registry, subject: str) -> Verdict:
 
 
 def _verify(trust: Trust, registry: Registry, subject: str) -> Verdict:
-    if subject == "all":
-        return _verify_all(trust, registry)
-    if subject == "policies":
-        return _verify_policies(trust)
+    if subject in ("all", "predictions", "policies"):
+        return _verify_whole(trust, registry, subject)
     if match := _MODEL.match(subject):
         if match["name"] not in MODEL_NAMES:
             raise _unknown(subject)
@@ -56,6 +61,12 @@ def _verify(trust: Trust, registry: Registry, subject: str) -> Verdict:
         return _verify_file(trust, path)
     asset, _, partition = subject.partition("/")
     return _verify_asset(trust, asset, partition)
+
+
+def _verify_whole(trust: Trust, registry: Registry, subject: str) -> Verdict:
+    if subject == "predictions":
+        return verify_predictions(trust)
+    return _verify_policies(trust) if subject == "policies" else _verify_all(trust, registry)
 
 
 def _unknown(subject: str) -> ConfigError:
@@ -98,6 +109,8 @@ def _verify_asset(trust: Trust, asset: str, partition: str) -> Verdict:
             )
         )
     failures = _contract_failures(trust, asset, partition)
+    if asset == FEATURE_STORE:
+        failures += definition_problems(trust) + online_problems(trust)
     wanted: dict[str, set[str]] = {}
     for day, heads in trust.store.heads(asset).items():
         for head in heads if partition in ("", day) else ():
@@ -177,7 +190,9 @@ def _verify_all(trust: Trust, registry: Registry) -> Verdict:
     for rule in policy.layout.steps.values():
         if rule.produces:
             roots += asset_roots(trust, rule.produces)
-    extra = trust.store.problems()
+    extra = trust.store.problems() + definition_problems(trust) + online_problems(trust)
+    _, chain, unreadable = read_chain(trust)
+    extra += unreadable + chain_problems(trust, chain)
     if promotion.was_promoted(trust, registry):
         verdict, champion = promotion.champion_verdict(trust, registry)
         extra += list(verdict.reasons)

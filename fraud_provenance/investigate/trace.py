@@ -17,14 +17,8 @@ from fraud_provenance.evidence.lineage import Node
 from fraud_provenance.evidence.verdict import Link, Verdict
 from fraud_provenance.gates.facts import collect_model
 from fraud_provenance.gates.trust import Trust
-from fraud_provenance.prediction_log import (
-    SCORES,
-    batch_about,
-    batch_problems,
-    leaves,
-    read_batch,
-    scores_entry,
-)
+from fraud_provenance.prediction_batch import SCORES, leaves, read_batch, scores_entry
+from fraud_provenance.prediction_log import batch_about, batch_problems
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,314 @@
+"""The prediction log as a whole: nothing edited, left out, moved or cut off, and nobody silent.
+
+Two questions. `chain_problems`: do the signed batches follow each other, and is each what it claims
+to be? It reads signed statements only. `row_problems`: are the score files, row by row, those whose
+Merkle roots were signed, and the features those that were logged?
+"""
+
+import io
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from fraud_provenance.evidence import encoding, files, merkle, statements
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import (
+    EvidenceError,
+    ProvenanceError,
+    Reason,
+    reason,
+)
+from fraud_provenance.evidence.lineage import Node
+from fraud_provenance.evidence.manifest import FileEntry
+from fraud_provenance.evidence.verdict import Verdict
+from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.gates.promotion import decisions_on
+from fraud_provenance.gates.trust import Trust
+from fraud_provenance.prediction_batch import (
+    FEATURES,
+    LEAF_HASH_BYTES,
+    SCORES,
+    Batch,
+    DayOfBatch,
+    leaf_hashes,
+    leaves,
+    read_batch,
+    scores_entry,
+)
+from fraud_provenance.prediction_log import batch_problems, remembered_length
+
+
+@dataclass(frozen=True)
+class Logged:
+    """One batch of the chain, verified."""
+
+    node: Node
+    bundle: VerifiedBundle
+    batch: Batch
+
+    @property
+    def name(self) -> str:
+        """As reasons call it."""
+        return f"batch {self.batch.sequence}"
+
+
+def verify_predictions(trust: Trust) -> Verdict:
+    """The verdict on the whole prediction log, rows and silence included."""
+    nodes, chain, problems = read_chain(trust)
+    if not nodes:
+        missing = reason(RootCause.EVIDENCE_MISSING, "nothing was ever logged", artifact=SCORES)
+        return Verdict.of("predictions", trust.environment, "verify", [], [missing])
+    problems += chain_problems(trust, chain)
+    problems += row_problems(trust, chain)
+    problems += silence_problems(trust, chain)
+    return trust.lineage().verdict("predictions", "verify", nodes, problems, with_files=False)
+
+
+def audit_predictions(trust: Trust) -> list[Reason]:
+    """Everything that speaks against the prediction log; empty where nothing was ever logged."""
+    nodes, _, _ = read_chain(trust)
+    return list(verify_predictions(trust).reasons) if nodes else []
+
+
+def read_chain(trust: Trust) -> tuple[list[Node], list[Logged], list[Reason]]:
+    """(every batch's node, the readable batches by sequence number, what could not be read)."""
+    records = trust.store.records(predicate_type=statements.PREDICTION_BATCH)
+    nodes = [
+        trust.lineage().node(record.statement)
+        for record in records
+        if record.environment == trust.environment
+    ]
+    chain: list[Logged] = []
+    problems: list[Reason] = []
+    for node in nodes:
+        if node.bundle is None or node.reasons:
+            continue  # the node's own reasons tell
+        try:
+            chain.append(Logged(node, node.bundle, read_batch(node.bundle.statement)))
+        except ProvenanceError as error:
+            problems += error.reasons
+    chain.sort(key=lambda item: (item.batch.sequence, item.bundle.log_index))
+    return nodes, chain, problems
+
+
+# --- the chain -------------------------------------------------------------------------------
+
+
+def chain_problems(trust: Trust, chain: list[Logged]) -> list[Reason]:
+    """Gaps, breaks, and batches whose claims do not hold."""
+    problems = _order_problems(trust, chain)
+    decisions = _allowing_decisions(trust)
+    lease = timedelta(seconds=_threshold(trust, "champion_lease_seconds"))
+    for item in chain:
+        named = item.batch.scores_statement
+        scores = trust.lineage().node(named) if named else None
+        subject = item.bundle.statement.subject_digest
+        problems += batch_problems(trust, item.batch, scores, subject)
+        made_at = scores.bundle.signed_at if scores and scores.bundle else item.bundle.signed_at
+        in_force = {_in_force(decisions, made_at), _in_force(decisions, made_at - lease)}
+        if item.batch.decision not in in_force:
+            problems.append(
+                reason(
+                    RootCause.DECISION_SUPERSEDED,
+                    "another decision was in force when it was scored",
+                    artifact=item.name,
+                )
+            )
+    return problems + _unlogged(trust, chain)
+
+
+def _order_problems(trust: Trust, chain: list[Logged]) -> list[Reason]:
+    problems: list[Reason] = []
+    before: Logged | None = None
+    for item in chain:
+        expected = before.batch.sequence + 1 if before else 1
+        if item.batch.sequence > expected:
+            gap = f"batch {expected}" + (
+                f" to {item.batch.sequence - 1}" if item.batch.sequence - 1 > expected else ""
+            )
+            problems.append(reason(RootCause.SEQUENCE_GAP, f"{gap} is missing", artifact=gap))
+        elif (why := _breaks(before, item)) is not None:
+            problems.append(reason(RootCause.CHAIN_BROKEN, why, artifact=item.name))
+        before = item
+    length, remembered = (before.batch.sequence if before else 0), remembered_length(trust)
+    if length < remembered:
+        problems.append(
+            reason(
+                RootCause.SEQUENCE_GAP,
+                f"the log ends with batch {length}; batch {remembered} was seen before",
+                artifact=f"batch {remembered}",
+            )
+        )
+    return problems
+
+
+def _breaks(before: Logged | None, item: Logged) -> str | None:
+    """Why `item` cannot follow `before`, if it cannot."""
+    batch = item.batch
+    if before is None:
+        is_first = batch.previous == "" and batch.total_rows == batch.rows
+        return None if is_first else "the first batch names one before it"
+    if batch.sequence == before.batch.sequence:
+        return "two batches have the same number"
+    if batch.previous != before.bundle.statement.digest:
+        return "it names another batch before it"
+    if batch.total_rows != before.batch.total_rows + batch.rows:
+        return f"{batch.total_rows} rows in all do not follow from {before.batch.total_rows}"
+    if (item.bundle.log_index, item.bundle.signed_at) < (
+        before.bundle.log_index,
+        before.bundle.signed_at,
+    ):
+        return "it was logged before the one it follows"
+    return None
+
+
+def _allowing_decisions(trust: Trust) -> list[Node]:
+    nodes = decisions_on(trust, trust.policies.current(), "deploy")
+    return [node for node in nodes if node.bundle and node.summary and node.summary.allowed]
+
+
+def _in_force(decisions: list[Node], moment: datetime) -> str:
+    """The statement of the newest decision signed by `moment`."""
+    earlier = [
+        node.statement for node in decisions if node.bundle and node.bundle.signed_at <= moment
+    ]
+    return earlier[-1] if earlier else ""
+
+
+def _unlogged(trust: Trust, chain: list[Logged]) -> list[Reason]:
+    """Published scores that no batch names."""
+    logged = {item.batch.scores_statement for item in chain}
+    return [
+        reason(
+            RootCause.EVIDENCE_MISSING,
+            "no batch covers these scores",
+            artifact=SCORES,
+            partition=day,
+        )
+        for day, heads in sorted(trust.store.heads(SCORES).items())
+        if heads[0].statement not in logged
+    ]
+
+
+def silence_problems(trust: Trust, chain: list[Logged]) -> list[Reason]:
+    """Whether the last batch or heartbeat is older than the policy allows."""
+    limit = timedelta(hours=_threshold(trust, "max_prediction_silence_hours"))
+    last = max((item.bundle.signed_at for item in chain), default=None)
+    if last is None or trust.clock() - last <= limit:
+        return []
+    return [
+        reason(
+            RootCause.HEARTBEAT_MISSING,
+            f"nothing was logged since {encoding.utc_text(last)}",
+            artifact=SCORES,
+        )
+    ]
+
+
+def _threshold(trust: Trust, name: str) -> int:
+    return int(trust.policies.current().data("thresholds")[name]["value"])
+
+
+# --- the rows --------------------------------------------------------------------------------
+
+
+def row_problems(trust: Trust, chain: list[Logged]) -> list[Reason]:
+    """Rows and features of every day whose newest scores a batch is about."""
+    heads = trust.store.heads(SCORES)
+    problems: list[Reason] = []
+    for item in chain:
+        scores = trust.lineage().node(item.batch.scores_statement)
+        for day, claimed in item.batch.batches.items():
+            if day not in heads or heads[day][0].statement != scores.statement:
+                continue  # a newer batch answers for the day
+            problems += _day_problems(trust, item, scores, day, claimed)
+            problems += _feature_problems(trust, item, day, claimed)
+    return problems
+
+
+def _day_problems(
+    trust: Trust, item: Logged, scores: Node, day: str, claimed: DayOfBatch
+) -> list[Reason]:
+    try:
+        entry = scores_entry(scores.manifest, day)
+        content = files.read_once(trust.lineage().location(scores) / entry.path)
+        rows = _rows_of(content)
+    except ProvenanceError as error:
+        return [_edited(item, day, str(error))]
+    if merkle.root_of(rows) == claimed.merkle_root and len(rows) == claimed.rows:
+        if encoding.digest_bytes(content) == entry.sha256:
+            return []
+        return [
+            reason(
+                RootCause.DIGEST_MISMATCH,
+                "the scores are the logged ones, something else in their file is not",
+                artifact=SCORES,
+                partition=day,
+            )
+        ]
+    index = _first_difference(trust, scores, entry, rows, claimed)
+    if index is None:
+        return [_edited(item, day, f"{len(rows)} rows do not lead to the signed root")]
+    return [_edited(item, f"{day}#{index}", f"row {index} is not the one that was logged")]
+
+
+def _edited(item: Logged, place: str, message: str) -> Reason:
+    return reason(RootCause.MERKLE_MISMATCH, message, artifact=item.name, partition=place)
+
+
+def _rows_of(content: bytes) -> list[bytes]:
+    """The leaves of a file, attested or not: only to be compared."""
+    import polars as pl
+
+    try:
+        return leaves(pl.read_parquet(io.BytesIO(content)))
+    except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
+        raise EvidenceError(
+            reason(RootCause.EVIDENCE_MALFORMED, f"the score file cannot be read: {error}")
+        ) from error
+
+
+def _first_difference(
+    trust: Trust, scores: Node, entry: FileEntry, rows: list[bytes], claimed: DayOfBatch
+) -> int | None:
+    """The first row whose leaf is not the logged one, if the logged leaves are still there."""
+    import numpy as np
+
+    name = entry.path.removesuffix(".parquet") + ".leaves"
+    entries = scores.manifest.entries if scores.manifest else ()
+    kept = next((item for item in entries if item.path == name), None)
+    try:
+        before = trust.lineage().read_file(scores, kept) if kept else b""
+    except ProvenanceError:
+        return None
+    if len(before) != claimed.rows * LEAF_HASH_BYTES:
+        return None
+    old, new = (
+        np.frombuffer(hashes, dtype=np.uint8).reshape(-1, LEAF_HASH_BYTES)
+        for hashes in (before, leaf_hashes(rows))
+    )
+    shared = min(len(old), len(new))
+    different = np.flatnonzero((old[:shared] != new[:shared]).any(axis=1))
+    return int(different[0]) if different.size else shared
+
+
+def _feature_problems(trust: Trust, item: Logged, day: str, claimed: DayOfBatch) -> list[Reason]:
+    """The feature file of the day, hashed again, must be the logged one while it is the newest."""
+    for head in trust.store.heads(FEATURES).get(day, ()):
+        if head.sha256 != claimed.features_sha256:
+            return []  # superseded: the next run scores the day again
+        node = trust.lineage().node(head.statement)
+        try:
+            content = files.read_once(trust.lineage().location(node) / head.path)
+            found = encoding.digest_bytes(content)
+        except ProvenanceError:
+            found = "nothing"
+        if found != claimed.features_sha256:
+            return [
+                reason(
+                    RootCause.FEATURE_TRACE_MISMATCH,
+                    f"features are {found[:12]} now, {claimed.features_sha256[:12]} was logged",
+                    artifact=item.name,
+                    partition=day,
+                )
+            ]
+    return []
