@@ -57,7 +57,7 @@ def _refuse_unsafe_model(workspace: Workspace, digest: str) -> None:
     model = collect_model(trust, policy, digest).model
     entries = model.manifest.entries if model.manifest else ()
     lineage = trust.lineage(policy)
-    files = {entry.path: lineage.read_file(model, entry) for entry in entries}
+    files = {entry.path: lineage.artifacts.read(model, entry) for entry in entries}
     check_model(workspace, policy, model, files)
 
 

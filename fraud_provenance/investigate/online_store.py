@@ -190,7 +190,7 @@ def _check_online(trust: Trust, node: Node) -> None:
 def _attested(trust: Trust, node: Node, path: str) -> bytes:
     for entry in node.manifest.entries if node.manifest else ():
         if entry.path == path:
-            return trust.lineage().read_file(node, entry)
+            return trust.lineage().artifacts.read(node, entry)
     raise EvidenceError(
         reason(RootCause.EVIDENCE_MISSING, f"{path} was not attested", artifact=FEATURE_STORE)
     )

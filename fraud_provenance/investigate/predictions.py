@@ -230,7 +230,7 @@ def _day_problems(
 ) -> list[Reason]:
     try:
         entry = scores_entry(scores.manifest, day)
-        content = files.read_once(trust.lineage().location(scores) / entry.path)
+        content = files.read_once(trust.lineage().artifacts.location(scores) / entry.path)
         rows = _rows_of(content)
     except ProvenanceError as error:
         return [_edited(item, day, str(error))]
@@ -277,7 +277,7 @@ def _first_difference(
     entries = scores.manifest.entries if scores.manifest else ()
     kept = next((item for item in entries if item.path == name), None)
     try:
-        before = trust.lineage().read_file(scores, kept) if kept else b""
+        before = trust.lineage().artifacts.read(scores, kept) if kept else b""
     except ProvenanceError:
         return None
     if len(before) != claimed.rows * LEAF_HASH_BYTES:
@@ -298,7 +298,7 @@ def _feature_problems(trust: Trust, item: Logged, day: str, claimed: DayOfBatch)
             return []  # superseded: the next run scores the day again
         node = trust.lineage().node(head.statement)
         try:
-            content = files.read_once(trust.lineage().location(node) / head.path)
+            content = files.read_once(trust.lineage().artifacts.location(node) / head.path)
             found = encoding.digest_bytes(content)
         except ProvenanceError:
             found = "nothing"
