@@ -15,7 +15,7 @@ from fraud_provenance_tests.attacks.home import opened, patched
 from fraud_provenance_tests.attacks.model import GROUPS, Attack, Case, Line, Mutant, Outcome, lines
 from fraud_provenance_tests.attacks.registry import cases, excused, without_case
 
-DEADLINE_S = 300  # for one play: longer than any honest command, shorter than anybody's patience
+DEADLINE_S = 900  # for one play: longer than any honest chain of commands on a busy machine
 
 
 @dataclass(frozen=True)
