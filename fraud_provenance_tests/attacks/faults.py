@@ -78,6 +78,8 @@ class Round:
     hit: bool = False
     codes: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
+    took_s: float = 0.0
+    """Seconds of the run that was not broken."""
     seconds: float = 0.0
 
 
@@ -147,9 +149,10 @@ def play_round(arena: Arena, zygote: Zygote, stage: Stage, fault: Fault, found: 
             found.problems.append("the job ended well although it could not decide")
         found.problems += _looks_wrong(home, stage, ended, before)
         if ended.code != 0:
-            again = zygote.run(stage.request(home))
-            if again.code != 0:
-                found.problems.append(f"the next run failed: {again.code} {again.text[-1500:]}")
+            ended = zygote.run(stage.request(home))
+            if ended.code != 0:
+                found.problems.append(f"the next run failed: {ended.code} {ended.text[-1500:]}")
+        found.took_s = round(ended.seconds, 2)
         found.problems += _is_not_clean(home, before)
     found.seconds = round(time.monotonic() - began, 1)
     return found
@@ -253,7 +256,7 @@ def durations(arena: Arena, zygote: Zygote) -> dict[str, float]:
 def kill_rounds(arena: Arena, zygote: Zygote, seed: str, numbers: Sequence[int]) -> Iterator[Round]:
     """These rounds: the stages in turn, each killed at a moment that seed and number decide.
 
-    The moment is a part of the time that the stage takes, which differs from machine to machine.
+    The moment is a part of the time that the stage took last, for machines differ.
     """
     if not numbers:
         return
@@ -263,11 +266,13 @@ def kill_rounds(arena: Arena, zygote: Zygote, seed: str, numbers: Sequence[int])
     for number in numbers:
         name = names[number % len(names)]
         chance = random.Random(f"{seed}:{number}")  # noqa: S311 - a moment, not a secret
-        longest = 0.2 if every[name].at_signature else 0.9 * lengths[name]
-        moment = chance.uniform(0.0, longest)
-        fault = Fault(f"killed after {moment:.3f} s", kill_after=moment)
-        found = Round(number, seed, name, fault.name)
-        yield play_round(arena, zygote, every[name], fault, found)
+        part = chance.random()
+        moment = part * (0.2 if every[name].at_signature else lengths[name])
+        fault = Fault(f"killed at {part:.3f}, {moment:.2f} s", kill_after=moment)
+        found = play_round(arena, zygote, every[name], fault, Round(number, seed, name, fault.name))
+        if found.took_s:
+            lengths[name] = found.took_s  # a busy machine is slower, and then quicker again
+        yield found
 
 
 @contextmanager
