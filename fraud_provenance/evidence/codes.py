@@ -569,7 +569,7 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     # Could not decide: retry after the cause is mended
     "LOG_UNAVAILABLE": (
-        "The transparency log did not answer in time.",
+        "No dated entry in the transparency log could be had in time.",
         "Run `fraud-provenance up`, then run again.",
     ),
     "WITNESS_UNAVAILABLE": (

@@ -96,18 +96,14 @@ class SigningService:
         try:
             bundle = signer.sign_dsse(DsseStatement(statement.content))
         except InvalidBundle as error:  # all a fresh bundle can lack is its timestamp
-            raise BackendError(
-                reason(RootCause.TIMESTAMP_UNAVAILABLE, f"signing as {identity}: {error}")
-            ) from error
+            raise _undated(identity, str(error)) from error
         except (SigstoreError, requests.RequestException, OSError) as error:
             raise BackendError(
                 reason(RootCause.LOG_UNAVAILABLE, f"signing as {identity}: {error}")
             ) from error
         timestamps = bundle.verification_material.timestamp_verification_data
         if timestamps is None or not timestamps.rfc3161_timestamps:
-            raise BackendError(
-                reason(RootCause.TIMESTAMP_UNAVAILABLE, f"signing as {identity}: no timestamp")
-            )
+            raise _undated(identity, "no timestamp")
         content = bundle.to_json().encode("utf-8")
         verified = self._verifier.verify(content)
         if given_up.is_set():  # nobody published what this is about; the intent stays journalled
@@ -137,6 +133,14 @@ class SigningService:
                 ) from error
             self._signers[identity] = (time.monotonic(), signer)
             return signer
+
+
+def _undated(identity: Identity, what: str) -> BackendError:
+    """What the log holds counts only with its date: without one there is no entry to keep."""
+    return BackendError(
+        reason(RootCause.LOG_UNAVAILABLE, f"signing as {identity}: no dated log entry"),
+        reason(RootCause.TIMESTAMP_UNAVAILABLE, what),
+    )
 
 
 def _background(work: Callable[[], T]) -> "Future[T]":

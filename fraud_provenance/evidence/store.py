@@ -431,11 +431,11 @@ class EvidenceStore:
 
 
 def _open_bundle(content: bytes) -> tuple[bytes, int]:
-    """(payload, log index) of a bundle, without any verification."""
+    """(payload, log index) of a bundle, unverified; whoever uses it says what it lacks."""
     document = encoding.strict_json(content)
     try:
         payload = base64.b64decode(document["dsseEnvelope"]["payload"], validate=True)
-        entries = document["verificationMaterial"]["tlogEntries"]
+        entries = document["verificationMaterial"].get("tlogEntries") or [{}]
         return payload, _count(int(entries[0].get("logIndex", 0)))
     except (LookupError, TypeError, ValueError, AttributeError, binascii.Error) as error:
         raise EvidenceError(
