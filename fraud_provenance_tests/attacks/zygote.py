@@ -8,13 +8,15 @@ Run as a module it is the zygote: one JSON request a line on standard input, one
 process that it started or that ended on standard output.
 """
 
+import importlib
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -36,6 +38,7 @@ class Request:
     Attributes:
         limit_bytes: no file may grow beyond it, as if the disk were full there; 0 for no limit.
         skew_s: how far this process's clock is ahead.
+        dies_at: `module:Class.function`; the process kills itself where that would be called.
     """
 
     arena: str
@@ -48,6 +51,7 @@ class Request:
     ports: dict[int, int] = field(default_factory=dict)
     limit_bytes: int = 0
     skew_s: int = 0
+    dies_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,8 +122,6 @@ class Zygote:
 
 def serve(scratch: Path) -> None:
     """Be the zygote until standard input ends."""
-    import importlib
-
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever libraries print must not look like an answer
     for name in _IMPORTS:
@@ -140,6 +142,18 @@ def serve(scratch: Path) -> None:
         )
 
 
+def _dying(place: str) -> AbstractContextManager[None]:
+    """The process is killed at once where the function named would be called."""
+    from fraud_provenance_tests.attacks.home import patched
+
+    module, _, name = place.partition(":")
+    *above, last = name.split(".")
+    owner: Any = importlib.import_module(module)
+    for part in above:
+        owner = getattr(owner, part)
+    return patched(owner, last, lambda *_a, **_n: os.kill(os.getpid(), signal.SIGKILL))
+
+
 def _be_the_process(request: Request, scratch: Path) -> None:
     """What a fork does; it never returns."""
     from fraud_provenance_tests.attacks.arena import Arena
@@ -155,6 +169,8 @@ def _be_the_process(request: Request, scratch: Path) -> None:
             ports={int(port): other for port, other in request.ports.items()},
         )
         with ExitStack() as stack:
+            if request.dies_at:
+                stack.enter_context(_dying(request.dies_at))
             if request.skew_s:
                 stack.enter_context(clock_ahead(request.skew_s))
             if request.limit_bytes:
