@@ -9,13 +9,12 @@ from fraud_provenance.evidence.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.evidence.verification import VerifiedBundle
 from fraud_provenance.gates import promotion
 from fraud_provenance.gates.approvals import approve
 from fraud_provenance.gates.facts import collect_model
-from fraud_provenance.gates.policy import Policy, read_policies
 from fraud_provenance.gates.registry import CANDIDATE
+from fraud_provenance.governing import sign_release
 from fraud_provenance.planning import registry_of
 from fraud_provenance.workspace import Workspace
 
@@ -30,9 +29,12 @@ def approve_subject(
         VerificationError: the model's evidence does not hold.
     """
     if subject == "policies":
-        signed = _approve_policies(workspace, environment, email, why)
-    else:
-        signed = _approve_model(workspace, subject, environment, email, why)
+        return _approve_policies(workspace, environment, email, why)
+    signed = _approve_model(workspace, subject, environment, email, why)
+    return _outcome(subject, signed)
+
+
+def _outcome(subject: str, signed: VerifiedBundle) -> dict[str, Any]:
     return {
         "subject": subject,
         "digest": signed.statement.subject_digest,
@@ -63,15 +65,19 @@ def _approve_model(
 
 def _approve_policies(
     workspace: Workspace, environment: str, email: str, why: str
-) -> VerifiedBundle:
+) -> dict[str, Any]:
     if environment != workspace.environment:
         raise GateDenied(reason(RootCause.APPROVAL_ENV, f"this home is {workspace.environment!r}"))
-    policy = Policy(*read_policies(workspace.policies_folder))
-    principal = policy.layout.principal(
-        Identity(issuer="people", subject=email), workspace.trust.clock()
-    )
-    if principal is None or "policy_author" not in principal.roles:
-        raise GateDenied(
-            reason(RootCause.APPROVAL_ROLE, f"{email} is no policy author", identity=email)
-        )
-    return workspace.release_policy(email, why)
+    signed = sign_release(workspace, email, why)
+    version = signed.release.expectations.version
+    return _outcome("policies", signed.bundle) | {
+        "release": version,
+        "authors": list(signed.release.authors),
+        "in_force": signed.missing == 0,
+        "next": (
+            f"release {version} is in force; models are registered and approved anew under it"
+            if signed.missing == 0
+            else f"release {version} is not in force yet: another policy author must run the same"
+            " command with their own --as"
+        ),
+    }

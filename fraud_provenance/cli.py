@@ -145,24 +145,17 @@ def _print_servers(
 @app.command()
 def up(as_json: Json = False) -> int:
     """Start the local Sigstore; on first use create the home, its trust root and policy release."""
-    from fraud_provenance.gates.policy import read_policies
+    from fraud_provenance.governing import found
 
     workspace = open_workspace()
     workspace.create_folders()
     with progress() as say:
         servers = workspace.sigstore.up(say)
-        if not workspace.store.records(predicate_type=_policy_release_type()):
-            manifest, _ = read_policies(workspace.policies_folder)
-            say(f"releasing policy {manifest.digest[:12]}")
-            workspace.release_policy("policy.author@example.com", "first release of this home")
+        release = found(workspace)
+        if release:
+            say(f"signed release 1: policy {release.expectations.policies[:12]}")
     _print_servers(servers, as_json)
     return 0
-
-
-def _policy_release_type() -> str:
-    from fraud_provenance.evidence import statements
-
-    return statements.POLICY_RELEASE
 
 
 @app.command()
@@ -354,7 +347,10 @@ def approve(
 ) -> int:
     """Sign an approval as a person, bound to exactly this model, evidence, policy and environment.
 
-    `approve policies` releases the policy folder as it is now, as a policy author.
+    `approve policies` signs the policy folder, the trust root and the tools as they are now. A
+    change is in force once two different policy authors have run it; until then everything that
+    needs the policy is refused. Authors are those of the release that is in force, so nobody can
+    appoint themselves. Going back to older files is a new release, too.
     """
     from fraud_provenance.approving import approve_subject
 
@@ -367,6 +363,8 @@ def approve(
         f"{signed['signer']}, log index {signed['log_index']}",
         markup=False,
     )
+    if "next" in signed:
+        out.print(signed["next"], markup=False)
     return 0
 
 

@@ -6,20 +6,22 @@ Only `cli` and `resources` read the environment; they hand it to `settings_from`
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 
-from fraud_provenance.evidence import encoding, files, statements
+from fraud_provenance.evidence import encoding, files
 from fraud_provenance.evidence.checkpoints import LogKeeper, WitnessedLogs
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ConfigError, reason
+from fraud_provenance.evidence.errors import ConfigError, VerificationError, reason
 from fraud_provenance.evidence.log_audit import LogAuditor
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
+from fraud_provenance.evidence.releases import Expectations, Releases
 from fraud_provenance.evidence.signing import SigningService
 from fraud_provenance.evidence.statements import Identity, Material
 from fraud_provenance.evidence.store import EvidenceStore
-from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle, load_issuers
+from fraud_provenance.evidence.verification import BundleVerifier, load_issuers
 from fraud_provenance.gates.policy import PolicyEngine, read_policies
 from fraud_provenance.gates.trust import CodeFacts, Trust
 from fraud_provenance.local import LocalSigstore, tool, tool_digest
@@ -28,6 +30,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 HOME_VARIABLE = "FRAUD_PROVENANCE_HOME"
 ENVIRONMENT_VARIABLE = "FRAUD_PROVENANCE_ENVIRONMENT"
 _GIT_DEADLINE_S = 30
+PINNED_TOOLS = ("opa", "cosign")
 _CODE = ("fraud_provenance", "policies", "dbt_project", "tools")
 
 
@@ -79,13 +82,28 @@ class Workspace:
         return EvidenceStore(self.home / "evidence")
 
     @cached_property
+    def releases(self) -> Releases:
+        """Which policy, trust root and tools are expected in this environment."""
+        return Releases(self.store, self.home / "trust", self.environment)
+
+    @cached_property
     def bundles(self) -> BundleVerifier:
-        """Verifies bundles against the home's trusted root."""
+        """Verifies bundles against the home's trusted root, which must be the released one.
+
+        Raises:
+            VerificationError: ROOT_DIGEST_MISMATCH, ROOT_ROLLBACK or what is wrong with the
+                releases.
+        """
         self._require_trust_root()
-        trust = self.home / "trust"
-        return BundleVerifier(
-            self.sigstore.trusted_root, load_issuers(trust / "issuers.json"), WitnessedLogs(trust)
-        )
+        if self.releases.chain().head is None and not self.releases.is_founded:
+            trust = self.home / "trust"  # nothing was released yet, so nothing can be trusted
+            return BundleVerifier(
+                self.sigstore.trusted_root,
+                load_issuers(trust / "issuers.json"),
+                WitnessedLogs(trust),
+            )
+        self.releases.check_trust_root()
+        return self.releases.verifier(self.releases.head().expectations)
 
     @cached_property
     def auditor(self) -> LogAuditor:
@@ -99,14 +117,9 @@ class Workspace:
     @cached_property
     def trust(self) -> Trust:
         """Everything the gates work with."""
-        signing = SigningService(self.sigstore.trust_config, self._token, self.store, self.bundles)
+        signing = SigningService(self.sigstore.trust_config, self.token, self.store, self.bundles)
         policies = PolicyEngine(
-            folder=self.policies_folder,
-            opa=lambda: tool("opa"),
-            store=self.store,
-            bundles=self.bundles,
-            environment=self.environment,
-            home=self.home,
+            self.policies_folder, lambda: self.pinned_tool("opa"), self.releases
         )
         return Trust(
             home=self.home,
@@ -119,7 +132,8 @@ class Workspace:
             auditor=lambda: self.auditor,
         )
 
-    def _token(self, identity: Identity) -> str:
+    def token(self, identity: Identity) -> str:
+        """An OpenID token for an identity, from the home's own issuers."""
         if identity.issuer == "workloads":
             return self.sigstore.workload_token(identity.subject)
         return self.sigstore.person_token(identity.subject)
@@ -142,22 +156,47 @@ class Workspace:
         """SHA-256 of the dependency lock."""
         return encoding.digest_bytes(files.read_once(self.project / "requirements.lock"))
 
-    def release_policy(self, email: str, why: str) -> VerifiedBundle:
-        """Sign the policy folder as it is now, as a policy author."""
-        manifest, _ = read_policies(self.policies_folder)
+    @staticmethod
+    def clock() -> datetime:
+        """The time now."""
+        return datetime.now(UTC)
+
+    def pinned_tool(self, name: str) -> Path:
+        """A tool whose bytes are those that the release in force fixes.
+
+        Raises:
+            ConfigError: TOOL_UNAVAILABLE. VerificationError: TOOL_DIGEST_MISMATCH.
+        """
+        path, found = tool(name), tool_digest(name)
+        expected = self.releases.head().expectations.tools.get(name, "")
+        if found != expected:
+            raise VerificationError(
+                reason(
+                    RootCause.TOOL_DIGEST_MISMATCH,
+                    f"sha256 {found[:12]}, the release says {expected[:12] or 'nothing'}",
+                    artifact=name,
+                )
+            )
+        return path
+
+    def expectations(self) -> Expectations:
+        """What a release signed now would fix: policy, trust root and tools as they are."""
+        manifest, contents = read_policies(self.policies_folder)
         self.store.put_manifest(manifest)
-        previous = self.store.records(predicate_type=statements.POLICY_RELEASE)
-        statement = statements.build_statement(
-            statements.POLICY_RELEASE,
-            "policies",
-            manifest.digest,
-            {
-                "environment": self.environment,
-                "reason": why,
-                "previous": previous[-1].statement if previous else "",
-            },
+        for content in contents.values():
+            self.releases.objects.put(content)
+        trust = self.releases.trust_digests()
+        for name in trust:
+            self.releases.objects.put(files.read_once(self.home / "trust" / name))
+        head = self.releases.chain().head
+        return Expectations(
+            environment=self.environment,
+            version=head.expectations.version + 1 if head else 1,
+            previous=head.expectations.digest if head else "",
+            policies=manifest.digest,
+            trust=trust,
+            tools={name: tool_digest(name) for name in PINNED_TOOLS},
         )
-        return self.trust.signing.sign(statement, Identity(issuer="people", subject=email))
 
     def create_folders(self) -> None:
         """Make the home's folders."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fraud_provenance import governing
 from fraud_provenance.evidence import encoding, statements
 from fraud_provenance.evidence.errors import ProvenanceError
 from fraud_provenance.evidence.lineage import Node
@@ -31,7 +32,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 DAYS = ("2018-04-01", "2018-04-02")
 RAW, FEATURES = "raw_transactions", "transaction_features"
 RAW_SUITES = ("raw_schema", "raw_expectations")
-AUTHOR = "policy.author@example.com"
+AUTHOR, REVIEWER = governing.FOUNDERS
 
 
 @dataclass
@@ -116,6 +117,12 @@ def featurise(trust: Trust, days: Sequence[str]) -> Materialisation:
             path = f"{FEATURES}/{item.partition}.parquet"
             step.write(item.partition, path, b"features of " + item.content, [item.sha256])
         return step.commit({"rows": dict.fromkeys(days, 3)})
+
+
+def release(workspace: Workspace, why: str = "reviewed") -> None:
+    """Release the policy folder as it is now, by both policy authors."""
+    for email in (AUTHOR, REVIEWER):
+        governing.sign_release(workspace, email, why)
 
 
 def build_chain(workspace: Workspace) -> Chain:
@@ -337,7 +344,7 @@ def home_with_servers(
     workspace.create_folders()
     workspace.sigstore.up()
     try:
-        workspace.release_policy(AUTHOR, "first release")
+        governing.found(workspace)
         yield workspace
     finally:
         workspace.sigstore.down()
@@ -403,7 +410,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory, policy_project: Path) -> 
     workspace.create_folders()
     workspace.sigstore.up()
     try:
-        workspace.release_policy(AUTHOR, "first release")
+        governing.found(workspace)
         yield workspace
     finally:
         workspace.sigstore.down()

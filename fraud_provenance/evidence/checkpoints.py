@@ -163,14 +163,18 @@ class LogMemory:
 class WitnessedLogs:
     """Every log of the trusted root with what is remembered of it, by log id."""
 
-    def __init__(self, trust: Path) -> None:
+    def __init__(
+        self, trust: Path, root: Path | None = None, witnesses: Path | None = None
+    ) -> None:
         """`trust`: the folder with `trusted_root.json`, `witnesses.json` and `checkpoints/`.
+
+        `root` and `witnesses` name other versions of those two files, e.g. released ones.
 
         Raises:
             ConfigError: ROOT_DIGEST_MISMATCH.
         """
-        content = files.read_once(trust / "trusted_root.json", limit_bytes=1 << 20)
-        self.policy = load_policy(trust / "witnesses.json")
+        content = files.read_once(root or trust / "trusted_root.json", limit_bytes=1 << 20)
+        self.policy = load_policy(witnesses or trust / "witnesses.json")
         self.memories: Mapping[bytes, LogMemory] = {
             log_id: LogMemory(trust / "checkpoints" / key.origin, key, self.policy)
             for log_id, key in notes.log_keys(content).items()

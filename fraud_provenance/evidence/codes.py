@@ -53,6 +53,12 @@ class RootCause(StrEnum):
     CHECK_FAILED = "CHECK_FAILED"
     CHECK_VACUOUS = "CHECK_VACUOUS"
     ROOT_DIGEST_MISMATCH = "ROOT_DIGEST_MISMATCH"
+    ROOT_ROLLBACK = "ROOT_ROLLBACK"
+    EXPECTATION_CHANGE_UNAPPROVED = "EXPECTATION_CHANGE_UNAPPROVED"
+    IDENTITY_PATTERN = "IDENTITY_PATTERN"
+    POLICY_ROLLBACK = "POLICY_ROLLBACK"
+    POLICY_REVISION_MISMATCH = "POLICY_REVISION_MISMATCH"
+    TOOL_DIGEST_MISMATCH = "TOOL_DIGEST_MISMATCH"
     POLICY_DIGEST_MISMATCH = "POLICY_DIGEST_MISMATCH"
     POLICY_UNSIGNED = "POLICY_UNSIGNED"
     POLICY_UNDEFINED = "POLICY_UNDEFINED"
@@ -319,17 +325,44 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     # Trust root, policy, gates
     "ROOT_DIGEST_MISMATCH": (
-        "The trusted root is not the one this home was created with.",
-        "Restore trust/ from its backup.",
+        "A file of the trust root is not the one that the release in force fixes.",
+        "Restore trust/ from its backup; an honest change is released by two policy authors"
+        " (`fraud-provenance approve policies`).",
+    ),
+    "ROOT_ROLLBACK": (
+        "A file of the trust root is that of an earlier release.",
+        "Restore the newest trust/ from its backup.",
+    ),
+    "EXPECTATION_CHANGE_UNAPPROVED": (
+        "A change to policy, layout, principals, contracts, trust root or tools lacks the"
+        " signatures of two policy authors.",
+        "Have a second policy author review it and run `fraud-provenance approve policies`.",
+    ),
+    "IDENTITY_PATTERN": (
+        "The layout or the principals name an identity that could match more than one signer.",
+        "Write each identity out exactly and have the change approved.",
+    ),
+    "POLICY_ROLLBACK": (
+        "The policy files or the releases are older than what was in force here before.",
+        "Restore the newest version; going back is a new release signed by two policy authors.",
+    ),
+    "POLICY_REVISION_MISMATCH": (
+        "The policy that would decide is not the release that this home verified.",
+        "Start again; if it persists, restore evidence/ and trust/ from their backup.",
+    ),
+    "TOOL_DIGEST_MISMATCH": (
+        "A tool's binary is not the one that the release in force fixes.",
+        "Rebuild it (`make tools`); for another build, have it approved"
+        " (`fraud-provenance approve policies`).",
     ),
     "POLICY_DIGEST_MISMATCH": (
         "A policy file differs from the signed policy.",
-        "Restore the file, or have the change signed by a policy author"
-        " (`fraud-provenance approve policies`).",
+        "Restore the file, or have the change signed by two policy authors"
+        " (`fraud-provenance approve policies`, each with their own --as).",
     ),
     "POLICY_UNSIGNED": (
-        "No policy author has signed the policy.",
-        "Run `fraud-provenance up`, or `fraud-provenance approve policies`.",
+        "The policy has no release in this environment.",
+        "Run `fraud-provenance up`, or `fraud-provenance approve policies` as two policy authors.",
     ),
     "POLICY_UNDEFINED": (
         "The policy gave no answer.",
@@ -532,8 +565,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "Supersede one of them.",
     ),
     "POLICY_AUTHOR_UNKNOWN": (
-        "The policy is not signed by a principal with the role of author.",
-        "Have a policy author sign it.",
+        "Fewer than two distinct principals signed the policy.",
+        "Have two policy authors sign it (`fraud-provenance approve policies`).",
     ),
     "POLICY_DATA_INVALID": (
         "Layout, principals or thresholds are missing or contradict themselves.",

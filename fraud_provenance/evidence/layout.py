@@ -4,15 +4,22 @@ Parsed from `policies/data/layout.json` and `principals.json` after the policy's
 verified. Every comparison is exact; nothing here is a pattern.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ConfigError, VerificationError, reason
+from fraud_provenance.evidence.errors import VerificationError, reason
 from fraud_provenance.evidence.statements import Identity
+
+_EXACT = {
+    "workloads": re.compile(r"(/[a-z0-9]+([_-][a-z0-9]+)*)+"),
+    "people": re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"),
+}
+"""What an identity may look like: a path, an address. Nothing that a reader could take for more."""
 
 
 class _Closed(BaseModel):
@@ -113,12 +120,7 @@ class Layout(_Closed):
 
     def principal(self, identity: Identity, moment: datetime) -> Principal | None:
         """The one principal behind an identity at a time, if any."""
-        found = [
-            principal
-            for principal in self.principals
-            if identity in principal.identities and principal.is_valid_at(moment)
-        ]
-        return found[0] if len(found) == 1 else None
+        return find_principal(self.principals, identity, moment)
 
     def identities(self) -> frozenset[Identity]:
         """Every identity that signs here: the steps' workloads and the principals'."""
@@ -137,19 +139,72 @@ class Layout(_Closed):
         )
 
 
+def find_principal(
+    principals: Iterable[Principal], identity: Identity, moment: datetime
+) -> Principal | None:
+    """The one principal behind an identity at a time, if any."""
+    found = [
+        principal
+        for principal in principals
+        if identity in principal.identities and principal.is_valid_at(moment)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def parse_principals(content: bytes) -> tuple[Principal, ...]:
+    """The principals of a policy, from the bytes of its `data/principals.json`.
+
+    Raises:
+        VerificationError: POLICY_DATA_INVALID or IDENTITY_PATTERN.
+    """
+    try:
+        principals = _Principals.model_validate(encoding.strict_json(content)).principals
+    except ValidationError as error:
+        raise _invalid("principals.json", error) from error
+    for principal in principals:
+        for identity in principal.identities:
+            _check_exact(identity.issuer, identity.subject, "principals.json")
+    return principals
+
+
 def parse_layout(policy_files: Mapping[str, bytes]) -> Layout:
     """Layout with principals from the policy's verified files (path → bytes).
 
     Raises:
-        ConfigError: a file is missing or not of its schema.
+        VerificationError: POLICY_DATA_INVALID, a file is missing or not of its schema;
+            IDENTITY_PATTERN.
     """
     try:
-        layout = encoding.strict_json(policy_files["data/layout.json"])
-        principals = _Principals.model_validate(
-            encoding.strict_json(policy_files["data/principals.json"])
-        )
-        return Layout.model_validate(layout | {"principals": principals.principals})
+        document = encoding.strict_json(policy_files["data/layout.json"])
+        principals = parse_principals(policy_files["data/principals.json"])
+        layout = Layout.model_validate(document | {"principals": principals})
     except (KeyError, TypeError, ValidationError) as error:
-        raise ConfigError(
-            reason(RootCause.INPUT_INVALID, f"the layout or principals cannot be used: {error}")
-        ) from error
+        raise _invalid("layout.json", error) from error
+    for rule in layout.steps.values():
+        subject = rule.identity.get("subject")
+        if subject is not None or rule.signer_role is None:
+            _check_exact(str(rule.identity.get("issuer")), str(subject), "layout.json")
+    return layout
+
+
+def _check_exact(issuer: str, subject: str, name: str) -> None:
+    """An identity must be one exact name: whoever reads it as a pattern must read the same."""
+    exact = _EXACT.get(issuer)
+    if exact is None or not exact.fullmatch(subject):
+        raise VerificationError(
+            reason(
+                RootCause.IDENTITY_PATTERN,
+                f"{subject[:80]!r} of issuer {issuer[:40]!r} is not one exact identity",
+                artifact=f"policies/data/{name}",
+            )
+        )
+
+
+def _invalid(name: str, error: Exception) -> VerificationError:
+    return VerificationError(
+        reason(
+            RootCause.POLICY_DATA_INVALID,
+            f"it cannot be used: {str(error)[:500]}",
+            artifact=f"policies/data/{name}",
+        )
+    )

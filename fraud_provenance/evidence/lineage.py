@@ -10,7 +10,7 @@ files on disk, and no others.
 """
 
 import time
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -48,7 +48,7 @@ class _Leaf:
 
     kind: str
     step: str
-    signer: Literal["person", "workload", "identity"]
+    signer: Literal["person", "author", "workload", "identity"]
     clock: str = ""  # the field that says when it was signed
     has_environment: bool = True
 
@@ -57,7 +57,7 @@ _LEAVES = {
     statements.APPROVAL: _Leaf("approval", "approve", "person", "issued_at", False),
     statements.SUPERSEDE: _Leaf("supersede", "supersede", "person", "issued_at"),
     statements.REVOCATION: _Leaf("revocation", "revoke", "person"),
-    statements.POLICY_RELEASE: _Leaf("policy", "policy", "person"),
+    statements.POLICY_RELEASE: _Leaf("policy", "policy", "author"),
     statements.PREDICTION_BATCH: _Leaf("prediction batch", "predictions", "workload"),
     statements.PREDICTION_BATCH_V1: _Leaf("prediction batch", "predictions", "identity"),
     statements.PROMOTION_REQUEST: _Leaf("promotion request", "promotion_request", "workload", "at"),
@@ -76,12 +76,17 @@ class LineageVerifier:
         layout: Layout,
         environment: str,
         home: Path,
+        released: Callable[[str], Sequence[str]],
     ) -> None:
-        """`home` is the folder that attested locations are relative to."""
+        """`home` is the folder that attested locations are relative to.
+
+        `released` gives, by a policy's digest, the statements that first put it into force.
+        """
         self.store = store
         self.bundles = bundles
         self.layout = layout
         self.environment = environment
+        self._released = released
         self.signers = Signers(layout, environment)
         self.versions = Versions(store, SeenHeads(home), self.node)
         self._nodes: dict[str, Node] = {}
@@ -168,6 +173,8 @@ class LineageVerifier:
         match leaf.signer:
             case "person":
                 self.signers.check_person(bundle, leaf.step)
+            case "author":  # judged by the release before, not by the layout in force
+                self._check_released(bundle)
             case "workload":
                 self.signers.check_workload(bundle, leaf.step)
             case _:  # the predicate is not the step's own, its signer is
@@ -178,6 +185,15 @@ class LineageVerifier:
             self.signers.check_clock(bundle, bundle.statement.predicate.get(leaf.clock))
         if predicate_type == statements.REVOCATION:
             read_revocation(bundle.statement)
+
+    def _check_released(self, bundle: VerifiedBundle) -> None:
+        if bundle.statement.digest not in self._released(bundle.statement.subject_digest):
+            raise VerificationError(
+                reason(
+                    RootCause.EXPECTATION_CHANGE_UNAPPROVED,
+                    f"the signature of {bundle.identity} put no release into force",
+                )
+            )
 
     # --- what each kind must show ------------------------------------------------------------
 
@@ -352,17 +368,15 @@ class LineageVerifier:
             self.signers.check_order(node, child)
 
     def _check_policy(self, node: Node, digest: str) -> _Work:
-        """The policy that decided was released by a policy author; its release is a child."""
-        records = self.store.records(predicate_type=statements.POLICY_RELEASE, subject=digest)
+        """The policy that decided was in force; the signatures that put it there are children."""
         releases: list[Node] = []
-        for record in records:
-            releases.append((yield record.statement))
-        good = [release for release in releases if not release.reasons]
-        node.children.extend(good or releases)
+        for statement in self._released(digest):
+            releases.append((yield statement))
+        node.children.extend(releases)
         if not releases:
-            why = f"nobody released the policy {digest[:12]}"
+            why = f"policy {digest[:12]} was never in force"
             raise VerificationError(reason(RootCause.POLICY_UNSIGNED, why, artifact="policies"))
-        for release in good[:1]:
+        for release in releases:
             self.signers.check_order(node, release)
 
     def _fill_contract(self, node: Node, bundle: VerifiedBundle) -> _Work:

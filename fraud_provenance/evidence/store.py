@@ -386,7 +386,7 @@ class EvidenceStore:
             return self._db.execute(sql, values).fetchall()
 
     def _index(self, db: sqlite3.Connection, digest: str, content: bytes) -> str:
-        payload, log_index = _open_bundle(content)
+        payload, log_index = open_bundle(content)
         document = encoding.strict_json(payload)
         statement = encoding.digest_bytes(payload)
         facts = _facts(document)
@@ -430,7 +430,7 @@ class EvidenceStore:
         return statement
 
 
-def _open_bundle(content: bytes) -> tuple[bytes, int]:
+def open_bundle(content: bytes) -> tuple[bytes, int]:
     """(payload, log index) of a bundle, unverified; whoever uses it says what it lacks."""
     document = encoding.strict_json(content)
     try:

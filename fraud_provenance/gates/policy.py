@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fraud_provenance.evidence import encoding, files, statements
+from fraud_provenance.evidence import encoding, files
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
     BackendError,
@@ -23,10 +23,13 @@ from fraud_provenance.evidence.errors import (
     reason,
 )
 from fraud_provenance.evidence.layout import Layout, parse_layout
-from fraud_provenance.evidence.lineage import LineageVerifier
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.evidence.store import EvidenceStore
-from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
+from fraud_provenance.evidence.releases import (
+    SIGNATURES_NEEDED,
+    Release,
+    Releases,
+    policy_difference,
+)
 
 _MAX_FILES = 500
 _MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -76,6 +79,18 @@ def read_policies(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
     return Manifest.of("policies", entries), contents
 
 
+def _unapproved(proposed: Sequence[Release]) -> VerificationError:
+    signed = sorted({author for item in proposed for author in item.authors})
+    return VerificationError(
+        reason(
+            RootCause.EXPECTATION_CHANGE_UNAPPROVED,
+            f"signed by {', '.join(signed) or 'no policy author'};"
+            f" {SIGNATURES_NEEDED} distinct policy authors are needed",
+            artifact="policies",
+        )
+    )
+
+
 def _mismatch(message: str, artifact: str) -> VerificationError:
     return VerificationError(
         reason(RootCause.POLICY_DIGEST_MISMATCH, message, artifact=f"policies/{artifact}")
@@ -95,6 +110,7 @@ class Policy:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         self.authors: tuple[str, ...] = ()
+        self.release_statements: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -116,90 +132,62 @@ class Policy:
 
 
 class PolicyEngine:
-    """Verifies the policy folder before each use and asks OPA."""
+    """Compares the policy folder with the release in force before each use, and asks OPA."""
 
-    def __init__(
-        self,
-        folder: Path,
-        opa: Callable[[], Path],
-        store: EvidenceStore,
-        bundles: BundleVerifier,
-        environment: str,
-        home: Path,
-    ) -> None:
+    def __init__(self, folder: Path, opa: Callable[[], Path], releases: Releases) -> None:
         """`opa` finds the binary; it is asked only when a decision is due."""
         self.folder = folder
         self._opa = opa
-        self._store = store
-        self._bundles = bundles
-        self._environment = environment
-        self._home = home
+        self.releases = releases
         self._current: Policy | None = None
 
     def current(self) -> Policy:
-        """The policy on disk, if a policy author signed exactly these bytes.
+        """The policy on disk, if the release in force fixes exactly these bytes.
 
         Raises:
-            VerificationError: POLICY_DIGEST_MISMATCH or POLICY_UNSIGNED.
+            VerificationError: POLICY_DIGEST_MISMATCH, POLICY_UNSIGNED, POLICY_ROLLBACK,
+                EXPECTATION_CHANGE_UNAPPROVED or what else is wrong with the releases.
         """
         manifest, contents = read_policies(self.folder)
-        if self._current is not None and self._current.digest == manifest.digest:
-            return self._current
-        records = self._store.records(
-            predicate_type=statements.POLICY_RELEASE, subject=manifest.digest
-        )
-        if not records:  # before anything in these files is read
-            raise self._unsigned(manifest)
-        policy = Policy(manifest, contents)
-        authors = [
-            principal.id
-            for release in self._releases(policy, [record.statement for record in records])
-            if (principal := policy.layout.principal(release.identity, release.signed_at))
+        proposed = [
+            item
+            for item in self.releases.chain().proposals
+            if item.expectations.policies == manifest.digest
         ]
-        if not authors:
-            raise self._unsigned(manifest)
-        policy.authors = tuple(sorted(set(authors)))
-        self._current = policy
-        return policy
+        if self.releases.chain().head is None and proposed:
+            raise _unapproved(proposed)
+        head = self.releases.head()
+        if head.expectations.policies != manifest.digest:  # before anything in these files is read
+            raise _unapproved(proposed) if proposed else self._difference(manifest, head)
+        if self._current is None or self._current.digest != manifest.digest:
+            policy = Policy(manifest, contents)
+            policy.layout  # noqa: B018 - a layout that cannot be used is no policy
+            self._current = policy
+        self._current.authors = head.authors
+        self._current.release_statements = head.statements
+        return self._current
 
-    def _releases(self, policy: Policy, released: Sequence[str]) -> list[VerifiedBundle]:
-        lineage = LineageVerifier(
-            self._store, self._bundles, policy.layout, self._environment, self._home
-        )
-        nodes = [lineage.node(statement) for statement in released]
-        return [
-            node.bundle
-            for node in nodes
-            if node.bundle
-            and not node.reasons
-            and node.bundle.statement.subject_digest == policy.digest
-            and node.bundle.statement.predicate.get("environment") == self._environment
-        ]
-
-    def _unsigned(self, manifest: Manifest) -> VerificationError:
-        """Say which file differs from the newest release that is stored."""
-        released = self._store.records(predicate_type=statements.POLICY_RELEASE)
-        if not released:
-            return VerificationError(
-                reason(RootCause.POLICY_UNSIGNED, "the policy has no release", artifact="policies")
-            )
-        try:
-            before = {e.path: e for e in self._store.manifest(released[-1].subject_digest).entries}
-        except ProvenanceError as error:
-            return VerificationError(*error.reasons)
-        now = {entry.path: entry for entry in manifest.entries}
-        changed = sorted(
-            path for path in before.keys() | now.keys() if before.get(path) != now.get(path)
-        )
-        if not changed:
+    def _difference(self, manifest: Manifest, head: Release) -> VerificationError:
+        """Say which file differs from the release in force, or which old release this is."""
+        version = head.expectations.version
+        earlier = self.releases.chain().versions_of(manifest.digest)
+        if earlier:
             return VerificationError(
                 reason(
-                    RootCause.POLICY_UNSIGNED,
-                    "the policy's release does not verify",
+                    RootCause.POLICY_ROLLBACK,
+                    f"these are the files of release {earlier[-1]}; release {version} is in force",
                     artifact="policies",
                 )
             )
-        return _mismatch(f"differs from the signed policy in {', '.join(changed[:5])}", changed[0])
+        try:
+            before = self.releases.manifest(head)
+        except ProvenanceError as error:
+            return VerificationError(*error.reasons)
+        changed = policy_difference(
+            {entry.path: entry.sha256 for entry in before.entries},
+            {entry.path: entry.sha256 for entry in manifest.entries},
+        )
+        return _mismatch(f"differs from release {version} in {', '.join(changed[:5])}", changed[0])
 
     def ask(self, gate: str, document: Mapping[str, Any], policy: Policy | None = None) -> Answer:
         """Evaluate one gate on verified facts.

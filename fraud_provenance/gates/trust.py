@@ -49,7 +49,12 @@ class Trust:
         key = (policy.digest, len(self.store.chain(REVOCATIONS)))
         if key not in self._lineage:
             self._lineage[key] = LineageVerifier(
-                self.store, self.bundles, policy.layout, self.environment, self.home
+                self.store,
+                self.bundles,
+                policy.layout,
+                self.environment,
+                self.home,
+                self.policies.releases.statements_of,
             )
         return self._lineage[key]
 

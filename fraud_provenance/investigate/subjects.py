@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from fraud_provenance.evidence import encoding, files, statements
+from fraud_provenance.evidence import encoding, files
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
     ConfigError,
@@ -152,8 +152,7 @@ def _verify_model(trust: Trust, registry: Registry, alias: str, version: str) ->
 def _verify_policies(trust: Trust) -> Verdict:
     policy = trust.policies.current()
     lineage = trust.lineage(policy)
-    records = trust.store.records(predicate_type=statements.POLICY_RELEASE, subject=policy.digest)
-    nodes = [lineage.node(record.statement) for record in records]
+    nodes = [lineage.node(statement) for statement in policy.release_statements]
     return lineage.verdict("policies", "verify", nodes)
 
 
@@ -181,12 +180,7 @@ def _verify_all(trust: Trust, registry: Registry) -> Verdict:
     """Policies, every asset's newest partitions and, where there is one, the champion."""
     policy = trust.policies.current()
     lineage = trust.lineage(policy)
-    roots = [
-        lineage.node(record.statement)
-        for record in trust.store.records(
-            predicate_type=statements.POLICY_RELEASE, subject=policy.digest
-        )
-    ]
+    roots = [lineage.node(statement) for statement in policy.release_statements]
     for rule in policy.layout.steps.values():
         if rule.produces:
             roots += asset_roots(trust, rule.produces)

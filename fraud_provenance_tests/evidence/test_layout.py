@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.evidence.errors import ConfigError, EvidenceError, VerificationError
+from fraud_provenance.evidence.errors import EvidenceError, VerificationError
 from fraud_provenance.evidence.layout import Layout, parse_layout
 from fraud_provenance.evidence.lineage import identity_of
 from fraud_provenance.evidence.statements import Identity
@@ -110,7 +110,7 @@ def test_people_with_a_role_are_named_by_their_addresses(layout: Layout) -> None
     ids=["empty", "one", "list", "null", "more", "step", "principal", "more principals"],
 )
 def test_layout_that_is_not_of_its_closed_schema_is_refused(policy_files: dict[str, bytes]) -> None:
-    with pytest.raises(ConfigError, match="INPUT_INVALID"):
+    with pytest.raises(VerificationError, match="POLICY_DATA_INVALID"):
         parse_layout(policy_files)
 
 
@@ -118,3 +118,37 @@ def test_layout_with_a_key_twice_is_refused() -> None:
     doubled = FILES["data/layout.json"].replace(b'"version": 1,', b'"version": 1, "version": 1,', 1)
     with pytest.raises(EvidenceError, match="JSON_DUPLICATE_KEY"):
         parse_layout(FILES | {"data/layout.json": doubled})
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        ".*", "/steps/.*", "/steps/in?est", "/steps/ingest|/steps/train", "^/steps/ingest$",
+        "/steps/", "steps/ingest", "/steps/../gates/deployment", "/steps/ingest ", "",
+        "/steps/[a-z]+", "risk.officer@example.com",
+    ],
+)  # fmt: skip
+def test_layout_with_a_step_identity_that_is_no_exact_name_is_refused(subject: str) -> None:
+    steps = json.loads(FILES["data/layout.json"])["steps"]
+    steps["ingest"]["identity"]["subject"] = subject
+    with pytest.raises(VerificationError, match="IDENTITY_PATTERN"):
+        parse_layout(changed("layout", steps=steps))
+
+
+@pytest.mark.parametrize(
+    ("issuer", "subject"),
+    [("people", ".*@example.com"), ("people", "@example.com"), ("people", "a@b"),
+     ("people", "/steps/train"), ("workloads", "*"), (".*", "risk.officer@example.com")],
+)  # fmt: skip
+def test_principal_with_an_identity_that_is_no_exact_name_is_refused(
+    issuer: str, subject: str
+) -> None:
+    with pytest.raises(VerificationError, match="IDENTITY_PATTERN"):
+        with_principal(identities=[{"issuer": issuer, "subject": subject}])
+
+
+def test_layout_without_a_signer_for_a_step_is_refused() -> None:
+    steps = json.loads(FILES["data/layout.json"])["steps"]
+    steps["ingest"]["identity"]["subject"] = None
+    with pytest.raises(VerificationError, match="IDENTITY_PATTERN"):
+        parse_layout(changed("layout", steps=steps))

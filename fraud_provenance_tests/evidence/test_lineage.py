@@ -25,6 +25,7 @@ from fraud_provenance_tests.conftest import (
     FEATURES,
     RAW,
     RAW_SUITES,
+    REVIEWER,
     Chain,
     Forger,
     codes,
@@ -68,7 +69,10 @@ def with_layout(chain: Chain, change: Callable[[Layout], Layout]) -> LineageVeri
     """A verifier under another layout."""
     trust = chain.trust
     layout = change(trust.policies.current().layout)
-    return LineageVerifier(trust.store, trust.bundles, layout, "local", trust.home)
+    return LineageVerifier(
+        trust.store, trust.bundles, layout, "local", trust.home,
+        trust.policies.releases.statements_of,
+    )  # fmt: skip
 
 
 def rewrite_index(chain: Chain, sql: str, *values: object) -> None:
@@ -83,7 +87,7 @@ def rewrite_index(chain: Chain, sql: str, *values: object) -> None:
 def test_honest_chain_is_trusted_link_by_link(honest: Chain) -> None:
     verdict = honest.verdict()
     assert verdict.trusted
-    assert [link.distance for link in verdict.links] == [4, 3, 2, 2, 1, 0, 0]
+    assert [link.distance for link in verdict.links] == [4, 3, 2, 2, 1, 0, 0, 0]
     assert sorted((link.kind, link.signer) for link in verdict.links) == [
         ("contract", "/steps/contracts (workloads)"),
         ("contract", "/steps/contracts (workloads)"),
@@ -92,6 +96,7 @@ def test_honest_chain_is_trusted_link_by_link(honest: Chain) -> None:
         ("materialisation", "/steps/features (workloads)"),
         ("materialisation", "/steps/ingest (workloads)"),
         ("policy", f"{AUTHOR} (people)"),
+        ("policy", f"{REVIEWER} (people)"),
     ]
     features = verdict.links[0]
     assert features.name == FEATURES
@@ -121,8 +126,8 @@ def test_node_is_verified_once_and_shared(honest: Chain) -> None:
     lineage = honest.trust.lineage()
     node = lineage.node(honest.features.bundle.statement.digest)
     assert lineage.node(honest.features.bundle.statement.digest) is node
-    assert len(list(node.walk())) == 7
-    assert len(list(Node("a", "b", "c", children=[node, node]).walk())) == 8
+    assert len(list(node.walk())) == 8
+    assert len(list(Node("a", "b", "c", children=[node, node]).walk())) == 9
 
 
 # --- lies in a materialisation -----------------------------------------------------------------
@@ -444,7 +449,8 @@ def test_step_attests_no_contract_on_what_it_has_not_read(chain: Chain) -> None:
 def test_decision_leads_to_the_release_of_its_policy(honest: Chain) -> None:
     links = honest.verdict().links
     assert [(link.kind, link.name) for link in links if link.kind == "policy"] == [
-        ("policy", "policies")
+        ("policy", "policies"),
+        ("policy", "policies"),
     ]
 
 
@@ -456,22 +462,20 @@ def test_decision_under_a_policy_that_nobody_released_is_refused(
     assert codes(verdict) == ["POLICY_UNSIGNED"]
 
 
-@pytest.mark.parametrize(
-    ("who", "environment", "code"),
-    [
-        ("risk.officer@example.com", "local", "IDENTITY_NOT_AUTHORIZED_FOR_STEP"),
-        (AUTHOR, "production", "ENVIRONMENT_MISMATCH"),
-    ],
-)
-def test_decision_under_a_policy_that_its_release_does_not_put_in_force_is_refused(
-    shared: Chain, forger: Forger, who: str, environment: str, code: str
+@pytest.mark.parametrize("who", ["risk.officer@example.com", AUTHOR])
+def test_decision_under_a_policy_that_one_person_alone_released_is_refused(
+    shared: Chain, forger: Forger, who: str
 ) -> None:
     digest = encoding.digest_bytes(who.encode())
-    said = {"environment": environment, "reason": "mine"}
-    forger.sign(statements.POLICY_RELEASE, "policies", digest, said, who)
+    head = shared.trust.policies.releases.head().expectations
+    proposed = head.model_copy(
+        update={"version": head.version + 1, "previous": head.digest, "policies": digest}
+    )
+    made = proposed.statement(who, "mine")
+    forger.sign(statements.POLICY_RELEASE, "policies", digest, made.predicate, who)
     decision = decision_of(shared, forger, policy_digest=digest)
     verdict = shared.verdict(forger.features(view_of(shared), decision))
-    assert codes(verdict) == [code]
+    assert codes(verdict) == ["POLICY_UNSIGNED"]
 
 
 # --- order, people, other statements -----------------------------------------------------------
@@ -510,9 +514,8 @@ def test_input_signed_after_its_output_is_refused(chain: Chain) -> None:
         (statements.APPROVAL, AUTHOR, ["IDENTITY_NOT_AUTHORIZED_FOR_STEP"]),
         (statements.APPROVAL, "stranger@example.com", ["APPROVAL_UNKNOWN_PERSON"]),
         (statements.APPROVAL, "/steps/train", ["APPROVAL_UNKNOWN_PERSON"]),
-        (statements.POLICY_RELEASE, AUTHOR, []),
-        (statements.POLICY_RELEASE, "risk.officer@example.com",
-         ["IDENTITY_NOT_AUTHORIZED_FOR_STEP"]),
+        (statements.POLICY_RELEASE, AUTHOR, ["EXPECTATION_CHANGE_UNAPPROVED"]),
+        (statements.POLICY_RELEASE, "/steps/train", ["EXPECTATION_CHANGE_UNAPPROVED"]),
         (statements.PREDICTION_BATCH, "/steps/score", []),
         (statements.PREDICTION_BATCH, "/steps/train", ["IDENTITY_NOT_AUTHORIZED_FOR_STEP"]),
         (statements.MODEL_SIGNATURE, "/steps/train", []),

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fraud_provenance.evidence import statements
 from fraud_provenance.evidence.errors import BackendError, ProvenanceError, VerificationError
 from fraud_provenance.gates import policy as policy_module
-from fraud_provenance.gates.policy import Answer, PolicyEngine, read_policies
+from fraud_provenance.gates.policy import Answer, Policy, PolicyEngine, read_policies
 from fraud_provenance.local import tool
 from fraud_provenance.workspace import Settings, Workspace
 from fraud_provenance_tests.conftest import (
-    AUTHOR,
     PROJECT,
     RAW,
     RAW_SUITES,
     Chain,
-    Forger,
     codes,
     copy_home,
+    release,
 )
 
 pytestmark = pytest.mark.integration
@@ -60,6 +59,10 @@ def refusal(work: Callable[[], object]) -> ProvenanceError:
     with pytest.raises(ProvenanceError) as caught:
         work()
     return caught.value
+
+
+def current(workspace: Workspace) -> Policy:
+    return workspace.trust.policies.current()
 
 
 def request(chain: Chain, **changed: Any) -> dict[str, Any]:
@@ -105,7 +108,7 @@ def request(chain: Chain, **changed: Any) -> dict[str, Any]:
 
 def test_policy_that_an_author_released_is_current(opened: Workspace) -> None:
     policy = opened.trust.policies.current()
-    assert policy.authors == ("policy-office",)
+    assert policy.authors == ("policy-office", "policy-review")
     assert sorted(policy.contents) == FILES
     assert opened.trust.policies.current() is policy
 
@@ -124,7 +127,7 @@ def test_policy_with_one_byte_changed_anywhere_names_the_file(
     bit = 1 << data.draw(st.integers(0, 7))
     path.write_bytes(honest[:place] + bytes([honest[place] ^ bit]) + honest[place + 1 :])
     try:
-        error = refusal(opened.trust.policies.current)
+        error = refusal(lambda: current(opened))
     finally:
         path.write_bytes(honest)
     assert codes(error) == ["POLICY_DIGEST_MISMATCH"]
@@ -135,14 +138,14 @@ def test_policy_with_one_byte_changed_anywhere_names_the_file(
 @pytest.mark.parametrize("name", FILES)
 def test_policy_without_one_of_its_files_names_the_file(opened: Workspace, name: str) -> None:
     (opened.policies_folder / name).unlink()
-    error = refusal(opened.trust.policies.current)
+    error = refusal(lambda: current(opened))
     assert codes(error) == ["POLICY_DIGEST_MISMATCH"]
     assert error.reasons[0].artifact == f"policies/{name}"
 
 
 def test_policy_with_a_file_more_names_the_file(opened: Workspace) -> None:
     (opened.policies_folder / "data_access" / "more.rego").write_text("package fraud\n")
-    error = refusal(opened.trust.policies.current)
+    error = refusal(lambda: current(opened))
     assert codes(error) == ["POLICY_DIGEST_MISMATCH"]
     assert error.reasons[0].artifact == "policies/data_access/more.rego"
 
@@ -151,7 +154,7 @@ def test_policy_changed_while_in_use_is_noticed_before_the_next_use(opened: Work
     opened.trust.policies.current()
     path = opened.policies_folder / "data_access" / "data_access.rego"
     path.write_text(path.read_text().replace("default allow := false", "default allow := true"))
-    assert codes(refusal(opened.trust.policies.current)) == ["POLICY_DIGEST_MISMATCH"]
+    assert codes(refusal(lambda: current(opened))) == ["POLICY_DIGEST_MISMATCH"]
 
 
 @pytest.mark.parametrize("kind", ["link", "folder link", "pipe"])
@@ -163,7 +166,7 @@ def test_policy_folder_with_anything_but_files_is_refused(opened: Workspace, kin
         path.symlink_to(opened.policies_folder / "lib")
     else:
         os.mkfifo(path)
-    error = refusal(opened.trust.policies.current)
+    error = refusal(lambda: current(opened))
     assert codes(error) == ["POLICY_DIGEST_MISMATCH"]
     assert error.reasons[0].artifact == "policies/more.json"
 
@@ -175,72 +178,30 @@ def test_policy_folder_with_too_many_files_is_refused(tmp_path: Path) -> None:
         read_policies(tmp_path)
 
 
-def test_policy_that_nobody_released_is_unsigned(opened: Workspace) -> None:
+def test_policy_whose_releases_are_gone_is_refused(opened: Workspace) -> None:
     for bundle in (opened.home / "evidence" / "bundles").iterdir():
         bundle.unlink()
     (opened.home / "evidence" / "index.sqlite").unlink()
-    assert codes(refusal(opened.trust.policies.current)) == ["POLICY_UNSIGNED"]
+    assert codes(refusal(lambda: current(opened))) == ["POLICY_ROLLBACK"]
 
 
-def test_policy_whose_release_was_tampered_with_is_unsigned(opened: Workspace) -> None:
+def test_policy_that_nobody_ever_released_is_unsigned(opened: Workspace) -> None:
+    elsewhere = Workspace(replace(opened.settings, environment="staging"))
+    assert codes(refusal(lambda: current(elsewhere))) == ["POLICY_UNSIGNED"]
+
+
+def test_policy_whose_release_was_tampered_with_is_refused(opened: Workspace) -> None:
     for bundle in (opened.home / "evidence" / "bundles").iterdir():
         bundle.write_bytes(bundle.read_bytes() + b" ")
-    assert codes(refusal(opened.trust.policies.current)) == ["POLICY_UNSIGNED"]
+    found = codes(refusal(lambda: current(opened)))
+    assert (found[0], found[-1]) == ("EVIDENCE_TAMPERED", "POLICY_ROLLBACK")
 
 
 def test_changed_policy_whose_released_manifest_is_gone_is_refused(opened: Workspace) -> None:
     for manifest in (opened.home / "evidence" / "manifests").iterdir():
         manifest.unlink()
     (opened.policies_folder / "data" / "thresholds.json").write_text("{}")
-    assert codes(refusal(opened.trust.policies.current)) == ["EVIDENCE_MISSING"]
-
-
-def change_something(project: Path) -> None:
-    path = project / "policies" / "lib" / "lib.rego"
-    path.write_text(path.read_text() + "\n# a comment more\n")
-
-
-@pytest.mark.parametrize(
-    "who", ["risk.officer@example.com", "ml.engineer@example.com", "stranger@example.com"]
-)
-def test_policy_released_by_anyone_but_an_author_is_unsigned(
-    opened: Workspace, project: Path, who: str
-) -> None:
-    change_something(project)
-    opened.release_policy(who, "mine")
-    assert codes(refusal(opened.trust.policies.current)) == ["POLICY_UNSIGNED"]
-
-
-def test_policy_released_by_a_workload_is_unsigned(opened: Workspace, project: Path) -> None:
-    change_something(project)
-    manifest, _ = read_policies(opened.policies_folder)
-    opened.store.put_manifest(manifest)
-    Forger(opened.trust).sign(
-        statements.POLICY_RELEASE, "policies", manifest.digest, {"environment": "local"},
-        "/steps/train",
-    )  # fmt: skip
-    assert codes(refusal(opened.trust.policies.current)) == ["POLICY_UNSIGNED"]
-
-
-def test_policy_released_for_another_environment_is_unsigned(
-    opened: Workspace, project: Path
-) -> None:
-    change_something(project)
-    opened.environment = "staging"
-    opened.release_policy(AUTHOR, "for staging")
-    local = Workspace(Settings(home=opened.home, project=project))
-    assert codes(refusal(local.trust.policies.current)) == ["POLICY_UNSIGNED"]
-    assert opened.trust.policies.current().authors == ("policy-office",)
-
-
-def test_policy_released_again_by_two_authors_is_current(opened: Workspace, project: Path) -> None:
-    before = opened.trust.policies.current().digest
-    change_something(project)
-    opened.release_policy(AUTHOR, "a comment")
-    opened.release_policy("policy.reviewer@example.com", "seen")
-    policy = opened.trust.policies.current()
-    assert policy.digest != before
-    assert policy.authors == ("policy-office", "policy-review")
+    assert codes(refusal(lambda: current(opened)))[0] == "EVIDENCE_MISSING"
 
 
 # --- asking ------------------------------------------------------------------------------------
@@ -335,7 +296,7 @@ def released_with(workspace: Workspace, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
-    workspace.release_policy(AUTHOR, "a mistake")
+    release(workspace, "a mistake")
 
 
 DECISION = 'decision := {"allow": allow, "reasons": reasons}'
@@ -392,9 +353,7 @@ def test_ask_with_allow_and_a_reason_is_denied(honest: Chain, opened: Workspace)
 
 
 def with_opa(workspace: Workspace, opa: Callable[[], Path]) -> PolicyEngine:
-    return PolicyEngine(
-        workspace.policies_folder, opa, workspace.store, workspace.bundles, "local", workspace.home
-    )
+    return PolicyEngine(workspace.policies_folder, opa, workspace.releases)
 
 
 def script(folder: Path, text: str) -> Path:
