@@ -516,7 +516,7 @@ def revoke(
         str,
         typer.Argument(
             help="asset/partition, model@alias, model:VERSION, a digest (of a statement such as an "
-            "approval, a model or a file), identity:NAME or principal:ID."
+            "approval, a model or a file), log:INDEX, identity:NAME or principal:ID."
         ),
     ],
     why: Annotated[str, typer.Option("--reason", help="Why; it is signed with the revocation.")],

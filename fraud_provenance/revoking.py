@@ -117,6 +117,8 @@ def _target(workspace: Workspace, subject: str) -> _Target:
         identity = Identity(issuer=issuer, subject=name)
         digest = encoding.digest_json(identity.model_dump())
         return _Target("identity", str(identity), digest, name, identity=identity)
+    if kind == "log" and name:
+        return _log_entry(workspace, name)
     if kind == "principal" and name:
         known = workspace.trust.policies.current().layout.principals
         if name not in {principal.id for principal in known}:
@@ -129,6 +131,16 @@ def _target(workspace: Workspace, subject: str) -> _Target:
         return _by_digest(workspace.trust, subject)
     asset, _, partition = subject.partition("/")
     return _partition(workspace.trust, asset, partition)
+
+
+def _log_entry(workspace: Workspace, name: str) -> _Target:
+    """Whatever was signed under one entry of the log: `INDEX` or `INDEX@LOG`."""
+    index, _, origin = name.partition("@")
+    if not (index.isascii() and index.isdigit()):
+        raise _unknown(f"log:{name}")
+    entry = workspace.auditor.entry(int(index), origin)
+    artifact = f"log entry {name}"
+    return _Target("log entry", artifact, entry.digest, artifact, digests=(entry.digest,))
 
 
 def _model(workspace: Workspace, subject: str) -> _Target:

@@ -223,7 +223,7 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "UNEXPECTED_LOG_ENTRY": (
         "Somebody signed under one of our identities what no run of ours stored or announced.",
-        "Treat the identity as stolen: `fraud-provenance revoke` it, then find out who signed.",
+        "Treat the identity as stolen, find out who signed, then `fraud-provenance revoke log:N`.",
     ),
     "EVIDENCE_ROLLBACK": (
         "The evidence store is older than the log: what was stored last is gone.",

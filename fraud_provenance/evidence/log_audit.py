@@ -8,7 +8,7 @@ add up to its root → earlier heads lead to it → its leaves are what the tree
 ours has its bundle or intent, every bundle its leaf → witnesses countersign → remembered.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -18,12 +18,13 @@ from fraud_provenance.evidence.checkpoints import Ledger, LogKeeper, LogMemory, 
 from fraud_provenance.evidence.codes import UNDECIDED, RootCause
 from fraud_provenance.evidence.errors import (
     BackendError,
+    ConfigError,
     ProvenanceError,
     Reason,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.log import Tree, read_entries, signed_digest
+from fraud_provenance.evidence.log import LogEntry, Tree, read_entries, signed_digest
 from fraud_provenance.evidence.notes import Checkpoint
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.evidence.store import EvidenceStore
@@ -105,6 +106,14 @@ class _Findings:
     ours: int = 0
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """Whose leaves are ours, and which signed digests people have settled."""
+
+    identities: frozenset[Identity]
+    settled: Container[str]
+
+
 class LogAuditor:
     """Audits every log of the trusted root."""
 
@@ -118,9 +127,14 @@ class LogAuditor:
         identities: Iterable[Identity],
         depth: Depth = Depth.REMEMBERED,
         say: Callable[[str], None] = lambda _text: None,
+        settled: Container[str] = frozenset(),
     ) -> AuditReport:
-        """Audit every log for the leaves of `identities`; what is in order is remembered."""
-        wanted = frozenset(identities)
+        """Audit every log for the leaves of `identities`; what is in order is remembered.
+
+        `settled`: signed digests that people revoked as log entries. Nothing under them counts,
+        so nothing about them is open any more.
+        """
+        wanted = _Wanted(frozenset(identities), settled)
         reports = []
         with self._keeper.lock():
             for memory in self._keeper.logs.memories.values():
@@ -137,7 +151,25 @@ class LogAuditor:
 
     # --- one log -------------------------------------------------------------------------------
 
-    def _audit(self, memory: LogMemory, identities: frozenset[Identity], depth: Depth) -> LogReport:
+    def entry(self, index: int, origin: str = "") -> LogEntry:
+        """What one leaf of a log says (of the newest log, if none is named).
+
+        Raises:
+            ConfigError: USAGE, there is no such log or leaf.
+            VerificationError, BackendError: as for an audit.
+        """
+        known = [
+            memory
+            for memory in self._keeper.logs.memories.values()
+            if origin in ("", memory.key.origin)
+        ]
+        if known:
+            _, tree = self._keeper.head(known[-1], known[-1].newest())
+            if 0 <= index < tree.size:
+                return next(read_entries(self._keeper.files(known[-1]), tree, index))
+        raise ConfigError(reason(RootCause.USAGE, f"no log has an entry {index} {origin}".strip()))
+
+    def _audit(self, memory: LogMemory, wanted: _Wanted, depth: Depth) -> LogReport:
         self._keeper.begin(memory)
         sizes = memory.sizes()
         last = memory.newest()
@@ -154,9 +186,9 @@ class LogAuditor:
         since = None if depth == Depth.FULL else min([start, *(leaf.index for leaf in before.open)])
         self._collect_bundles(memory, tree, found, since, stored)
         known = [memory.ledger(size) for size in heads] if depth >= Depth.REMEMBERED else []
-        self._explain(memory, tree, start, identities, intents, before, known, found)
+        self._explain(memory, tree, start, wanted, intents, before, known, found)
         if depth >= Depth.REMEMBERED:
-            found.reasons += self._lost(known)
+            found.reasons += self._lost(memory, tree, known, wanted.settled)
         if not any(item.code in _LOG_ITSELF for item in found.reasons):
             self._keeper.remember(
                 memory,
@@ -215,7 +247,7 @@ class LogAuditor:
         memory: LogMemory,
         tree: Tree,
         start: int,
-        identities: frozenset[Identity],
+        wanted: _Wanted,
         intents: set[str],
         before: Ledger,
         known: Sequence[Ledger],
@@ -234,12 +266,14 @@ class LogAuditor:
         found.open = [
             leaf
             for leaf in before.open
-            if leaf.index < start and (leaf.digest, leaf.identity) not in stored
+            if leaf.index < start
+            and (leaf.digest, leaf.identity) not in stored
+            and leaf.digest not in wanted.settled
         ]
         for entry in read_entries(log, tree, start):
             found.entries += 1
             identity = self._bundles.signer_of(entry.certificate) if entry.certificate else None
-            if identity is None or identity not in identities:
+            if identity is None or identity not in wanted.identities:
                 continue
             found.ours += 1
             name = stored.get((entry.digest, str(identity)))
@@ -247,7 +281,7 @@ class LogAuditor:
                 found.matched[entry.index] = name
             elif entry.digest in intents:
                 found.journalled[entry.index] = entry.digest
-            elif entry.index not in known_leaves:
+            elif entry.index not in known_leaves and entry.digest not in wanted.settled:
                 found.open.append(
                     OpenLeaf(index=entry.index, identity=str(identity), digest=entry.digest)
                 )
@@ -262,11 +296,18 @@ class LogAuditor:
             for leaf in found.open
         )
 
-    def _lost(self, ledgers: Sequence[Ledger]) -> list[Reason]:
+    def _lost(
+        self, memory: LogMemory, tree: Tree, ledgers: Sequence[Ledger], settled: Container[str]
+    ) -> list[Reason]:
         """Bundles that an earlier audit saw and that are gone from the store."""
         seen = {index: name for ledger in ledgers for index, name in ledger.matched.items()}
         stored = self._store.stored_statements()
-        lost = sorted(index for index, name in seen.items() if name not in stored)
+        log = self._keeper.files(memory)
+        lost = sorted(
+            index
+            for index, name in seen.items()
+            if name not in stored and next(read_entries(log, tree, index)).digest not in settled
+        )
         if not lost:
             return []
         reasons = [

@@ -5,7 +5,7 @@ doubt refuses. One that is stored but cannot be verified (changed, unsigned, cut
 of its own, for it may have been damaged in order to be forgotten.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -16,10 +16,12 @@ from fraud_provenance.evidence import encoding, statements
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import Reason, VerificationError, reason
 from fraud_provenance.evidence.layout import Layout
+from fraud_provenance.evidence.log import signed_digest
 from fraud_provenance.evidence.nodes import Node
 from fraud_provenance.evidence.statements import Identity, Statement
+from fraud_provenance.evidence.verification import PAYLOAD_TYPE
 
-Kind = Literal["partition", "model", "statement", "identity", "principal"]
+Kind = Literal["partition", "model", "statement", "log entry", "identity", "principal"]
 # A person without the role signed it: it never counted. Anything else may hide one that does.
 _NEVER_COUNTED = frozenset(
     (
@@ -75,6 +77,7 @@ class Revocations:
     _files: dict[str, Reason] = field(default_factory=dict)
     _manifests: dict[str, Reason] = field(default_factory=dict)
     _statements: dict[str, Reason] = field(default_factory=dict)
+    _entries: dict[str, Reason] = field(default_factory=dict)
     _signers: list[tuple[Identity, datetime, Reason]] = field(default_factory=list)
 
     @classmethod
@@ -109,6 +112,9 @@ class Revocations:
             case "statement":
                 why = because(RootCause.STATEMENT_REVOKED)
                 self._statements |= dict.fromkeys(revocation.digests, why)
+            case "log entry":
+                why = because(RootCause.STATEMENT_REVOKED)
+                self._entries |= dict.fromkeys(revocation.digests, why)
             case _:
                 since = encoding.parse_utc(revocation.from_time or revocation.issued_at)
                 why = because(RootCause.KEY_REVOKED)
@@ -118,10 +124,17 @@ class Revocations:
     def of_statement(self, statement: Statement) -> Reason | None:
         """Why a statement is revoked, if it is: by itself, or with its subject."""
         found = self._statements.get(statement.digest)
+        if self._entries:
+            found = found or self._entries.get(signed_digest(statement.content, PAYLOAD_TYPE))
         if found and statement.predicate_type == statements.APPROVAL:
             code = RootCause.APPROVAL_REVOKED
             return reason(code, found.message, identity=found.identity, at=found.at)
         return found or self._manifests.get(statement.subject_digest)
+
+    @property
+    def log_entries(self) -> Collection[str]:
+        """Signed digests of the log entries that are revoked, whatever it was that was signed."""
+        return self._entries.keys()
 
     def of_signer(self, identity: Identity, signed_at: datetime) -> Reason | None:
         """Why a signature counts no more, if it does not: its signer was revoked from then on."""

@@ -193,7 +193,8 @@ def last_look(trust: Trust, policy: Policy) -> None:
     Raises:
         VerificationError, BackendError: with the audit's reasons.
     """
-    trust.auditor().audit(policy.layout.identities()).check()
+    settled = trust.lineage(policy).revocations.log_entries
+    trust.auditor().audit(policy.layout.identities(), settled=settled).check()
 
 
 def _move_path(trust: Trust) -> Path:

@@ -23,8 +23,9 @@ def audit_log(
     Raises:
         ProvenanceError: the policy that names our identities is not valid.
     """
-    identities = trust.policies.current().layout.identities()
-    report = trust.auditor().audit(identities, depth, say)
+    policy = trust.policies.current()
+    settled = trust.lineage(policy).revocations.log_entries
+    report = trust.auditor().audit(policy.layout.identities(), depth, say, settled)
     try:
         report.check()
     except ProvenanceError as error:

@@ -66,9 +66,10 @@ def model_signature(home: Home) -> Any:  # noqa: ANN401 - a record
 
 
 def model_folder(home: Home) -> Path:
-    workspace = home.workspace()
-    node = workspace.trust.lineage().node(newest(home).statement)
-    return workspace.trust.lineage().location(node)
+    lineage = home.workspace().trust.lineage()
+    node = lineage.node(newest(home).statement)
+    assert node.provenance is not None
+    return home.path / str(node.provenance.outputs["location"])
 
 
 def sign_model_with_a_bare_key(home: Home) -> None:

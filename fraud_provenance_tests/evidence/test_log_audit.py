@@ -52,6 +52,7 @@ class World:
         self.kept: dict[str, VerifiedBundle] = {}
         self.announced: list[bytes] = []
         self.damaged: set[str] = set()
+        self.settled: set[str] = set()
         self.made = 0
 
     # what LogAuditor asks of a store
@@ -123,10 +124,13 @@ class World:
     def logs(self) -> WitnessedLogs:
         return WitnessedLogs(self.home / "trust")
 
+    def auditor(self) -> LogAuditor:
+        keeper = LogKeeper(self.home, self.logs())
+        return LogAuditor(keeper, self, self)  # type: ignore[arg-type]
+
     def audit(self, depth: Depth = Depth.REMEMBERED) -> AuditReport:
         """An audit by a new process."""
-        keeper = LogKeeper(self.home, self.logs())
-        return LogAuditor(keeper, self, self).audit(OURS, depth)  # type: ignore[arg-type]
+        return self.auditor().audit(OURS, depth, settled=self.settled)
 
     def codes(self, depth: Depth = Depth.REMEMBERED) -> list[str]:
         return [item.code for item in self.audit(depth).reasons]
@@ -383,6 +387,34 @@ def test_audit_of_a_store_put_back_is_a_rollback(world: World) -> None:
 
     assert world.codes() == ["EVIDENCE_ROLLBACK", *["EVIDENCE_MISSING"] * 3]
     assert world.codes(Depth.FULL) == ["EVIDENCE_ROLLBACK", *["EVIDENCE_MISSING"] * 3]
+
+
+@pytest.mark.parametrize("depth", list(Depth))
+def test_audit_takes_what_people_revoked_for_settled(world: World, depth: Depth) -> None:
+    world.audit()
+    index = world.logged(world.statement(), TRAIN)
+    assert not world.audit(depth).trusted
+    world.settled = {world.auditor().entry(index).digest}
+
+    assert world.audit(depth).trusted
+    world.sign()
+    assert world.audit(depth).trusted
+
+
+def test_audit_takes_lost_evidence_that_people_revoked_for_settled(world: World) -> None:
+    world.audit()
+    del world.kept[next(name for name, one in world.kept.items() if one.log_index == 2)]
+    assert world.codes() == ["EVIDENCE_ROLLBACK", "EVIDENCE_MISSING"]
+    world.settled = {world.auditor().entry(2, world.log.origin).digest}
+
+    assert world.audit().trusted
+
+
+@pytest.mark.parametrize(("index", "origin"), [(3, ""), (-1, ""), (0, "other.test")])
+def test_entry_that_no_log_has_is_refused(world: World, index: int, origin: str) -> None:
+    world.audit()
+    with pytest.raises(ConfigError, match="no log has an entry"):
+        world.auditor().entry(index, origin)
 
 
 def test_audit_reports_a_bundle_that_does_not_verify(world: World) -> None:
