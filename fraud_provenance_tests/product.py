@@ -60,7 +60,7 @@ class Product:
 
     def run(self, *arguments: str, **environment: str) -> Done:
         process = self.start(*arguments, **environment)
-        out, err = process.communicate(timeout=600)
+        out, err = process.communicate(timeout=1800)
         return Done(process.returncode, out, err)
 
     def ok(self, *arguments: str) -> Done:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ screen = Console(file=sys.__stdout__, highlight=False, soft_wrap=True)
 
 def main() -> int:
     """Exit 0 only if no round of this seed had a problem."""
+    signal.signal(signal.SIGTERM, lambda *_rest: sys.exit(143))  # servers of copies must end
     parser = argparse.ArgumentParser(prog="faults", description=__doc__)
     parser.add_argument("--arena", default="", help="build the home here and keep it running")
     parser.add_argument("--seed", default="1", help="decides every moment of every round")
