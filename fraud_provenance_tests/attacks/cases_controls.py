@@ -26,24 +26,37 @@ def from_approval_to_trace(home: Home) -> Outcome:
     return outcome(home, "", home.command("trace", str(transaction)))
 
 
-def every_step_crashes_once(home: Home) -> Outcome:
-    """Each stage's job is killed half-way on a copy of its own, then run again."""
+def every_step_crashes(home: Home) -> Outcome:
+    """Each stage is killed before and after its signatures, on copies of its own, and run again."""
     problems: list[str] = []
-    arena = home.arena
+    stages = faults.stages(home.arena)
     with tempfile.TemporaryDirectory() as scratch, Zygote(Path(scratch)) as zygote:
-        lengths = faults.durations(arena, zygote)
-        for number, (name, stage) in enumerate(faults.stages(arena).items()):
-            moment = 0.02 if stage.at_signature else lengths[name] / 2
-            fault = faults.Fault("killed half-way", kill_after=moment)
+        for number, (name, place) in enumerate(CRASHES):
+            fault = faults.Fault(f"dies at {place}", dies_at=place)
             found = faults.Round(number, "OK-02", name, fault.name)
-            faults.play_round(arena, zygote, stage, fault, found)
-            problems += [f"{name}: {problem}" for problem in found.problems]
+            faults.play_round(home.arena, zygote, stages[name], fault, found)
+            problems += [f"{name}, {fault.name}: {problem}" for problem in found.problems]
             if not found.hit:
-                problems.append(f"{name} ended before it was killed")
+                problems.append(f"{name} never came to {place}")
     return Outcome("", refused=bool(problems), text="\n".join(problems))
 
 
+BEFORE_SIGNING = "fraud_provenance.gates.step:Step._sign"
+AFTER_SIGNING = "fraud_provenance.gates.step:publish"
+AFTER_FIRST_SIGNATURE = "fraud_provenance.evidence.store:EvidenceStore.drop_intent"
+CRASHES = (
+    ("ingest", BEFORE_SIGNING),
+    ("ingest", AFTER_SIGNING),
+    ("ingest", AFTER_FIRST_SIGNATURE),
+    ("train", BEFORE_SIGNING),
+    ("train", AFTER_SIGNING),
+    ("train", "fraud_provenance.gates.registry:Registry.register"),
+    ("promote", AFTER_FIRST_SIGNATURE),
+    ("promote", "fraud_provenance.gates.registry:Registry.move"),
+    ("score", BEFORE_SIGNING),
+    ("score", AFTER_SIGNING),
+)
 CASES = [
     Case("OK-01", nothing, from_approval_to_trace, state="approved"),
-    Case("OK-02", nothing, every_step_crashes_once),
+    Case("OK-02", nothing, every_step_crashes),
 ]
