@@ -56,9 +56,8 @@ class Artifacts:
             EvidenceError: ARTIFACT_MISSING.
             VerificationError: DIGEST_MISMATCH, SUBJECT_PARTITION_MISMATCH or ROLLBACK.
         """
-        path = self.location(node) / entry.path
         try:
-            content = files.read_once(path)
+            content = files.read_once(self.location(node) / entry.path)
         except EvidenceError as error:
             place = {"artifact": node.name, "partition": entry.partition}
             raise EvidenceError(
@@ -71,15 +70,16 @@ class Artifacts:
 
     def _mismatch(self, node: Node, entry: FileEntry, found: str) -> VerificationError:
         """Say whose bytes lie there instead, as far as evidence knows them."""
-        entries = node.manifest.entries if node.manifest else ()
-        other = next((item for item in entries if item.sha256 == found), None)
-        versions = self.store.versions(node.name, entry.partition)
+        here = (entry.path, entry.partition)
+        known = [head for head in self.store.files_named(found) if head.asset == node.name]
+        other = next((head for head in known if head.partition != entry.partition), None)
         code, told = RootCause.DIGEST_MISMATCH, ""
-        if other is not None:
-            code = RootCause.SUBJECT_PARTITION_MISMATCH
-            told = f"; these bytes belong to {other.partition}"
-        elif any(version.sha256 == found for version in versions):
+        if any((head.path, head.partition) == here for head in known):
             code, told = RootCause.ROLLBACK, "; these bytes are an older version's"
+        elif other is not None:
+            by_day = node.provenance and node.provenance.outputs.get("location", DATA) == DATA
+            code = RootCause.SUBJECT_PARTITION_MISMATCH if by_day else RootCause.SUBJECT_MISMATCH
+            told = f"; these bytes belong to {other.partition}"
         return VerificationError(
             reason(
                 code,
@@ -96,12 +96,16 @@ class Artifacts:
         heads = self.store.heads(node.manifest.asset)
         found: list[Reason] = []
         is_newest = False
+        try:
+            folder = str(self.location(node))
+        except ProvenanceError as error:
+            return [node.explain(item) for item in error.reasons]
         for entry in node.manifest.entries:
             if self._is_superseded(node, heads.get(entry.partition, ())):
                 continue  # the newer statement answers for the file
             is_newest = True
             try:
-                self._compare(node, entry)
+                self._compare(node, entry, folder)
             except ProvenanceError as error:
                 found += error.reasons
         try:
@@ -110,9 +114,9 @@ class Artifacts:
             found += error.reasons
         return [node.explain(item) for item in dict.fromkeys(found)]
 
-    def _compare(self, node: Node, entry: FileEntry) -> None:
+    def _compare(self, node: Node, entry: FileEntry, folder: str) -> None:
         """Read a file, unless this process did and nothing has touched the file since."""
-        path = self.location(node) / entry.path
+        path = f"{folder}/{entry.path}"
         state = _state(path)
         if state is not None and self._digests.get(state) == entry.sha256:
             return
@@ -176,7 +180,7 @@ class Artifacts:
         }
 
 
-def _state(path: Path) -> tuple[int, ...] | None:
+def _state(path: str) -> tuple[int, ...] | None:
     """What changes whenever a file does; its change time cannot be set by its owner."""
     try:
         facts = os.lstat(path)

@@ -352,10 +352,10 @@ class EvidenceStore:
         return [ChainLink(**dict(row)) for row in rows]
 
     def files_named(self, prefix: str) -> list[Head]:
-        """One version of each attested file whose SHA-256 begins with `prefix`."""
+        """Every version of the attested files whose SHA-256 begins with `prefix`."""
         rows = self._query(
-            "select * from entries where substr(sha256, 1, ?) = ? group by sha256",
-            (len(prefix), prefix),
+            "select * from entries where sha256 >= ? and sha256 <= ? order by sequence",
+            (prefix, f"{prefix}g"),  # the next letter after the hex digits
         )
         return [Head(**dict(row)) for row in rows]
 

@@ -83,9 +83,26 @@ class Versions:
     seen: SeenHeads
     node: Callable[[str], Node]
 
+    def links(self, chain: str) -> list[ChainLink]:
+        """The links of a chain in order, unjudged.
+
+        Two promotions at once may each sign a next decision: the one that was logged first is the
+        next one, the other is void.
+        """
+        links = self.store.chain(chain)
+        if chain != DEPLOYMENTS or len({link.sequence for link in links}) == len(links):
+            return links
+        first: dict[int, tuple[int, ChainLink]] = {}
+        for link in links:
+            bundle = self.node(link.statement).bundle
+            if bundle is not None:
+                logged = (bundle.log_index, link)
+                first[link.sequence] = min(logged, first.get(link.sequence, logged), key=_index)
+        return [first[sequence][1] for sequence in sorted(first)]
+
     def problems(self, chain: str) -> list[Reason]:
         """What is wrong with a chain: a gap, a fork, or a newest link that is gone."""
-        links = self.store.chain(chain)
+        links = self.links(chain)
         if _flaw(links):  # whoever may write files can add nonsense: only valid links count then
             links = [link for link in links if not self.node(link.statement).reasons]
         found = [reason(flaw[0], flaw[1], artifact=chain)] if (flaw := _flaw(links)) else []
@@ -106,7 +123,7 @@ class Versions:
 
     def next(self, chain: str) -> tuple[int, str]:
         """(sequence, statement before it) for the next link: after the newest valid one."""
-        for link in reversed(self.store.chain(chain)):
+        for link in reversed(self.links(chain)):
             if not self.node(link.statement).reasons:
                 return link.sequence + 1, link.statement
         return 1, ""
@@ -127,6 +144,10 @@ class Versions:
             if (versions := [v for v in earlier.get(entry.partition, ()) if v.path == entry.path])
             and _came_back(entry.sha256, [version.sha256 for version in versions])
         }
+
+
+def _index(logged: tuple[int, ChainLink]) -> int:
+    return logged[0]
 
 
 def _came_back(sha256: str, before: list[str]) -> bool:

@@ -15,6 +15,8 @@ from fraud_provenance.gates.policy import Policy
 from fraud_provenance.gates.trust import Trust
 
 VALID_DAYS = 7
+_WITHDRAWN = frozenset((RootCause.APPROVAL_REVOKED, RootCause.KEY_REVOKED))
+_UNJUDGED = frozenset((RootCause.TIME_SKEW, RootCause.VERIFY_ERROR))
 _BOUND = {"environment", "evidence_set", "policy_digest", "issued_at", "expires_at"}
 
 
@@ -87,14 +89,17 @@ def approval_nodes(trust: Trust, policy: Policy) -> list[Node]:
 
 
 def approval_fact(policy: Policy, node: Node) -> dict[str, Any] | None:
-    """One approval as policy input; None where its signer is no principal or it is malformed."""
+    """One approval as policy input; None where its signer is no principal or it is malformed.
+
+    It was issued when the timestamp authority says, whatever the approver's clock said.
+    """
     assert node.bundle is not None  # noqa: S101 - approval_nodes returns only these
     bundle = node.bundle
     principal = policy.layout.principal(bundle.identity, bundle.signed_at)
     if principal is None:
         return None
     predicate = bundle.statement.predicate
-    if not predicate.keys() >= _BOUND:
+    if not predicate.keys() >= _BOUND or any(item.code in _UNJUDGED for item in node.reasons):
         return None  # it binds nothing that could be judged, so it approves nothing
     return {
         "statement": node.statement,
@@ -105,6 +110,7 @@ def approval_fact(policy: Policy, node: Node) -> dict[str, Any] | None:
         "environment": predicate["environment"],
         "evidence_set": predicate["evidence_set"],
         "policy_digest": predicate["policy_digest"],
-        "issued_at": predicate["issued_at"],
+        "issued_at": encoding.utc_text(bundle.signed_at),
         "expires_at": predicate["expires_at"],
+        "revoked": any(item.code in _WITHDRAWN for item in node.reasons),
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 from fraud_provenance.evidence import encoding, statements
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError, Reason, VerificationError, reason
+from fraud_provenance.evidence.errors import EvidenceError, VerificationError, reason
 from fraud_provenance.evidence.lineage import LineageVerifier, Node
 from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.gates.decisions import identity_fact, signer_facts
@@ -85,29 +85,34 @@ def collect_model(trust: Trust, policy: Policy, digest: str) -> ModelEvidence:
 
 
 def _evaluation(trust: Trust, lineage: LineageVerifier, digest: str) -> Node:
-    """The newest evaluation that read exactly this model."""
-    for record in reversed(
-        trust.store.records(predicate_type=statements.PROVENANCE, asset=EVALUATION)
-    ):
+    """The newest evaluation that read exactly this model.
+
+    Raises:
+        EvidenceError: EVIDENCE_MISSING, there is none at all, or one is gone.
+        VerificationError: SUBJECT_MISMATCH, those that there are judged other models.
+    """
+    records = trust.store.records(predicate_type=statements.PROVENANCE, asset=EVALUATION)
+    for record in reversed(records):
         node = lineage.node(record.statement)
         materials = node.provenance.materials if node.provenance else ()
         if any(item.name == MODEL and item.digest == digest for item in materials):
             return node
         if node.provenance is None and record.subject_name == EVALUATION:
             return node  # broken: its reasons belong into the verdict
-    raise EvidenceError(
-        reason(
-            RootCause.EVIDENCE_MISSING,
-            f"model {digest[:12]} was not evaluated",
-            artifact=EVALUATION,
-        )
-    )
+    lost = lineage.versions.problems(EVALUATION)
+    if lost:
+        raise EvidenceError(*lost)
+    why = f"model {digest[:12]} was not evaluated"
+    if records:
+        why += "; the evaluations here are of other models"
+        raise VerificationError(reason(RootCause.SUBJECT_MISMATCH, why, artifact=EVALUATION))
+    raise EvidenceError(reason(RootCause.EVIDENCE_MISSING, why, artifact=EVALUATION))
 
 
 def _signature(lineage: LineageVerifier, model: Node) -> Node:
     """The OpenSSF model signature; it must list exactly the files of the model's manifest."""
     if model.provenance is None or model.manifest is None:
-        raise VerificationError(*_reasons_below(model))
+        raise VerificationError(*model.all_reasons())
     node = lineage.node(str(model.provenance.outputs.get("model_signature", "")))
     if node.bundle is not None and not node.reasons:
         predicate = node.bundle.statement.predicate
@@ -141,15 +146,6 @@ def _signature(lineage: LineageVerifier, model: Node) -> Node:
     return node
 
 
-def _reasons_below(node: Node) -> list[Reason]:
-    found = [
-        item.model_copy(update={"distance": below.distance})
-        for below in node.walk()
-        for item in below.reasons
-    ]
-    return sorted(found, key=lambda item: item.distance)
-
-
 def registration_input(trust: Trust, policy: Policy, evidence: ModelEvidence) -> dict[str, Any]:
     """The input of the registration gate.
 
@@ -158,7 +154,7 @@ def registration_input(trust: Trust, policy: Policy, evidence: ModelEvidence) ->
     """
     for node in (evidence.model, evidence.evaluation, evidence.signature):
         if node.reasons or node.bundle is None:
-            raise VerificationError(*evidence.verdict.reasons or _reasons_below(node))
+            raise VerificationError(*evidence.verdict.reasons or node.all_reasons())
     return {
         "request": {
             "step": "release",

@@ -1,12 +1,11 @@
-"""Registration, promotion and the champion: who may be what, decided and signed.
+"""Registration and promotion: who may be what, decided and signed.
 
 A promotion verifies everything in-process, again with the cosign binary, asks OPA, signs and logs
 the decision, then moves the alias by compare-and-swap. The decision is the authority.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,34 @@ from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
     BackendError,
     EvidenceError,
+    GateDenied,
     ProvenanceError,
     Reason,
     VerificationError,
     reason,
 )
 from fraud_provenance.evidence.lineage import Node, identity_of
-from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.evidence.verdict import Verdict
+from fraud_provenance.evidence.versions import DEPLOYMENTS
 from fraud_provenance.gates import cosign as cosign_binary
 from fraud_provenance.gates.approvals import approval_fact, approval_nodes
-from fraud_provenance.gates.decisions import identity_fact, sign_decision, signer_facts
+from fraud_provenance.gates.champion import (
+    Champion,
+    approver,
+    champion_verdict,
+    check_registered,
+    decisions_on,
+    deployments,
+    digest_of_model,
+    find_champion,
+    was_promoted,
+)
+from fraud_provenance.gates.decisions import (
+    decision_statement,
+    identity_fact,
+    joined,
+    sign_decision,
+    signer_facts,
+)
 from fraud_provenance.gates.facts import (
     METRICS,
     MODEL,
@@ -34,37 +50,37 @@ from fraud_provenance.gates.facts import (
     registration_input,
 )
 from fraud_provenance.gates.features import skew_problems
-from fraud_provenance.gates.policy import Policy
+from fraud_provenance.gates.policy import Answer, Policy
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, RegisteredVersion, Registry
 from fraud_provenance.gates.trust import Trust
 
+__all__ = [
+    "Champion",
+    "approver",
+    "champion_verdict",
+    "decisions_on",
+    "digest_of_model",
+    "find_champion",
+    "finish_move",
+    "is_ready",
+    "last_look",
+    "promote",
+    "register_candidate",
+    "registration_of",
+    "unused_approvals",
+    "was_promoted",
+]
 
-@dataclass(frozen=True)
-class Champion:
-    """The version that a valid decision allows and the alias names."""
-
-    version: str
-    evidence: ModelEvidence
-    decision: Node
-
-
-def digest_of_model(trust: Trust, model_id: str) -> str:
-    """The manifest digest attested for a logged model.
-
-    Raises:
-        VerificationError: DECISION_MISSING for a model that no evidence knows.
-    """
-    heads = trust.store.heads(MODEL).get(model_id)
-    records = trust.store.records(statement=heads[0].statement) if heads else []
-    if not records:
-        raise VerificationError(
-            reason(
-                RootCause.EVIDENCE_MISSING,
-                f"the registry names {model_id[:40]!r}, which no evidence attests",
-                artifact=MODEL,
-            )
-        )
-    return records[0].subject_digest
+_MAX_REASONS = 50  # that a denial repeats
+# Whoever signed such a decision was not the gate: it consumes nothing.
+_NO_DECISION = frozenset(
+    (
+        RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP,
+        RootCause.ISSUER_MISMATCH,
+        RootCause.PREDICATE_TYPE,
+        RootCause.ENVIRONMENT_MISMATCH,
+    )
+)
 
 
 def register_candidate(trust: Trust, registry: Registry, digest: str) -> str:
@@ -104,16 +120,6 @@ def register_candidate(trust: Trust, registry: Registry, digest: str) -> str:
     return version
 
 
-def decisions_on(trust: Trust, policy: Policy, gate: str) -> list[Node]:
-    """Every stored decision of a gate in this environment, oldest first."""
-    lineage = trust.lineage(policy)
-    return [
-        lineage.node(record.statement)
-        for record in trust.store.records(predicate_type=statements.VERIFICATION_SUMMARY)
-        if record.step == gate and record.environment == trust.environment
-    ]
-
-
 def registration_of(trust: Trust, policy: Policy, digest: str) -> Node:
     """The newest registration decision about a model.
 
@@ -133,56 +139,118 @@ def registration_of(trust: Trust, policy: Policy, digest: str) -> Node:
 
 
 def unused_approvals(trust: Trust, policy: Policy) -> list[Node]:
-    """Approvals that no allowed deployment has consumed yet."""
+    """Approvals that no allowed deployment has consumed yet, oldest first."""
     used = {
         digest
         for node in decisions_on(trust, policy, "deploy")
-        if node.summary and node.summary.allowed
+        if node.summary
+        and node.summary.allowed
+        and not any(item.code in _NO_DECISION for item in node.reasons)
         for digest in node.summary.inputs
     }
     return [node for node in approval_nodes(trust, policy) if node.statement not in used]
 
 
 def is_ready(trust: Trust, registry: Registry) -> str:
-    """The candidate's digest if it waits with an approval of its own, else an empty string."""
-    policy = trust.policies.current()
+    """The digest of the model whose promotion is due, or an empty string.
+
+    Due is a registered model with an approval that nobody has judged yet: the candidate before
+    others, the champion if it was approved again.
+    """
+    chosen = _chosen(trust, registry, trust.policies.current())
+    return chosen[1] if chosen else ""
+
+
+def _chosen(
+    trust: Trust, registry: Registry, policy: Policy
+) -> tuple[RegisteredVersion, str] | None:
+    waiting = _waiting(trust, policy)
     candidate = registry.alias(CANDIDATE)
-    if candidate is None:
-        return ""
-    digest = digest_of_model(trust, candidate.model_id)
-    return (
-        digest
-        if any(
-            node.bundle and node.bundle.statement.subject_digest == digest
-            for node in unused_approvals(trust, policy)
+    if candidate is not None:
+        digest = digest_of_model(trust, candidate.model_id)
+        if digest in waiting:
+            return candidate, digest
+    for digest in waiting:
+        records = trust.store.records(
+            predicate_type=statements.PROVENANCE, asset=MODEL, subject=digest
         )
-        else ""
+        ids = trust.store.manifest(digest).partitions if records else ()
+        version = registry.of_model(ids[0]) if ids else None
+        if version is not None:
+            return version, digest
+    return None
+
+
+def _waiting(trust: Trust, policy: Policy) -> list[str]:
+    """Models with approvals that no decision has used, nor refused for their own flaws."""
+    refused = {
+        (node.bundle.statement.subject_digest, digest)
+        for node in decisions_on(trust, policy, "deploy")
+        if node.bundle and node.summary and not node.reasons and _is_flaw_of_approvals(node)
+        for digest in node.summary.inputs
+    }
+    found = dict.fromkeys(
+        node.bundle.statement.subject_digest
+        for node in unused_approvals(trust, policy)
+        if node.bundle and (node.bundle.statement.subject_digest, node.statement) not in refused
     )
+    return list(found)
+
+
+def _is_flaw_of_approvals(decision: Node) -> bool:
+    """Whether a model was refused for its approvals alone: asking again changes nothing."""
+    notes = decision.bundle.statement.predicate["annotations"] if decision.bundle else {}
+    codes = {str(item.get("code")) for item in notes.get("reasons", ())}
+    flaws = all(code.startswith("APPROVAL_") or code == RootCause.SELF_APPROVAL for code in codes)
+    return bool(codes) and flaws and not (decision.summary and decision.summary.allowed)
 
 
 def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Champion:
-    """Decide on the candidate, then make it champion.
+    """Decide on the model whose promotion is due (else on the candidate), then make it champion.
+
+    1. What a killed promotion left is finished. 2. The evidence is walked. 3. A request is signed:
+    its timestamp is the time by which everything is judged. 4. Cosign verifies. 5. OPA decides.
+    6. The log's tail is looked at. 7. The move is journalled, the decision signed and logged.
+    8. If another promotion was logged first, this one is void. 9. The alias moves, if it still
+    names what it named.
 
     Raises:
         GateDenied: refused, signed and logged. VerificationError: evidence is not valid, or
         CAS_CONFLICT. BackendError: could not decide.
     """
     with files.exclusive_lock(trust.home / "run" / "promotion.lock"):
-        finish_move(trust, registry)
+        _finish_move(trust, registry)
         policy = trust.policies.current()
-        candidate = registry.alias(CANDIDATE)
-        if candidate is None:
-            raise EvidenceError(reason(RootCause.DECISION_MISSING, "no candidate is registered"))
-        digest = digest_of_model(trust, candidate.model_id)
+        chosen = _chosen(trust, registry, policy)
+        if chosen is None:
+            standing = _standing(trust, registry)
+            if standing is not None:
+                return standing  # asked twice: decided and done
+            candidate = registry.alias(CANDIDATE)
+            if candidate is None:
+                raise EvidenceError(
+                    reason(RootCause.DECISION_MISSING, "no candidate is registered")
+                )
+            chosen = candidate, digest_of_model(trust, candidate.model_id)
+        version, digest = chosen
         evidence = collect_model(trust, policy, digest)
-        _check_registered(registry, candidate, evidence)
-        _check_copies(trust, registry, evidence)
-        decision = _decide(trust, registry, policy, evidence, cosign, candidate.version)
-        current = registry.alias(CHAMPION)
-        move = {"from": current.version if current else "", "to": candidate.version}
-        files.write_atomic(_move_path(trust), json.dumps(move).encode())
-        finish_move(trust, registry)
-        return Champion(candidate.version, evidence, decision)
+        check_registered(registry, version, evidence)
+        if evidence.verdict.trusted:  # else its root cause comes first
+            _check_copies(trust, registry, evidence)
+        decision = _decide(trust, registry, policy, evidence, cosign, version)
+        _finish_move(trust, registry)
+        return Champion(version.version, evidence, decision)
+
+
+def _standing(trust: Trust, registry: Registry) -> Champion | None:
+    """The champion, if the candidate is it already."""
+    candidate, champion = registry.alias(CANDIDATE), registry.alias(CHAMPION)
+    if candidate is None or champion is None or candidate.version != champion.version:
+        return None
+    try:
+        return find_champion(trust, registry)
+    except ProvenanceError:
+        return None
 
 
 def last_look(trust: Trust, policy: Policy) -> None:
@@ -202,22 +270,44 @@ def _move_path(trust: Trust) -> Path:
 
 
 def finish_move(trust: Trust, registry: Registry) -> None:
-    """Complete a move that a decision allowed and a kill interrupted."""
+    """Complete a move that a decision allowed and a kill interrupted; cheap if there is none."""
+    if _move_path(trust).exists():
+        with files.exclusive_lock(trust.home / "run" / "promotion.lock"):
+            _finish_move(trust, registry)
+
+
+def _finish_move(trust: Trust, registry: Registry) -> None:
+    """Move the alias as journalled, if the decision was signed and is the newest.
+
+    The journal is a note of what to do next; that it may be done, the decision says.
+    """
     path = _move_path(trust)
     if not path.exists():
         return
     move = encoding.strict_json(files.read_once(path, limit_bytes=1 << 12))
-    current = registry.alias(CHAMPION)
-    if (current.version if current else "") != move["to"]:
-        registry.move(CHAMPION, move["from"], move["to"])
+    decided = deployments(trust, trust.policies.current())
+    try:
+        decision = str(move.get("decision")) if isinstance(move, dict) else ""
+        if trust.store.has(decision):  # else it was killed before anything was decided
+            _move_alias(registry, decision, decided[-1] if decided else None)
+    except VerificationError:
+        path.unlink()  # a conflict stays one; evidence and alias say what holds
+        raise
     path.unlink()
 
 
-def _check_registered(
-    registry: Registry, version: RegisteredVersion, evidence: ModelEvidence
-) -> None:
-    location = evidence.model.provenance.outputs["location"] if evidence.model.provenance else ""
-    registry.check_location(version, str(location))
+def _move_alias(registry: Registry, decision: str, newest: Node | None) -> None:
+    if newest is None or newest.summary is None or newest.statement != decision:
+        raise VerificationError(
+            reason(
+                RootCause.CAS_CONFLICT,
+                "another promotion was logged first; this decision is void",
+                artifact=MODEL,
+            )
+        )
+    facts, current = newest.summary.facts, registry.alias(CHAMPION)
+    if (current.version if current else "") != facts.get("version"):
+        registry.move(CHAMPION, str(facts.get("from_version")), str(facts.get("version")))
 
 
 def _check_copies(trust: Trust, registry: Registry, evidence: ModelEvidence) -> None:
@@ -255,69 +345,128 @@ def _decide(
     policy: Policy,
     evidence: ModelEvidence,
     cosign: Callable[[], Path],
-    version: str,
+    version: RegisteredVersion,
 ) -> Node:
+    if not evidence.verdict.decided or not evidence.digest:
+        raise BackendError(*evidence.verdict.reasons)
+    request = _request(trust, policy, evidence)
     registration = registration_of(trust, policy, evidence.digest)
     if registration.summary is None or registration.bundle is None:
         raise VerificationError(*registration.reasons)
-    approvals = unused_approvals(trust, policy)
-    facts = [(node, approval_fact(policy, node)) for node in approvals]
-    known = [(node, fact) for node, fact in facts if fact is not None]
-    checked = [evidence.model, evidence.evaluation, evidence.signature, registration]
-    checked += [node for node, _ in known]
-    document = registration_input(trust, policy, evidence)
-    document["request"] |= {
-        "step": "deploy",
-        "identity": identity_fact(identity_of(policy.layout, "deploy")),
-    }
-    document |= _deployment_facts(trust, registry, policy, evidence, registration)
-    document |= {
-        "cosign": {
-            "verified": cosign_binary.count_accepted(trust, cosign(), checked),
-            "required": len(checked),
-        },
-        "approvals": [fact for _, fact in known],
-    }
-    answer = trust.policies.ask("model_deployment", document, policy)
+    roots = [evidence.model, evidence.evaluation, evidence.signature, registration, request]
+    judged = [(n, approval_fact(policy, n)) for n in unused_approvals(trust, policy)]
+    known = [(node, fact) for node, fact in judged if fact is not None]
+    document: dict[str, Any] = {}
+    if evidence.verdict.trusted:
+        document = registration_input(trust, policy, evidence)
+        document["request"] = {
+            "step": "deploy",
+            "identity": identity_fact(identity_of(policy.layout, "deploy")),
+            "environment": trust.environment,
+            "at": encoding.utc_text(request.bundle.signed_at) if request.bundle else "",
+        }
+        document |= _deployment_facts(trust, policy, evidence, registration)
+        checked = [*roots, *(node for node, _ in known)]
+        document |= {
+            "cosign": {
+                "verified": cosign_binary.count_accepted(trust, cosign(), checked),
+                "required": len(checked),
+            },
+            "approvals": [fact for _, fact in known],
+        }
+        answer = trust.policies.ask("model_deployment", document, policy)
+    else:  # no policy can allow what does not verify; the root cause is the reason
+        answer = Answer(allowed=False, reasons=evidence.verdict.reasons[:_MAX_REASONS])
     if answer.allowed:
         last_look(trust, policy)
-    own = [node for node, fact in known if fact["model_digest"] == evidence.digest]
-    mine = [node.statement for node in own]
-    approvers = [str(node.bundle.identity) for node in own if node.bundle]
-    pending = sign_decision(
-        trust,
-        policy,
-        gate="deploy",
-        name=MODEL,
-        digest=evidence.digest,
-        inputs=[
-            evidence.model.statement, evidence.evaluation.statement, evidence.signature.statement,
-            registration.statement, *mine,
-        ],
+    # An approval with a flaw is named by a denial, and never carries a permission.
+    own = [
+        node
+        for node, fact in known
+        if fact["model_digest"] == evidence.digest
+        and not (answer.allowed and (node.reasons or not _binds(fact, document)))
+    ]
+    return _sign_deployment(trust, registry, policy, evidence, answer, [*roots, *own], version, own)
+
+
+def _binds(fact: dict[str, Any], document: dict[str, Any]) -> bool:
+    """Whether an approval is of exactly what is decided now."""
+    return (fact["environment"], fact["evidence_set"], fact["policy_digest"]) == (
+        document["request"]["environment"],
+        document["evidence_set"],
+        document["policy"]["digest"],
+    ) and str(fact["expires_at"]) > str(document["request"]["at"])
+
+
+def _request(trust: Trust, policy: Policy, evidence: ModelEvidence) -> Node:
+    """Sign that a promotion is about to be decided: the time-stamp tells the time.
+
+    Raises:
+        VerificationError: TIME_SKEW. BackendError: could not sign.
+    """
+    statement = statements.build_statement(
+        statements.PROMOTION_REQUEST,
+        MODEL,
+        evidence.digest,
+        {
+            "environment": trust.environment,
+            "at": encoding.utc_text(trust.clock()),
+            "evidence_set": evidence.evidence_set,
+        },
+    )
+    signed = trust.signing.sign(statement, identity_of(policy.layout, "promotion_request"))
+    node = trust.lineage(policy).node(signed.statement.digest)
+    if node.reasons:
+        raise VerificationError(*node.reasons)
+    return node
+
+
+def _sign_deployment(
+    trust: Trust,
+    registry: Registry,
+    policy: Policy,
+    evidence: ModelEvidence,
+    answer: Answer,
+    inputs: Sequence[Node],
+    version: RegisteredVersion,
+    approvals: Sequence[Node],
+) -> Node:
+    """Sign the decision as the next of its chain; a move it allows is journalled before."""
+    lineage = trust.lineage(policy)
+    sequence, previous = lineage.versions.next(DEPLOYMENTS)
+    current = registry.alias(CHAMPION)
+    statement = decision_statement(
+        trust, policy, gate="deploy", name=MODEL, digest=evidence.digest,
+        inputs=[node.statement for node in inputs if node.bundle],
         facts={
             "evidence_set": evidence.evidence_set,
             "model_id": evidence.model_id,
-            "version": version,
-            "sequence": document["current"]["sequence"] + 1,
-            "approvers": approvers,
+            "sequence": sequence,
+            "previous": previous,
+            "from_version": current.version if current else "",
+            "version": version.version,
+            "approvers": [str(node.bundle.identity) for node in approvals if node.bundle],
         },
         answer=answer,
     )  # fmt: skip
-    signed = pending.result()
+    identity = identity_of(policy.layout, "deploy")
+    if not answer.allowed:
+        trust.signing.sign(statement, identity)
+        raise GateDenied(*answer.reasons)
+    move = {"decision": statement.digest}
+    files.write_atomic(_move_path(trust), json.dumps(move).encode())
+    signed = joined(trust.signing.submit(statement, identity))
+    lineage.versions.seen.remember(DEPLOYMENTS, sequence, signed.statement.digest)
     return trust.lineage(policy).node(signed.statement.digest)
 
 
 def _deployment_facts(
-    trust: Trust, registry: Registry, policy: Policy, evidence: ModelEvidence, registration: Node
+    trust: Trust, policy: Policy, evidence: ModelEvidence, registration: Node
 ) -> dict[str, Any]:
     assert registration.summary is not None  # noqa: S101 - checked by the caller
     assert registration.bundle is not None  # noqa: S101 - checked by the caller
     assert evidence.model.bundle is not None  # noqa: S101 - registration_input checked it
-    earlier = [
-        node
-        for node in decisions_on(trust, policy, "deploy")
-        if node.summary and node.summary.allowed and node.bundle
-    ]
+    earlier = deployments(trust, policy)
     trainer = policy.layout.principal(
         evidence.model.bundle.identity, evidence.model.bundle.signed_at
     )
@@ -342,110 +491,3 @@ def _deployment_facts(
             "sequence": len(earlier),
         },
     }
-
-
-def was_promoted(trust: Trust, registry: Registry) -> bool:
-    """Whether there should be a champion: an alias names one, or a decision allowed one."""
-    return registry.alias(CHAMPION) is not None or any(
-        record.step == "deploy" and record.result == "PASSED"
-        for record in trust.store.records(predicate_type=statements.VERIFICATION_SUMMARY)
-    )
-
-
-def find_champion(trust: Trust, registry: Registry) -> Champion:
-    """The champion, if alias, decision, evidence and files all agree.
-
-    Raises:
-        EvidenceError: DECISION_MISSING when nothing was ever promoted.
-        VerificationError: ALIAS_WITHOUT_DECISION, DECISION_SUPERSEDED, SOURCE_MISMATCH or the
-        evidence's own root cause.
-    """
-    policy = trust.policies.current()
-    alias = _champion_alias(registry)
-    allowed = [
-        node
-        for node in decisions_on(trust, policy, "deploy")
-        if node.bundle and (node.reasons or (node.summary and node.summary.allowed))
-    ]
-    if allowed and not registry.is_there():
-        raise _fail_closed("the registry is gone, though a decision allowed a champion")
-    if alias is None and not allowed:
-        raise EvidenceError(
-            reason(RootCause.DECISION_MISSING, "there is no champion yet", artifact=CHAMPION)
-        )
-    decision = _current_decision(alias, allowed)
-    assert alias is not None  # noqa: S101 - checked by _current_decision
-    evidence = collect_model(trust, policy, decision.bundle.statement.subject_digest)  # type: ignore[union-attr]  # _current_decision returns only decisions with a bundle
-    problems: list[Reason] = list(evidence.verdict.reasons)
-    problems += [
-        item.model_copy(update={"distance": below.distance})
-        for below in decision.walk()
-        for item in below.reasons
-    ]
-    if problems:
-        unique = dict.fromkeys(problems)
-        raise VerificationError(*sorted(unique, key=lambda item: item.distance))
-    _check_registered(registry, alias, evidence)
-    skew = skew_problems(trust, evidence.model)
-    if skew:
-        raise VerificationError(*skew)
-    return Champion(alias.version, evidence, decision)
-
-
-def _champion_alias(registry: Registry) -> RegisteredVersion | None:
-    try:
-        return registry.alias(CHAMPION)
-    except BackendError as error:
-        raise _fail_closed(f"the registry cannot be asked: {error}", *error.reasons) from error
-
-
-def _fail_closed(message: str, *more: Reason) -> BackendError:
-    return BackendError(reason(RootCause.FAIL_CLOSED, message, artifact=CHAMPION), *more)
-
-
-def _current_decision(alias: RegisteredVersion | None, allowed: list[Node]) -> Node:
-    """The newest allowing decision, which must be the one for the aliased version."""
-    named = f"version {alias.version}" if alias else "no version"
-    if not allowed:
-        raise VerificationError(
-            reason(
-                RootCause.ALIAS_WITHOUT_DECISION,
-                f"{CHAMPION} names {named}, which no decision allows",
-                artifact=CHAMPION,
-            )
-        )
-    newest = allowed[-1]
-    model_ids = [str(n.summary.facts.get("model_id")) if n.summary else "" for n in allowed]
-    versions = [str(n.summary.facts.get("version")) if n.summary else "" for n in allowed]
-    if alias is None or alias.model_id != model_ids[-1]:
-        code = RootCause.ALIAS_WITHOUT_DECISION
-        if alias is not None and alias.version == versions[-1]:
-            code = RootCause.SOURCE_MISMATCH  # the decided version, with another model behind it
-        elif alias is not None and alias.model_id in model_ids:
-            code = RootCause.DECISION_SUPERSEDED
-        raise VerificationError(
-            reason(
-                code, f"{CHAMPION} names {named}; the newest decision another", artifact=CHAMPION
-            )
-        )
-    return newest
-
-
-def champion_verdict(trust: Trust, registry: Registry) -> tuple[Verdict, Champion | None]:
-    """The champion's whole chain as a verdict, decision and approvals included."""
-    try:
-        champion = find_champion(trust, registry)
-    except ProvenanceError as error:
-        empty = Verdict.of(CHAMPION, trust.environment, "score", [], list(error.reasons))
-        return empty, None
-    lineage = trust.lineage()
-    roots = [champion.decision, champion.evidence.evaluation, champion.evidence.signature]
-    return lineage.verdict(CHAMPION, "score", [*roots, champion.evidence.model]), champion
-
-
-def approver(decision: Node) -> Identity | None:
-    """Who approved, from a decision's inputs."""
-    for node in decision.children:
-        if node.kind == "approval" and node.bundle:
-            return node.bundle.identity
-    return None

@@ -58,6 +58,36 @@ class Registry:
         """A version by its number, or None; raises as `alias`."""
         return self._find(version=version)
 
+    def of_model(self, model_id: str) -> RegisteredVersion | None:
+        """The newest version of a logged model, or None; raises as `alias`."""
+        source = f"models:/{model_id}"
+        try:
+            find = self._numbers_in_sqlite if self.uri.startswith(_SQLITE) else self._numbers
+            numbers = find(source)
+        except Exception as error:
+            raise BackendError(
+                reason(RootCause.REGISTRY_UNAVAILABLE, f"cannot read the registry: {error}")
+            ) from error
+        return self.version(str(max(numbers))) if numbers else None
+
+    def _numbers(self, source: str) -> list[int]:
+        known = self._client().search_model_versions(f"name = '{MODEL_NAME}'")
+        return [int(item.version) for item in known if item.source == source]
+
+    def _numbers_in_sqlite(self, source: str) -> list[int]:
+        path = Path(self.uri.removeprefix(_SQLITE))
+        if not path.exists():
+            return []
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
+        try:
+            rows = connection.execute(
+                "select version from model_versions where name = ? and source = ?",
+                (MODEL_NAME, source),
+            ).fetchall()
+        finally:
+            connection.close()
+        return [int(row[0]) for row in rows]
+
     def _find(self, *, alias: str = "", version: str = "") -> RegisteredVersion | None:
         try:
             find = self._in_sqlite if self.uri.startswith(_SQLITE) else self._with_client

@@ -95,6 +95,7 @@ approval(principal, subject) := {
 	"policy_digest": digest(9),
 	"issued_at": "2026-11-23T09:30:00Z",
 	"expires_at": "2026-11-30T09:30:00Z",
+	"revoked": false,
 }
 
 deployment := object.union(registration, {

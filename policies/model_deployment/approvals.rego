@@ -84,6 +84,19 @@ reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The 
 }
 
 # METADATA
+# title: An approval must not be withdrawn
+# description: Named only if there are too few approvals that match.
+# custom:
+#   short_name: approval_stands
+#   code: APPROVAL_REVOKED
+#   remedy: Approve the model again, if it still deserves it.
+reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The approval was withdrawn, or its signer was revoked.") if {
+	not enough_approvals
+	some approval in input.approvals
+	not still_stands(approval)
+}
+
+# METADATA
 # title: An approval must be by an approver
 # description: Named only if there are too few approvals that match; a trainer or policy author is named as such.
 # custom:
@@ -138,6 +151,7 @@ matches_in_everything(approval) if {
 	approved_evidence(approval)
 	approved_policy(approval)
 	approval_in_force(approval)
+	still_stands(approval)
 	given_by_approver(approval)
 	approver_independent(approval)
 }
@@ -223,6 +237,13 @@ approval_in_force(approval) if {
 	lib.instant_ns(input.request.at) < lib.instant_ns(approval.expires_at)
 	lib.fresh(approval.issued_at, input.request.at, "approve")
 }
+
+# METADATA
+# title: The approval stands
+# description: True if it says that nobody withdrew it.
+# custom:
+#   short_name: still_stands
+still_stands(approval) if approval.revoked == false
 
 # METADATA
 # title: The approver is one

@@ -1,0 +1,209 @@
+"""The champion: the model that the newest deployment decision allows and the alias names.
+
+The decision is the authority, the alias a hint: where they differ, there is no champion.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import (
+    BackendError,
+    EvidenceError,
+    ProvenanceError,
+    Reason,
+    VerificationError,
+    reason,
+)
+from fraud_provenance.evidence.lineage import Node
+from fraud_provenance.evidence.statements import Identity
+from fraud_provenance.evidence.verdict import Verdict
+from fraud_provenance.evidence.versions import DEPLOYMENTS
+from fraud_provenance.gates.facts import MODEL, ModelEvidence, collect_model
+from fraud_provenance.gates.features import skew_problems
+from fraud_provenance.gates.policy import Policy
+from fraud_provenance.gates.registry import CHAMPION, RegisteredVersion, Registry
+from fraud_provenance.gates.trust import Trust
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version that a valid decision allows and the alias names."""
+
+    version: str
+    evidence: ModelEvidence
+    decision: Node
+
+
+def digest_of_model(trust: Trust, model_id: str) -> str:
+    """The manifest digest attested for a logged model.
+
+    Raises:
+        VerificationError: DECISION_MISSING for a model that no evidence knows.
+    """
+    heads = trust.store.heads(MODEL).get(model_id)
+    records = trust.store.records(statement=heads[0].statement) if heads else []
+    if not records:
+        raise VerificationError(
+            reason(
+                RootCause.EVIDENCE_MISSING,
+                f"the registry names {model_id[:40]!r}, which no evidence attests",
+                artifact=MODEL,
+            )
+        )
+    return records[0].subject_digest
+
+
+def decisions_on(trust: Trust, policy: Policy, gate: str) -> list[Node]:
+    """Every stored decision of a gate in this environment, oldest first."""
+    lineage = trust.lineage(policy)
+    return [
+        lineage.node(record.statement)
+        for record in trust.store.records(predicate_type=statements.VERIFICATION_SUMMARY)
+        if record.step == gate and record.environment == trust.environment
+    ]
+
+
+def deployments(trust: Trust, policy: Policy) -> list[Node]:
+    """The decisions that made champions, oldest first; each names the one before it.
+
+    Raises:
+        VerificationError, EvidenceError: one of them is gone or damaged.
+    """
+    lineage = trust.lineage(policy)
+    problems = lineage.versions.problems(DEPLOYMENTS)
+    if problems:
+        raise VerificationError(*problems)
+    return [lineage.node(link.statement) for link in lineage.versions.links(DEPLOYMENTS)]
+
+
+def check_registered(
+    registry: Registry, version: RegisteredVersion, evidence: ModelEvidence
+) -> None:
+    """The registry must point at the folder that the model's evidence names.
+
+    Raises:
+        VerificationError: SOURCE_MISMATCH.
+    """
+    location = evidence.model.provenance.outputs["location"] if evidence.model.provenance else ""
+    registry.check_location(version, str(location))
+
+
+def was_promoted(trust: Trust, registry: Registry) -> bool:
+    """Whether there should be a champion: an alias names one, or a decision allowed one."""
+    return registry.alias(CHAMPION) is not None or any(
+        record.step == "deploy" and record.result == "PASSED"
+        for record in trust.store.records(predicate_type=statements.VERIFICATION_SUMMARY)
+    )
+
+
+def find_champion(trust: Trust, registry: Registry, policy: Policy | None = None) -> Champion:
+    """The champion, if alias, decision, evidence and files all agree.
+
+    Raises:
+        EvidenceError: DECISION_MISSING when nothing was ever promoted.
+        VerificationError: ALIAS_WITHOUT_DECISION, DECISION_SUPERSEDED, SOURCE_MISMATCH or the
+        evidence's own root cause.
+    """
+    policy = policy or trust.policies.current()
+    alias = _champion_alias(registry)
+    decided = deployments(trust, policy)
+    if decided and not registry.is_there():
+        raise _fail_closed("the registry is gone, though a decision allowed a champion")
+    if alias is None and not decided:
+        raise EvidenceError(
+            reason(RootCause.DECISION_MISSING, "there is no champion yet", artifact=CHAMPION)
+        )
+    decision = _current_decision(alias, decided)
+    _check_age(trust, policy, decision)
+    assert alias is not None  # noqa: S101 - checked by _current_decision
+    evidence = collect_model(trust, policy, decision.bundle.statement.subject_digest)  # type: ignore[union-attr]  # _current_decision returns only decisions with a bundle
+    problems: list[Reason] = list(evidence.verdict.reasons)
+    problems += decision.all_reasons()
+    if problems:
+        unique = dict.fromkeys(problems)
+        raise VerificationError(*sorted(unique, key=lambda item: item.distance))
+    check_registered(registry, alias, evidence)
+    skew = skew_problems(trust, evidence.model)
+    if skew:
+        raise VerificationError(*skew)
+    return Champion(alias.version, evidence, decision)
+
+
+def _champion_alias(registry: Registry) -> RegisteredVersion | None:
+    try:
+        return registry.alias(CHAMPION)
+    except BackendError as error:
+        raise _fail_closed(f"the registry cannot be asked: {error}", *error.reasons) from error
+
+
+def _fail_closed(message: str, *more: Reason) -> BackendError:
+    return BackendError(reason(RootCause.FAIL_CLOSED, message, artifact=CHAMPION), *more)
+
+
+def _check_age(trust: Trust, policy: Policy, decision: Node) -> None:
+    """A decision holds for as long as the layout says; then people look at the champion again."""
+    days = policy.layout.step("deploy").max_age_days
+    signed_at = decision.bundle.signed_at if decision.bundle else None
+    if signed_at is None or trust.clock() > signed_at + timedelta(days=days):
+        raise VerificationError(
+            reason(
+                RootCause.DECISION_EXPIRED,
+                f"the champion was decided on more than {days} days ago",
+                artifact=CHAMPION,
+                at=encoding.utc_text(signed_at) if signed_at else "",
+            )
+        )
+
+
+def _current_decision(alias: RegisteredVersion | None, allowed: list[Node]) -> Node:
+    """The newest allowing decision, which must be the one for the aliased version."""
+    named = f"version {alias.version}" if alias else "no version"
+    if not allowed:
+        raise VerificationError(
+            reason(
+                RootCause.ALIAS_WITHOUT_DECISION,
+                f"{CHAMPION} names {named}, which no decision allows",
+                artifact=CHAMPION,
+            )
+        )
+    newest = allowed[-1]
+    if newest.reasons:
+        raise VerificationError(*newest.reasons)
+    model_ids = [str(n.summary.facts.get("model_id")) if n.summary else "" for n in allowed]
+    versions = [str(n.summary.facts.get("version")) if n.summary else "" for n in allowed]
+    if alias is None or alias.model_id != model_ids[-1]:
+        code = RootCause.ALIAS_WITHOUT_DECISION
+        if alias is not None and alias.version == versions[-1]:
+            code = RootCause.SOURCE_MISMATCH  # the decided version, with another model behind it
+        elif alias is not None and alias.model_id in model_ids:
+            code = RootCause.DECISION_SUPERSEDED
+        raise VerificationError(
+            reason(
+                code, f"{CHAMPION} names {named}; the newest decision another", artifact=CHAMPION
+            )
+        )
+    return newest
+
+
+def champion_verdict(trust: Trust, registry: Registry) -> tuple[Verdict, Champion | None]:
+    """The champion's whole chain as a verdict, decision and approvals included."""
+    policy = None
+    try:
+        policy = trust.policies.current()
+        champion = find_champion(trust, registry, policy)
+    except ProvenanceError as error:
+        empty = Verdict.of(CHAMPION, trust.environment, "score", [], list(error.reasons))
+        return empty, None
+    lineage = trust.lineage(policy)
+    roots = [champion.decision, champion.evidence.evaluation, champion.evidence.signature]
+    return lineage.verdict(CHAMPION, "score", [*roots, champion.evidence.model]), champion
+
+
+def approver(decision: Node) -> Identity | None:
+    """Who approved, from a decision's inputs."""
+    for node in decision.children:
+        if node.kind == "approval" and node.bundle:
+            return node.bundle.identity
+    return None
