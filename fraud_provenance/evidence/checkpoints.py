@@ -5,7 +5,7 @@ back, and a mirror of the log's hash tiles (32 bytes a leaf), so that any leaf b
 head can be checked offline. The mirror is no authority: what it holds must add up to that head.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -65,6 +65,7 @@ class LogMemory:
         self._policy = policy
         self._folder = folder
         self._newest: Checkpoint | None = None
+        self._looked: list[int] = []
         self._tree: Tree | None = None
 
     def sizes(self) -> list[int]:
@@ -74,7 +75,7 @@ class LogMemory:
         return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
     def checkpoint(self, size: int) -> Checkpoint:
-        """One remembered head; the log's signature and the witnesses' are demanded.
+        """One remembered head, under the log's own signature.
 
         Raises:
             VerificationError: CHECKPOINT_UNTRUSTED.
@@ -82,23 +83,32 @@ class LogMemory:
         path = self._path(size, _NOTE_SUFFIX)
         found = notes.parse_checkpoint(files.read_once(path, limit_bytes=notes.MAX_NOTE_BYTES))
         self.key.verify(found)
-        self._policy.check(found)
         if found.size != size:
             raise self._untrusted(f"{path.name} holds a checkpoint of size {found.size}")
         return found
 
     def newest(self) -> Checkpoint:
-        """The newest remembered head.
+        """The newest remembered head that the policy's witnesses countersigned.
+
+        One that others countersigned, before or after the policy changed, is passed over.
 
         Raises:
-            VerificationError: CHECKPOINT_UNTRUSTED, there is none or it is not signed as it must.
+            VerificationError: CHECKPOINT_UNTRUSTED, there is none.
         """
         sizes = self.sizes()
-        if not sizes:
-            raise self._untrusted(f"no countersigned checkpoint of {self.key.origin} is remembered")
-        if self._newest is None or self._newest.size != sizes[-1]:
-            self._newest, self._tree = self.checkpoint(sizes[-1]), None
+        if self._newest is None or sizes[-1:] != self._looked:
+            self._newest, self._tree = self._find(sizes), None
+            self._looked = sizes[-1:]
         return self._newest
+
+    def _find(self, sizes: Sequence[int]) -> Checkpoint:
+        for size in reversed(sizes):
+            found = self.checkpoint(size)
+            if self._policy.is_met(found):
+                return found
+        raise self._untrusted(
+            f"no checkpoint of {self.key.origin} is remembered that enough witnesses countersigned"
+        )
 
     def ledger(self, size: int) -> Ledger:
         """What was found when the head of `size` was remembered.
@@ -123,8 +133,9 @@ class LogMemory:
         return self._tree
 
     def put(self, checkpoint: Checkpoint, ledger: Ledger, tree: Tree) -> None:
-        """Remember a countersigned head of a new size with ledger and tree; the note comes last."""
+        """Remember a countersigned head with its ledger and tree; the note comes last."""
         self._policy.check(checkpoint)
+        self._looked = []
         for level, index, tile in tree.known_tiles():
             path = self._folder / tile_path(level, index, len(tile))
             if not path.exists():
@@ -268,21 +279,48 @@ class LogKeeper:
             VerificationError: a witness saw another tree. BackendError: WITNESS_UNAVAILABLE.
         """
         if head.size in memory.sizes():
+            known = memory.checkpoint(head.size)
             memory.complete(head, ledger)
-            return
+            if self.logs.policy.is_met(known):
+                return
+            head = head.with_signatures(known.signatures)  # countersigned under another policy
         keys = {item.key.origin: item.key for item in self.logs.memories.values()}
         witnesses = open_witnesses(self.logs.policy, self._home / "witness", keys)
         memory.put(countersigned(head, tree, self.logs.policy, witnesses), ledger, tree)
 
     def begin(self, memory: LogMemory) -> None:
-        """Remember a first head of a log of which none is; nothing below it counts as audited.
+        """Remember a first head of a log of which none counts: a new log, or other witnesses.
+
+        Nothing that was not audited before counts as audited.
 
         Raises:
-            VerificationError, BackendError: the head is not signed, or no witness answered.
+            VerificationError, BackendError: the log did not grow, or no witness answered.
         """
-        if not memory.sizes():
-            head, tree = self.head(memory, None)
-            self.remember(memory, head, tree, Ledger())
+        sizes = memory.sizes()
+        if any(self.logs.policy.is_met(memory.checkpoint(size)) for size in reversed(sizes)):
+            return
+        last = memory.checkpoint(sizes[-1]) if sizes else None
+        head, tree = self.head(memory, last)
+        for size in sizes:
+            check_grew(tree, memory.checkpoint(size))
+        before = memory.ledger(last.size) if last else Ledger()
+        self.remember(memory, head, tree, Ledger(audited=before.audited, open=before.open))
+
+
+def check_grew(tree: Tree, earlier: Checkpoint) -> None:
+    """Demand that a tree begins with an earlier head's.
+
+    Raises:
+        VerificationError: LOG_FORK.
+    """
+    if earlier.size > tree.size or tree.root_at(earlier.size) != earlier.root:
+        raise VerificationError(
+            reason(
+                RootCause.LOG_FORK,
+                f"the head remembered at size {earlier.size} does not lead to the one shown",
+                artifact=f"log {earlier.origin}",
+            )
+        )
 
 
 def _load_locations(path: Path) -> dict[str, str]:

@@ -14,7 +14,13 @@ from enum import IntEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from fraud_provenance.evidence.checkpoints import Ledger, LogKeeper, LogMemory, OpenLeaf
+from fraud_provenance.evidence.checkpoints import (
+    Ledger,
+    LogKeeper,
+    LogMemory,
+    OpenLeaf,
+    check_grew,
+)
 from fraud_provenance.evidence.codes import UNDECIDED, RootCause
 from fraud_provenance.evidence.errors import (
     BackendError,
@@ -25,7 +31,6 @@ from fraud_provenance.evidence.errors import (
     reason,
 )
 from fraud_provenance.evidence.log import LogEntry, Tree, read_entries, signed_digest
-from fraud_provenance.evidence.notes import Checkpoint
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.evidence.store import EvidenceStore
 from fraud_provenance.evidence.verification import PAYLOAD_TYPE, BundleVerifier, VerifiedBundle
@@ -173,14 +178,14 @@ class LogAuditor:
         self._keeper.begin(memory)
         sizes = memory.sizes()
         last = memory.newest()
-        before = memory.ledger(last.size)
+        before = memory.ledger(sizes[-1])
         stored = frozenset(self._store.bundles())  # whatever they prove, the head must have reached
         head, tree = self._keeper.head(memory, last)
         # Intents before bundles: a signature that ends meanwhile is in one of the two.
         intents = {signed_digest(item, PAYLOAD_TYPE) for item in self._store.intents()}
         heads = sizes if depth >= Depth.REMEMBERED else sizes[-1:]
         for size in heads:
-            _check_grew(tree, memory.checkpoint(size))
+            check_grew(tree, memory.checkpoint(size))
         found = _Findings()
         start = 0 if depth == Depth.FULL else before.audited
         since = None if depth == Depth.FULL else min([start, *(leaf.index for leaf in before.open)])
@@ -329,17 +334,6 @@ class LogAuditor:
                 ),
             )
         return reasons
-
-
-def _check_grew(tree: Tree, earlier: Checkpoint) -> None:
-    if earlier.size > tree.size or tree.root_at(earlier.size) != earlier.root:
-        raise VerificationError(
-            reason(
-                RootCause.LOG_FORK,
-                f"the head remembered at size {earlier.size} does not lead to the one shown",
-                artifact=f"log {earlier.origin}",
-            )
-        )
 
 
 def _check_bundle(tree: Tree, bundle: VerifiedBundle) -> None:

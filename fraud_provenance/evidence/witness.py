@@ -246,13 +246,20 @@ class WitnessPolicy:
     threshold: int
     keys: Mapping[WitnessKey, str]
 
+    def is_met(self, checkpoint: Checkpoint) -> bool:
+        """Whether enough distinct witnesses countersigned."""
+        return len(self._signed(checkpoint)) >= self.threshold
+
+    def _signed(self, checkpoint: Checkpoint) -> list[str]:
+        return [key.name for key in self.keys if key.signed_at(checkpoint) is not None]
+
     def check(self, checkpoint: Checkpoint) -> None:
         """Demand enough countersignatures of distinct witnesses.
 
         Raises:
             VerificationError: CHECKPOINT_UNTRUSTED.
         """
-        signed = [key.name for key in self.keys if key.signed_at(checkpoint) is not None]
+        signed = self._signed(checkpoint)
         if len(signed) < self.threshold:
             raise VerificationError(
                 reason(

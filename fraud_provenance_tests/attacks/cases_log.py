@@ -180,7 +180,7 @@ def _head_whatever_its_size() -> AbstractContextManager[object]:
 
 growth_unchecked = both(
     _head_whatever_its_size,
-    without(log_audit, "_check_grew"),
+    without(log_audit, "check_grew"),
     without(log_audit, "_check_bundle"),
     without(LogKeeper, "remember"),
 )

@@ -466,7 +466,7 @@ def test_verifier_sees_what_another_process_remembered(world: World) -> None:
 
 
 def test_verifier_without_any_remembered_head_trusts_nothing(world: World) -> None:
-    with pytest.raises(VerificationError, match=r"CHECKPOINT_UNTRUSTED.*is remembered"):
+    with pytest.raises(VerificationError, match=r"CHECKPOINT_UNTRUSTED.*no checkpoint"):
         world.logs().check_bundle(world.log.key.log_id, 0, b"", world.log.head())
 
 
@@ -475,9 +475,40 @@ def test_remembered_head_needs_its_countersignature(world: World) -> None:
     path = max((world.home / "trust").rglob("*.checkpoint"))
     path.write_bytes(world.log.head().note)
 
-    with pytest.raises(VerificationError, match="0 of 1 needed witnesses"):
+    with pytest.raises(VerificationError, match="CHECKPOINT_UNTRUSTED"):
         next(iter(world.logs().memories.values())).newest()
-    assert world.codes() == ["CHECKPOINT_UNTRUSTED"]
+    assert world.audit().trusted  # the witness has not forgotten, and signs again
+    assert next(iter(world.logs().memories.values())).newest().size == 3
+
+
+def test_remembered_heads_are_countersigned_anew_when_the_witnesses_change(world: World) -> None:
+    world.audit()
+    path = world.home / "trust" / "witnesses.json"
+    before = path.read_bytes()
+    (world.home / "witness" / "witness.key").unlink()
+    (world.home / "witness" / f"{world.log.origin}.checkpoint").unlink()
+    path.write_bytes(policy_document(create_local_witness(world.home / "witness")))
+    with pytest.raises(VerificationError, match="CHECKPOINT_UNTRUSTED"):
+        next(iter(world.logs().memories.values())).newest()
+
+    assert world.audit().trusted
+    assert next(iter(world.logs().memories.values())).newest().size == 3
+    world.sign()
+    assert world.audit().trusted
+    path.write_bytes(before)  # what was released under the old witnesses is judged by them
+    assert next(iter(world.logs().memories.values())).newest().size == 3
+
+
+def test_new_witness_does_not_countersign_a_log_that_forked_meanwhile(world: World) -> None:
+    world.audit()
+    (world.home / "witness" / "witness.key").unlink()
+    (world.home / "witness" / f"{world.log.origin}.checkpoint").unlink()
+    key = create_local_witness(world.home / "witness")
+    (world.home / "trust" / "witnesses.json").write_bytes(policy_document(key))
+    world.log.bodies[0] = entry_body("ee")
+    world.log.publish()
+
+    assert world.codes() == ["LOG_FORK"]
 
 
 def test_remembered_head_under_another_size_is_untrusted(world: World) -> None:
