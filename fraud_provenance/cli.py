@@ -184,12 +184,17 @@ def home(
 
 @app.command()
 def status(as_json: Json = False) -> int:
-    """Show the local Sigstore's servers and waiting alerts; exit 1 if a server is not running."""
+    """Show servers and waiting alerts, and check that policy and trust root are the released ones.
+
+    Exit 1 if a server is not running or something is not as it was released.
+    """
     workspace = open_workspace()
     servers = workspace.sigstore.status()
     outbox = Outbox(workspace.home)
     alerts = {"waiting": len(outbox.pending()), "delivered": len(outbox.delivered())}
     _print_servers(servers, as_json, alerts)
+    if servers:
+        workspace.start_check()
     return 0 if servers and all(server.state == "running" for server in servers) else 1
 
 

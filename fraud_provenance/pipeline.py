@@ -130,6 +130,7 @@ class Pipeline:
     def _run_stages(self) -> None:
         self.workspace.create_folders()
         with self._stage("verify") as notes:
+            self.workspace.start_check()
             notes.extend(recover(self.workspace.trust, UNFINISHED))
             self._verify_heads()
         self._ingest()

@@ -18,10 +18,12 @@ from fraud_provenance.evidence.errors import ConfigError, VerificationError, rea
 from fraud_provenance.evidence.log_audit import LogAuditor
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.releases import Expectations, Releases
+from fraud_provenance.evidence.secrets import refuse_secrets
 from fraud_provenance.evidence.signing import SigningService
 from fraud_provenance.evidence.statements import Identity, Material
 from fraud_provenance.evidence.store import EvidenceStore
 from fraud_provenance.evidence.verification import BundleVerifier, load_issuers
+from fraud_provenance.gates import canaries
 from fraud_provenance.gates.policy import PolicyEngine, read_policies
 from fraud_provenance.gates.trust import CodeFacts, Trust
 from fraud_provenance.local import LocalSigstore, tool, tool_digest
@@ -30,6 +32,25 @@ PROJECT = Path(__file__).resolve().parent.parent
 HOME_VARIABLE = "FRAUD_PROVENANCE_HOME"
 ENVIRONMENT_VARIABLE = "FRAUD_PROVENANCE_ENVIRONMENT"
 _GIT_DEADLINE_S = 30
+_OWN_VARIABLES = frozenset(
+    f"FRAUD_PROVENANCE_{name}"
+    for name in (
+        "HOME", "ENVIRONMENT", "TOOLS", "WEBHOOK", "DBT_INPUT", "DBT_OUTPUT", "DBT_WINDOW",
+    )
+)  # fmt: skip
+_OVERRIDE_PREFIXES = (
+    "SIGSTORE_",
+    "COSIGN_",
+    "TUF_",
+    "REKOR_",
+    "FULCIO_",
+    "OPA_",
+    "MLFLOW_",
+    "SKIP_",
+)
+_OVERRIDES = frozenset(("MODEL_URI", "MODEL_PATH", "VERIFY", "NO_VERIFY", "INSECURE"))
+_MLFLOW_IDS = frozenset(("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"))
+_SET_BY_MLFLOW = _MLFLOW_IDS | {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"}
 PINNED_TOOLS = ("opa", "cosign")
 _CODE = ("fraud_provenance", "policies", "dbt_project", "tools")
 
@@ -45,11 +66,31 @@ class Settings:
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
     """Settings from environment variables, with the documented defaults."""
-    home = environ.get(HOME_VARIABLE) or str(PROJECT / ".fraud_provenance")
+    named = environ.get(HOME_VARIABLE) or str(PROJECT / ".fraud_provenance")
+    home = Path(named).expanduser().absolute()
+    _refuse_overrides(environ, home)
     return Settings(
-        home=Path(home).expanduser().absolute(),
+        home=home,
         environment=environ.get(ENVIRONMENT_VARIABLE) or "local",
     )
+
+
+def _refuse_overrides(environ: Mapping[str, str], home: Path) -> None:
+    """Nothing in the environment may say whom to trust or what to skip."""
+    for name in sorted(environ):
+        ours = name.startswith("FRAUD_PROVENANCE_") and name not in _OWN_VARIABLES
+        if not (ours or name in _OVERRIDES or name.startswith(_OVERRIDE_PREFIXES)):
+            continue
+        if name in _SET_BY_MLFLOW and (name in _MLFLOW_IDS or str(home) in environ[name]):
+            continue  # what MLflow itself leaves behind in a process that used this home
+        raise VerificationError(
+            reason(
+                RootCause.CONFIG_OVERRIDE,
+                f"{name} is set",
+                remedy=f"Unset {name}: trust is configured by signed releases only.",
+                artifact=name,
+            )
+        )
 
 
 class Workspace:
@@ -130,6 +171,7 @@ class Workspace:
             policies=policies,
             code=lambda: self.code_facts,
             auditor=lambda: self.auditor,
+            self_check=self.self_check,
         )
 
     def token(self, identity: Identity) -> str:
@@ -178,6 +220,30 @@ class Workspace:
                 )
             )
         return path
+
+    def start_check(self) -> None:
+        """What must hold before anything is done: trust root, releases, policy, no secret about.
+
+        Raises:
+            VerificationError: the root cause, e.g. ROOT_DIGEST_MISMATCH or SECRET_IN_TREE.
+        """
+        self.trust.policies.current()
+        refuse_secrets(
+            {
+                path.relative_to(self.project).as_posix(): files.read_once(path)
+                for path in tree_files(self.project)
+            }
+        )
+
+    def self_check(self) -> None:
+        """`start_check`, and canaries through every judge: before promoting and scoring.
+
+        Raises:
+            VerificationError: as `start_check`; TOOL_DIGEST_MISMATCH or CANARY_FAILED.
+        """
+        self.start_check()
+        binary = self.pinned_tool("cosign")
+        canaries.check(self.trust, binary, tuple(tool_digest(name) for name in PINNED_TOOLS))
 
     def expectations(self) -> Expectations:
         """What a release signed now would fix: policy, trust root and tools as they are."""
@@ -230,11 +296,16 @@ def _git_state(project: Path) -> tuple[str, bool]:
     return commit, not commit or bool(changed or unknown)
 
 
+def tree_files(project: Path) -> list[Path]:
+    """Every file of the work tree that git does not ignore; links are left out."""
+    listed = _git(project, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    paths = [project / name for name in sorted({name for name in listed.split("\0") if name})]
+    return [path for path in paths if path.is_file() and not path.is_symlink()]
+
+
 def tree_digest(project: Path) -> str:
     """SHA-256 of the manifest over every file of the work tree that git does not ignore."""
-    listed = _git(project, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    names = sorted({name for name in listed.split("\0") if name})
-    return folder_digest(project, [project / name for name in names])
+    return folder_digest(project, tree_files(project))
 
 
 def folder_digest(folder: Path, paths: list[Path]) -> str:

@@ -9,7 +9,6 @@ from fraud_provenance.defs.training import check_model
 from fraud_provenance.evidence import encoding
 from fraud_provenance.gates import promotion
 from fraud_provenance.gates.facts import collect_model
-from fraud_provenance.local import tool
 from fraud_provenance.planning import newest_model, registry_of
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
@@ -78,7 +77,7 @@ def champion(
     """Decide on the candidate and move the alias."""
     workspace = provenance.open()
     trust = workspace.trust
-    made = promotion.promote(trust, registry_of(workspace), lambda: tool("cosign"))
+    made = promotion.promote(trust, registry_of(workspace), lambda: workspace.pinned_tool("cosign"))
     bundle = made.decision.bundle
     approver = promotion.approver(made.decision)
     return dg.MaterializeResult(

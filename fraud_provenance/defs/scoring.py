@@ -48,6 +48,7 @@ def transaction_scores(
 
     workspace = provenance.open()
     trust = workspace.trust
+    trust.self_check()
     prediction_log.require_writable(trust)
     lease = ChampionLease(trust, registry_of(workspace))
     champion = lease.champion()

@@ -59,6 +59,10 @@ class RootCause(StrEnum):
     POLICY_ROLLBACK = "POLICY_ROLLBACK"
     POLICY_REVISION_MISMATCH = "POLICY_REVISION_MISMATCH"
     TOOL_DIGEST_MISMATCH = "TOOL_DIGEST_MISMATCH"
+    CANARY_FAILED = "CANARY_FAILED"
+    CONFIG_OVERRIDE = "CONFIG_OVERRIDE"
+    DECISION_INPUT_MISMATCH = "DECISION_INPUT_MISMATCH"
+    SECRET_IN_TREE = "SECRET_IN_TREE"  # noqa: S105 - a root cause, no password
     POLICY_DIGEST_MISMATCH = "POLICY_DIGEST_MISMATCH"
     POLICY_UNSIGNED = "POLICY_UNSIGNED"
     POLICY_UNDEFINED = "POLICY_UNDEFINED"
@@ -349,6 +353,22 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "POLICY_REVISION_MISMATCH": (
         "The policy that would decide is not the release that this home verified.",
         "Start again; if it persists, restore evidence/ and trust/ from their backup.",
+    ),
+    "CANARY_FAILED": (
+        "A judge did not judge a known case as it must: verifier, cosign or policy.",
+        "Trust nothing that it says; find out what was replaced or weakened.",
+    ),
+    "CONFIG_OVERRIDE": (
+        "An environment variable would say whom to trust or what to skip.",
+        "Unset it: trust is configured by signed releases only.",
+    ),
+    "DECISION_INPUT_MISMATCH": (
+        "The policy engine's answer is not about the facts that it was asked about.",
+        "Treat the policy engine as replaced; rebuild it (`make tools`).",
+    ),
+    "SECRET_IN_TREE": (
+        "A private key or access token lies among code or artifacts.",
+        "Remove it and replace the key: whoever has the files has it.",
     ),
     "TOOL_DIGEST_MISMATCH": (
         "A tool's binary is not the one that the release in force fixes.",

@@ -105,10 +105,16 @@ class BundleVerifier:
             raise ConfigError(
                 reason(RootCause.ROOT_DIGEST_MISMATCH, f"cannot use {trusted_root.name}: {error}")
             ) from error
+        self.root_path = trusted_root
         self.logs = logs
         self._roles = {url: role for role, url in issuers.items()}
         self._signers: dict[bytes, Identity | None] = {}
         self._known: dict[str, VerifiedBundle] = {}
+
+    @property
+    def root_digest(self) -> str:
+        """SHA-256 of the trusted root as it lies on disk."""
+        return encoding.digest_bytes(files.read_once(self.root_path, limit_bytes=1 << 22))
 
     def certificate_identity(self, identity: Identity) -> tuple[str, str]:
         """(subject, issuer URL) as they stand in a certificate of `identity`."""

@@ -39,7 +39,7 @@ def arguments(trust: Trust, cosign: Path, expected: VerifiedBundle, path: Path) 
     identity, issuer = trust.bundles.certificate_identity(expected.identity)
     return [
         str(cosign), "verify-blob-attestation",
-        "--trusted-root", str(trust.home / "trust" / "trusted_root.json"),
+        "--trusted-root", str(trust.bundles.root_path),
         "--bundle", str(path),
         "--certificate-identity", identity, "--certificate-oidc-issuer", issuer,
         "--type", expected.statement.predicate_type,

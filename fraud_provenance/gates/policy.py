@@ -34,7 +34,7 @@ from fraud_provenance.evidence.releases import (
 _MAX_FILES = 500
 _MAX_FILE_BYTES = 4 * 1024 * 1024
 _OPA_DEADLINE_S = 30
-_GATES = {
+GATES = {
     "data_access": "data.fraud.data_access.decision",
     "model_registration": "data.fraud.model_registration.decision",
     "model_deployment": "data.fraud.model_deployment.decision",
@@ -111,6 +111,26 @@ class Policy:
             path.write_bytes(data)
         self.authors: tuple[str, ...] = ()
         self.release_statements: tuple[str, ...] = ()
+
+    def check_copy(self) -> None:
+        """Compare the private copy that OPA reads with the verified files.
+
+        Raises:
+            VerificationError: POLICY_REVISION_MISMATCH.
+        """
+        try:
+            manifest, _ = read_policies(self.folder)
+            is_same = manifest.digest == self.digest
+        except ProvenanceError:
+            is_same = False
+        if not is_same:
+            raise VerificationError(
+                reason(
+                    RootCause.POLICY_REVISION_MISMATCH,
+                    "the copy that the policy engine reads was changed",
+                    artifact="policies",
+                )
+            )
 
     @property
     def digest(self) -> str:
@@ -199,9 +219,25 @@ class PolicyEngine:
         """
         policy = policy or self.current()
         self._check_input(policy, gate, document)
-        result = self._evaluate(policy, gate, document)
+        return self.evaluate(policy, gate, document)
+
+    def evaluate(self, policy: Policy, gate: str, document: Mapping[str, Any]) -> Answer:
+        """What OPA says about a document that was not compared with its schema before.
+
+        The policy's private copy is compared with its digest before and after, and OPA gives back
+        the input that it decided on: an answer by other rules or about other facts is none.
+
+        Raises:
+            VerificationError: POLICY_REVISION_MISMATCH, DECISION_INPUT_MISMATCH, POLICY_UNDEFINED
+                or POLICY_EVAL_ERROR. BackendError: POLICY_UNAVAILABLE.
+        """
+        policy.check_copy()
+        value = self._run(policy, gate, document)
+        policy.check_copy()
+        result = value.get("decision") if isinstance(value, dict) else None
         if not isinstance(result, dict) or not isinstance(result.get("reasons"), list):
             raise VerificationError(reason(RootCause.POLICY_UNDEFINED, f"{gate} gave no answer"))
+        _check_echo(gate, document, value.get("input"))
         try:
             reasons = tuple(_reason(item) for item in result["reasons"])
         except (KeyError, TypeError, ValidationError) as error:
@@ -231,13 +267,13 @@ class PolicyEngine:
                 )
             ) from error
 
-    def _evaluate(self, policy: Policy, gate: str, document: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    def _run(self, policy: Policy, gate: str, document: Mapping[str, Any]) -> Any:  # noqa: ANN401
         try:
             done = subprocess.run(  # noqa: S603 - a pinned binary, argument list, no shell
                 [
                     str(self._opa()), "eval", "--strict-builtin-errors", "--fail",
                     "--format", "json", "--stdin-input", *_data_arguments(policy.folder, gate),
-                    _GATES[gate],
+                    f'{{"decision": {GATES[gate]}, "input": input}}',
                 ],
                 input=encoding.canonical_json(document),
                 capture_output=True,
@@ -264,6 +300,17 @@ class PolicyEngine:
             raise VerificationError(
                 reason(RootCause.POLICY_UNDEFINED, f"{gate}: opa printed no result")
             ) from error
+
+
+def _check_echo(gate: str, document: Mapping[str, Any], echo: object) -> None:
+    try:
+        is_same = encoding.canonical_json(echo) == encoding.canonical_json(document)
+    except (ValueError, TypeError):
+        is_same = False
+    if not is_same:
+        raise VerificationError(
+            reason(RootCause.DECISION_INPUT_MISMATCH, f"{gate} decided on another input")
+        )
 
 
 def _data_arguments(folder: Path, gate: str) -> list[str]:

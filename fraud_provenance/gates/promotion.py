@@ -219,6 +219,7 @@ def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Cha
         CAS_CONFLICT. BackendError: could not decide.
     """
     with files.exclusive_lock(trust.home / "run" / "promotion.lock"):
+        trust.self_check()
         _finish_move(trust, registry)
         policy = trust.policies.current()
         chosen = _chosen(trust, registry, policy)

@@ -37,6 +37,7 @@ class Trust:
     policies: PolicyEngine
     code: Callable[[], CodeFacts]
     auditor: Callable[[], LogAuditor]
+    self_check: Callable[[], None]
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _lineage: dict[tuple[str, int], LineageVerifier] = field(default_factory=dict)
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from types import FrameType
 from typing import Any
 
-from fraud_provenance.gates import promotion
+from fraud_provenance.gates import canaries, promotion
 from fraud_provenance_tests.attacks.arena import Arena
 from fraud_provenance_tests.attacks.home import opened, patched
 from fraud_provenance_tests.attacks.model import GROUPS, Attack, Case, Line, Mutant, Outcome, lines
@@ -60,7 +60,11 @@ def play(arena: Arena, case: Case, act: Attack, mutant: Mutant | None = None) ->
 @contextmanager
 def _mutated(mutant: Mutant) -> Iterator[None]:
     """A mutant in force. A promotion's last look at the log stands behind nearly every check."""
-    with patched(promotion, "last_look", lambda *_arguments: None), mutant():
+    with (
+        patched(promotion, "last_look", lambda *_arguments: None),
+        patched(canaries, "check", lambda *_arguments: None),
+        mutant(),
+    ):
         yield
 
 

@@ -403,15 +403,45 @@ def test_engine_that_fails_is_no_answer_even_with_one_on_its_lips(
     assert (codes(error), error.exit_code) == ([code], exit_code)
 
 
+YES = """import json, sys
+value = {"decision": {"allow": True, "reasons": []}, "input": json.load(sys.stdin)}
+print(json.dumps({"result": [{"expressions": [{"value": value}]}]}))
+"""
+
+
 def test_engine_that_answers_and_fails_is_not_believed(
     honest: Chain, opened: Workspace, tmp_path: Path
 ) -> None:
-    yes = '{"result": [{"expressions": [{"value": {"allow": true, "reasons": []}}]}]}'
-    believed = script(tmp_path, f"print({yes!r})")
+    believed = script(tmp_path, YES)
     assert with_opa(opened, lambda: believed).ask("data_access", request(honest)).allowed
-    opa = script(tmp_path, f"import sys; print({yes!r}); sys.exit(2)")
+    opa = script(tmp_path, f"{YES}\nsys.exit(2)")
     error = refusal(lambda: with_opa(opened, lambda: opa).ask("data_access", request(honest)))
     assert codes(error) == ["POLICY_EVAL_ERROR"]
+
+
+@pytest.mark.parametrize("echo", ["{}", "None", "[1]", "json.load(sys.stdin) | {'more': 1}"])
+def test_engine_that_answers_about_another_input_is_not_believed(
+    honest: Chain, opened: Workspace, tmp_path: Path, echo: str
+) -> None:
+    opa = script(tmp_path, YES.replace("json.load(sys.stdin)", echo))
+    error = refusal(lambda: with_opa(opened, lambda: opa).ask("data_access", request(honest)))
+    assert codes(error) == ["DECISION_INPUT_MISMATCH"]
+
+
+@pytest.mark.parametrize("change", ["edit", "add", "remove"])
+def test_policy_copy_that_was_changed_after_it_was_verified_does_not_decide(
+    honest: Chain, opened: Workspace, change: str
+) -> None:
+    policy = current(opened)
+    rules = policy.folder / "data_access" / "data_access.rego"
+    if change == "edit":
+        rules.write_text(rules.read_text().replace("allow := false", "allow := true"))
+    elif change == "add":
+        (policy.folder / "data_access" / "more.rego").write_text("package fraud.data_access\n")
+    else:
+        rules.unlink()
+    error = refusal(lambda: ask(opened, request(honest)))
+    assert codes(error) == ["POLICY_REVISION_MISMATCH"]
 
 
 def test_engine_that_never_answers_is_unavailable(
