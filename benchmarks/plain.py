@@ -11,7 +11,7 @@ are kept out, the model is registered and named by its aliases, MLflow learns th
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -34,6 +34,7 @@ class PlainFile:
     name: str
     path: Path
     sha256: str = NO_DIGEST
+    made_from: tuple[str, ...] = (NO_DIGEST,)
 
     @cached_property
     def content(self) -> bytes:
@@ -310,6 +311,7 @@ class PlainStep:
         checks: tuple[str, ...],
         failures: list[dict[str, Any]],
         rows: Mapping[str, int],
+        warnings: Sequence[Mapping[str, Any]] = (),
     ) -> Done:
         """Remember which days failed."""
         bad = {item["day"] for item in failures}

@@ -32,9 +32,11 @@ cause is mended. *Refused* is an answer: trying again changes nothing.
 _CONTRACTS = """
 ## Codes of data contracts
 
-A data contract that fails is one root cause, `CHECK_FAILED`. The signed test result says more: each
-failure names the day, the check, one of these codes, the column, the number of rows, an example and
-its own remedy.
+A gate that meets a day whose contract failed says `CHECK_FAILED`. The signed test result says why,
+and `run` and `verify` repeat it: each finding names the day, the check, one of these codes, the
+column and the number of rows, or an aggregate and its bounds. It holds no value of a row and no
+identifier, for everyone can read the log; examples stay in the Data Docs and in Dagster. Meanings
+and remedies stand in the table above.
 
 """
 

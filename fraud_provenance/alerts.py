@@ -295,7 +295,7 @@ def _contract_alert(
     found = [item for item in notes.get("failures", []) if item.get("day") in days]
     body = [
         f"{item['code']} {asset}@{item['day']} {item['column']}: not true that "
-        f"{str(item['check']).replace('_', ' ')}; remedy: {item['remedy']}"
+        f"{str(item['check']).replace('_', ' ')}; remedy: {codes.remedy(str(item['code']))}"
         for item in found[:_REASON_LIMIT]
     ]
     body.append(f"evidence: fraud-provenance verify {asset}/{days[0]}")

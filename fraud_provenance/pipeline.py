@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from fraud_provenance import planning
 from fraud_provenance.alerts import Alert, Outbox, alert_of_error, contract_alerts
-from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
     ConfigError,
     GateDenied,
     ProvenanceError,
     Reason,
     VerificationError,
-    reason,
 )
 from fraud_provenance.evidence.log_audit import Depth
 from fraud_provenance.evidence.verdict import Verdict
@@ -31,6 +29,7 @@ from fraud_provenance.gates.registry import CANDIDATE, CHAMPION
 from fraud_provenance.gates.step import recover
 from fraud_provenance.investigate.audit import audit_log
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
+from fraud_provenance.investigate.subjects import contract_reasons
 from fraud_provenance.landing import landed_days
 from fraud_provenance.prediction_log import UNFINISHED, log_heartbeat
 from fraud_provenance.workspace import Workspace
@@ -199,11 +198,7 @@ class Pipeline:
         if rest:
             with self._stage(job.replace("_", " "), f"{len(rest)} days"):
                 self._run_job(job)
-        for day, suite in planning.failed_days(self.workspace, asset).items():
-            failed = reason(
-                RootCause.CHECK_FAILED, f"{suite} failed", artifact=asset, partition=day
-            )
-            self.report.refused.append(failed)
+        self.report.refused.extend(contract_reasons(self.workspace.trust, asset))
 
     def _features(self) -> None:
         due = planning.features_due(self.workspace)

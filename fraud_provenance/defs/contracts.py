@@ -6,25 +6,29 @@ that day, and leaves the other days usable.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from fraud_provenance.defs import support
 from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.errors import ConfigError, reason
-from fraud_provenance.gates.step import Step
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import ConfigError, EvidenceError, reason
+from fraud_provenance.gates.step import Step, VerifiedInput
 from fraud_provenance.planning import (
     FEATURE_SUITES,
     RAW_SUITES,
     failed_days,
     unjudged_days,
+    window_of,
 )
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from fraud_provenance.fraud.contract import ContractReport
 
 BASELINE_DAYS = 7
@@ -82,7 +86,8 @@ def raw_contracts(
             blocking=True,
             description=(
                 "Pandera, without coercion: feature columns, types and ranges; windows are nested; "
-                "calendar flags follow from the time."
+                "calendar flags follow from the time; a sample equals its recomputation as of "
+                "each transaction's own moment."
             ),
         ),
         dg.AssetCheckSpec(
@@ -134,11 +139,10 @@ def judge_days(
     from fraud_provenance.fraud import expectations, profile, schemas
 
     suites = _RAW if asset == _RAW.asset else _FEATURES
-    check_schema: Callable[..., ContractReport]
-    check_schema, check_expectations = (
-        (schemas.check_raw_schema, expectations.check_raw_expectations)
+    check_expectations: Callable[..., ContractReport] = (
+        expectations.check_raw_expectations
         if suites is _RAW
-        else (schemas.check_feature_schema, expectations.check_feature_expectations)
+        else expectations.check_feature_expectations
     )
     with Step(workspace.trust, "contracts", run_id) as step:
         known = sorted(workspace.store.heads(asset))
@@ -150,7 +154,11 @@ def judge_days(
         read = step.read(asset, [*baseline, *days])
         frames = support.frames_of(read)
         judged = {day: frames[day] for day in days}
-        first = check_schema(judged, thresholds)
+        if suites is _RAW:
+            first = schemas.check_raw_schema(judged, thresholds)
+        else:
+            raw = _raw_of(step, workspace, read, days)
+            first = schemas.check_feature_schema(judged, thresholds, raw, _seed(read))
         pending = [_attest(step, read.view.select(days), first)]
         sound = [day for day in days if not first.failures_of(day)]
         reports = [first]
@@ -166,13 +174,59 @@ def judge_days(
     return reports
 
 
+def _raw_of(
+    step: Step, workspace: Workspace, features: VerifiedInput, days: Sequence[str]
+) -> "pl.DataFrame":
+    """The raw rows that the features of `days` were made from: exactly those, or none.
+
+    Raises:
+        EvidenceError: PARTITION_MISSING where raw days changed since, or are missing; features that
+            cannot be recomputed are not judged, hence not usable.
+    """
+    import polars as pl
+
+    from fraud_provenance.fraud.columns import RAW_SCHEMA
+
+    made_from = {
+        entry.partition: set(entry.made_from)
+        for entry in features.view.entries
+        if entry.partition in set(days)
+    }
+    used = set().union(*made_from.values())
+    current = {
+        day: heads[0].sha256
+        for day, heads in workspace.store.heads(_RAW.asset).items()
+        if heads[0].sha256 in used
+    }
+    known = sorted(current)
+    stale = [day for day in days if {current[d] for d in window_of([day], known)} != made_from[day]]
+    if stale:
+        raise EvidenceError(
+            reason(
+                RootCause.PARTITION_MISSING,
+                "features were made from raw days that are not the current ones",
+                artifact=features.asset,
+                partition=stale[0],
+                remedy="Materialise transaction_features again for these days.",
+            )
+        )
+    frames = support.frames_of(step.read(_RAW.asset, window_of(days, known)))
+    return pl.concat([frame.select(list(RAW_SCHEMA)) for frame in frames.values()])
+
+
+def _seed(read: VerifiedInput) -> int:
+    """Which customers and terminals are recomputed follows from the bytes that are judged."""
+    return int(encoding.digest_json(read.digests)[:16], 16)
+
+
 def _attest(step: Step, view: Any, report: "ContractReport") -> Any:  # noqa: ANN401
     return step.attest_contract(
         view,
         suite=report.suite,
         suite_digest=encoding.digest_json(report.suite_config),
         checks=report.checks,
-        failures=[asdict(failure) for failure in report.failures],
+        failures=[failure.public() for failure in report.failures],
+        warnings=[warning.public() for warning in report.warnings],
         rows=report.rows,
     )
 

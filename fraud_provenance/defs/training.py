@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -203,10 +202,10 @@ def judge_training_set(workspace: Workspace, run_id: str) -> "ContractReport":
             checks=checks,
             days=tuple(sorted(frames)),
             rows={name: frame.height for name, frame in frames.items()},
-            failures=tuple(found),
+            findings=tuple(found),
         )
         # The contract judges the files together, so a failure anywhere fails all of them.
-        failures = [asdict(item) | {"day": name} for item in found for name in frames]
+        failures = [item.public() | {"day": name} for item in found for name in frames]
         pending = step.attest_contract(
             read.view,
             suite=report.suite,

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from fraud_provenance.evidence.data_causes import DATA_CAUSES
+
 
 class RootCause(StrEnum):
     """Why something is not trusted. Meanings and remedies: `meaning`, `remedy`."""
@@ -124,6 +126,31 @@ class RootCause(StrEnum):
     STEP_UNKNOWN = "STEP_UNKNOWN"
     TIME_SKEW = "TIME_SKEW"
     TRAINER_UNKNOWN = "TRAINER_UNKNOWN"
+    PII_IN_ATTESTATION = "PII_IN_ATTESTATION"
+    SCHEMA_COLUMN_MISSING = "SCHEMA_COLUMN_MISSING"
+    SCHEMA_COLUMN_UNKNOWN = "SCHEMA_COLUMN_UNKNOWN"
+    SCHEMA_TYPE = "SCHEMA_TYPE"
+    ENCODING = "ENCODING"
+    NULL_RATE = "NULL_RATE"
+    NON_FINITE = "NON_FINITE"
+    VALUE_RANGE = "VALUE_RANGE"
+    DUPLICATE_KEY = "DUPLICATE_KEY"
+    EVENT_TIME_OUTSIDE_PARTITION = "EVENT_TIME_OUTSIDE_PARTITION"
+    EMPTY_PARTITION = "EMPTY_PARTITION"
+    VOLUME = "VOLUME"
+    UNIT_SHIFT = "UNIT_SHIFT"
+    DISTRIBUTION_SHIFT = "DISTRIBUTION_SHIFT"
+    SENTINEL_VALUE = "SENTINEL_VALUE"
+    CONSTANT_COLUMN = "CONSTANT_COLUMN"
+    COLUMNS_SWAPPED = "COLUMNS_SWAPPED"
+    FROZEN_FEED = "FROZEN_FEED"
+    STALE_FEED = "STALE_FEED"
+    LABEL_RATE = "LABEL_RATE"
+    LABEL_INCOHERENT = "LABEL_INCOHERENT"
+    IMMATURE_LABELS = "IMMATURE_LABELS"
+    TRIGGER_SUSPECT = "TRIGGER_SUSPECT"
+    PIT_LEAKAGE = "PIT_LEAKAGE"
+    SPLIT_CONTAMINATION = "SPLIT_CONTAMINATION"
     LOG_UNAVAILABLE = "LOG_UNAVAILABLE"
     WITNESS_UNAVAILABLE = "WITNESS_UNAVAILABLE"
     TIMESTAMP_UNAVAILABLE = "TIMESTAMP_UNAVAILABLE"
@@ -139,6 +166,7 @@ class RootCause(StrEnum):
 
 
 _CAUSES: dict[str, tuple[str, str]] = {
+    **DATA_CAUSES,
     # Data and artifacts
     "DIGEST_MISMATCH": (
         "The bytes are not the bytes that were attested.",
@@ -172,6 +200,10 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "JSON_DUPLICATE_KEY": (
         "A JSON object names a key twice, so that two readers could see two things.",
         "Refuse it; ask its producer for a well-formed document.",
+    ),
+    "PII_IN_ATTESTATION": (
+        "A statement for the public log would have held data values: an id, an amount, a card.",
+        "Sign names, counts, codes, bounds and aggregates only; examples stay in Data Docs.",
     ),
     "SIZE_LIMIT": (
         "A document is larger, deeper or more numerous than the limits allow.",
@@ -582,7 +614,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "PARTITION_DUPLICATE": (
         "Two statements claim the same partition.",
-        "Supersede one of them.",
+        "Name the one that counts: `fraud-provenance rollback ASSET PARTITION --to DIGEST`,"
+        " or run the step again for the partition.",
     ),
     "POLICY_AUTHOR_UNKNOWN": (
         "Fewer than two distinct principals signed the policy.",

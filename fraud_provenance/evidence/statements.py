@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from fraud_provenance.evidence import encoding
+from fraud_provenance.evidence import disclosure, encoding
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import EvidenceError, VerificationError, reason
 from fraud_provenance.evidence.manifest import is_sha256
@@ -73,7 +73,12 @@ class Statement(BaseModel):
 def build_statement(
     predicate_type: str, name: str, digest: str, predicate: Mapping[str, Any]
 ) -> Statement:
-    """A statement about exactly one subject, in canonical bytes."""
+    """A statement about exactly one subject, in canonical bytes.
+
+    Raises:
+        VerificationError: PII_IN_ATTESTATION for a card number anywhere in the predicate.
+    """
+    disclosure.refuse_card_numbers(predicate)
     content = encoding.canonical_json(
         {
             "_type": STATEMENT_TYPE,
@@ -251,20 +256,26 @@ def contract_predicate(
     rows: Mapping[str, int],
     run_id: str,
     decision: str,
+    warnings: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """in-toto test result: one contract suite over the partitions of one manifest.
 
-    `failures` hold day, check, code, column, rows, example, remedy; `rows` the rows judged a day;
+    `failures` and `warnings` are `disclosure.Finding`s; `rows` are the rows judged a day;
     `decision` is the access decision under which the data were read.
+
+    Raises:
+        VerificationError: PII_IN_ATTESTATION where a finding says more than everyone may know.
     """
-    failed = sorted({f"{item['check']}@{item['day']}" for item in failures})
-    broken = {item["check"] for item in failures}
+    disclosure.check_names(checks)
+    failures = disclosure.public_findings(failures)
+    warnings = disclosure.public_findings(warnings)
+    broken = {item["check"] for item in (*failures, *warnings)}
     return {
-        "result": "FAILED" if failures else "PASSED",
+        "result": "FAILED" if failures else "WARNED" if warnings else "PASSED",
         "configuration": [{"name": suite, "digest": {"sha256": suite_digest}}],
         "passedTests": [check for check in checks if check not in broken],
-        "warnedTests": [],
-        "failedTests": failed,
+        "warnedTests": _named_tests(warnings),
+        "failedTests": _named_tests(failures),
         "annotations": {
             "suite": suite,
             "environment": environment,
@@ -274,9 +285,14 @@ def contract_predicate(
             "checks": len(checks),
             "rows": dict(rows),
             "failedPartitions": sorted({item["day"] for item in failures}),
-            "failures": [dict(item) for item in failures],
+            "failures": failures,
+            "warnings": warnings,
         },
     }
+
+
+def _named_tests(findings: Sequence[Mapping[str, Any]]) -> list[str]:
+    return sorted({f"{item['check']}@{item['day']}" for item in findings})
 
 
 class Contract(BaseModel):
@@ -290,6 +306,8 @@ class Contract(BaseModel):
     rows: dict[str, int]
     failed: tuple[str, ...]
     decision: str
+    failures: tuple[disclosure.Finding, ...] = ()
+    warnings: tuple[disclosure.Finding, ...] = ()
 
     def judges(self, partition: str) -> RootCause | None:
         """None if the partition passed, else why the result does not speak for it."""
@@ -317,10 +335,13 @@ def read_contract(statement: Statement) -> Contract:
             rows=notes["rows"],
             failed=tuple(notes["failedPartitions"]),
             decision=notes.get("decision", ""),
+            failures=tuple(disclosure.Finding(**item) for item in notes["failures"]),
+            warnings=tuple(disclosure.Finding(**item) for item in notes.get("warnings", ())),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _invalid(RootCause.PREDICATE_TYPE, f"malformed test result: {error!r}") from error
-    if result != ("FAILED" if contract.failed else "PASSED"):
+    expected = "FAILED" if contract.failed else "WARNED" if contract.warnings else "PASSED"
+    if result != expected or {item.day for item in contract.failures} != set(contract.failed):
         raise _invalid(
             RootCause.PREDICATE_TYPE,
             f"result {str(result)[:40]!r} with {len(contract.failed)} failed partitions",

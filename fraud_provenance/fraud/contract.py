@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from fraud_provenance.fraud.columns import FEATURE_SCHEMA, RAW_SCHEMA
 from fraud_provenance.fraud.errors import DataError
 
 CODES: Final = frozenset(
@@ -16,6 +17,7 @@ CODES: Final = frozenset(
         "SCHEMA_COLUMN_MISSING",
         "SCHEMA_COLUMN_UNKNOWN",
         "SCHEMA_TYPE",
+        "ENCODING",
         "NULL_RATE",
         "NON_FINITE",
         "VALUE_RANGE",
@@ -25,14 +27,25 @@ CODES: Final = frozenset(
         "VOLUME",
         "UNIT_SHIFT",
         "DISTRIBUTION_SHIFT",
+        "SENTINEL_VALUE",
+        "CONSTANT_COLUMN",
+        "COLUMNS_SWAPPED",
         "FROZEN_FEED",
         "STALE_FEED",
         "LABEL_RATE",
+        "LABEL_INCOHERENT",
+        "IMMATURE_LABELS",
+        "TRIGGER_SUSPECT",
+        "LEAKAGE_FEATURE",
         "PIT_LEAKAGE",
         "SPLIT_CONTAMINATION",
     }
 )
 """The closed vocabulary of root causes that a contract can name."""
+
+# Statements go to a public log. An aggregate of fewer rows could be as good as one row's value.
+LEAST_ROWS_OF_AN_AGGREGATE: Final = 20
+_PUBLIC_COLUMNS: Final = frozenset({*RAW_SCHEMA, *FEATURE_SCHEMA, "split"})
 
 
 @dataclass(frozen=True)
@@ -45,8 +58,12 @@ class Failure:
         code: Root cause, one of `CODES`.
         column: The column concerned, or "" for whole rows.
         rows: How many rows are concerned (0: the day as a whole).
-        example: One offending value, or what was found instead.
+        example: One offending value, or what was found instead. For people at this place only.
         remedy: What to do.
+        observed: The aggregate that was judged, where one was; None over few rows.
+        minimum: Its lower bound, or None.
+        maximum: Its upper bound, or None.
+        warning: It is told, and does not fail the day.
     """
 
     day: str
@@ -56,6 +73,22 @@ class Failure:
     rows: int
     example: str
     remedy: str
+    observed: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    warning: bool = False
+
+    def public(self) -> dict[str, str | int | float]:
+        """Return what everyone may know: no example, and no column that somebody else named."""
+        numbers = {"observed": self.observed, "minimum": self.minimum, "maximum": self.maximum}
+        return {
+            "day": self.day,
+            "check": self.check,
+            "code": self.code,
+            "column": self.column if self.column in _PUBLIC_COLUMNS else "",
+            "rows": self.rows,
+            **{name: float(value) for name, value in numbers.items() if value is not None},
+        }
 
 
 @dataclass(frozen=True)
@@ -69,7 +102,7 @@ class ContractReport:
         checks: The true sentences that were evaluated for every day.
         days: The days judged, ascending.
         rows: Day to number of rows.
-        failures: Empty if and only if every check holds for every day.
+        findings: Everything found; empty if every check holds for every day.
     """
 
     suite: str
@@ -77,11 +110,21 @@ class ContractReport:
     checks: tuple[str, ...]
     days: tuple[str, ...]
     rows: dict[str, int]
-    failures: tuple[Failure, ...]
+    findings: tuple[Failure, ...]
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Return the findings that fail their day."""
+        return tuple(finding for finding in self.findings if not finding.warning)
+
+    @property
+    def warnings(self) -> tuple[Failure, ...]:
+        """Return the findings that are told and do not fail their day."""
+        return tuple(finding for finding in self.findings if finding.warning)
 
     @property
     def passed(self) -> bool:
-        """Tell whether every check holds for every day."""
+        """Tell whether no day failed."""
         return not self.failures
 
     def failures_of(self, day: str) -> tuple[Failure, ...]:

@@ -5,13 +5,20 @@ are validated by one suite in one validation. A day without earlier days is judg
 expectations alone.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from fraud_provenance.fraud.contract import ContractReport, Failure, require_days, threshold
+from fraud_provenance.fraud.contract import (
+    LEAST_ROWS_OF_AN_AGGREGATE,
+    ContractReport,
+    Failure,
+    require_days,
+    threshold,
+)
 from fraud_provenance.fraud.data_docs import write_data_docs
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.fraud.expectation_suites import FEATURE, RAW, Expectation
@@ -146,15 +153,15 @@ def _validate(
     context, outcomes = _run(suite, table, config)
     found = {item.check: item for item in expectations}
     order = list(found)
-    failures = {failure for outcome in outcomes for failure in _failures(outcome, found)}
     rows = {str(name): int(count) for name, count in frame.select(day, "rows").iter_rows()}
+    failures = {failure for outcome in outcomes for failure in _failures(outcome, found, rows)}
     report = ContractReport(
         suite=suite,
         suite_config={"suite": suite, "engine": "great_expectations", "expectations": config},
         checks=tuple(found),
         days=tuple(sorted(rows)),
         rows=rows,
-        failures=tuple(sorted(failures, key=lambda f: (f.day, order.index(f.check), f.example))),
+        findings=tuple(sorted(failures, key=lambda f: (f.day, order.index(f.check), f.example))),
     )
     if docs_dir is not None:
         write_data_docs(context, report, table, docs_dir)
@@ -237,6 +244,7 @@ def _objects(config: list[dict[str, Any]]) -> list[Any]:
 def _failures(
     outcome: Any,  # noqa: ANN401  # Great Expectations ships no usable type for it
     found: Mapping[str, Expectation],
+    rows: Mapping[str, int],
 ) -> list[Failure]:
     if outcome.success:
         return []
@@ -246,6 +254,7 @@ def _failures(
         raise DataError(
             "CHECK_ERROR", f"{item.check} could not be evaluated: {outcome.exception_info}"
         )
+    bounds = outcome.expectation_config.kwargs
     return [
         Failure(
             day=str(place["day"]),
@@ -255,6 +264,16 @@ def _failures(
             rows=0,
             example=f"{item.statistic} = {place.get(item.statistic)}",
             remedy=item.remedy,
+            observed=_aggregate(place.get(item.statistic), rows[str(place["day"])]),
+            minimum=bounds.get("min_value"),
+            maximum=bounds.get("max_value"),
         )
         for place in places
     ]
+
+
+def _aggregate(value: object, rows: int) -> float | None:
+    """Return the statistic if it may leave this place: finite, and over enough rows."""
+    if not isinstance(value, int | float) or rows < LEAST_ROWS_OF_AN_AGGREGATE:
+        return None
+    return float(value) if math.isfinite(value) else None

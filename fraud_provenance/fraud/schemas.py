@@ -6,7 +6,7 @@ reported for its form alone.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +23,8 @@ from fraud_provenance.fraud.columns import (
 )
 from fraud_provenance.fraud.contract import ContractReport, Failure, require_days, threshold
 from fraud_provenance.fraud.errors import DataError
+from fraud_provenance.fraud.recompute import CHECK as RECOMPUTED
+from fraud_provenance.fraud.recompute import check_recomputed
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -79,13 +81,19 @@ def check_raw_schema(
 
 
 def check_feature_schema(
-    frames: Mapping[str, pl.DataFrame], thresholds: Mapping[str, Any]
+    frames: Mapping[str, pl.DataFrame],
+    thresholds: Mapping[str, Any],
+    raw: pl.DataFrame,
+    seed: int = 0,
 ) -> ContractReport:
-    """Check days of transaction features.
+    """Check days of transaction features, and hold a sample against its recomputation.
 
     Args:
         frames: Day to its rows x the columns of `FEATURE_SCHEMA`.
         thresholds: The parsed `policies/data/contracts.json` (section `feature_schema`).
+        raw: The raw transactions that the features were made from: rows x the columns of
+            `RAW_SCHEMA`.
+        seed: Decides which customers and terminals are recomputed; take it from the data.
 
     Returns:
         The report of suite `feature_schema`.
@@ -94,7 +102,22 @@ def check_feature_schema(
         DataError: PARTITION_MISSING without days; THRESHOLD_MISSING or THRESHOLD_TYPE.
     """
     maximum = threshold(thresholds, "feature_schema", "amount_maximum")
-    return _check("feature_schema", frames, FEATURE_SCHEMA, _feature_rules(maximum))
+    sample_rows = int(threshold(thresholds, "feature_schema", "recomputed_rows"))
+    report = _check("feature_schema", frames, FEATURE_SCHEMA, _feature_rules(maximum))
+    sound = [frames[day] for day in report.days if not report.failures_of(day)]
+    leaks = (
+        check_recomputed(raw, pl.concat(sound), sample_rows=sample_rows, seed=seed) if sound else []
+    )
+    recomputed = {"check": RECOMPUTED, "code": "PIT_LEAKAGE", "sample_rows": sample_rows}
+    return replace(
+        report,
+        suite_config={
+            **report.suite_config,
+            "checks": [*report.suite_config["checks"], recomputed],
+        },
+        checks=(*report.checks, RECOMPUTED),
+        findings=tuple(sorted((*report.findings, *leaks), key=lambda f: f.day)),
+    )
 
 
 def _in_partition() -> _Rule:
@@ -270,7 +293,7 @@ def _check(
         checks=(*_FORM_CHECKS, *_VALUE_CHECKS, *(rule.check for rule in rules)),
         days=days,
         rows={day: frames[day].height for day in days},
-        failures=tuple(sorted(failures, key=lambda f: f.day)),
+        findings=tuple(sorted(failures, key=lambda f: f.day)),
     )
 
 

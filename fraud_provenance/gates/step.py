@@ -9,7 +9,7 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -466,6 +466,7 @@ class Step:
         checks: tuple[str, ...],
         failures: list[dict[str, Any]],
         rows: Mapping[str, int],
+        warnings: Sequence[Mapping[str, Any]] = (),
     ) -> PendingSignature:
         """Sign what a contract found about exactly the bytes that were read.
 
@@ -482,6 +483,7 @@ class Step:
             rows=rows,
             run_id=self.run_id,
             decision=self._decision_about(view),
+            warnings=warnings,
         )
         statement = statements.build_statement(
             statements.TEST_RESULT, view.asset, view.digest, predicate

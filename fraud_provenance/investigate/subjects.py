@@ -1,14 +1,17 @@
 """From what a person types to the evidence meant: asset, partition, model, file or bundle."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from fraud_provenance.evidence import encoding, files
 from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.disclosure import Finding
 from fraud_provenance.evidence.errors import (
     ConfigError,
     EvidenceError,
     ProvenanceError,
+    Reason,
     VerificationError,
     reason,
 )
@@ -108,7 +111,7 @@ def _verify_asset(trust: Trust, asset: str, partition: str) -> Verdict:
                 partition=partition,
             )
         )
-    failures = _contract_failures(trust, asset, partition)
+    failures = contract_reasons(trust, asset, partition)
     if asset == FEATURE_STORE:
         failures += definition_problems(trust) + online_problems(trust)
     wanted: dict[str, set[str]] = {}
@@ -118,18 +121,38 @@ def _verify_asset(trust: Trust, asset: str, partition: str) -> Verdict:
     return trust.lineage().verdict(name, "verify", roots, failures, partitions=wanted)
 
 
-def _contract_failures(trust: Trust, asset: str, partition: str) -> list:  # type: ignore[type-arg]
+def contract_reasons(trust: Trust, asset: str, partition: str = "") -> list[Reason]:
+    """Why the newest version of an asset's partitions (or of one) broke its contracts.
+
+    One reason for each finding, with the contract's own root cause, from verified results; the
+    index only finds them. A result that does not verify is no reason here: it fails by itself.
+    """
+    lineage = trust.lineage()
     results = trust.store.contract_results(asset)
-    found = []
+    found: list[Reason] = []
     for day, heads in trust.store.heads(asset).items():
         if partition and day != partition:
             continue
         for suite, result in results.get((day, heads[0].sha256), {}).items():
             if result.result == "FAILED":
-                found.append(
-                    reason(RootCause.CHECK_FAILED, f"{suite} failed", artifact=asset, partition=day)
-                )
+                contract = lineage.node(result.statement).contract
+                found += _findings(asset, day, suite, contract.failures if contract else ())
     return found
+
+
+def _findings(asset: str, day: str, suite: str, findings: Sequence[Finding]) -> list[Reason]:
+    place = {"artifact": asset, "partition": day}
+    own = [
+        reason(
+            finding.code,
+            f"{finding.column or 'the day'}: not true that {finding.check.replace('_', ' ')}"
+            + (f" ({finding.rows} rows)" if finding.rows else ""),
+            **place,
+        )
+        for finding in findings
+        if finding.day == day
+    ]
+    return own or [reason(RootCause.CHECK_FAILED, f"{suite} failed", **place)]
 
 
 def _verify_model(trust: Trust, registry: Registry, alias: str, version: str) -> Verdict:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraud_provenance.fraud.columns import FEATURE_SCHEMA, RAW_SCHEMA, WINDOWS_DAYS
+from fraud_provenance.fraud.contract import Failure
 from fraud_provenance.fraud.recompute import check_recomputed, recompute_features
 
 DAY_S = 86_400
@@ -63,10 +64,17 @@ def test_recompute_of_any_rows_equals_the_definition(
             assert have[f"terminal_id_risk_{days}day_window"] == risk
 
 
+def _check(
+    raw_days: dict[str, pl.DataFrame], features: pl.DataFrame, sample_rows: int = 10**6
+) -> list[Failure]:
+    raw = pl.concat(raw_days.values())
+    return check_recomputed(raw, features, sample_rows=sample_rows, seed=1)
+
+
 def test_check_recomputed_of_the_right_features_finds_nothing(
     raw_days: dict[str, pl.DataFrame], features: pl.DataFrame
 ) -> None:
-    assert check_recomputed(pl.concat(raw_days.values()), features) == []
+    assert _check(raw_days, features) == []
 
 
 @pytest.mark.parametrize(
@@ -77,7 +85,7 @@ def test_check_recomputed_of_a_window_with_later_rows_names_the_feature(
 ) -> None:
     leaked = features.with_columns((pl.col(feature) + 1).cast(features.schema[feature]))
 
-    failures = check_recomputed(pl.concat(raw_days.values()), leaked)
+    failures = _check(raw_days, leaked)
 
     assert {(failure.code, failure.column) for failure in failures} == {("PIT_LEAKAGE", feature)}
     assert len(failures) == 50
@@ -88,4 +96,26 @@ def test_check_recomputed_of_an_unknown_transaction_fails(
 ) -> None:
     strange = features.head(1).with_columns(transaction_id=pl.lit(10**8, pl.Int32))
 
-    assert check_recomputed(pl.concat(raw_days.values()), strange)
+    assert _check(raw_days, strange)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**64 + 5])
+def test_check_recomputed_of_a_sample_finds_a_wrong_window_and_no_right_one(
+    raw_days: dict[str, pl.DataFrame], features: pl.DataFrame, seed: int
+) -> None:
+    raw, feature = pl.concat(raw_days.values()), "terminal_id_nb_tx_1day_window"
+    leaked = features.with_columns((pl.col(feature) + 1).cast(pl.Int32))
+
+    failures = check_recomputed(raw, leaked, sample_rows=2_000, seed=seed)
+
+    assert check_recomputed(raw, features, sample_rows=2_000, seed=seed) == []
+    assert {failure.column for failure in failures} == {feature}
+    assert 0 < sum(failure.rows for failure in failures) < raw.height / 3
+
+
+def test_check_recomputed_of_a_lost_transaction_reports_its_row(
+    raw_days: dict[str, pl.DataFrame], features: pl.DataFrame
+) -> None:
+    failures = _check(raw_days, features.slice(1))
+
+    assert {(f.code, f.column, f.rows) for f in failures} == {("PIT_LEAKAGE", "transaction_id", 1)}

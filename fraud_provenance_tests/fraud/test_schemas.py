@@ -161,9 +161,9 @@ def test_raw_schema_with_another_threshold_has_another_description(
 
 
 def test_feature_schema_of_recomputed_features_passes(
-    features: pl.DataFrame, thresholds: dict[str, Any]
+    raw_days: Days, features: pl.DataFrame, thresholds: dict[str, Any]
 ) -> None:
-    report = check_feature_schema(_by_day(features), thresholds)
+    report = check_feature_schema(_by_day(features), thresholds, pl.concat(raw_days.values()))
 
     assert report.passed
     assert len(report.days) == 50
@@ -201,12 +201,31 @@ def test_feature_schema_of_recomputed_features_passes(
     ids=["risk", "null", "infinite", "calendar", "nesting"],
 )
 def test_feature_schema_of_a_wrong_value_names_column_and_cause(
-    features: pl.DataFrame, thresholds: dict[str, Any], change: pl.Expr, code: str, column: str
+    raw_days: Days,
+    features: pl.DataFrame,
+    thresholds: dict[str, Any],
+    change: pl.Expr,
+    code: str,
+    column: str,
 ) -> None:
-    report = check_feature_schema(_tampered(_by_day(features), change), thresholds)
+    days, raw = _tampered(_by_day(features), change), pl.concat(raw_days.values())
+    report = check_feature_schema(days, thresholds, raw)
 
     assert [(f.day, f.code, f.column) for f in report.failures] == [(DAY, code, column)]
     assert code in CODES
+
+
+def test_feature_schema_of_a_label_too_young_names_the_leaking_feature(
+    raw_days: Days, features: pl.DataFrame, thresholds: dict[str, Any]
+) -> None:
+    leak = pl.lit(1.0).alias("terminal_id_risk_1day_window")
+    days, raw = _tampered(_by_day(features), leak), pl.concat(raw_days.values())
+
+    report = check_feature_schema(days, thresholds, raw)
+
+    assert {(f.day, f.code, f.column) for f in report.failures} == {
+        (DAY, "PIT_LEAKAGE", "terminal_id_risk_1day_window")
+    }
 
 
 def _by_day(features: pl.DataFrame) -> Days:

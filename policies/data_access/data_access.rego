@@ -127,7 +127,7 @@ reasons contains lib.reason(rego.metadata.rule(), asset_name, message) if {
 # custom:
 #   short_name: partitions_unique
 #   code: PARTITION_DUPLICATE
-#   remedy: Supersede one of the versions, so that the partition has one head.
+#   remedy: Name the version that counts with fraud-provenance rollback, or run the step again for the partition.
 reasons contains lib.reason(rego.metadata.rule(), asset_name, "A partition is given from several statements, or its name or statement is missing.") if {
 	not one_statement_each
 }

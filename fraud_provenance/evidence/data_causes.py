@@ -1,0 +1,109 @@
+"""Meanings and remedies of the root causes that lie in the data: what a contract can name.
+
+The names themselves are members of `codes.RootCause`, like all others.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+DATA_CAUSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "SCHEMA_COLUMN_MISSING": (
+            "A column of the agreed schema is not in the data.",
+            "Restore the column under its agreed name, import the day again and run.",
+        ),
+        "SCHEMA_COLUMN_UNKNOWN": (
+            "The data hold a column that the agreed schema does not know.",
+            "Drop the column, or extend the contract first.",
+        ),
+        "SCHEMA_TYPE": (
+            "A column is of another type than agreed; nothing is converted by guess.",
+            "Deliver the column in its agreed type.",
+        ),
+        "ENCODING": (
+            "Text is not UTF-8, or a byte order mark became part of a column's name.",
+            "Save as UTF-8 without byte order mark and import the day again.",
+        ),
+        "NULL_RATE": (
+            "Values are missing.",
+            "Deliver the rows again with all their values.",
+        ),
+        "NON_FINITE": (
+            "A number is infinite, not exactly representable, or the negative zero.",
+            "Deliver finite values.",
+        ),
+        "VALUE_RANGE": (
+            "A value lies outside its agreed range or contradicts another one.",
+            "Correct the value at its source.",
+        ),
+        "DUPLICATE_KEY": (
+            "A transaction occurs more than once, in one day or across days.",
+            "Remove the repeated rows at their source.",
+        ),
+        "EVENT_TIME_OUTSIDE_PARTITION": (
+            "Event times are not those of their UTC day: local time, or another day's rows.",
+            "Deliver event times in UTC, each row under its own UTC day.",
+        ),
+        "EMPTY_PARTITION": (
+            "The day has no rows.",
+            "Deliver the day again, or have the empty day declared by a signed waiver.",
+        ),
+        "VOLUME": (
+            "The day has far more or far fewer rows than the days before it, or a long gap.",
+            "Deliver the whole day, once.",
+        ),
+        "UNIT_SHIFT": (
+            "Amounts, of all rows or of a part of them, are in another unit.",
+            "Deliver amounts in currency units, not in cents.",
+        ),
+        "DISTRIBUTION_SHIFT": (
+            "A statistic of the day is far from that of the days before it.",
+            "Explain the change at its source, or have the threshold changed.",
+        ),
+        "SENTINEL_VALUE": (
+            "One value stands in for missing ones.",
+            "Deliver the real values; mark missing ones as missing.",
+        ),
+        "CONSTANT_COLUMN": (
+            "A column that always varies has one value only.",
+            "Deliver the column's own values.",
+        ),
+        "COLUMNS_SWAPPED": (
+            "Two columns were exchanged.",
+            "Deliver each column under its own name.",
+        ),
+        "FROZEN_FEED": (
+            "The day repeats the payments of an earlier day.",
+            "Ask the source for the day's own transactions.",
+        ),
+        "STALE_FEED": (
+            "A day before this one is missing.",
+            "Deliver the missing days first, or have them declared empty by a signed waiver.",
+        ),
+        "LABEL_RATE": (
+            "The share of frauds is not one that the days before let expect.",
+            "Check the label feed.",
+        ),
+        "LABEL_INCOHERENT": (
+            "The labels do not cling to cards and terminals as they always do.",
+            "Check that each label is joined to its own transaction.",
+        ),
+        "IMMATURE_LABELS": (
+            "Labels are used before the delay after which they are known.",
+            "Leave the delay between the days learnt from and the days after them.",
+        ),
+        "TRIGGER_SUSPECT": (
+            "One amount occurs far more often than its neighbours and always with one label.",
+            "Find out where these rows come from before a model learns from them.",
+        ),
+        "PIT_LEAKAGE": (
+            "A feature is not what was known at the moment of its transaction.",
+            "Compare the window's frame with the published definition; compute again.",
+        ),
+        "SPLIT_CONTAMINATION": (
+            "Rows to be evaluated on were learnt from, or the parts overlap in time.",
+            "Split by whole days: train, then delay, then test.",
+        ),
+    }
+)
