@@ -58,7 +58,7 @@ def test_trace_of_an_unscored_transaction_is_refused(product: Product) -> None:
 def test_second_run_does_nothing(product: Product) -> None:
     before = {path.name for path in (product.home / "evidence" / "bundles").iterdir()}
     report = product.ok("run", "--json").json()
-    assert {stage["name"] for stage in report["stages"]} == {"verify", "verify champion"}
+    assert {stage["name"] for stage in report["stages"]} == {"verify", "verify champion", "log"}
     assert {path.name for path in (product.home / "evidence" / "bundles").iterdir()} == before
 
 
