@@ -1,11 +1,7 @@
 """Witnesses: they sign what grew from what they saw, and their refusal is everybody's."""
 
-import base64
-import http.server
 import json
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,11 +10,10 @@ from fraud_provenance.evidence import merkle, notes
 from fraud_provenance.evidence.errors import (
     BackendError,
     ConfigError,
-    ProvenanceError,
     VerificationError,
 )
 from fraud_provenance.evidence.log import FolderSource, LogFiles, Tree
-from fraud_provenance.evidence.notes import Checkpoint, NoteSignature, WitnessKey
+from fraud_provenance.evidence.notes import NoteSignature, WitnessKey
 from fraud_provenance.evidence.witness import (
     Conflict,
     HttpWitness,
@@ -32,6 +27,7 @@ from fraud_provenance.evidence.witness import (
     policy_document,
 )
 from fraud_provenance_tests.evidence.simulated_log import SimulatedLog, entry_body
+from fraud_provenance_tests.evidence.simulated_witness import served, speaking
 
 
 @pytest.fixture
@@ -290,50 +286,6 @@ def test_policy_that_cannot_be_met_is_refused(
 
 
 # --- a witness elsewhere -----------------------------------------------------------------------
-
-
-@contextmanager
-def served(answer: Callable[[bytes], tuple[int, bytes]]) -> Iterator[str]:
-    """A witness's address; `answer` gets the request's body."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            status, content = answer(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_arguments: object) -> None:
-            """Nothing is printed."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def speaking(witness: LocalWitness) -> Callable[[bytes], tuple[int, bytes]]:
-    """C2SP tlog-witness around a local one."""
-
-    def answer(body: bytes) -> tuple[int, bytes]:
-        head, _, note = body.partition(b"\n\n")
-        old, *proof = head.decode().split("\n")
-        checkpoint: Checkpoint = notes.parse_checkpoint(note)
-        try:
-            lines = witness.add(
-                checkpoint, int(old.removeprefix("old ")), [base64.b64decode(p) for p in proof]
-            )
-        except Conflict as conflict:
-            return 409, f"{conflict.size}\n".encode()
-        except ProvenanceError:
-            return 422, b""
-        return 200, "".join(f"{line.line}\n" for line in lines).encode()
-
-    return answer
 
 
 def test_remote_witness_countersigns_what_grew_and_refuses_a_fork(
