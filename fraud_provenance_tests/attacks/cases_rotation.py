@@ -17,7 +17,6 @@ from fraud_provenance_tests.attacks.model import Case, Excused, Outcome
 from fraud_provenance_tests.attacks.network import HOST, free_port
 from fraud_provenance_tests.evidence.simulated_witness import served, speaking
 
-
 _OVERLAP = timedelta(minutes=2)  # the release itself is signed under the old keys
 
 
