@@ -17,8 +17,26 @@ from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.planning import registry_of
 from fraud_provenance.prediction_batch import leaf_hashes, leaves, read_batch
 from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance.workspace import Workspace
 
 ASSET = "transaction_scores"
+
+
+def open_serving(workspace: Workspace) -> ChampionLease:
+    """What must hold before anything is scored: a log to write to, a champion, its features.
+
+    Raises:
+        VerificationError: the champion or the feature definitions are not what was signed.
+        BackendError: PREDLOG_UNAVAILABLE or FAIL_CLOSED.
+    """
+    workspace.trust.self_check()
+    prediction_log.require_writable(workspace.trust)
+    lease = ChampionLease(workspace.trust, registry_of(workspace))
+    lease.champion()
+    changed = definition_problems(workspace.trust)
+    if changed:
+        raise VerificationError(*changed)
+    return lease
 
 
 @dg.asset(
@@ -48,13 +66,8 @@ def transaction_scores(
 
     workspace = provenance.open()
     trust = workspace.trust
-    trust.self_check()
-    prediction_log.require_writable(trust)
-    lease = ChampionLease(trust, registry_of(workspace))
+    lease = open_serving(workspace)
     champion = lease.champion()
-    changed = definition_problems(trust)
-    if changed:
-        raise VerificationError(*changed)
     days = list(context.partition_keys)
     parameters = {"partitions": [days[0], days[-1]]}
     with Step(trust, "score", context.run_id, parameters) as step:

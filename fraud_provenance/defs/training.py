@@ -10,6 +10,7 @@ import dagster as dg
 
 from fraud_provenance.defs import columns, support
 from fraud_provenance.evidence import encoding
+from fraud_provenance.evidence.errors import Reason, VerificationError
 from fraud_provenance.evidence.lineage import Node
 from fraud_provenance.fraud.model_file import TREES, check_model_folder
 from fraud_provenance.gates.features import view_digests
@@ -390,7 +391,7 @@ def model_files(
     """(UBJ bytes, feature contract) of a model that was read through the gate and may be loaded.
 
     Raises:
-        DataError: the files are no model that could be loaded safely.
+        VerificationError: the files are no model that could be loaded safely.
     """
     files = {item.name: item.content for item in read.files}
     contract = check_model(workspace, step.policy, read.nodes[0], files)
@@ -400,7 +401,18 @@ def model_files(
 def check_model(
     workspace: Workspace, policy: Policy, model: Node, files: Mapping[str, bytes]
 ) -> dict[str, Any]:
-    """Judge a verified model's bytes before anything loads them; returns its feature contract."""
+    """Judge a verified model's bytes before anything loads them; returns its feature contract.
+
+    Raises:
+        VerificationError: the files are no model that could be loaded safely.
+    """
+    from fraud_provenance.fraud.errors import DataError
+
     parameters = model.provenance.parameters if model.provenance else {}
     allowed = policy.data("thresholds")["allowed_model_files"]["value"]
-    return check_model_folder(files, parameters, allowed, serving_folder(workspace.home))
+    try:
+        return check_model_folder(files, parameters, allowed, serving_folder(workspace.home))
+    except DataError as error:
+        raise VerificationError(
+            Reason(code=error.code, message=str(error), remedy=error.remedy, artifact=MODEL)
+        ) from error

@@ -99,10 +99,15 @@ class Registry:
         if found is None:
             return None
         number, source, location = found
+        return RegisteredVersion(number, self._check_source(number, source), location)
+
+    @staticmethod
+    def _check_source(number: str, source: str) -> str:
+        """The id of the logged model that a source names; a path or an address names none."""
         logged = _SOURCE.match(source)
-        if logged is None:  # a path, an address, another scheme: nothing that this home logged
+        if logged is None:
             raise _wrong(RootCause.SOURCE_SCHEME, number, f"has the source {source[:80]!r}")
-        return RegisteredVersion(number, logged[1], location)
+        return logged[1]
 
     def is_there(self) -> bool:
         """Whether the registry's store exists; one behind a network says so itself."""
@@ -193,15 +198,25 @@ class Registry:
             )
 
     def register(self, model_id: str, run_id: str, tags: dict[str, str]) -> str:
-        """Create a version for a logged model (once); returns its number."""
+        """Create a version for a logged model (once); returns its number.
+
+        Raises:
+            VerificationError: SOURCE_SCHEME where any version came from elsewhere.
+            BackendError: REGISTRY_UNAVAILABLE.
+        """
+        import mlflow
         from mlflow.exceptions import MlflowException
 
+        mlflow.set_tracking_uri(self.uri)  # the client looks a logged model up in the process's own
         try:
             client = self._client()
             if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
                 client.create_registered_model(MODEL_NAME)
             source = f"models:/{model_id}"
-            for known in client.search_model_versions(f"name = '{MODEL_NAME}'"):
+            registered = client.search_model_versions(f"name = '{MODEL_NAME}'")
+            for known in registered:
+                self._check_source(str(known.version), str(known.source))
+            for known in registered:
                 if known.source == source:
                     return str(known.version)
             made = client.create_model_version(MODEL_NAME, source=source, run_id=run_id, tags=tags)
