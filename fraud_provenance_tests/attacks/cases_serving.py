@@ -354,5 +354,5 @@ CASES = [
          without(predictions, "_feature_problems", [])),
     Case("SV-10", full_disk("evidence/bundles"), load, full_disk("reports"),
          without(prediction_log, "require_writable")),
-    Case("OP-04", full_in_the_middle, heartbeat_twice),
+    Case("OP-04", full_in_the_middle, heartbeat_twice, variant="heartbeat"),
 ]  # fmt: skip
