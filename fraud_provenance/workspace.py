@@ -51,6 +51,7 @@ _OVERRIDE_PREFIXES = (
 _OVERRIDES = frozenset(("MODEL_URI", "MODEL_PATH", "VERIFY", "NO_VERIFY", "INSECURE"))
 _MLFLOW_IDS = frozenset(("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"))
 _SET_BY_MLFLOW = _MLFLOW_IDS | {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"}
+_HARDENED = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}  # as our own MLflow resource sets it
 PINNED_TOOLS = ("opa", "cosign")
 _CODE = ("fraud_provenance", "policies", "dbt_project", "tools")
 
@@ -83,6 +84,8 @@ def _refuse_overrides(environ: Mapping[str, str], home: Path) -> None:
             continue
         if name in _SET_BY_MLFLOW and (name in _MLFLOW_IDS or str(home) in environ[name]):
             continue  # what MLflow itself leaves behind in a process that used this home
+        if _HARDENED.get(name) == environ[name]:
+            continue
         raise VerificationError(
             reason(
                 RootCause.CONFIG_OVERRIDE,

@@ -38,6 +38,7 @@ def test_variables_of_this_home_and_of_others_are_no_override() -> None:
         "FRAUD_PROVENANCE_TOOLS": "/tools",
         "MLFLOW_TRACKING_URI": f"sqlite:///{HOME}/mlflow/mlflow.db",
         "MLFLOW_RUN_ID": "1",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "PATH": "/bin",
     }
     assert settings_from(environ).home == Path(HOME)
