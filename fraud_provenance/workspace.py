@@ -52,7 +52,6 @@ _OVERRIDES = frozenset(("MODEL_URI", "MODEL_PATH", "VERIFY", "NO_VERIFY", "INSEC
 _MLFLOW_IDS = frozenset(("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"))
 _SET_BY_MLFLOW = _MLFLOW_IDS | {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"}
 _HARDENED = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}  # as our own MLflow resource sets it
-_NO_PICKLE = ("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 PINNED_TOOLS = ("opa", "cosign")
 _CODE = ("fraud_provenance", "policies", "dbt_project", "tools")
 
@@ -85,8 +84,6 @@ def _refuse_overrides(environ: Mapping[str, str], home: Path) -> None:
             continue
         if name in _SET_BY_MLFLOW and (name in _MLFLOW_IDS or str(home) in environ[name]):
             continue  # what MLflow itself leaves behind in a process that used this home
-        if (name, environ[name]) == _NO_PICKLE:
-            continue  # set by our own MLflow resource; it can only forbid
         if _HARDENED.get(name) == environ[name]:
             continue
         raise VerificationError(
