@@ -211,11 +211,7 @@ class LineageVerifier:
                     f"step {provenance.step} may not produce {provenance.asset}",
                 )
             )
-        unknown = sorted(set(provenance.parameters) - set(rule.parameters))
-        if unknown:
-            raise VerificationError(
-                reason(RootCause.PARAM_UNEXPECTED, f"parameter {unknown[0]!r} is not in the layout")
-            )
+        _check_parameters(provenance, rule)
         manifest = self._manifest(bundle.statement.subject_digest, provenance.asset)
         node.manifest = manifest
         views: list[Manifest] = []
@@ -506,6 +502,17 @@ def revoked_in(node: Node, partitions: Collection[str] | None = None) -> list[Re
         if entry.sha256 in node.revoked and (partitions is None or entry.partition in partitions)
     ]
     return list(dict.fromkeys(found))
+
+
+def _check_parameters(provenance: Provenance, rule: StepRule) -> None:
+    """The step ran with no parameter that the layout does not know."""
+    unknown = sorted(set(provenance.parameters) - set(rule.parameters))
+    if unknown:
+        raise VerificationError(
+            reason(
+                RootCause.PARAM_UNEXPECTED, f"parameter {unknown[0][:80]!r} is not in the layout"
+            )
+        )
 
 
 def _check_materials(views: Sequence[Manifest], rule: StepRule) -> None:

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from fraud_provenance.evidence.codes import UNDECIDED
+from fraud_provenance.evidence.codes import UNDECIDED, RootCause
 from fraud_provenance.evidence.errors import Reason
 
 
@@ -52,7 +52,11 @@ class Verdict(BaseModel):
     ) -> "Verdict":
         """Collect every link's reasons, the one nearest the raw data first."""
         found = [item for link in links for item in link.reasons] + list(extra or ())
-        unique = sorted(dict.fromkeys(found), key=lambda item: item.distance)
+        # What is damaged explains what is missing at the same distance, not the other way round.
+        unique = sorted(
+            dict.fromkeys(found),
+            key=lambda item: (item.distance, item.code == RootCause.EVIDENCE_MISSING),
+        )
         ordered = sorted(links, key=lambda link: -link.distance)
         return cls(
             subject=subject,

@@ -112,5 +112,10 @@ def approval_fact(policy: Policy, node: Node) -> dict[str, Any] | None:
         "policy_digest": predicate["policy_digest"],
         "issued_at": encoding.utc_text(bundle.signed_at),
         "expires_at": predicate["expires_at"],
-        "revoked": any(item.code in _WITHDRAWN for item in node.reasons),
+        "revoked": _is_withdrawn(node),
     }
+
+
+def _is_withdrawn(node: Node) -> bool:
+    """Whether the approval itself or its signer was revoked."""
+    return any(item.code in _WITHDRAWN for item in node.reasons)

@@ -115,6 +115,14 @@ def _signature(lineage: LineageVerifier, model: Node) -> Node:
         raise VerificationError(*model.all_reasons())
     node = lineage.node(str(model.provenance.outputs.get("model_signature", "")))
     if node.bundle is not None and not node.reasons:
+        if node.bundle.statement.predicate_type != statements.MODEL_SIGNATURE:
+            raise VerificationError(
+                reason(
+                    RootCause.PREDICATE_TYPE,
+                    f"{node.bundle.statement.predicate_type} stands for the model signature",
+                    artifact="model signature",
+                )
+            )
         predicate = node.bundle.statement.predicate
         how = predicate.get("serialization")
         ignored = how.get("ignore_paths", []) if isinstance(how, dict) else None

@@ -348,15 +348,19 @@ def _decide(
     cosign: Callable[[], Path],
     version: RegisteredVersion,
 ) -> Node:
-    if not evidence.verdict.decided or not evidence.digest:
+    if not evidence.verdict.decided:
         raise BackendError(*evidence.verdict.reasons)
+    if not evidence.digest:  # a decision needs a subject
+        raise VerificationError(*evidence.verdict.reasons)
     request = _request(trust, policy, evidence)
     registration = registration_of(trust, policy, evidence.digest)
     if registration.summary is None or registration.bundle is None:
         raise VerificationError(*registration.reasons)
     roots = [evidence.model, evidence.evaluation, evidence.signature, registration, request]
     judged = [(n, approval_fact(policy, n)) for n in unused_approvals(trust, policy)]
-    known = [(node, fact) for node, fact in judged if fact is not None]
+    given = [(node, fact) for node, fact in judged if fact is not None]
+    # What was withdrawn is named where there is nothing else, and forgotten beside a new one.
+    known = [item for item in given if not item[1]["revoked"]] or given
     document: dict[str, Any] = {}
     if evidence.verdict.trusted:
         document = registration_input(trust, policy, evidence)

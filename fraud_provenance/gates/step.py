@@ -197,12 +197,24 @@ class Step:
         for head in chosen:
             node = nodes[head.statement]
             entry = _entry(node, head)
-            content = self.lineage.artifacts.read(node, entry)
+            content = self._content(node, entry)
             entries.append(entry)
             handed.append(VerifiedFile(entry.partition, entry.path, entry.sha256, content))
         view = Manifest.of(asset, entries)
         self._decide(asset, view, chosen, nodes, purpose or self.rule.purposes[0])
         return VerifiedInput(asset, view, tuple(handed), tuple(nodes.values()))
+
+    def _content(self, node: Node, entry: FileEntry) -> bytes:
+        """The attested bytes; a partition whose file is gone is one that is not there."""
+        try:
+            return self.lineage.artifacts.read(node, entry)
+        except EvidenceError as error:
+            if os.path.lexists(self.lineage.artifacts.location(node) / entry.path):
+                raise
+            gone = {"code": RootCause.PARTITION_MISSING.value}
+            raise EvidenceError(
+                *(item.model_copy(update=gone) for item in error.reasons)
+            ) from error
 
     def _choose(self, asset: str, partitions: list[str]) -> list[Head]:
         heads = self.trust.store.heads(asset)

@@ -1,0 +1,53 @@
+"""Bundles of earlier days, kept as they were written: they must verify for ever.
+
+Each folder of `golden/` is one version of what is written: bundles of every predicate, and the
+public trust files of the home that made them. A new format adds a folder; none is ever changed.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence.checkpoints import WitnessedLogs
+from fraud_provenance.evidence.errors import ProvenanceError
+from fraud_provenance.evidence.revocations import read_revocation
+from fraud_provenance.evidence.verification import BundleVerifier, load_issuers
+
+GOLDEN = Path(__file__).parent / "golden"
+BUNDLES = sorted(GOLDEN.glob("*/bundles/*.sigstore.json"))
+READERS = {
+    statements.PROVENANCE: statements.read_provenance,
+    statements.TEST_RESULT: statements.read_contract,
+    statements.VERIFICATION_SUMMARY: statements.read_summary,
+    statements.REVOCATION: read_revocation,
+}
+
+
+def verifier(bundle: Path) -> BundleVerifier:
+    trust = bundle.parent.parent / "trust"
+    issuers = load_issuers(trust / "issuers.json")
+    return BundleVerifier(trust / "trusted_root.json", issuers, WitnessedLogs(trust))
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name[:12])
+def test_golden_bundle_verifies_and_can_be_read(bundle: Path) -> None:
+    content = bundle.read_bytes()
+    assert encoding.digest_bytes(content) == bundle.name.split(".")[0], "never change these files"
+    statement = verifier(bundle).verify(content).statement
+    read = READERS.get(statement.predicate_type)
+    assert read is None or read(statement)
+
+
+@pytest.mark.parametrize("bundle", BUNDLES[:1], ids=lambda path: path.name[:12])
+def test_golden_bundle_with_a_changed_payload_does_not(bundle: Path) -> None:
+    content = bundle.read_bytes().replace(b'"payload":"ey', b'"payload":"ez', 1)
+    assert content != bundle.read_bytes()
+    with pytest.raises(ProvenanceError):
+        verifier(bundle).verify(content)
+
+
+def test_golden_bundles_cover_what_is_written() -> None:
+    kinds = {verifier(path).verify(path.read_bytes()).statement.predicate_type for path in BUNDLES}
+    never_in_a_run = {statements.SUPERSEDE, statements.ML_BOM, statements.PREDICTION_BATCH_V1}
+    assert statements.PREDICATE_TYPES - kinds <= never_in_a_run
