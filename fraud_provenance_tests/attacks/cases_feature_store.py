@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fraud_provenance.gates import promotion
+from fraud_provenance.gates import champion as champions
 from fraud_provenance.gates.features import FEATURE_STORE
 from fraud_provenance.investigate import subjects
 from fraud_provenance_tests.attacks.home import Home, patched
@@ -71,5 +71,5 @@ CASES = [
     Case("DT-16", repoint_source, load, rewritten(lambda home: home.path / "feast" / "registry.db"),
          any_definitions),
     Case("DF-30", filled_from({"terminal_features": "0" * 64}), champion("P5"), filled_from({}),
-         without(promotion, "skew_problems", [])),
+         without(champions, "skew_problems", [])),
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from fraud_provenance import prediction_log
 from fraud_provenance.evidence import files
 from fraud_provenance.evidence.artifacts import Artifacts
 from fraud_provenance.evidence.nodes import Node
+from fraud_provenance.gates import champion as champions
 from fraud_provenance.gates import promotion, registry, serving
 from fraud_provenance.gates.decisions import sign_decision
 from fraud_provenance.gates.facts import MODEL
@@ -93,7 +94,7 @@ def _any_decision(alias: RegisteredVersion | None, allowed: list[Node]) -> Node:
 
 
 any_decision = both(
-    lambda: patched(promotion, "_current_decision", _any_decision),
+    lambda: patched(champions, "_current_decision", _any_decision),
     without(Registry, "check_location"),
 )
 
