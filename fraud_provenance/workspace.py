@@ -3,14 +3,18 @@
 Only `cli` and `resources` read the environment; they hand it to `settings_from`.
 """
 
+import os
+import re
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 
+from fraud_provenance import environment
 from fraud_provenance.evidence import encoding, files
 from fraud_provenance.evidence.checkpoints import LogKeeper, WitnessedLogs
 from fraud_provenance.evidence.codes import RootCause
@@ -19,7 +23,7 @@ from fraud_provenance.evidence.log_audit import LogAuditor
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.releases import Expectations, Releases
 from fraud_provenance.evidence.secrets import refuse_secrets
-from fraud_provenance.evidence.signing import SigningService
+from fraud_provenance.evidence.signing import SigningService, background
 from fraud_provenance.evidence.statements import Identity, Material
 from fraud_provenance.evidence.store import EvidenceStore
 from fraud_provenance.evidence.verification import BundleVerifier, load_issuers
@@ -175,6 +179,7 @@ class Workspace:
             code=lambda: self.code_facts,
             auditor=lambda: self.auditor,
             self_check=self.self_check,
+            is_on_branch=lambda commit, branch: is_on_branch(self.project, commit, branch),
         )
 
     def token(self, identity: Identity) -> str:
@@ -195,6 +200,13 @@ class Workspace:
             Material(name="cosign", digest=tool_digest("cosign"), role="tool"),
         )
         return CodeFacts(git_commit=commit, git_dirty=dirty, materials=materials)
+
+    def measure_packages(self) -> "Future[tuple[str, ...]]":
+        """Compare the installed packages with the lock, in the background, once a process."""
+        if "future" not in _PACKAGES:
+            cache = self.home / "run" / "environment.json"
+            _PACKAGES["future"] = background(lambda: environment.problems(self.project, cache))
+        return _PACKAGES["future"]
 
     @cached_property
     def lock_digest(self) -> str:
@@ -276,6 +288,17 @@ class Workspace:
             folder.mkdir(parents=True, exist_ok=True)
 
 
+_PACKAGES: "dict[str, Future[tuple[str, ...]]]" = {}
+
+
+def is_on_branch(project: Path, commit: str, branch: str) -> bool:
+    """Whether `commit` is an ancestor of `branch` (a full ref) in the project's repository."""
+    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", commit):
+        return False
+    tip = _git(project, "rev-parse", "--verify", "--end-of-options", f"{branch}^{{commit}}").strip()
+    return bool(tip) and _git(project, "merge-base", commit, tip).strip() == commit
+
+
 def _git(project: Path, *arguments: str) -> str:
     done = subprocess.run(  # noqa: S603 - argument list, no shell
         ["git", *arguments],  # noqa: S607 - the user's own git
@@ -284,6 +307,7 @@ def _git(project: Path, *arguments: str) -> str:
         timeout=_GIT_DEADLINE_S,
         check=False,
         text=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
     )
     return done.stdout if done.returncode == 0 else ""
 

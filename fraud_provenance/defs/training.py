@@ -61,6 +61,9 @@ class TrainingResource(dg.ConfigurableResource["TrainingResource"]):
         )
 
 
+_PACKAGES_DEADLINE_S = 600
+
+
 @dg.asset(
     group_name=support.TRAINING,
     kinds={"feast", "parquet"},
@@ -243,6 +246,7 @@ def fraud_model(
     from fraud_provenance.fraud.model import train
 
     workspace = provenance.open()
+    packages = workspace.measure_packages()
     config = training.config()
     parameters = model_parameters(config)
     with Step(workspace.trust, "train", context.run_id, parameters) as step:
@@ -271,6 +275,7 @@ def fraud_model(
                 "library": model.resolved_parameters["library"],
                 "rows": {TRAIN: frame.height},
                 "event_time": {TRAIN: support.event_range(frame)},
+                "environment_problems": list(packages.result(_PACKAGES_DEADLINE_S)),
             }
         )
     return dg.MaterializeResult(

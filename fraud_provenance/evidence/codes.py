@@ -63,6 +63,9 @@ class RootCause(StrEnum):
     TOOL_DIGEST_MISMATCH = "TOOL_DIGEST_MISMATCH"
     CANARY_FAILED = "CANARY_FAILED"
     CONFIG_OVERRIDE = "CONFIG_OVERRIDE"
+    COMMIT_UNTRUSTED = "COMMIT_UNTRUSTED"
+    ENV_FILE_MISMATCH = "ENV_FILE_MISMATCH"
+    ENV_LOCK_MISMATCH = "ENV_LOCK_MISMATCH"
     DECISION_INPUT_MISMATCH = "DECISION_INPUT_MISMATCH"
     SECRET_IN_TREE = "SECRET_IN_TREE"  # noqa: S105 - a root cause, no password
     POLICY_DIGEST_MISMATCH = "POLICY_DIGEST_MISMATCH"
@@ -393,6 +396,18 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "CONFIG_OVERRIDE": (
         "An environment variable would say whom to trust or what to skip.",
         "Unset it: trust is configured by signed releases only.",
+    ),
+    "COMMIT_UNTRUSTED": (
+        "The model's commit is not on the branch that the policy protects for this environment.",
+        "Have the change merged into that branch, fetch it, and train from there.",
+    ),
+    "ENV_FILE_MISMATCH": (
+        "An installed file is not what its package brought, or no package brought it.",
+        "Create the environment anew from the lock (`make clean setup`) and train again.",
+    ),
+    "ENV_LOCK_MISMATCH": (
+        "An installed package is not in the lock, or in another version.",
+        "Create the environment anew from the lock (`make clean setup`) and train again.",
     ),
     "DECISION_INPUT_MISMATCH": (
         "The policy engine's answer is not about the facts that it was asked about.",

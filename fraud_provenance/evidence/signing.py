@@ -56,13 +56,13 @@ class SigningService:
 
     def prepare(self, identity: Identity) -> None:
         """Fetch the certificate of `identity` in the background: it will soon be needed."""
-        _background(lambda: self._signer(identity))
+        background(lambda: self._signer(identity))
 
     def submit(self, statement: Statement, identity: Identity) -> "PendingSignature":
         """Start signing; the intent is journalled before anything leaves this machine."""
         self._store.put_intent(statement)
         given_up = threading.Event()
-        future = _background(lambda: self._sign(statement, identity, given_up))
+        future = background(lambda: self._sign(statement, identity, given_up))
         return PendingSignature(future, statement, self._deadline_s, given_up)
 
     def sign(self, statement: Statement, identity: Identity) -> VerifiedBundle:
@@ -143,7 +143,7 @@ def _undated(identity: Identity, what: str) -> BackendError:
     )
 
 
-def _background(work: Callable[[], T]) -> "Future[T]":
+def background(work: Callable[[], T]) -> "Future[T]":
     """Run `work` on a daemon thread: a server that never answers must not hold up our exit."""
     future: Future[T] = Future()
 

@@ -11,6 +11,7 @@ from fraud_provenance.evidence.lineage import LineageVerifier, Node
 from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.gates.decisions import identity_fact, signer_facts
 from fraud_provenance.gates.policy import Policy
+from fraud_provenance.gates.surroundings import check_surroundings
 from fraud_provenance.gates.trust import Trust
 
 MODEL, EVALUATION = "fraud_model", "model_evaluation"
@@ -158,11 +159,13 @@ def registration_input(trust: Trust, policy: Policy, evidence: ModelEvidence) ->
     """The input of the registration gate.
 
     Raises:
-        VerificationError: a node that the facts come from did not verify.
+        VerificationError: a node that the facts come from did not verify, or the model's packages
+            or commit are not accepted in this environment.
     """
     for node in (evidence.model, evidence.evaluation, evidence.signature):
         if node.reasons or node.bundle is None:
             raise VerificationError(*evidence.verdict.reasons or node.all_reasons())
+    check_surroundings(trust, policy, evidence.model)
     return {
         "request": {
             "step": "release",

@@ -38,6 +38,7 @@ class Trust:
     code: Callable[[], CodeFacts]
     auditor: Callable[[], LogAuditor]
     self_check: Callable[[], None]
+    is_on_branch: Callable[[str, str], bool]
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _lineage: dict[tuple[str, int], LineageVerifier] = field(default_factory=dict)
 

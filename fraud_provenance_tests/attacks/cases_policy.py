@@ -85,7 +85,7 @@ def _lenient(command: list[str], **named: Any) -> subprocess.CompletedProcess[by
     return subprocess.run(left, check=False, **{k: v for k, v in named.items() if k != "check"})
 
 
-# --- facts off their schema -------------------------------------------------------------------------
+# --- facts off their schema -----------------------------------------------------------------------
 
 
 def facts(change: Callable[[dict[str, Any]], None]) -> Attack:
