@@ -1,5 +1,6 @@
 """What a workspace refuses before anything is done: overrides and secrets."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from fraud_provenance.evidence.errors import ProvenanceError
 from fraud_provenance.evidence.secrets import has_secret, refuse_secrets
-from fraud_provenance.workspace import settings_from
+from fraud_provenance.workspace import is_on_branch, settings_from
 from fraud_provenance_tests.conftest import codes
 
 HOME = "/somewhere/home"
@@ -63,3 +64,28 @@ def test_private_key_is_found_wherever_it_lies(kind: str) -> None:
 )  # fmt: skip
 def test_what_only_speaks_of_keys_is_no_secret(content: bytes) -> None:
     assert not has_secret(content)
+
+
+def git(project: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"]
+    done = subprocess.run(
+        ["git", *who, *arguments], cwd=project, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def test_commit_is_on_a_branch_only_if_the_branch_contains_it(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    commits = []
+    for number in range(2):
+        git(tmp_path, "commit", "-q", "--allow-empty", "-m", str(number))
+        commits.append(git(tmp_path, "rev-parse", "HEAD"))
+    git(tmp_path, "branch", "protected", commits[0])
+    assert is_on_branch(tmp_path, commits[0], "refs/heads/protected")
+    assert is_on_branch(tmp_path, commits[1], "refs/heads/main")
+    assert not is_on_branch(tmp_path, commits[1], "refs/heads/protected")
+    for commit, branch in (
+        ("f" * 40, "refs/heads/main"), ("", "refs/heads/main"), ("main", "refs/heads/main"),
+        (commits[0], "refs/heads/nothing"), (commits[0], "--all"),
+    ):  # fmt: skip
+        assert not is_on_branch(tmp_path, commit, branch)
