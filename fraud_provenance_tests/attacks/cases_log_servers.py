@@ -78,7 +78,12 @@ def relayed(home: Home) -> None:
 
 def _hurried() -> AbstractContextManager[object]:
     """The product's deadline, shortened so that a case takes seconds."""
-    return patched(SigningService.__init__, "__defaults__", (_DEADLINE_S,))
+    begin = SigningService.__init__
+
+    def hurried(service: SigningService, *given: Any) -> None:
+        begin(service, *given, deadline_s=_DEADLINE_S)
+
+    return patched(SigningService, "__init__", hurried)
 
 
 def hung(server: str) -> Attack:
@@ -94,6 +99,7 @@ def slow(server: str) -> Attack:
 
     def twin(home: Home) -> None:
         home.hold(_hurried())
+        home.own_server(server)  # else the relay's own questions would be diverted to itself
 
         def late(_request: Request, content: bytes) -> bytes:
             time.sleep(0.5)
