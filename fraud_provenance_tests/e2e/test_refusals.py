@@ -179,15 +179,21 @@ class TestLandedLater:
         assert (product.home / "data" / "transaction_scores" / f"{day}.parquet").exists()
         assert product.ok("verify", "--json").json()["trusted"]
 
-    def test_missing_policy_engine_is_could_not_decide(
+    def test_missing_policy_engine_is_could_not_decide_and_another_one_is_refused(
         self, product: Product, tmp_path: Path
     ) -> None:
         shutil.copytree(tools_dir(), tmp_path / "bin")
-        (tmp_path / "bin" / "opa").write_text("#!/bin/sh\nexit 1\n")
+        opa = tmp_path / "bin" / "opa"
+        opa.unlink()
         day = self.land_next_day(product)
         done = product.run("run", *TRAINED, FRAUD_PROVENANCE_TOOLS=str(tmp_path / "bin"))
         assert done.code == 2, done.text
-        assert "POLICY_" in done.text
+        assert "_UNAVAILABLE" in done.text
+        opa.write_text("#!/bin/sh\nexit 0\n")
+        opa.chmod(0o755)
+        done = product.run("run", *TRAINED, FRAUD_PROVENANCE_TOOLS=str(tmp_path / "bin"))
+        assert done.code == 1, done.text
+        assert "TOOL_DIGEST_MISMATCH" in done.text
         assert not (product.home / "data" / "transaction_features" / f"{day}.parquet").exists()
         self.finished(product, day)
 
