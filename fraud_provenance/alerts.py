@@ -266,16 +266,18 @@ def alert_of_refusal(
 
 
 def contract_alerts(store: EvidenceStore, now: datetime) -> list[Alert]:
-    """One alert for each signed test result that keeps a current day from being used.
+    """One alert for each signed test result that fails a current day or warns of it.
 
     It asks the evidence, not a run: a run that was killed after it signed is told as well.
     """
+    tests = store.records(predicate_type=statements.TEST_RESULT)
+    warned = {record.statement for record in tests if record.result == "WARNED"}
     failed: dict[tuple[str, str], list[str]] = {}
     for asset in CONTRACTED_ASSETS:
         results = store.contract_results(asset)
         for day, heads in store.heads(asset).items():
             for result in results.get((day, heads[0].sha256), {}).values():
-                if result.result == "FAILED":
+                if result.result == "FAILED" or result.statement in warned:
                     failed.setdefault((asset, result.statement), []).append(day)
     return [
         _contract_alert(store, asset, statement, sorted(days), now)
@@ -292,7 +294,8 @@ def _contract_alert(
         notes = {}
     suite = str(notes.get("suite", "a contract"))
     shown = ", ".join(days[:_REASON_LIMIT]) + (" …" if len(days) > _REASON_LIMIT else "")
-    found = [item for item in notes.get("failures", []) if item.get("day") in days]
+    told = [*notes.get("failures", []), *notes.get("warnings", [])]
+    found = [item for item in told if item.get("day") in days]
     body = [
         f"{item['code']} {asset}@{item['day']} {item['column']}: not true that "
         f"{str(item['check']).replace('_', ' ')}; remedy: {codes.remedy(str(item['code']))}"

@@ -19,6 +19,7 @@ from fraud_provenance.gates.step import Step, VerifiedInput
 from fraud_provenance.planning import (
     FEATURE_SUITES,
     RAW_SUITES,
+    WINDOW_DAYS,
     failed_days,
     unjudged_days,
     window_of,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
     from fraud_provenance.fraud.contract import ContractReport
 
-BASELINE_DAYS = 7
+# As far as a feature window reaches: what is repeated within it would be counted twice.
+BASELINE_DAYS = WINDOW_DAYS
 
 
 @dataclass(frozen=True)
@@ -276,7 +278,7 @@ def _check_result(asset: str, report: "ContractReport") -> dg.AssetCheckResult:
         "suite_sha256": encoding.digest_json(report.suite_config),
         "failed_days": bad,
         "codes": codes,
-    } | (failure_metadata(report.failures) if bad else {})
+    } | (failure_metadata(report.findings) if report.findings else {})
     summary = (
         f"{len(bad)} of {len(report.days)} days failed ({', '.join(codes)}): {', '.join(bad[:5])}"
         if bad

@@ -14,6 +14,7 @@ from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 
 ASSET = "raw_transactions"
+_UNREADABLE = RootCause.EVIDENCE_MALFORMED
 
 
 landing_zone = dg.AssetSpec(
@@ -102,18 +103,26 @@ def _raw(item: VerifiedFile) -> tuple[bytes, int, list[str]]:
 
     import polars as pl
 
+    from fraud_provenance.fraud.errors import DataError
+    from fraud_provenance.fraud.transactions import check_unpacked_size
+
     try:
-        frame = pl.read_parquet(io.BytesIO(item.content))
+        check_unpacked_size(item.name, item.content)
+        frame = pl.read_parquet(io.BytesIO(item.content)).rename(str.lower)
+    except DataError as error:
+        code = RootCause.RESOURCE_LIMIT if error.code == "RESOURCE_LIMIT" else _UNREADABLE
+        raise EvidenceError(
+            reason(code, str(error), artifact="landing", partition=item.partition)
+        ) from error
     except (pl.exceptions.PolarsError, OSError) as error:
         raise EvidenceError(
             reason(
-                RootCause.EVIDENCE_MALFORMED,
+                _UNREADABLE,
                 f"{item.name} is not a readable Parquet file: {error}",
                 artifact="landing",
                 partition=item.partition,
             )
         ) from error
-    frame = frame.rename(str.lower)
     keys = [name for name in ("tx_datetime", "transaction_id") if name in frame.columns]
     content = parquet_bytes(frame.sort(keys, maintain_order=True) if keys else frame)
     return content, frame.height, support.event_range(frame)

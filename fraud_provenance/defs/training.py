@@ -184,38 +184,20 @@ def training_set_point_in_time(
 
 def judge_training_set(workspace: Workspace, run_id: str) -> "ContractReport":
     """Run and sign the training set's contract."""
-    import polars as pl
-
-    from fraud_provenance.fraud.contract import ContractReport
-    from fraud_provenance.fraud.feature_store import check_point_in_time
-    from fraud_provenance.fraud.model import check_split
+    from fraud_provenance.fraud.training_checks import check_training_set
 
     with Step(workspace.trust, "contracts", run_id) as step:
         read = step.read(TRAINING_SET, [TRAIN, HELD_OUT, KNOWN])
         frames = support.frames_of(read)
-        both = pl.concat([frames[TRAIN], frames[HELD_OUT]])
-        found = [*check_point_in_time(both), *check_split(frames[TRAIN], frames[HELD_OUT])]
-        checks = (
-            "features_are_not_newer_than_their_event",
-            "transactions_are_in_one_part_only",
-            "parts_follow_each_other_in_time",
-        )
-        report = ContractReport(
-            suite=POINT_IN_TIME,
-            suite_config={"suite": POINT_IN_TIME, "checks": list(checks), "version": 1},
-            checks=checks,
-            days=tuple(sorted(frames)),
-            rows={name: frame.height for name, frame in frames.items()},
-            findings=tuple(found),
-        )
+        report = check_training_set(frames, step.policy.data("contracts"))
         # The contract judges the files together, so a failure anywhere fails all of them.
-        failures = [item.public() | {"day": name} for item in found for name in frames]
         pending = step.attest_contract(
             read.view,
             suite=report.suite,
             suite_digest=encoding.digest_json(report.suite_config),
             checks=report.checks,
-            failures=failures,
+            failures=[f.public() | {"day": name} for f in report.failures for name in frames],
+            warnings=[f.public() | {"day": TRAIN} for f in report.warnings],
             rows=report.rows,
         )
         step.join_reads()

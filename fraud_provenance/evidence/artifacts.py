@@ -65,10 +65,13 @@ class Artifacts:
             ) from error
         found = encoding.digest_bytes(content)
         if found != entry.sha256:
-            raise self._mismatch(node, entry, found)
+            grown = len(content) > entry.size and _is_whole_parquet(content)
+            raise self._mismatch(node, entry, found, grown=grown)
         return content
 
-    def _mismatch(self, node: Node, entry: FileEntry, found: str) -> VerificationError:
+    def _mismatch(
+        self, node: Node, entry: FileEntry, found: str, *, grown: bool = False
+    ) -> VerificationError:
         """Say whose bytes lie there instead, as far as evidence knows them."""
         here = (entry.path, entry.partition)
         known = [head for head in self.store.files_named(found) if head.asset == node.name]
@@ -80,6 +83,9 @@ class Artifacts:
             by_day = node.provenance and node.provenance.outputs.get("location", DATA) == DATA
             code = RootCause.SUBJECT_PARTITION_MISMATCH if by_day else RootCause.SUBJECT_MISMATCH
             told = f"; these bytes belong to {other.partition}"
+        elif grown:
+            code = RootCause.PARTITION_MUTATED_AFTER_ATTESTATION
+            told = "; a larger file stands in its place"
         return VerificationError(
             reason(
                 code,
@@ -190,3 +196,8 @@ def _state(path: str) -> tuple[int, ...] | None:
         facts.st_dev, facts.st_ino, facts.st_mode, facts.st_size, facts.st_mtime_ns,
         facts.st_ctime_ns,
     )  # fmt: skip
+
+
+def _is_whole_parquet(content: bytes) -> bool:
+    """Whether bytes begin and end as Parquet does (file format, "File layout")."""
+    return content[:4] == content[-4:] == b"PAR1"

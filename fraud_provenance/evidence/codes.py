@@ -9,6 +9,7 @@ class RootCause(StrEnum):
     """Why something is not trusted. Meanings and remedies: `meaning`, `remedy`."""
 
     DIGEST_MISMATCH = "DIGEST_MISMATCH"
+    PARTITION_MUTATED_AFTER_ATTESTATION = "PARTITION_MUTATED_AFTER_ATTESTATION"
     ARTIFACT_MISSING = "ARTIFACT_MISSING"
     UNATTESTED_FILE = "UNATTESTED_FILE"
     MANIFEST_MALFORMED = "MANIFEST_MALFORMED"
@@ -174,6 +175,11 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "DIGEST_MISMATCH": (
         "The bytes are not the bytes that were attested.",
         "Restore the attested version (`fraud-provenance rollback`) or import the day again.",
+    ),
+    "PARTITION_MUTATED_AFTER_ATTESTATION": (
+        "Rows were added to a file after it was attested: a larger whole file is in its place.",
+        "Restore the attested version (`fraud-provenance rollback`); import late rows as a new"
+        " version of their day.",
     ),
     "ARTIFACT_MISSING": (
         "An attested file is not where its manifest says.",

@@ -24,6 +24,7 @@ class Expectation:
         minimum: Name of the lower threshold, or "".
         maximum: Name of the upper threshold, or "".
         required: The statistic must exist (ratios may have nothing to compare with).
+        warning: A day that breaks it is told of, and passes.
     """
 
     check: str
@@ -34,6 +35,7 @@ class Expectation:
     minimum: str = ""
     maximum: str = ""
     required: bool = False
+    warning: bool = False
 
 
 def _usual(statistic: str, bounds: str, code: str, column: str, remedy: str) -> Expectation:
@@ -120,7 +122,99 @@ _COMMON: Final = (
 )
 
 RAW: Final = (
+    # Causes stand before what follows from them: the first finding of a day names the root.
+    _at_most(
+        "transaction_ids_are_new",
+        "DUPLICATE_KEY",
+        "repeated_ids",
+        "transaction_id",
+        "repeated_ids",
+        "remove the rows that an earlier day has already",
+    ),
+    _at_most(
+        "rows_do_not_repeat_earlier_days", "FROZEN_FEED", "row_overlap", "", "row_overlap", _FEED
+    ),
+    _at_most(
+        "columns_vary",
+        "CONSTANT_COLUMN",
+        "constant_columns",
+        "",
+        "constant_columns",
+        "deliver each row's own values",
+    ),
+    Expectation(
+        check="customers_and_terminals_are_not_exchanged",
+        code="COLUMNS_SWAPPED",
+        statistic="swapped_pair_share",
+        column="customer_id",
+        remedy="deliver each column under its own name",
+        maximum="swapped_pair_share_maximum",
+    ),
+    _at_most(
+        "amounts_are_not_placeholders",
+        "SENTINEL_VALUE",
+        "placeholder_share",
+        "tx_amount",
+        "placeholder_share",
+        "mark missing amounts as missing",
+    ),
+    _at_most(
+        "moments_are_not_placeholders",
+        "SENTINEL_VALUE",
+        "same_second_share",
+        "tx_datetime",
+        "same_second_share",
+        "deliver each transaction's own time",
+    ),
+    _at_most(
+        "no_part_of_the_amounts_is_a_hundredfold",
+        "UNIT_SHIFT",
+        "hundredfold_surprise",
+        "tx_amount",
+        "unit_surprise",
+        _UNIT,
+    ),
+    _at_most(
+        "no_part_of_the_amounts_is_a_hundredth",
+        "UNIT_SHIFT",
+        "hundredth_surprise",
+        "tx_amount",
+        "unit_surprise",
+        _UNIT,
+    ),
     *_COMMON,
+    Expectation(
+        check="times_of_day_are_usual",
+        code="EVENT_TIME_OUTSIDE_PARTITION",
+        statistic="clock_shift_minutes",
+        column="tx_datetime",
+        remedy="deliver event times in UTC, not in local time",
+        maximum="clock_shift_minutes_maximum",
+    ),
+    Expectation(
+        check="elapsed_days_count_from_the_usual_day",
+        code="EVENT_TIME_OUTSIDE_PARTITION",
+        statistic="origin_shift_days",
+        column="tx_datetime",
+        remedy="deliver each row under its own day",
+        maximum="origin_shift_days_maximum",
+    ),
+    Expectation(
+        check="a_week_has_the_frauds_it_should",
+        code="LABEL_RATE",
+        statistic="week_of_frauds_ratio",
+        column="tx_fraud",
+        remedy="check the label feed",
+        minimum="week_of_frauds_ratio_minimum",
+    ),
+    Expectation(
+        check="frauds_cling_to_cards_and_terminals",
+        code="LABEL_INCOHERENT",
+        statistic="recurring_fraud_ratio",
+        column="tx_fraud",
+        remedy="check that each label is joined to its own transaction",
+        minimum="recurring_fraud_ratio_minimum",
+    ),
     _usual("amount_mean_ratio", "amount_mean_ratio", "DISTRIBUTION_SHIFT", "tx_amount", _MIXED),
     _usual("amount_p99_ratio", "amount_p99_ratio", "DISTRIBUTION_SHIFT", "tx_amount", _MIXED),
     _at_most(
@@ -139,8 +233,26 @@ RAW: Final = (
         "point_mass",
         "explain the repeated amount before it is learnt from",
     ),
+    Expectation(
+        check="no_single_amount_stands_out",
+        code="TRIGGER_SUSPECT",
+        statistic="trigger_share",
+        column="tx_amount",
+        remedy="find out where these rows come from before a model learns from them",
+        maximum="trigger_share_maximum",
+        required=True,
+        warning=True,
+    ),
     _usual("customers_ratio", "customers_ratio", "DISTRIBUTION_SHIFT", "customer_id", _IDS),
     _usual("terminals_ratio", "terminals_ratio", "DISTRIBUTION_SHIFT", "terminal_id", _IDS),
+    Expectation(
+        check="customers_meet_the_terminals_they_met",
+        code="DISTRIBUTION_SHIFT",
+        statistic="known_pair_ratio",
+        column="customer_id",
+        remedy=_IDS,
+        minimum="known_pair_ratio_minimum",
+    ),
     Expectation(
         check="days_are_covered_to_their_end",
         code="VOLUME",
@@ -149,8 +261,13 @@ RAW: Final = (
         remedy="deliver the whole day",
         minimum="hours_covered_ratio_minimum",
     ),
-    _at_most(
-        "rows_do_not_repeat_earlier_days", "FROZEN_FEED", "row_overlap", "", "row_overlap", _FEED
+    Expectation(
+        check="days_have_no_long_gap",
+        code="VOLUME",
+        statistic="longest_gap_ratio",
+        column="tx_datetime",
+        remedy="deliver the whole day",
+        maximum="longest_gap_ratio_maximum",
     ),
 )
 """Suite `raw_expectations`."""

@@ -22,13 +22,18 @@ from fraud_provenance.fraud.contract import (
 from fraud_provenance.fraud.data_docs import write_data_docs
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.fraud.expectation_suites import FEATURE, RAW, Expectation
+from fraud_provenance.fraud.history import HISTORY_PROFILE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Fewer expected frauds than this say nothing about their rate.
 _LEAST_EXPECTED_FRAUDS: Final = 4.0
-_NOT_COMPARED: Final = ("row_overlap", "frauds", "fraud_rate")
+# So many expected cases make half of them impossible by chance (Poisson: less than 1 in 10,000).
+_ENOUGH: Final = 40.0
+_NOT_COMPARED: Final = ("row_overlap", "frauds", "fraud_rate", *HISTORY_PROFILE)
+# Gaps of less than an hour say nothing, whatever the days before had.
+_LEAST_GAP_MINUTES: Final = 60.0
 
 
 def check_raw_expectations(
@@ -50,10 +55,25 @@ def check_raw_expectations(
             or THRESHOLD_TYPE; CHECK_ERROR if an expectation could not be evaluated.
     """
     frame = _comparisons(profile, days, thresholds, "raw_expectations")
-    allowance = threshold(thresholds, "raw_expectations", "point_mass_allowance")
-    excess = (pl.col("most_frequent_amount_rows") - allowance).clip(lower_bound=0)
-    frame = frame.with_columns(point_mass=excess / pl.col("rows"))
+    certain = threshold(thresholds, "raw_expectations", "surprise_of_a_finding")
+    frame = frame.with_columns(*_single_amounts(certain, thresholds))
     return _validate("raw_expectations", frame, RAW, thresholds, docs_dir)
+
+
+def _single_amounts(certain: float, thresholds: Mapping[str, Any]) -> list[pl.Expr]:
+    """Sort an amount that stands out into one of three kinds; 0 where none stands out."""
+    excess = (
+        pl.when(pl.col("top_amount_surprise") > certain).then("top_amount_excess").otherwise(0.0)
+    )
+    stands_in = pl.col("top_amount_is_placeholder")
+    small = pl.col("top_amount_excess") <= threshold(
+        thresholds, "raw_expectations", "point_mass_maximum"
+    )
+    return [
+        pl.when(stands_in).then(excess).otherwise(0.0).alias("placeholder_share"),
+        pl.when(~stands_in).then(excess).otherwise(0.0).alias("point_mass"),
+        pl.when(~stands_in & small).then(excess).otherwise(0.0).alias("trigger_share"),
+    ]
 
 
 def check_feature_expectations(
@@ -108,6 +128,7 @@ def _comparisons(
     return (
         ordered.sort("day")
         .with_columns(
+            *_history_ratios(ordered, window),
             *(_ratio_to_before(name, window).alias(f"{name}_ratio") for name in compared),
             pl.when(rate.is_not_null()).then(deviation).alias("fraud_count_z"),
             pl.col("day").diff().dt.total_days().alias("gap_days"),
@@ -126,15 +147,50 @@ def _ratio_to_before(column: str, window: int) -> pl.Expr:
     return pl.when(before > 0).then(pl.col(column) / before)
 
 
+def _history_ratios(profile: pl.DataFrame, window: int) -> list[pl.Expr]:
+    """Statistics that only speak where the days before gave enough to compare with."""
+    if "known_pair_share" not in profile.columns:
+        return []
+    met_before = _median_before("known_pair_share", window)
+    clung_before = _median_before("recurring_fraud_share", window)
+    frauds_before = pl.col("frauds").shift(1).rolling_sum(window, min_samples=window)
+    rows_before = pl.col("rows").shift(1).rolling_sum(window, min_samples=window)
+    lost = pl.col("frauds").rolling_sum(window, min_samples=window)
+    expected = (frauds_before / rows_before).shift(window - 1) * pl.col("rows").rolling_sum(
+        window, min_samples=window
+    )
+    gap = pl.col("longest_gap_minutes")
+    gap_before = gap.shift(1).rolling_max(window, min_samples=1)
+    origin_before = pl.col("origin_day").shift(1).rolling_median(window, min_samples=1)
+    return [
+        pl.when(met_before * pl.col("rows") >= _ENOUGH)
+        .then(pl.col("known_pair_share") / met_before)
+        .alias("known_pair_ratio"),
+        pl.when(clung_before > 0)
+        .then(pl.col("recurring_fraud_share") / clung_before)
+        .alias("recurring_fraud_ratio"),
+        pl.when(expected >= _ENOUGH).then(lost / expected).alias("week_of_frauds_ratio"),
+        pl.when((gap > _LEAST_GAP_MINUTES) & (gap_before > 0))
+        .then(gap / gap_before)
+        .alias("longest_gap_ratio"),
+        (pl.col("origin_day") - origin_before).abs().alias("origin_shift_days"),
+    ]
+
+
 def _overlaps(profile: pl.DataFrame) -> pl.DataFrame:
-    """Return for each day the largest share of its sketch that an earlier day has, too."""
-    hashes = profile.select("day", "row_sketch").explode("row_sketch").drop_nulls()
-    shared = hashes.join(hashes, on="row_sketch", suffix="_before").filter(
+    """Return for each day the largest share of a sketch that an earlier day has, too."""
+    both = [_overlap(profile, name) for name in ("row_sketch", "moment_sketch")]
+    return pl.concat(both).group_by("day").agg(pl.col("row_overlap").max())
+
+
+def _overlap(profile: pl.DataFrame, sketch: str) -> pl.DataFrame:
+    hashes = profile.select("day", sketch).explode(sketch).drop_nulls()
+    shared = hashes.join(hashes, on=sketch, suffix="_before").filter(
         pl.col("day_before") < pl.col("day")
     )
     pairs = shared.group_by("day", "day_before").len()
     largest = pairs.group_by("day").agg(pl.col("len").max())
-    size = profile.select("day", size=pl.col("row_sketch").list.len())
+    size = profile.select("day", size=pl.col(sketch).list.len())
     overlap = pl.col("len").fill_null(0) / pl.col("size")
     return size.join(largest, on="day", how="left").select("day", row_overlap=overlap)
 
@@ -161,6 +217,7 @@ def _validate(
         checks=tuple(found),
         days=tuple(sorted(rows)),
         rows=rows,
+        # In the order of the suite, which names causes before their consequences.
         findings=tuple(sorted(failures, key=lambda f: (f.day, order.index(f.check), f.example))),
     )
     if docs_dir is not None:
@@ -267,6 +324,7 @@ def _failures(
             observed=_aggregate(place.get(item.statistic), rows[str(place["day"])]),
             minimum=bounds.get("min_value"),
             maximum=bounds.get("max_value"),
+            warning=item.warning,
         )
         for place in places
     ]

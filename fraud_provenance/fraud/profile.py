@@ -19,9 +19,14 @@ from fraud_provenance.fraud.columns import (
     PolarsType,
 )
 from fraud_provenance.fraud.errors import DataError
+from fraud_provenance.fraud.history import history_of
 
 SKETCH_SIZE: Final = 64
-"""Row hashes kept per day: the smallest ones, a uniform sample of the distinct payments."""
+"""Row hashes kept per day: the smallest ones, a uniform sample of the distinct payments.
+
+`row_sketch` hashes customer, terminal and cents; `moment_sketch` customer, terminal and second of
+the day, so that a repeated feed shows even where somebody stirred its amounts.
+"""
 
 _COMMON: Final[Mapping[str, PolarsType]] = {
     "day": pl.Date,
@@ -41,6 +46,7 @@ RAW_PROFILE: Final[Mapping[str, PolarsType]] = {
     "terminals": pl.Int64,
     "hours_covered": pl.Int64,
     "row_sketch": pl.List(pl.UInt64),
+    "moment_sketch": pl.List(pl.UInt64),
 }
 FEATURE_PROFILE: Final[Mapping[str, PolarsType]] = {
     **_COMMON,
@@ -56,7 +62,8 @@ def profile_days(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
             same kind).
 
     Returns:
-        Days (ascending) x the columns of `RAW_PROFILE` or `FEATURE_PROFILE`. Statistics of an empty
+        Days (ascending) x the columns of `RAW_PROFILE` and `history.HISTORY_PROFILE`, or of
+        `FEATURE_PROFILE`. Statistics of an empty
         day are null. `content_sha256` and `row_sketch` leave out dates and transaction ids, so that
         a repeated feed has the same ones whatever its dates. Amounts in currency units.
 
@@ -81,7 +88,10 @@ def profile_days(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     rows = [{"day": day, **describe(frames[day])} for day in sorted(frames)]
     schema = FEATURE_PROFILE if features else RAW_PROFILE
     days = pl.col("day").str.to_date("%Y-%m-%d")
-    return pl.DataFrame(rows, schema={**schema, "day": pl.String}).with_columns(days)
+    table = pl.DataFrame(rows, schema={**schema, "day": pl.String})
+    if not features:
+        table = table.join(history_of(frames), on="day", how="left")
+    return table.with_columns(days)
 
 
 def _statistics(frame: pl.DataFrame, *more: pl.Expr) -> dict[str, Any]:
@@ -109,6 +119,10 @@ def _describe_raw(frame: pl.DataFrame) -> dict[str, Any]:
         .cast(pl.Int64)
         .alias("cents"),
     ).sort("customer_id", "terminal_id", "cents")
+    moments = frame.select(
+        pl.col("customer_id", "terminal_id").cast(pl.Int64),
+        pl.col("tx_datetime").dt.epoch("s") % 86_400,
+    )
     counts = payments["cents"].value_counts(name="n")["n"]
     return {
         **_statistics(
@@ -121,6 +135,7 @@ def _describe_raw(frame: pl.DataFrame) -> dict[str, Any]:
         "most_frequent_amount_rows": int(counts.to_numpy().max(initial=0)),
         "content_sha256": _digest(payments),
         "row_sketch": _sketch(payments.fill_null(-1).to_numpy()),
+        "moment_sketch": _sketch(moments.fill_null(-1).to_numpy()),
     }
 
 

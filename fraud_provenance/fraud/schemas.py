@@ -50,6 +50,7 @@ class _Rule:
 
 
 _FORM_CHECKS: Final = {
+    "column_names_are_plain_text": ("ENCODING", "save as UTF-8 without byte order mark"),
     "columns_are_complete": ("SCHEMA_COLUMN_MISSING", "restore the column under its agreed name"),
     "columns_are_known": ("SCHEMA_COLUMN_UNKNOWN", "drop the column, or extend the contract first"),
     "column_types_are_exact": ("SCHEMA_TYPE", "write the column in its agreed type"),
@@ -350,9 +351,13 @@ def _form_failures(
         for error in errors.schema_errors:
             check, column, found = _form_error(error, frame)
             failures.append(_failure(day, check, column, frame.height, found))
+    strange = [name for name in frame.columns if not name.isascii() or not name.isprintable()]
+    if strange:
+        found = f"{len(strange)} name(s), first {strange[0]!r}"
+        failures.append(_failure(day, "column_names_are_plain_text", "", frame.height, found))
     if frame.height == 0:
         failures.append(_failure(day, "partitions_are_not_empty", "", 0, "0 rows"))
-    # What is missing comes first: it is the root cause of a renamed column.
+    # A strange name comes first, then what is missing: the root causes of an unknown column.
     order = list(_FORM_CHECKS)
     return sorted(failures, key=lambda failure: order.index(failure.check))
 

@@ -141,6 +141,31 @@ def _read_parquet(path: Path, size: int) -> pl.DataFrame:
     return _normalise(path, frame)
 
 
+def check_unpacked_size(name: str, content: bytes) -> None:
+    """Refuse Parquet bytes that would unpack to more than the limits, before any is unpacked.
+
+    Args:
+        name: The file's name, for the message.
+        content: The whole file.
+
+    Raises:
+        DataError: RESOURCE_LIMIT, or FILE_FORMAT if the bytes are no Parquet file.
+    """
+    import pyarrow as pa  # slow import, only where a file is read
+    import pyarrow.parquet as pq  # as above
+
+    try:
+        metadata = pq.ParquetFile(pa.BufferReader(content)).metadata
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            "FILE_FORMAT",
+            "not a readable Parquet file",
+            file=name,
+            remedy="deliver the file again",
+        ) from error
+    _check_expansion(Path(name), len(content), metadata)
+
+
 def _check_expansion(path: Path, size: int, metadata: "pq.FileMetaData") -> None:
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     unpacked = sum(group.total_byte_size for group in groups)
