@@ -228,7 +228,8 @@ def _amounts_of(
         **_top_amount(cents, past),
     }
     if max(statistics["hundredfold_surprise"], statistics["hundredth_surprise"]) < _REJECT:
-        past.sums.append(np.bincount(customers, weights=amounts, minlength=size))
+        sums: Floats = np.bincount(customers, weights=amounts, minlength=size).astype(np.float64)
+        past.sums.append(sums)
         past.counts.append(np.bincount(customers, minlength=size).astype(np.float64))
         past.cents.append(cents)
         past.shares.append((high, low))
@@ -242,7 +243,8 @@ def _usual(amounts: Floats, customers: Integers, size: int, past: _Past) -> Floa
     total, count = np.sum(past.sums, axis=0), np.sum(past.counts, axis=0)
     everybody = total.sum() / max(count.sum(), 1.0)
     usual = (total + _PRIOR_ROWS * everybody) / (count + _PRIOR_ROWS)
-    return np.maximum(usual[customers], 0.01)
+    own: Floats = np.maximum(usual[customers], 0.01)
+    return own
 
 
 def _top_amount(cents: Integers, past: _Past) -> dict[str, Any]:
