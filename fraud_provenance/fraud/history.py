@@ -137,8 +137,8 @@ def _repeated(rows: pl.DataFrame) -> pl.DataFrame:
     ids = rows.select("day", "transaction_id")
     if ids["transaction_id"].n_unique() == ids.height:  # the usual case, at a fraction of the cost
         return ids.select(pl.col("day").unique(), repeated_ids=pl.lit(0))
-    again = pl.col("day") > pl.col("day").min().over("transaction_id")
-    return ids.group_by("day").agg(repeated_ids=again.sum())
+    again = ids.select("day", again=pl.col("day") > pl.col("day").min().over("transaction_id"))
+    return again.group_by("day").agg(repeated_ids=pl.col("again").sum())
 
 
 def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
