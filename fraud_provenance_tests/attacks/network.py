@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Thread, local
 from typing import Any
 
 import requests
 from urllib3.util import connection
 
 HOST = "127.0.0.1"
+_THREAD = local()  # a relay's own request must reach the real server, whatever is diverted
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ def diverted(ports: dict[int, int]) -> Iterator[None]:
 
     def create(address: tuple[str, int], *rest: Any, **named: Any) -> socket.socket:
         host, port = address
-        return original((host, ports.get(port, port)), *rest, **named)
+        goes_straight = getattr(_THREAD, "goes_straight", False)
+        return original((host, port if goes_straight else ports.get(port, port)), *rest, **named)
 
     connection.create_connection = create  # type: ignore[assignment]
     try:
@@ -92,13 +94,17 @@ def relay(port: int, change: Callable[[Request, bytes], bytes]) -> Answer:
     """Answers with what the real server on `port` says, after `change(request, answer)`."""
 
     def answer(request: Request) -> tuple[int, bytes]:
-        found = requests.request(
-            request.method,
-            f"http://{HOST}:{port}{request.path}",
-            data=request.body,
-            headers={"Content-Type": request.content_type},
-            timeout=30,
-        )
+        _THREAD.goes_straight = True
+        try:
+            found = requests.request(
+                request.method,
+                f"http://{HOST}:{port}{request.path}",
+                data=request.body,
+                headers={"Content-Type": request.content_type},
+                timeout=30,
+            )
+        finally:
+            _THREAD.goes_straight = False
         return found.status_code, change(request, found.content)
 
     return answer
