@@ -11,7 +11,9 @@ are kept out, the model is registered and named by its aliases, MLflow learns th
 import json
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,6 +22,7 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, Registry
+from fraud_provenance.planning import registry_of
 from fraud_provenance.workspace import Workspace
 
 NO_DIGEST = "0" * 64
@@ -209,6 +212,10 @@ class PlainTrust:
     policies: PlainPolicies
     signing: PlainSigning = field(default_factory=PlainSigning)
 
+    def lineage(self) -> Any:  # noqa: ANN401 - stands in for another class
+        """No lineage: every statement is nothing."""
+        return SimpleNamespace(node=lambda statement: None)
+
 
 class PlainWorkspace(Workspace):
     """The home's folders, with nothing behind them that signs or verifies."""
@@ -236,6 +243,12 @@ class PlainWorkspace(Workspace):
     def lock_digest(self) -> str:
         """No digest."""
         return NO_DIGEST
+
+    def measure_packages(self) -> "Future[tuple[str, ...]]":
+        """Nothing, at once."""
+        done: Future[tuple[str, ...]] = Future()
+        done.set_result(())
+        return done
 
 
 @dataclass
@@ -297,8 +310,13 @@ class PlainStep:
     def adopt(self, partition: str, made_from: Iterable[str]) -> None:
         """The folder stays as the library wrote it."""
 
-    def commit(self, outputs: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
-        """What was written, under the step's own name."""
+    def commit(
+        self,
+        outputs: Mapping[str, Any] | None = None,
+        *,
+        finish: Callable[..., Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        """What was written, under the step's own name; nothing is left to finish."""
         manifest = PlainManifest(self.name, tuple(self._written))
         return SimpleNamespace(manifest=manifest, bundle=Done(), sequence=0)
 
@@ -355,7 +373,7 @@ def promote(trust: PlainTrust, registry: Registry, cosign: Callable[[], Path]) -
     return find_champion(trust, registry)
 
 
-def find_champion(trust: PlainTrust, registry: Registry) -> Any:  # noqa: ANN401
+def find_champion(trust: PlainTrust, registry: Registry, policy: object = None) -> Any:  # noqa: ANN401
     """Whatever the alias names."""
     champion = registry.alias(CHAMPION)
     assert champion is not None  # noqa: S101 - the job before this one named it
@@ -370,15 +388,33 @@ def _evidence_metadata(workspace: Workspace, made: object) -> dict[str, Any]:
     return {"git_commit": workspace.code_facts.git_commit}
 
 
-def _batch_predicate(rows: object, features_sha256: str) -> dict[str, Any]:
-    return {"merkle_root": ""}
+def _open_serving(workspace: Workspace) -> Any:  # noqa: ANN401
+    """Whatever the alias names, for as long as anyone likes."""
+    registry = registry_of(workspace)
+    return SimpleNamespace(
+        champion=lambda: find_champion(workspace.trust, registry),  # type: ignore[arg-type]  # plain
+        confirm=lambda: None,
+    )
+
+
+def _model_files(workspace: Workspace, step: object, read: Any) -> tuple[bytes, Any]:  # noqa: ANN401
+    """(UBJ bytes, feature contract), unseen."""
+    files = {item.name: item.content for item in read.files}
+    return files["model.ubj"], json.loads(files["feature_contract.json"])
+
+
+def _batch_about(trust: object, scores: object) -> Any:  # noqa: ANN401
+    return SimpleNamespace(bundle=SimpleNamespace(statement=None))
+
+
+def _read_batch(statement: object) -> Any:  # noqa: ANN401
+    return SimpleNamespace(batches=defaultdict(lambda: SimpleNamespace(merkle_root="")))
 
 
 def _replacements() -> Iterator[tuple[object, object]]:
     """(the product's own, what stands in for it)."""
-    from fraud_provenance import prediction_log
-    from fraud_provenance.defs import support
-    from fraud_provenance.evidence import lineage, statements
+    from fraud_provenance import prediction_batch, prediction_log
+    from fraud_provenance.defs import release, scoring, support, training
     from fraud_provenance.gates import promotion
     from fraud_provenance.gates import step as gate
 
@@ -386,15 +422,19 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield gate.recover, lambda trust: []
     yield Workspace, PlainWorkspace
     yield support.evidence_metadata, _evidence_metadata
+    yield training.model_files, _model_files
     yield promotion.digest_of_model, lambda trust, model_id: NO_DIGEST
+    yield release._refuse_unsafe_model, lambda *_: None
     yield promotion.register_candidate, register_candidate
     yield promotion.registration_of, lambda *_: SimpleNamespace(statement="", bundle=None)
     yield promotion.promote, promote
     yield promotion.find_champion, find_champion
-    yield statements.build_statement, lambda *_: None
-    yield lineage.identity_of, lambda *_: None
-    yield prediction_log.leaves, lambda scored: ()
-    yield prediction_log.batch_predicate, _batch_predicate
+    yield scoring.open_serving, _open_serving
+    yield prediction_batch.leaves, lambda scored: ()
+    yield prediction_batch.leaf_hashes, lambda rows: b""
+    yield prediction_batch.read_batch, _read_batch
+    yield prediction_log.batch_about, _batch_about
+    yield prediction_log.batch_metadata, lambda signed: {}
 
 
 def install() -> None:
