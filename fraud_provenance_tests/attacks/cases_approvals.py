@@ -138,12 +138,13 @@ def clock_a_minute_off(home: Home) -> None:
     home.hold(clock_ahead(60.0))
 
 
+nothing_is_withdrawn = both(flaws_do_not_count, without(approvals, "_is_withdrawn", result=False))
 CASES = [
     case("AP-01", only(TRAINER), quick=True),
     case("AP-03", only(subject="d" * 64)),
     case("AP-04", only(environment="staging")),
     case("AP-05", expired),
-    case("AP-07", revoke_given, both(flaws_do_not_count, without(approvals, "_is_withdrawn"))),
+    case("AP-07", revoke_given, nothing_is_withdrawn),
     Case("PT-03", overtaken, moved_first, nothing, move_blindly, state="approved"),
     Case("PT-04", nothing, fired_twice, state="approved"),
     case("OP-08", clock_of_promoter, any_clock, twin=clock_a_minute_off),

@@ -239,7 +239,9 @@ def _writing(console: Console, stream: io.StringIO) -> Iterator[None]:
 def patched(owner: Any, name: str, value: Any) -> Iterator[None]:  # noqa: ANN401 - anything
     """Replace an attribute for a while: of a module, a class or an object."""
     own = vars(owner)
-    had, before = name in own, own.get(name)  # as it stands there: a static method stays one
+    is_slot = hasattr(type(owner), name)  # such as a function's own defaults
+    had = name in own or is_slot
+    before = own[name] if name in own else getattr(owner, name, None)  # a static method stays one
     setattr(owner, name, value)
     try:
         yield
