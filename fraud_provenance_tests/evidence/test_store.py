@@ -59,7 +59,7 @@ def test_index_rebuilt_from_the_files_equals_the_index(chain: Chain) -> None:
     folder = chain.workspace.home / "evidence"
     before = dump(folder)
     assert {name: len(rows) for name, rows in before.items()} == {
-        "bundles": 7, "entries": 4, "results": 4,
+        "bundles": 8, "entries": 4, "results": 4,
     }  # fmt: skip
     reopened(chain, rebuilt=True)
     assert dump(folder) == before
@@ -98,7 +98,7 @@ def test_bundle_is_found_by_its_statement_and_equals_its_name(honest: Chain) -> 
     digest, content = store.bundle(honest.features.bundle.statement.digest)
     assert digest == encoding.digest_bytes(content) == honest.features.bundle.bundle_digest
     assert digest in list(store.bundles())
-    assert len(list(store.bundles())) == 7
+    assert len(list(store.bundles())) == 8
 
 
 def test_bundle_with_a_changed_byte_is_tampered(chain: Chain) -> None:
@@ -189,7 +189,7 @@ def test_records_match_every_filter_given(honest: Chain) -> None:
     )
     assert [record.statement for record in found] == [statement.digest]
     assert (found[0].step, found[0].environment, found[0].sequence) == ("features", "local", 1)
-    assert len(store.records()) == 7
+    assert len(store.records()) == 8
     assert store.records(statement=A) == []
     gates = store.records(predicate_type=statements.VERIFICATION_SUMMARY)
     assert {(record.step, record.result) for record in gates} == {("data_access", "PASSED")}
