@@ -236,8 +236,11 @@ def _attest(step: Step, view: Any, report: "ContractReport") -> Any:  # noqa: AN
 def _mark(
     context: dg.AssetCheckExecutionContext, asset: str, report: "ContractReport", day: str
 ) -> None:
-    """Show the failed day in the UI: checks have no partitions, so it is reported by itself."""
-    context.instance.report_runless_asset_event(
+    """Show the failed day in the UI as its own evaluation, within this run: checks have no
+    partitions, and Dagster keeps one evaluation by (check, run, partition), so that the same day
+    may fail again in a later run.
+    """
+    context.op_execution_context.log_event(
         dg.AssetCheckEvaluation(
             asset_key=dg.AssetKey(asset),
             check_name=report.suite,

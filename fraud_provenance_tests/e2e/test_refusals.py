@@ -149,12 +149,17 @@ TRAINED = ("--train-start", "2018-04-25")  # what the first run chose: a new day
 
 
 def kill_during(product: Product, stage: str, *options: str) -> None:
-    """Start a run, kill it while a stage is at work; nothing half-written may be visible."""
+    """Start a run, kill it while a stage is at work; nothing half-written may be visible.
+
+    A stage is at work once it has journalled something that it is about to sign.
+    """
+    intents = workspace(product).store.intents
     process = product.start("run", *options)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith(f"· {stage}"):
-            time.sleep(4)  # Dagster has loaded and the stage is at work
+            while process.poll() is None and not intents():
+                time.sleep(0.001)
             process.kill()
             break
     process.wait(timeout=60)
@@ -240,6 +245,11 @@ class TestLandedLater:
         assert again.code == 0, again.text
         assert not (product.home / "data" / "transaction_features" / f"{good}.parquet").exists()
         assert product.run("verify", f"raw_transactions/{good}").code == 1
+        frame.with_columns(pl.col("TX_AMOUNT") * 10).write_csv(csv)
+        product.ok("import", str(csv))
+        wrong_again = product.run("run", *TRAINED)
+        assert wrong_again.code == 1, wrong_again.text
+        assert "CHECK_FAILED" in wrong_again.text
         frame.write_csv(csv)
         product.ok("import", str(csv))
         self.finished(product, good)
