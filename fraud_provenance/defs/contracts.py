@@ -236,8 +236,9 @@ def _attest(step: Step, view: Any, report: "ContractReport") -> Any:  # noqa: AN
 def _mark(
     context: dg.AssetCheckExecutionContext, asset: str, report: "ContractReport", day: str
 ) -> None:
-    """Show the failed day in the UI as its own evaluation, within this run: checks have no
-    partitions, and Dagster keeps one evaluation by (check, run, partition), so that the same day
+    """Show the failed day in the UI by itself, since the checks have no partitions.
+
+    It belongs to this run: Dagster keeps one evaluation by (check, run, day), and the same day
     may fail again in a later run.
     """
     context.op_execution_context.log_event(
