@@ -59,10 +59,32 @@ class StepRule(_Closed):
 
 
 class ContractRule(_Closed):
-    """Which asset a suite judges and which step signs its results."""
+    """Which asset a suite judges, which step signs its results, and what the suite must be.
+
+    `suite_digests` are those of every form of the suite whose results still count, thresholds
+    included: a suite that was made weaker speaks for nothing until two people released it.
+    """
 
     asset: str
     step: str
+    suite_digests: tuple[str, ...]
+
+    def check_suite(self, suite: str, digest: str) -> None:
+        """Refuse the results of a suite in a form that nobody approved.
+
+        Raises:
+            VerificationError: EXPECTATION_CHANGE_UNAPPROVED.
+        """
+        if digest not in self.suite_digests:
+            raise VerificationError(
+                reason(
+                    RootCause.EXPECTATION_CHANGE_UNAPPROVED,
+                    f"{suite} was judged by checks that are not approved ({digest})",
+                    artifact=suite,
+                    remedy=f"If they are meant, add their digest to contracts.{suite}.suite_digests"
+                    " in policies/data/layout.json and have two policy authors release it.",
+                )
+            )
 
 
 class Principal(_Closed):
@@ -109,6 +131,20 @@ class Layout(_Closed):
                 )
             )
         return self.steps[name]
+
+    def contract(self, suite: str) -> ContractRule:
+        """The rule of a contract suite.
+
+        Raises:
+            VerificationError: CHECK_MISSING when the layout has no such suite.
+        """
+        if suite not in self.contracts:
+            raise VerificationError(
+                reason(
+                    RootCause.CHECK_MISSING, f"unknown suite {suite[:80]!r}", artifact=suite[:80]
+                )
+            )
+        return self.contracts[suite]
 
     def producer(self, asset: str) -> str:
         """The step that produces `asset`, or an empty string."""

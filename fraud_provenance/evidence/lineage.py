@@ -381,12 +381,9 @@ class LineageVerifier:
         node.contract = contract
         node.name = f"{contract.suite[:80]} on {bundle.statement.subject_name}"
         self.signers.check_environment(contract.environment)
-        if contract.suite not in self.layout.contracts:
-            raise VerificationError(
-                reason(RootCause.CHECK_MISSING, f"unknown suite {contract.suite[:80]!r}")
-            )
-        rule = self.layout.contracts[contract.suite]
+        rule = self.layout.contract(contract.suite)
         self.signers.check_workload(bundle, rule.step)
+        rule.check_suite(contract.suite, contract.suite_digest)
         judged = self.store.manifest(bundle.statement.subject_digest)
         if judged.asset != rule.asset:
             raise VerificationError(

@@ -483,8 +483,10 @@ class Step:
         """Sign what a contract found about exactly the bytes that were read.
 
         Raises:
-            VerificationError: DECISION_MISSING, this step did not read all of `view`.
+            VerificationError: DECISION_MISSING, this step did not read all of `view`;
+                EXPECTATION_CHANGE_UNAPPROVED, CHECK_MISSING: the layout does not know the suite.
         """
+        self.policy.layout.contract(suite).check_suite(suite, suite_digest)
         predicate = statements.contract_predicate(
             suite=suite,
             suite_digest=suite_digest,

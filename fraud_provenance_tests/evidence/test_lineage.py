@@ -359,6 +359,9 @@ CONTRACT_LIES: dict[str, tuple[list[str], Any]] = {
     "passed with failed days": (
         ["PREDICATE_TYPE", "CHECK_MISSING"], {"annotations": {"failedPartitions": [DAYS[0]]}},
     ),
+    "judged by a weaker suite": (
+        ["EXPECTATION_CHANGE_UNAPPROVED", "CHECK_MISSING"], {"suite_digest": "0" * 64},
+    ),
     "malformed": (["PREDICATE_TYPE", "CHECK_MISSING"], {"annotations": {"suite": 5}}),
 }  # fmt: skip
 
@@ -438,8 +441,19 @@ def test_step_attests_no_contract_on_what_it_has_not_read(chain: Chain) -> None:
         step.read(RAW, DAYS[:1])
         with pytest.raises(VerificationError, match="DECISION_MISSING"):
             step.attest_contract(
-                chain.raw.manifest, suite="raw_schema", suite_digest="0" * 64, checks=("x",),
-                failures=[], rows={},
+                chain.raw.manifest, suite="raw_schema",
+                suite_digest=step.policy.layout.contract("raw_schema").suite_digests[-1],
+                checks=("x",), failures=[], rows={},
+            )  # fmt: skip
+
+
+def test_step_attests_no_suite_that_nobody_approved(chain: Chain) -> None:
+    with Step(chain.trust, "contracts", "run") as step:
+        view = step.read(RAW, DAYS[:1]).view
+        with pytest.raises(VerificationError, match="EXPECTATION_CHANGE_UNAPPROVED"):
+            step.attest_contract(
+                view, suite="raw_schema", suite_digest="0" * 64, checks=("x",), failures=[],
+                rows={DAYS[0]: 3},
             )  # fmt: skip
 
 
