@@ -16,6 +16,7 @@ from fraud_provenance.evidence.errors import ProvenanceError, VerificationError
 from fraud_provenance.evidence.layout import Layout
 from fraud_provenance.evidence.lineage import LineageVerifier, Node
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
+from fraud_provenance.evidence.signers import Signers
 from fraud_provenance.evidence.statements import Material
 from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
 from fraud_provenance.gates.step import Step
@@ -337,6 +338,28 @@ def test_material_whose_manifest_is_of_another_asset_is_refused(
     material = Material(name=RAW, digest=view.digest, role="input")
     verdict = shared.verdict(forger.features(view, None, materials=[material]))
     assert codes(verdict) == ["SUBJECT_MISMATCH"]
+
+
+@pytest.mark.parametrize(
+    ("window", "authorised"),
+    [
+        ({}, True),
+        ({"valid_until": "2024-01-02T00:00:00Z"}, False),
+        ({"valid_from": "2035-12-31T00:00:00Z"}, False),
+        ({"identities": ()}, False),
+    ],
+)
+def test_workload_signs_only_while_a_principal_answers_for_it(
+    shared: Chain, window: dict[str, Any], authorised: bool
+) -> None:
+    layout = shared.trust.policies.current().layout
+    principals = tuple(item.model_copy(update=window) for item in layout.principals)
+    signers = Signers(layout.model_copy(update={"principals": principals}), "local")
+    if authorised:
+        signers.check_workload(shared.raw.bundle, "ingest")
+        return
+    with pytest.raises(VerificationError, match="IDENTITY_NOT_AUTHORIZED_FOR_STEP"):
+        signers.check_workload(shared.raw.bundle, "ingest")
 
 
 # --- lies in a contract ------------------------------------------------------------------------
