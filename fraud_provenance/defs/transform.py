@@ -99,8 +99,11 @@ def transaction_features(
 def _load_ahead() -> None:
     """Import what the next stages of this process need, while dbt works in its own (12 s)."""
     import dagster_mlflow  # noqa: F401
-    import feast  # noqa: F401
     import mlflow.xgboost  # noqa: F401
+
+    from fraud_provenance.fraud.feature_store import load_feast
+
+    load_feast()
 
 
 def _prepare(workspace: Workspace, read: VerifiedInput, days: list[str]) -> Path:
