@@ -76,11 +76,12 @@ class LineageVerifier:
         layout: Layout,
         environment: str,
         home: Path,
-        released: Callable[[str], Sequence[str]],
+        released: Callable[[str], Sequence[Sequence[str]]],
     ) -> None:
         """`home` is the folder that attested locations are relative to.
 
-        `released` gives, by a policy's digest, the statements that first put it into force.
+        `released` gives, by a policy's digest, the statements of each release that put it into
+        force, oldest first.
         """
         self.store = store
         self.bundles = bundles
@@ -187,7 +188,8 @@ class LineageVerifier:
             read_revocation(bundle.statement)
 
     def _check_released(self, bundle: VerifiedBundle) -> None:
-        if bundle.statement.digest not in self._released(bundle.statement.subject_digest):
+        releases = self._released(bundle.statement.subject_digest)
+        if not any(bundle.statement.digest in signed for signed in releases):
             raise VerificationError(
                 reason(
                     RootCause.EXPECTATION_CHANGE_UNAPPROVED,
@@ -365,14 +367,15 @@ class LineageVerifier:
 
     def _check_policy(self, node: Node, digest: str) -> _Work:
         """The policy that decided was in force; the signatures that put it there are children."""
-        releases: list[Node] = []
-        for statement in self._released(digest):
-            releases.append((yield statement))
-        node.children.extend(releases)
+        releases = self._released(digest)
         if not releases:
             why = f"policy {digest[:12]} was never in force"
             raise VerificationError(reason(RootCause.POLICY_UNSIGNED, why, artifact="policies"))
-        for release in releases:
+        first: list[Node] = []
+        for statement in releases[0]:
+            first.append((yield statement))
+        node.children.extend(first)
+        for release in first:
             self.signers.check_order(node, release)
 
     def _fill_contract(self, node: Node, bundle: VerifiedBundle) -> _Work:

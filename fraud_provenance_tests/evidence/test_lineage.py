@@ -72,7 +72,7 @@ def with_layout(chain: Chain, change: Callable[[Layout], Layout]) -> LineageVeri
     layout = change(trust.policies.current().layout)
     return LineageVerifier(
         trust.store, trust.bundles, layout, "local", trust.home,
-        trust.policies.releases.statements_of,
+        trust.policies.releases.signed_for,
     )  # fmt: skip
 
 
