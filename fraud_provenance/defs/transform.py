@@ -68,7 +68,7 @@ def transaction_features(
     """Build the features of this run's days from the raw days in their windows."""
     workspace = provenance.open()
     asked = list(context.partition_keys)
-    bounds = {"partitions": [asked[0], asked[-1]]}
+    bounds = {"partitions": [asked[0], asked[-1]], **support.settings_of_run(dbt)}
     with Step(workspace.trust, "features", context.run_id, bounds) as step:
         usable = step.usable("raw_transactions")
         days = [day for day in asked if day in set(usable.partitions)]

@@ -118,6 +118,11 @@ class Step:
         self._staging_lock: Any = None
         self.trust.signing.prepare(self.identity)
         self.trust.signing.prepare(identity_of(self.policy.layout, "data_access"))
+        self.parameters = {**self.parameters, **self.trust.variables}
+        self._refuse_unknown_parameters()
+
+    def _refuse_unknown_parameters(self) -> None:
+        """Whatever else tells the step what to do: a verifier would refuse what it made."""
         unknown = sorted(set(self.parameters) - set(self.rule.parameters))
         if unknown:
             raise ConfigError(
