@@ -5,8 +5,9 @@ verified. Every comparison is exact; nothing here is a pattern.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -27,10 +28,11 @@ class _Closed(BaseModel):
 
 
 class MaterialRule(_Closed):
-    """An asset that a step may read, how many partitions at least, and which suites must pass."""
+    """An asset that a step may read, how many partitions, and which suites must pass."""
 
     asset: str
     min: int
+    max: int | None
     requires_suites: tuple[str, ...]
 
 
@@ -44,7 +46,7 @@ class StepRule(_Closed):
     produces: str | None
     environments: tuple[str, ...]
     purposes: tuple[str, ...]
-    parameters: tuple[str, ...]
+    parameters: dict[str, dict[str, Any]]
     materials: tuple[MaterialRule, ...]
     max_age_days: int
 
@@ -52,6 +54,38 @@ class StepRule(_Closed):
         """The one workload identity of this step, or None where people sign."""
         issuer, subject = self.identity.get("issuer"), self.identity.get("subject")
         return Identity(issuer=str(issuer), subject=subject) if subject else None
+
+    def check_parameters(self, given: Mapping[str, Any]) -> None:
+        """Refuse a parameter that the layout does not list, or a value outside its JSON schema.
+
+        Raises:
+            VerificationError: PARAM_UNEXPECTED.
+        """
+        import jsonschema  # takes time, needed only where something ran with parameters
+
+        for name, value in sorted(given.items()):
+            if name not in self.parameters:
+                raise _unexpected(f"parameter {name[:80]!r} is not in the layout")
+            problems = jsonschema.Draft7Validator(self.parameters[name]).iter_errors(value)
+            if (problem := next(problems, None)) is not None:
+                raise _unexpected(f"parameter {name}: {problem.message[:200]}")
+
+    def check_materials(self, read: Collection[tuple[str, str]]) -> None:
+        """Refuse fewer or more partitions of an asset than the layout says; `read`: (asset, one).
+
+        Raises:
+            VerificationError: PARTITION_MISSING or MATERIAL_NOT_ALLOWED.
+        """
+        for rule in self.materials:
+            count = sum(1 for asset, _ in read if asset == rule.asset)
+            if count < rule.min:
+                code, bound = RootCause.PARTITION_MISSING, f"at least {rule.min} are needed"
+            elif rule.max is not None and count > rule.max:
+                code, bound = RootCause.MATERIAL_NOT_ALLOWED, f"at most {rule.max} may be"
+            else:
+                continue
+            message = f"{count} partitions of {rule.asset} were read, {bound}"
+            raise VerificationError(reason(code, message, artifact=rule.asset))
 
     def material(self, asset: str) -> MaterialRule | None:
         """The rule for reading `asset`, if the step may."""
@@ -221,6 +255,10 @@ def parse_layout(policy_files: Mapping[str, bytes]) -> Layout:
         if subject is not None or rule.signer_role is None:
             _check_exact(str(rule.identity.get("issuer")), str(subject), "layout.json")
     return layout
+
+
+def _unexpected(message: str) -> VerificationError:
+    return VerificationError(reason(RootCause.PARAM_UNEXPECTED, message))
 
 
 def _check_exact(issuer: str, subject: str, name: str) -> None:

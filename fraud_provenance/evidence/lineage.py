@@ -213,14 +213,16 @@ class LineageVerifier:
                     f"step {provenance.step} may not produce {provenance.asset}",
                 )
             )
-        _check_parameters(provenance, rule)
+        rule.check_parameters(provenance.parameters)
         manifest = self._manifest(bundle.statement.subject_digest, provenance.asset)
         node.manifest = manifest
         views: list[Manifest] = []
         for material in provenance.materials:
             if material.role in ("input", "source"):
                 views.append((yield from self._material(node, provenance, material, rule)))
-        _check_materials(views, rule)
+        rule.check_materials(
+            {(view.asset, entry.partition) for view in views for entry in view.entries}
+        )
         readable = {entry.sha256 for view in views for entry in view.entries}
         for entry in manifest.entries:
             if not entry.made_from or not readable.issuperset(entry.made_from):
@@ -502,37 +504,6 @@ def revoked_in(node: Node, partitions: Collection[str] | None = None) -> list[Re
         if entry.sha256 in node.revoked and (partitions is None or entry.partition in partitions)
     ]
     return list(dict.fromkeys(found))
-
-
-def _check_parameters(provenance: Provenance, rule: StepRule) -> None:
-    """The step ran with no parameter that the layout does not know."""
-    unknown = sorted(set(provenance.parameters) - set(rule.parameters))
-    if unknown:
-        raise VerificationError(
-            reason(
-                RootCause.PARAM_UNEXPECTED, f"parameter {unknown[0][:80]!r} is not in the layout"
-            )
-        )
-
-
-def _check_materials(views: Sequence[Manifest], rule: StepRule) -> None:
-    """The step read at least what the layout says it must."""
-    for needed in rule.materials:
-        given = {
-            entry.partition
-            for view in views
-            if view.asset == needed.asset
-            for entry in view.entries
-        }
-        if len(given) < needed.min:
-            raise VerificationError(
-                reason(
-                    RootCause.PARTITION_MISSING,
-                    f"{len(given)} partitions of {needed.asset} were read, at least {needed.min}"
-                    " are needed",
-                    artifact=needed.asset,
-                )
-            )
 
 
 def _unread(asset: str) -> VerificationError:
