@@ -651,6 +651,16 @@ def test_verify_of_a_bundle_with_a_great_many_of_one_thing_is_refused(
 def test_two_timestamps_are_refused_whatever_the_form_says(
     verifier: BundleVerifier, bundle: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    payload = base64.b64decode(bundle["dsseEnvelope"]["payload"])
     bundle["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"] *= 2
     monkeypatch.setattr(verification, "_check_shape", lambda _document: None)
+    assert refusal(verifier, bundle) == "TIMESTAMP_INVALID"
+
+    class Satisfied:
+        """A library that is content with any number of timestamps."""
+
+        def verify_dsse(self, *_arguments: object) -> tuple[str, bytes]:
+            return verification.PAYLOAD_TYPE, payload
+
+    monkeypatch.setattr(verifier, "_verifier", Satisfied())
     assert refusal(verifier, bundle) == "TIMESTAMP_INVALID"
