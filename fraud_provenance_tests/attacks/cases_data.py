@@ -22,6 +22,7 @@ from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import RAW, data_access, ingest
 from fraud_provenance_tests.attacks.model import Attack, Case, Outcome
 from fraud_provenance_tests.attacks.mutants import both, policy_without, without
+from fraud_provenance_tests.parquet_lies import understated
 
 NEW_DAY, BEFORE, DAY = "2018-05-16", "2018-05-15", "2018-05-09"
 AMOUNT = "TX_AMOUNT"
@@ -86,6 +87,12 @@ def equal_rows(frame: pl.DataFrame) -> pl.DataFrame:
         pl.repeat(value, 7_000_000, dtype=kind).alias(name)
         for value, (name, kind) in zip(row, frame.schema.items(), strict=True)
     )
+
+
+def understate(home: Home) -> None:
+    """The day's own rows and a footer that knows no others; its pages go on for millions."""
+    faults.land_next_day(home)
+    landing(home).write_bytes(understated(pl.read_parquet(landing(home))))
 
 
 def deliver_csv(header: bytes) -> Attack:
@@ -206,5 +213,7 @@ CASES = [
     _case("DF-32", yesterday_again, ("FROZEN_FEED",)),
     Case("DS-03", landed(equal_rows), ingest(NEW_DAY), landed(shuffled),
          both(without(transactions, "_check_expansion"), unjudged), variant="equal rows"),
+    Case("DS-03", understate, ingest(NEW_DAY), landed(shuffled),
+         without(transactions, "_check_expansion"), variant="a footer that lies"),
     Case("OK-10", landed(drifted), ingest(NEW_DAY)),
 ]  # fmt: skip

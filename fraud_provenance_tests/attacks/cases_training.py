@@ -1,4 +1,4 @@
-"""DF, DT-09, OP-13, OK-04: features and training sets that know too much, too little or lies."""
+"""DF, DT-09, OP-13, OK: features and training sets that know too much, too little or lies."""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -197,14 +197,40 @@ def trained_anew_and_promoted(home: Home) -> Outcome:
     return outcome(home, "", said)
 
 
+def two_more_days(home: Home) -> None:
+    """The feed of the home itself goes on for two days."""
+    said = home.command("generate", "--days", "47", "--rows-per-day", "1200", "--seed", "7")
+    assert said.code == 0, said.err
+
+
+def a_holiday(home: Home) -> None:
+    """The first of two days is empty, and an approver had declared it so; her word is signed."""
+    two_more_days(home)
+    path = home.path / "landing" / f"{NEW_DAY}.parquet"
+    pl.read_parquet(path).clear().write_parquet(path)
+    said = home.command("waive", RAW, NEW_DAY, "--reason", "holiday", "--as", APPROVER)
+    assert said.code == 0, said.err
+
+
+def trained_across(home: Home) -> Outcome:
+    """The day after the holiday is no stale feed, and training goes past the holiday."""
+    for arguments in (("run", "--train-start", "2018-04-26"), ("verify", "training_set")):
+        said = home.command(*arguments)
+        if said.code != 0:
+            return outcome(home, "", said)
+    trust = home.workspace().trust
+    node = trust.lineage().node(trust.store.heads("training_set")["train"][0].statement)
+    assert node.provenance is not None
+    outputs = node.provenance.outputs
+    assert (outputs["days"][-1], list(outputs["waivers"])) == (NEXT_DAY, [NEW_DAY])
+    return outcome(home, "", said)
+
+
 def backfill(*days: str) -> Attack:
     """Two days arrive; the features of these days are made."""
 
     def attack(home: Home) -> None:
-        said = home.command(
-            "generate", "--days", "47", "--rows-per-day", "1200", "--seed", "7"
-        )  # the feed of the home itself, two days longer
-        assert said.code == 0, said.err
+        two_more_days(home)
         assert home.job("ingest", days=[NEW_DAY, NEXT_DAY]).code == 0
         home.job("features", days=days)  # a day after a gap fails its contract
 
@@ -245,5 +271,6 @@ CASES = [
          both(without(mart, "_check_base_table"), not_recomputed)),
     Case("OP-13", backfill(NEXT_DAY), train(train_start="2018-04-27"),
          backfill(NEW_DAY, NEXT_DAY), any_days_will_do),
+    Case("OK-12", a_holiday, trained_across),
     Case("OK-04", landed_again([TRAIN_START], late_rows), trained_anew_and_promoted),
 ]  # fmt: skip
