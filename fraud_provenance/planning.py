@@ -105,10 +105,14 @@ def sources_digest() -> str:
 
 
 def has_rows(workspace: Workspace, asset: str, day: str) -> bool:
-    """Whether the newest version of a day is there and has rows, by its signed statement."""
+    """Whether a day is attested, and its statement does not say that it is empty."""
     heads = workspace.store.heads(asset).get(day)
-    node = workspace.trust.lineage().node(heads[0].statement) if heads else None
-    return bool(node and node.provenance and node.provenance.outputs["rows"].get(day, 0))
+    if not heads:
+        return False
+    node = workspace.trust.lineage().node(heads[0].statement)
+    if node.provenance is None or node.reasons:
+        return True
+    return bool(node.provenance.outputs["rows"].get(day) != 0)
 
 
 def declared_empty(workspace: Workspace) -> dict[str, str]:

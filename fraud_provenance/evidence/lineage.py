@@ -418,9 +418,8 @@ class LineageVerifier:
             node.children.append(child)
             declared = read_waiver(child.bundle.statement) if child.bundle else None
             if declared and (declared.partition != day or declared.asset not in sources):
-                raise VerificationError(
-                    reason(RootCause.CHECK_FAILED, "nobody declared the day empty", partition=day)
-                )
+                why = f"the waiver is of {declared.asset[:80]}/{declared.partition[:80]}"
+                raise VerificationError(reason(RootCause.SUBJECT_MISMATCH, why, partition=day))
             self.signers.check_order(node, child)
 
     def waivers(self, asset: str) -> dict[str, str]:

@@ -84,7 +84,7 @@ def test_features_may_rest_on_a_waiver_of_what_they_are_made_from(
 @pytest.mark.parametrize(
     ("waivers", "expected"),
     [
-        pytest.param({"2018-04-04": HOLIDAY}, "CHECK_FAILED", id="of-another-day"),
+        pytest.param({"2018-04-04": HOLIDAY}, "SUBJECT_MISMATCH", id="of-another-day"),
         pytest.param({HOLIDAY: "raw"}, "PREDICATE_TYPE", id="no-waiver-at-all"),
         pytest.param({HOLIDAY: "0" * 64}, "EVIDENCE_MISSING", id="not-there"),
     ],
@@ -105,7 +105,7 @@ def test_a_waiver_of_another_asset_excuses_nothing(chain: Chain, forger: Forger)
     }  # fmt: skip
     made = forger.sign(statements.WAIVER, other, subject_of(other, HOLIDAY), predicate, OFFICER)
     assert planning.declared_empty(chain.workspace) == {}
-    assert judged(chain, forger, {HOLIDAY: made.statement.digest}) == ["CHECK_FAILED"]
+    assert judged(chain, forger, {HOLIDAY: made.statement.digest}) == ["SUBJECT_MISMATCH"]
 
 
 @pytest.mark.parametrize(
