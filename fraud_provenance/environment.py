@@ -38,11 +38,12 @@ def problems(project: Path, cache: Path) -> tuple[str, ...]:
     key = encoding.digest_bytes("\n".join(map(_facts, paths)).encode("utf-8", "surrogateescape"))
     known = _remembered(cache, key)
     if known is None:
-        known = [*file_problems(paths, _records(distributions)), *hook_problems(sys.path)]
+        known = file_problems(paths, _records(distributions))
         files.write_atomic(
             cache, encoding.canonical_json({"listing": key, "problems": known}), durable=False
         )
-    return (*found[:_MAX_NAMED], *known[:_MAX_NAMED])
+    hooks = hook_problems(sys.path)  # they may lie outside of what was listed
+    return (*found[:_MAX_NAMED], *hooks[:_MAX_NAMED], *known[:_MAX_NAMED])
 
 
 def lock_problems(lock: str, installed: Mapping[str, str]) -> list[str]:

@@ -52,6 +52,7 @@ _OVERRIDE_PREFIXES = (
     "MLFLOW_",
     "SKIP_",
 )
+_TOOLS = "DBT_"  # dbt takes samples, other targets, states and flags from such variables
 _OVERRIDES = frozenset(("MODEL_URI", "MODEL_PATH", "VERIFY", "NO_VERIFY", "INSECURE"))
 _MLFLOW_IDS = frozenset(("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"))
 _SET_BY_MLFLOW = _MLFLOW_IDS | {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"}
@@ -62,10 +63,15 @@ _CODE = ("fraud_provenance", "policies", "dbt_project", "tools")
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the state lies and which environment this is."""
+    """Where the state lies and which environment this is.
+
+    `variables`: (name, digest of its value) of what tells the tools of a step more than the step
+    does; a value may be a secret.
+    """
 
     home: Path
     environment: str = "local"
+    variables: tuple[tuple[str, str], ...] = ()
     project: Path = PROJECT
 
 
@@ -77,6 +83,11 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
     return Settings(
         home=home,
         environment=environ.get(ENVIRONMENT_VARIABLE) or "local",
+        variables=tuple(
+            (name, encoding.digest_bytes(os.fsencode(environ[name])))
+            for name in sorted(environ)
+            if name.startswith(_TOOLS)
+        ),
     )
 
 
@@ -179,6 +190,7 @@ class Workspace:
             code=lambda: self.code_facts,
             auditor=lambda: self.auditor,
             self_check=self.self_check,
+            variables=dict(self.settings.variables),
             is_on_branch=lambda commit, branch: is_on_branch(self.project, commit, branch),
         )
 

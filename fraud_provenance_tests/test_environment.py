@@ -76,3 +76,20 @@ def test_outcome_is_kept_only_for_the_same_listing(
     assert len(environment.problems(tmp_path, cache)) == 2
     cache.write_text("[]")
     assert len(environment.problems(tmp_path, cache)) == 2
+
+
+def test_start_up_hook_beside_the_packages_is_found_though_their_listing_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages, elsewhere = tmp_path / "packages", tmp_path / "elsewhere"
+    for folder in (packages, elsewhere):
+        folder.mkdir()
+    (tmp_path / "requirements.lock").write_text(LOCK)
+    monkeypatch.setattr(environment.metadata, "distributions", list)
+    monkeypatch.setattr(environment.sysconfig, "get_path", lambda _name: str(packages))
+    monkeypatch.setattr(environment.sys, "path", [str(elsewhere)])
+    cache = tmp_path / "cache.json"
+    assert environment.problems(tmp_path, cache) == ()
+    (elsewhere / "sitecustomize.py").touch()
+    hook = ("ENV_FILE_MISMATCH: start-up hook sitecustomize.py",)
+    assert environment.problems(tmp_path, cache) == hook

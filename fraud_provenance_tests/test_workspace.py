@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fraud_provenance.evidence.encoding import digest_bytes
 from fraud_provenance.evidence.errors import ProvenanceError
 from fraud_provenance.evidence.secrets import has_secret, refuse_secrets
 from fraud_provenance.workspace import is_on_branch, settings_from
@@ -43,6 +44,12 @@ def test_variables_of_this_home_and_of_others_are_no_override() -> None:
         "PATH": "/bin",
     }
     assert settings_from(environ).home == Path(HOME)
+
+
+def test_variables_of_a_steps_tools_are_kept_by_their_digest_only() -> None:
+    environ = {"FRAUD_PROVENANCE_HOME": HOME, "DBT_SAMPLE": "1 day", "DBT_TARGET": "", "A": "b"}
+    found = dict(settings_from(environ).variables)
+    assert found == {"DBT_SAMPLE": digest_bytes(b"1 day"), "DBT_TARGET": digest_bytes(b"")}
 
 
 KEY = "-----BEGIN {}PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg\n"

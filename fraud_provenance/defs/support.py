@@ -145,6 +145,16 @@ def dbt_resource() -> Any:  # noqa: ANN401 - dagster-dbt's own
     )
 
 
+def settings_of_run(dbt: Any) -> dict[str, str]:  # noqa: ANN401 - dagster-dbt's own
+    """What a run's own configuration tells dbt: parameters that no layout knows."""
+    ours = dbt_resource()
+    return {
+        f"dbt.{name}": str(value)
+        for name in type(ours).model_fields
+        if (value := getattr(dbt, name)) != getattr(ours, name)
+    }
+
+
 def scratch_folder(workspace: Workspace, name: str) -> Path:
     """An empty private folder for tools that work on files; left behind, it is only scratch."""
     import shutil

@@ -71,7 +71,7 @@ def transaction_features(
     """Build the features of this run's days from the raw days in their windows."""
     workspace = provenance.open()
     asked = list(context.partition_keys)
-    bounds = {"partitions": [asked[0], asked[-1]]}
+    bounds = {"partitions": [asked[0], asked[-1]], **support.settings_of_run(dbt)}
     with Step(workspace.trust, "features", context.run_id, bounds) as step:
         usable = step.usable("raw_transactions")
         days = [day for day in asked if day in set(usable.partitions)]
@@ -103,8 +103,11 @@ def transaction_features(
 def _load_ahead() -> None:
     """Import what the next stages of this process need, while dbt works in its own (12 s)."""
     import dagster_mlflow  # noqa: F401
-    import feast  # noqa: F401
     import mlflow.xgboost  # noqa: F401
+
+    from fraud_provenance.fraud.feature_store import load_feast
+
+    load_feast()
 
 
 def _prepare(workspace: Workspace, read: VerifiedInput, days: list[str]) -> Path:

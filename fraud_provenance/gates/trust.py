@@ -1,6 +1,6 @@
 """Everything a gate works with, put together once per process by `workspace`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +39,8 @@ class Trust:
     auditor: Callable[[], LogAuditor]
     self_check: Callable[[], None]
     is_on_branch: Callable[[str, str], bool]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What tells a step's tools more than its parameters do: parameters that no layout knows."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _lineage: dict[tuple[str, int], LineageVerifier] = field(default_factory=dict)
 
@@ -56,7 +58,7 @@ class Trust:
                 policy.layout,
                 self.environment,
                 self.home,
-                self.policies.releases.statements_of,
+                self.policies.releases.signed_for,
             )
         return self._lineage[key]
 

@@ -4,8 +4,10 @@ import json
 
 import dagster as dg
 import pytest
+from dagster_dbt import DbtCliResource
 
 from fraud_provenance.definitions import defs
+from fraud_provenance.defs.support import dbt_resource, settings_of_run
 from fraud_provenance.defs.verification import CHECK, VERIFIED_ASSETS
 from fraud_provenance.fraud.columns import FEATURE_SCHEMA, RAW_SCHEMA
 from fraud_provenance_tests.defs.snapshot import FILE, graph
@@ -91,3 +93,15 @@ def test_everything_that_ticks_is_running_by_default() -> None:
 
     assert set(sensors.values()) == {dg.DefaultSensorStatus.RUNNING}
     assert set(schedules.values()) == {dg.DefaultScheduleStatus.RUNNING}
+
+
+def test_run_that_tells_dbt_something_else_has_unexpected_parameters() -> None:
+    ours = dbt_resource()
+    assert settings_of_run(ours) == {}
+    told = DbtCliResource(
+        project_dir=ours.project_dir,
+        profiles_dir=ours.profiles_dir,
+        dbt_executable=ours.dbt_executable,
+        global_config_flags=["--vars", "{days: 3}"],
+    )
+    assert list(settings_of_run(told)) == ["dbt.global_config_flags"]
