@@ -552,6 +552,32 @@ def revoke(
 
 
 @app.command()
+def waive(
+    asset: Annotated[str, typer.Argument(help="raw_transactions")],
+    day: Annotated[str, typer.Argument(help="The day without transactions, YYYY-MM-DD.")],
+    why: Annotated[str, typer.Option("--reason", help="Why; it is signed with the waiver.")],
+    email: Annotated[str, typer.Option("--as", help="Your e-mail identity.")] = "",
+    as_json: Json = False,
+) -> int:
+    """Declare a day empty, such as a holiday: it is no gap then, and training goes past it.
+
+    In the local environment --as defaults to the first person who may waive.
+    """
+    from fraud_provenance.waiving import waive_day
+
+    signed = waive_day(open_workspace(), asset, day, why, email)
+    if as_json:
+        print_json(signed)
+        return 0
+    out.print(
+        f"declared {asset}/{day} empty as {signed['signer']}, log index {signed['log_index']}; "
+        f"waiver {signed['statement'][:12]}",
+        markup=False,
+    )
+    return 0
+
+
+@app.command()
 def rollback(
     asset: Annotated[str, typer.Argument(help="raw_transactions")],
     partition: Annotated[str, typer.Argument(help="The day, YYYY-MM-DD.")],

@@ -134,6 +134,16 @@ def parquet_bytes(frame: "pl.DataFrame", metadata: dict[str, str] | None = None)
     return buffer.getvalue()
 
 
+def is_empty(path: Path) -> bool:
+    """Whether a landed file is readable and has no rows."""
+    from fraud_provenance.fraud.transactions import read_landed
+
+    try:
+        return read_landed(path.name, files.read_once(path)).is_empty()
+    except DataError:
+        return False
+
+
 def landed_days(landing: Path) -> dict[str, Path]:
     """Day → file for every day in the landing zone."""
     return {path.stem: path for path in sorted(landing.glob("????-??-??.parquet"))}

@@ -18,7 +18,7 @@ from fraud_provenance.gates import promotion
 from fraud_provenance.gates.features import view_digests
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance.gates.step import Step
-from fraud_provenance.landing import landed_days
+from fraud_provenance.landing import is_empty, landed_days
 from fraud_provenance.workspace import PROJECT, Workspace, folder_digest
 
 if TYPE_CHECKING:
@@ -104,6 +104,27 @@ def sources_digest() -> str:
     return folder_digest(folder, paths)
 
 
+def has_rows(workspace: Workspace, asset: str, day: str) -> bool:
+    """Whether a day is attested, and its statement does not say that it is empty."""
+    heads = workspace.store.heads(asset).get(day)
+    if not heads:
+        return False
+    node = workspace.trust.lineage().node(heads[0].statement)
+    if node.provenance is None or node.reasons:
+        return True
+    return bool(node.provenance.outputs["rows"].get(day) != 0)
+
+
+def declared_empty(workspace: Workspace) -> dict[str, str]:
+    """Day → waiver, for the raw days that people declared empty and that have no rows."""
+    waived = workspace.trust.lineage().waivers("raw_transactions")
+    return {
+        day: waiver
+        for day, waiver in waived.items()
+        if not has_rows(workspace, "raw_transactions", day)
+    }
+
+
 def window_of(days: Iterable[str], known: Sequence[str]) -> list[str]:
     """The known days that the features of `days` are made from."""
     wanted: set[str] = set()
@@ -116,17 +137,22 @@ def window_of(days: Iterable[str], known: Sequence[str]) -> list[str]:
 def ingest_due(workspace: Workspace) -> list[str]:
     """Landed days whose bytes are not the ones their raw day was made from.
 
-    A day whose statement was revoked is ingested again; one whose bytes were waits for others.
+    An empty file of a day that was declared empty says nothing new. A day whose statement was
+    revoked is ingested again; one whose bytes were waits for others.
     """
     entries = current_entries(workspace, "raw_transactions")
     revoked = revoked_partitions(workspace, "raw_transactions")
+    empty = declared_empty(workspace)
     unsigned = {d for d, why in revoked.items() if why.code == RootCause.STATEMENT_REVOKED}
     return [
         day
         for day, path in landed_days(workspace.landing).items()
-        if day not in entries
-        or day in unsigned
-        or encoding.digest_bytes(path.read_bytes()) not in entries[day].made_from
+        if not (day in empty and is_empty(path))
+        and (
+            day not in entries
+            or day in unsigned
+            or encoding.digest_bytes(path.read_bytes()) not in entries[day].made_from
+        )
     ]
 
 
@@ -203,7 +229,7 @@ def training_due(workspace: Workspace, config: "TrainingConfig") -> list[str]:
         return []
     stages = ["training_set", "fraud_model", "model_evaluation", "release_candidate"]
     checks = (_training_set_is_current, _model_is_current, _is_evaluated, _is_registered)
-    split = resolve_split(config, usable)
+    split = resolve_split(config, usable, declared_empty(workspace))
     for index, is_current in enumerate(checks):
         if not is_current(workspace, config, split):
             return stages[index:]

@@ -18,6 +18,7 @@ OWN = (
     statements.POLICY_RELEASE,
     statements.PREDICTION_BATCH,
     statements.SUPERSEDE,
+    statements.WAIVER,
 )
 
 

@@ -20,6 +20,7 @@ from fraud_provenance.planning import (
     FEATURE_SUITES,
     RAW_SUITES,
     WINDOW_DAYS,
+    declared_empty,
     failed_days,
     unjudged_days,
     window_of,
@@ -166,9 +167,16 @@ def judge_days(
         reports = [first]
         if sound:
             usable = {day: frames[day] for day in {*baseline, *sound}}
+            empty = {
+                day: waiver
+                for day, waiver in declared_empty(workspace).items()
+                if min(usable) < day < max(usable)
+            }
             docs = workspace.reports / "data_docs" / suites.expectations
-            second = check_expectations(profile.profile_days(usable), sound, thresholds, docs)
-            pending.append(_attest(step, read.view.select(sound), second))
+            second = check_expectations(
+                profile.profile_days(usable), sound, thresholds, docs, empty
+            )
+            pending.append(_attest(step, read.view.select(sound), second, empty))
             reports.append(second)
         step.join_reads()
         for signature in pending:
@@ -221,7 +229,12 @@ def _seed(read: VerifiedInput) -> int:
     return int(encoding.digest_json(read.digests)[:16], 16)
 
 
-def _attest(step: Step, view: Any, report: "ContractReport") -> Any:  # noqa: ANN401
+def _attest(
+    step: Step,
+    view: Any,  # noqa: ANN401 - a manifest
+    report: "ContractReport",
+    waivers: Mapping[str, str] | None = None,
+) -> Any:  # noqa: ANN401 - a pending signature
     return step.attest_contract(
         view,
         suite=report.suite,
@@ -230,6 +243,7 @@ def _attest(step: Step, view: Any, report: "ContractReport") -> Any:  # noqa: AN
         failures=[failure.public() for failure in report.failures],
         warnings=[warning.public() for warning in report.warnings],
         rows=report.rows,
+        waivers=waivers,
     )
 
 

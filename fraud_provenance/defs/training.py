@@ -20,6 +20,7 @@ from fraud_provenance.gates.step import Step, VerifiedInput
 from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.planning import (
     POINT_IN_TIME,
+    declared_empty,
     model_parameters,
     newest_model,
     split_parameters,
@@ -88,7 +89,8 @@ def training_set(
     config = training.config()
     with Step(workspace.trust, "training_set", context.run_id) as probe:
         usable = probe.usable("transaction_features").partitions
-    split = resolve_split(config, usable)
+    empty = declared_empty(workspace)
+    split = resolve_split(config, usable, empty)
     parameters = split_parameters(config, split)
     with Step(workspace.trust, "training_set", context.run_id, parameters) as step:
         read = step.read("transaction_features", split.days)
@@ -110,7 +112,13 @@ def training_set(
         rows = {name: part.height for name, part in parts.items()}
         times = {name: support.event_range(part) for name, part in parts.items()}
         made = step.commit(
-            {"rows": rows, "event_time": times, "days": list(split.days), "views": views}
+            {
+                "rows": rows,
+                "event_time": times,
+                "days": list(split.days),
+                "views": views,
+                "waivers": {d: w for d, w in empty.items() if split.days[0] < d < split.days[-1]},
+            }
         )
     return dg.MaterializeResult(
         metadata=support.evidence_metadata(workspace, made)

@@ -47,7 +47,7 @@ DATA_CAUSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "EMPTY_PARTITION": (
             "The day has no rows.",
-            "Deliver the day again, or have the empty day declared by a signed waiver.",
+            "Deliver the day again, or have it declared empty (`fraud-provenance waive`).",
         ),
         "VOLUME": (
             "The day has far more or far fewer rows than the days before it, or a long gap.",
@@ -79,7 +79,7 @@ DATA_CAUSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "STALE_FEED": (
             "A day before this one is missing.",
-            "Deliver the missing days first, or have them declared empty by a signed waiver.",
+            "Deliver the days before it, or have them declared empty (`fraud-provenance waive`).",
         ),
         "LABEL_RATE": (
             "The share of frauds is not one that the days before let expect.",

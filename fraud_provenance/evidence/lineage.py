@@ -29,11 +29,12 @@ from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.nodes import Node, below
 from fraud_provenance.evidence.revocations import Revocations, read_revocation
 from fraud_provenance.evidence.signers import Signers, identity_of
-from fraud_provenance.evidence.statements import Material, Provenance
+from fraud_provenance.evidence.statements import Contract, Material, Provenance
 from fraud_provenance.evidence.store import EvidenceStore
 from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
 from fraud_provenance.evidence.versions import REVOCATIONS, SeenHeads, Versions, went_back
+from fraud_provenance.evidence.waivers import read_waiver
 
 __all__ = ["LineageVerifier", "Node", "identity_of"]
 
@@ -57,6 +58,7 @@ _LEAVES = {
     statements.APPROVAL: _Leaf("approval", "approve", "person", "issued_at", False),
     statements.SUPERSEDE: _Leaf("supersede", "supersede", "person", "issued_at"),
     statements.REVOCATION: _Leaf("revocation", "revoke", "person"),
+    statements.WAIVER: _Leaf("waiver", "waive", "person", "issued_at"),
     statements.POLICY_RELEASE: _Leaf("policy", "policy", "author"),
     statements.PREDICTION_BATCH: _Leaf("prediction batch", "predictions", "workload"),
     statements.PREDICTION_BATCH_V1: _Leaf("prediction batch", "predictions", "identity"),
@@ -182,6 +184,8 @@ class LineageVerifier:
             self.signers.check_clock(bundle, bundle.statement.predicate.get(leaf.clock))
         if predicate_type == statements.REVOCATION:
             read_revocation(bundle.statement)
+        if predicate_type == statements.WAIVER:
+            read_waiver(bundle.statement)
 
     def _check_released(self, bundle: VerifiedBundle) -> None:
         releases = self._released(bundle.statement.subject_digest)
@@ -393,6 +397,7 @@ class LineageVerifier:
                 )
             )
         node.manifest = judged
+        yield from self._check_waivers(node, contract, judged.asset)
         decision = yield from self._access(node, contract.decision, rule.step, judged.asset)
         if decision is None or decision.bundle is None:
             return
@@ -401,6 +406,33 @@ class LineageVerifier:
         if allowed is None or not set(view.entries).issuperset(judged.entries):
             raise _unread(judged.asset)
         self._check_view(judged, decision, allowed.requires_suites)
+
+    def _check_waivers(self, node: Node, contract: Contract, asset: str) -> _Work:
+        """What a contract took for declared empty was declared so, before; they are children."""
+        makers = [step for step in self.layout.steps.values() if step.produces == asset]
+        sources = {asset, *(material.asset for step in makers for material in step.materials)}
+        for day, statement in sorted(contract.waivers.items()):
+            child = yield statement
+            node.children.append(child)
+            declared = read_waiver(child.bundle.statement) if child.bundle else None
+            if declared and (declared.partition != day or declared.asset not in sources):
+                why = f"the waiver is of {declared.asset[:80]}/{declared.partition[:80]}"
+                raise VerificationError(reason(RootCause.SUBJECT_MISMATCH, why, partition=day))
+            self.signers.check_order(node, child)
+
+    def waivers(self, asset: str) -> dict[str, str]:
+        """Day → statement, for the days of `asset` that people declared empty.
+
+        One that does not verify, or was revoked, declares nothing.
+        """
+        found = {}
+        for record in self.store.records(predicate_type=statements.WAIVER):
+            node = self.node(record.statement)
+            if node.bundle is not None and not node.reasons:
+                waiver = read_waiver(node.bundle.statement)
+                if waiver.asset == asset:
+                    found[waiver.partition] = record.statement
+        return found
 
     # --- revocations ---------------------------------------------------------------------------
 

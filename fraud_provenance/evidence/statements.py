@@ -2,8 +2,8 @@
 
 Standard predicates are used wherever one fits: SLSA provenance v1 (materialisations), in-toto test
 result v0.1 (contracts), SLSA verification summary v1 (decisions), OpenSSF model signing. Approval,
-policy release, prediction batch, supersede, revocation and promotion request are our own. All are
-explained in docs/predicates.md.
+policy release, prediction batch, supersede, revocation, waiver and promotion request are our own.
+All are explained in docs/predicates.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +25,7 @@ ML_BOM = "https://cyclonedx.org/bom"
 APPROVAL = "urn:fraud-provenance:approval:v1"
 SUPERSEDE = "urn:fraud-provenance:supersede:v1"
 REVOCATION = "urn:fraud-provenance:revocation:v1"
+WAIVER = "urn:fraud-provenance:waiver:v1"
 PROMOTION_REQUEST = "urn:fraud-provenance:promotion-request:v1"
 PREDICTION_BATCH = "urn:fraud-provenance:prediction-batch:v2"
 PREDICTION_BATCH_V1 = "urn:fraud-provenance:prediction-batch:v1"  # no chain; still readable
@@ -32,8 +33,8 @@ POLICY_RELEASE = "urn:fraud-provenance:policy-release:v1"
 PREDICATE_TYPES = frozenset(
     (
         PROVENANCE, TEST_RESULT, VERIFICATION_SUMMARY, MODEL_SIGNATURE, ML_BOM,
-        APPROVAL, SUPERSEDE, REVOCATION, PROMOTION_REQUEST, POLICY_RELEASE, PREDICTION_BATCH,
-        PREDICTION_BATCH_V1,
+        APPROVAL, SUPERSEDE, REVOCATION, WAIVER, PROMOTION_REQUEST, POLICY_RELEASE,
+        PREDICTION_BATCH, PREDICTION_BATCH_V1,
     )
 )  # fmt: skip
 _MAX_SUBJECTS = 16  # one is allowed; a great many are a bomb, not a mistake
@@ -257,11 +258,13 @@ def contract_predicate(
     run_id: str,
     decision: str,
     warnings: Sequence[Mapping[str, Any]] = (),
+    waivers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """in-toto test result: one contract suite over the partitions of one manifest.
 
     `failures` and `warnings` are `disclosure.Finding`s; `rows` are the rows judged a day;
-    `decision` is the access decision under which the data were read.
+    `decision` is the access decision under which the data were read; `waivers` are, by day, the
+    statements that declare days empty which would else be missing.
 
     Raises:
         VerificationError: PII_IN_ATTESTATION where a finding says more than everyone may know.
@@ -287,7 +290,8 @@ def contract_predicate(
             "failedPartitions": sorted({item["day"] for item in failures}),
             "failures": failures,
             "warnings": warnings,
-        },
+        }
+        | ({"waivers": dict(waivers)} if waivers else {}),
     }
 
 
@@ -309,6 +313,7 @@ class Contract(BaseModel):
     decision: str
     failures: tuple[disclosure.Finding, ...] = ()
     warnings: tuple[disclosure.Finding, ...] = ()
+    waivers: dict[str, str] = {}
 
     def judges(self, partition: str) -> RootCause | None:
         """None if the partition passed, else why the result does not speak for it."""
@@ -340,6 +345,7 @@ def read_contract(statement: Statement) -> Contract:
             decision=notes.get("decision", ""),
             failures=tuple(disclosure.Finding(**item) for item in notes["failures"]),
             warnings=tuple(disclosure.Finding(**item) for item in notes.get("warnings", ())),
+            waivers=notes.get("waivers", {}),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _invalid(RootCause.PREDICATE_TYPE, f"malformed test result: {error!r}") from error

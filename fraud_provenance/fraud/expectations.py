@@ -6,10 +6,11 @@ expectations alone.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import polars as pl
 
 from fraud_provenance.fraud.contract import (
@@ -37,7 +38,11 @@ _LEAST_GAP_MINUTES: Final = 60.0
 
 
 def check_raw_expectations(
-    profile: pl.DataFrame, days: Sequence[str], thresholds: Mapping[str, Any], docs_dir: Path | None
+    profile: pl.DataFrame,
+    days: Sequence[str],
+    thresholds: Mapping[str, Any],
+    docs_dir: Path | None,
+    empty_days: Collection[str] = (),
 ) -> ContractReport:
     """Judge days of raw transactions as wholes.
 
@@ -46,6 +51,7 @@ def check_raw_expectations(
         days: The days to judge.
         thresholds: The parsed `policies/data/contracts.json` (section `raw_expectations`).
         docs_dir: Where to write Data Docs and a summary that needs no network; None for none.
+        empty_days: Days that were declared empty: between two others they are no gap.
 
     Returns:
         The report of suite `raw_expectations`.
@@ -54,7 +60,7 @@ def check_raw_expectations(
         DataError: PARTITION_MISSING if there is no day or a day has no profile; THRESHOLD_MISSING
             or THRESHOLD_TYPE; CHECK_ERROR if an expectation could not be evaluated.
     """
-    frame = _comparisons(profile, days, thresholds, "raw_expectations")
+    frame = _comparisons(profile, days, thresholds, "raw_expectations", empty_days)
     certain = threshold(thresholds, "raw_expectations", "surprise_of_a_finding")
     frame = frame.with_columns(*_single_amounts(certain, thresholds))
     return _validate("raw_expectations", frame, RAW, thresholds, docs_dir)
@@ -77,7 +83,11 @@ def _single_amounts(certain: float, thresholds: Mapping[str, Any]) -> list[pl.Ex
 
 
 def check_feature_expectations(
-    profile: pl.DataFrame, days: Sequence[str], thresholds: Mapping[str, Any], docs_dir: Path | None
+    profile: pl.DataFrame,
+    days: Sequence[str],
+    thresholds: Mapping[str, Any],
+    docs_dir: Path | None,
+    empty_days: Collection[str] = (),
 ) -> ContractReport:
     """Judge days of transaction features as wholes.
 
@@ -86,6 +96,7 @@ def check_feature_expectations(
         days: The days to judge.
         thresholds: The parsed `policies/data/contracts.json` (section `feature_expectations`).
         docs_dir: Where to write Data Docs and a summary that needs no network; None for none.
+        empty_days: As `check_raw_expectations`.
 
     Returns:
         The report of suite `feature_expectations`.
@@ -93,12 +104,16 @@ def check_feature_expectations(
     Raises:
         DataError: As `check_raw_expectations`.
     """
-    frame = _comparisons(profile, days, thresholds, "feature_expectations")
+    frame = _comparisons(profile, days, thresholds, "feature_expectations", empty_days)
     return _validate("feature_expectations", frame, FEATURE, thresholds, docs_dir)
 
 
 def _comparisons(
-    profile: pl.DataFrame, days: Sequence[str], thresholds: Mapping[str, Any], section: str
+    profile: pl.DataFrame,
+    days: Sequence[str],
+    thresholds: Mapping[str, Any],
+    section: str,
+    empty_days: Collection[str],
 ) -> pl.DataFrame:
     """Return one row per judged day: its statistics and their ratios to the days before it."""
     require_days(days)
@@ -131,11 +146,19 @@ def _comparisons(
             *_history_ratios(ordered, window),
             *(_ratio_to_before(name, window).alias(f"{name}_ratio") for name in compared),
             pl.when(rate.is_not_null()).then(deviation).alias("fraud_count_z"),
-            pl.col("day").diff().dt.total_days().alias("gap_days"),
+            _gap_days(ordered["day"].sort(), set(empty_days) - known),
             earlier_copies.alias("content_repeats"),
         )
         .filter(pl.col("day").cast(pl.String).is_in(list(days)))
     )
+
+
+def _gap_days(days: pl.Series, empty_days: Collection[str]) -> pl.Series:
+    """Days since the day before in the profile, those left out that were declared empty."""
+    empty = np.array(sorted(empty_days), dtype="datetime64[D]")
+    passed = np.searchsorted(empty, days.to_numpy().astype("datetime64[D]"))
+    gap = days.diff().dt.total_days() - pl.Series(passed, dtype=pl.Int64).diff()
+    return gap.alias("gap_days")
 
 
 def _median_before(column: str, window: int) -> pl.Expr:

@@ -5,7 +5,7 @@ precision from 0.639 to 0.568. Models are UBJSON bytes plus a feature contract; 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -110,12 +110,15 @@ class TrainedModel:
     resolved_parameters: dict[str, Any]
 
 
-def resolve_split(config: TrainingConfig, available_days: Sequence[str]) -> Split:
+def resolve_split(
+    config: TrainingConfig, available_days: Sequence[str], empty_days: Collection[str] = ()
+) -> Split:
     """Choose the days of train, delay and test.
 
     Args:
         config: The training's configuration.
         available_days: The days that can be read, in any order.
+        empty_days: Days that were declared empty; where one is not available, it is gone past.
 
     Returns:
         Consecutive days. Without `train_start`: the handbook's (train from 2018-07-25) if all of
@@ -127,14 +130,15 @@ def resolve_split(config: TrainingConfig, available_days: Sequence[str]) -> Spli
     available = set(available_days)
     if not available:
         raise DataError("PARTITION_MISSING", "no days are available", remedy="ingest days first")
+    empty = set(empty_days) - available
     length = config.train_days + config.delay_days + config.test_days
     if config.train_start is not None:
-        days = _consecutive(config.train_start, length)
+        days = _consecutive(config.train_start, length, empty)
     else:
-        days = _consecutive(HANDBOOK_TRAIN_START, length)
+        days = _consecutive(HANDBOOK_TRAIN_START, length, empty)
         if not available.issuperset(days):
             newest = date.fromisoformat(max(available))
-            days = _consecutive(newest - timedelta(days=length - 1), length)
+            days = _consecutive(newest, length, empty, step=-1)[::-1]
     missing = [day for day in days if day not in available]
     if missing:
         raise DataError(
@@ -147,8 +151,11 @@ def resolve_split(config: TrainingConfig, available_days: Sequence[str]) -> Spli
     return Split(train=days[:delay], delay=days[delay:test], test=days[test:])
 
 
-def _consecutive(start: date, count: int) -> tuple[str, ...]:
-    return tuple(str(start + timedelta(days=index)) for index in range(count))
+def _consecutive(start: date, count: int, empty: Collection[str], step: int = 1) -> tuple[str, ...]:
+    """So many days from `start` on (or back), without those that were declared empty."""
+    span = range(count + len(empty))
+    days = [str(start + timedelta(days=index * step)) for index in span]
+    return tuple([day for day in days if day not in empty][:count])
 
 
 def check_split(train: pl.DataFrame, evaluation: pl.DataFrame) -> list[Failure]:

@@ -479,6 +479,7 @@ class Step:
         failures: list[dict[str, Any]],
         rows: Mapping[str, int],
         warnings: Sequence[Mapping[str, Any]] = (),
+        waivers: Mapping[str, str] | None = None,
     ) -> PendingSignature:
         """Sign what a contract found about exactly the bytes that were read.
 
@@ -498,6 +499,7 @@ class Step:
             run_id=self.run_id,
             decision=self._decision_about(view),
             warnings=warnings,
+            waivers=waivers,
         )
         statement = statements.build_statement(
             statements.TEST_RESULT, view.asset, view.digest, predicate

@@ -159,6 +159,20 @@ def test_raw_expectations_after_a_missing_day_name_the_stale_feed(
     assert _codes(days, thresholds) == {("STALE_FEED", "days_follow_each_other")}
 
 
+def test_raw_expectations_after_a_day_that_was_declared_empty_hold(
+    raw_days: Days, thresholds: dict[str, Any]
+) -> None:
+    days = {day: frame for day, frame in raw_days.items() if day != BEFORE}
+    profile = profile_days(days)
+
+    for empty in ([BEFORE], [BEFORE, "2017-01-01", "2031-01-01"], [BEFORE, DAY]):
+        report = check_raw_expectations(profile, [DAY], thresholds, None, empty)
+        assert report.findings == ()
+    for other in (["2017-01-01"], [DAY], ["2031-01-01"]):
+        report = check_raw_expectations(profile, [DAY], thresholds, None, other)
+        assert [found.code for found in report.findings] == ["STALE_FEED"]
+
+
 @pytest.mark.parametrize("days", [[], ["2019-01-01"]], ids=["no-day", "unknown-day"])
 def test_raw_expectations_without_the_day_are_refused(
     raw_days: Days, thresholds: dict[str, Any], days: list[str]

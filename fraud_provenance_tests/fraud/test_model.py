@@ -79,6 +79,17 @@ def test_resolve_split_with_a_gap_names_the_missing_day() -> None:
         resolve_split(TrainingConfig(), days)
 
 
+@pytest.mark.parametrize("start", [None, date(2018, 5, 9)])
+def test_resolve_split_goes_past_a_day_that_was_declared_empty(start: date | None) -> None:
+    days = [day for day in _days("2018-04-01", 60) if day != "2018-05-20"]
+
+    split = resolve_split(TrainingConfig(train_start=start), days, ["2018-05-20", "2018-05-21"])
+
+    assert (split.days[0], split.days[-1], len(split.days)) == ("2018-05-09", "2018-05-30", 21)
+    assert "2018-05-20" not in split.days
+    assert "2018-05-21" in split.days
+
+
 @pytest.mark.parametrize("start", [None, date(2018, 4, 1)])
 def test_resolve_split_with_no_days_is_refused(start: date | None) -> None:
     with pytest.raises(DataError, match="PARTITION_MISSING"):
