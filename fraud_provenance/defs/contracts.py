@@ -74,7 +74,7 @@ _FEATURES = _Suites("transaction_features", *FEATURE_SUITES)
 )
 def raw_contracts(
     context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
-) -> Iterator[dg.AssetCheckResult]:
+) -> Iterator[dg.AssetCheckResult | dg.AssetCheckEvaluation]:
     """Judge the days of this run (or all days not judged yet)."""
     yield from _judge(context, provenance.open(), _RAW)
 
@@ -102,14 +102,14 @@ def raw_contracts(
 )
 def feature_contracts(
     context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
-) -> Iterator[dg.AssetCheckResult]:
+) -> Iterator[dg.AssetCheckResult | dg.AssetCheckEvaluation]:
     """Judge the days of this run (or all days not judged yet)."""
     yield from _judge(context, provenance.open(), _FEATURES)
 
 
 def _judge(
     context: dg.AssetCheckExecutionContext, workspace: Workspace, suites: _Suites
-) -> Iterator[dg.AssetCheckResult]:
+) -> Iterator[dg.AssetCheckResult | dg.AssetCheckEvaluation]:
     known = sorted(workspace.store.heads(suites.asset))
     days = support.days_of_run(context.run.tags, known) or unjudged_days(
         workspace, suites.asset, (suites.schema, suites.expectations)
@@ -121,7 +121,7 @@ def _judge(
     reports = judge_days(workspace, context.run.run_id, suites.asset, days)
     for report in reports:
         for day in sorted({failure.day for failure in report.failures}):
-            _mark(context, suites.asset, report, day)
+            yield _mark(suites.asset, report, day)
         yield _check_result(suites.asset, report)
     if len(reports) == 1:
         yield dg.AssetCheckResult(
@@ -233,24 +233,20 @@ def _attest(step: Step, view: Any, report: "ContractReport") -> Any:  # noqa: AN
     )
 
 
-def _mark(
-    context: dg.AssetCheckExecutionContext, asset: str, report: "ContractReport", day: str
-) -> None:
-    """Show the failed day in the UI by itself, since the checks have no partitions.
+def _mark(asset: str, report: "ContractReport", day: str) -> dg.AssetCheckEvaluation:
+    """The failed day by itself, as the UI shows it, since the checks have no partitions.
 
     It belongs to this run: Dagster keeps one evaluation by (check, run, day), and the same day
     may fail again in a later run.
     """
-    context.op_execution_context.log_event(
-        dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey(asset),
-            check_name=report.suite,
-            passed=False,
-            partition=day,
-            metadata=failure_metadata(report.failures_of(day)),
-            severity=dg.AssetCheckSeverity.ERROR,
-            blocking=True,
-        )
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(asset),
+        check_name=report.suite,
+        passed=False,
+        partition=day,
+        metadata=failure_metadata(report.failures_of(day)),
+        severity=dg.AssetCheckSeverity.ERROR,
+        blocking=True,
     )
 
 

@@ -99,29 +99,18 @@ def raw_transactions(
 
 def _raw(item: VerifiedFile) -> tuple[bytes, int, list[str]]:
     """Landing bytes as raw bytes, rows and event times, whatever the contracts will say."""
-    import io
-
     import polars as pl
 
     from fraud_provenance.fraud.errors import DataError
-    from fraud_provenance.fraud.transactions import check_unpacked_size
+    from fraud_provenance.fraud.transactions import read_landed
 
     try:
-        check_unpacked_size(item.name, item.content)
-        frame = pl.read_parquet(io.BytesIO(item.content)).rename(str.lower)
-    except DataError as error:
-        code = RootCause.RESOURCE_LIMIT if error.code == "RESOURCE_LIMIT" else _UNREADABLE
+        frame = read_landed(item.name, item.content).rename(str.lower)
+    except (DataError, pl.exceptions.PolarsError) as error:  # two names may differ in case only
+        is_large = isinstance(error, DataError) and error.code == "RESOURCE_LIMIT"
+        code = RootCause.RESOURCE_LIMIT if is_large else _UNREADABLE
         raise EvidenceError(
             reason(code, str(error), artifact="landing", partition=item.partition)
-        ) from error
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise EvidenceError(
-            reason(
-                _UNREADABLE,
-                f"{item.name} is not a readable Parquet file: {error}",
-                artifact="landing",
-                partition=item.partition,
-            )
         ) from error
     keys = [name for name in ("tx_datetime", "transaction_id") if name in frame.columns]
     content = parquet_bytes(frame.sort(keys, maintain_order=True) if keys else frame)

@@ -7,7 +7,7 @@ Parquet file a day, written and signed through the step.
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
@@ -16,14 +16,17 @@ from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
 from fraud_provenance.defs import support
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import EvidenceError, reason
+from fraud_provenance.fraud.mart import MART, read_mart
 from fraud_provenance.gates.step import Materialisation, Step, VerifiedInput
 from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.planning import sources_digest, window_of
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 
+if TYPE_CHECKING:
+    import polars as pl
+
 ASSET = "transaction_features"
-MART = "fct_transaction_features"
 _DAYS_TABLE = dg.AssetKey(["landing", "feature_days"])
 
 
@@ -85,13 +88,14 @@ def transaction_features(
         if support.HEADLESS in context.run.tags:
             _load_ahead()
         built = list(invocation.stream())
+        mart = read_mart(output)  # before this process opens the database for its columns
         # Only now: while dbt works, fetching would wait in a loop that takes a core from it.
         events = list(
             DbtEventIterator(iter(built), invocation).fetch_column_metadata(
                 with_column_lineage=True
             )
         )
-        made, rows = _publish(step, read, output, days)
+        made, rows = _publish(step, read, mart, days)
     for event in events:
         yield from _with_evidence(event, workspace, made, rows)
 
@@ -99,8 +103,11 @@ def transaction_features(
 def _load_ahead() -> None:
     """Import what the next stages of this process need, while dbt works in its own (12 s)."""
     import dagster_mlflow  # noqa: F401
-    import feast  # noqa: F401
     import mlflow.xgboost  # noqa: F401
+
+    from fraud_provenance.fraud.feature_store import load_feast
+
+    load_feast()
 
 
 def _prepare(workspace: Workspace, read: VerifiedInput, days: list[str]) -> Path:
@@ -127,14 +134,12 @@ def _prepare(workspace: Workspace, read: VerifiedInput, days: list[str]) -> Path
 
 
 def _publish(
-    step: Step, read: VerifiedInput, output: Path, days: list[str]
+    step: Step, read: VerifiedInput, mart: "pl.DataFrame", days: list[str]
 ) -> tuple[Materialisation, dict[str, int]]:
     """Write the mart by day; each day names the raw files of its own window as its source."""
     import polars as pl
 
-    mart = pl.read_parquet(output / f"{MART}.parquet").with_columns(
-        day=pl.col("tx_datetime").dt.date().cast(pl.String)
-    )
+    mart = mart.with_columns(day=pl.col("tx_datetime").dt.date().cast(pl.String))
     parts = mart.partition_by("day", as_dict=True, include_key=False, maintain_order=True)
     frames: dict[str, pl.DataFrame] = {str(day): part for (day,), part in parts.items()}
     known = sorted(read.digests)

@@ -100,6 +100,7 @@ class RootCause(StrEnum):
     FORMAT_MAGIC = "FORMAT_MAGIC"
     MODEL_MALFORMED = "MODEL_MALFORMED"
     RESOURCE_LIMIT = "RESOURCE_LIMIT"
+    OBJECT_TYPE_CHANGED = "OBJECT_TYPE_CHANGED"
     TMP_PERMS = "TMP_PERMS"
     SOURCE_SCHEME = "SOURCE_SCHEME"
     METRIC_UNSIGNED = "METRIC_UNSIGNED"
@@ -553,6 +554,10 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "RESOURCE_LIMIT": (
         "Reading a file took more memory, processor time or time than the limits allow.",
         "Refuse it; honest files are far below the limits.",
+    ),
+    "OBJECT_TYPE_CHANGED": (
+        "A view, a macro or nothing stands where the features' table must be.",
+        "Find out what in the dbt project replaced the table; make the features again.",
     ),
     "TMP_PERMS": (
         "A folder that models pass through is open to others, or is a link.",

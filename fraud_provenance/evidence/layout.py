@@ -5,8 +5,9 @@ verified. Every comparison is exact; nothing here is a pattern.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -27,10 +28,11 @@ class _Closed(BaseModel):
 
 
 class MaterialRule(_Closed):
-    """An asset that a step may read, how many partitions at least, and which suites must pass."""
+    """An asset that a step may read, how many partitions, and which suites must pass."""
 
     asset: str
     min: int
+    max: int | None
     requires_suites: tuple[str, ...]
 
 
@@ -44,7 +46,7 @@ class StepRule(_Closed):
     produces: str | None
     environments: tuple[str, ...]
     purposes: tuple[str, ...]
-    parameters: tuple[str, ...]
+    parameters: dict[str, dict[str, Any]]
     materials: tuple[MaterialRule, ...]
     max_age_days: int
 
@@ -53,16 +55,70 @@ class StepRule(_Closed):
         issuer, subject = self.identity.get("issuer"), self.identity.get("subject")
         return Identity(issuer=str(issuer), subject=subject) if subject else None
 
+    def check_parameters(self, given: Mapping[str, Any]) -> None:
+        """Refuse a parameter that the layout does not list, or a value outside its JSON schema.
+
+        Raises:
+            VerificationError: PARAM_UNEXPECTED.
+        """
+        import jsonschema  # takes time, needed only where something ran with parameters
+
+        for name, value in sorted(given.items()):
+            if name not in self.parameters:
+                raise _unexpected(f"parameter {name[:80]!r} is not in the layout")
+            problems = jsonschema.Draft7Validator(self.parameters[name]).iter_errors(value)
+            if (problem := next(problems, None)) is not None:
+                raise _unexpected(f"parameter {name}: {problem.message[:200]}")
+
+    def check_materials(self, read: Collection[tuple[str, str]]) -> None:
+        """Refuse fewer or more partitions of an asset than the layout says; `read`: (asset, one).
+
+        Raises:
+            VerificationError: PARTITION_MISSING or MATERIAL_NOT_ALLOWED.
+        """
+        for rule in self.materials:
+            count = sum(1 for asset, _ in read if asset == rule.asset)
+            if count < rule.min:
+                code, bound = RootCause.PARTITION_MISSING, f"at least {rule.min} are needed"
+            elif rule.max is not None and count > rule.max:
+                code, bound = RootCause.MATERIAL_NOT_ALLOWED, f"at most {rule.max} may be"
+            else:
+                continue
+            message = f"{count} partitions of {rule.asset} were read, {bound}"
+            raise VerificationError(reason(code, message, artifact=rule.asset))
+
     def material(self, asset: str) -> MaterialRule | None:
         """The rule for reading `asset`, if the step may."""
         return next((rule for rule in self.materials if rule.asset == asset), None)
 
 
 class ContractRule(_Closed):
-    """Which asset a suite judges and which step signs its results."""
+    """Which asset a suite judges, which step signs its results, and what the suite must be.
+
+    `suite_digests` are those of every form of the suite whose results still count, thresholds
+    included: a suite that was made weaker speaks for nothing until two people released it.
+    """
 
     asset: str
     step: str
+    suite_digests: tuple[str, ...]
+
+    def check_suite(self, suite: str, digest: str) -> None:
+        """Refuse the results of a suite in a form that nobody approved.
+
+        Raises:
+            VerificationError: EXPECTATION_CHANGE_UNAPPROVED.
+        """
+        if digest not in self.suite_digests:
+            raise VerificationError(
+                reason(
+                    RootCause.EXPECTATION_CHANGE_UNAPPROVED,
+                    f"{suite} was judged by checks that are not approved ({digest})",
+                    artifact=suite,
+                    remedy=f"If they are meant, add their digest to contracts.{suite}.suite_digests"
+                    " in policies/data/layout.json and have two policy authors release it.",
+                )
+            )
 
 
 class Principal(_Closed):
@@ -109,6 +165,20 @@ class Layout(_Closed):
                 )
             )
         return self.steps[name]
+
+    def contract(self, suite: str) -> ContractRule:
+        """The rule of a contract suite.
+
+        Raises:
+            VerificationError: CHECK_MISSING when the layout has no such suite.
+        """
+        if suite not in self.contracts:
+            raise VerificationError(
+                reason(
+                    RootCause.CHECK_MISSING, f"unknown suite {suite[:80]!r}", artifact=suite[:80]
+                )
+            )
+        return self.contracts[suite]
 
     def producer(self, asset: str) -> str:
         """The step that produces `asset`, or an empty string."""
@@ -185,6 +255,10 @@ def parse_layout(policy_files: Mapping[str, bytes]) -> Layout:
         if subject is not None or rule.signer_role is None:
             _check_exact(str(rule.identity.get("issuer")), str(subject), "layout.json")
     return layout
+
+
+def _unexpected(message: str) -> VerificationError:
+    return VerificationError(reason(RootCause.PARAM_UNEXPECTED, message))
 
 
 def _check_exact(issuer: str, subject: str, name: str) -> None:

@@ -76,11 +76,12 @@ class LineageVerifier:
         layout: Layout,
         environment: str,
         home: Path,
-        released: Callable[[str], Sequence[str]],
+        released: Callable[[str], Sequence[Sequence[str]]],
     ) -> None:
         """`home` is the folder that attested locations are relative to.
 
-        `released` gives, by a policy's digest, the statements that first put it into force.
+        `released` gives, by a policy's digest, the statements of each release that put it into
+        force, oldest first.
         """
         self.store = store
         self.bundles = bundles
@@ -187,7 +188,8 @@ class LineageVerifier:
             read_revocation(bundle.statement)
 
     def _check_released(self, bundle: VerifiedBundle) -> None:
-        if bundle.statement.digest not in self._released(bundle.statement.subject_digest):
+        releases = self._released(bundle.statement.subject_digest)
+        if not any(bundle.statement.digest in signed for signed in releases):
             raise VerificationError(
                 reason(
                     RootCause.EXPECTATION_CHANGE_UNAPPROVED,
@@ -211,14 +213,16 @@ class LineageVerifier:
                     f"step {provenance.step} may not produce {provenance.asset}",
                 )
             )
-        _check_parameters(provenance, rule)
+        rule.check_parameters(provenance.parameters)
         manifest = self._manifest(bundle.statement.subject_digest, provenance.asset)
         node.manifest = manifest
         views: list[Manifest] = []
         for material in provenance.materials:
             if material.role in ("input", "source"):
                 views.append((yield from self._material(node, provenance, material, rule)))
-        _check_materials(views, rule)
+        rule.check_materials(
+            {(view.asset, entry.partition) for view in views for entry in view.entries}
+        )
         readable = {entry.sha256 for view in views for entry in view.entries}
         for entry in manifest.entries:
             if not entry.made_from or not readable.issuperset(entry.made_from):
@@ -365,14 +369,15 @@ class LineageVerifier:
 
     def _check_policy(self, node: Node, digest: str) -> _Work:
         """The policy that decided was in force; the signatures that put it there are children."""
-        releases: list[Node] = []
-        for statement in self._released(digest):
-            releases.append((yield statement))
-        node.children.extend(releases)
+        releases = self._released(digest)
         if not releases:
             why = f"policy {digest[:12]} was never in force"
             raise VerificationError(reason(RootCause.POLICY_UNSIGNED, why, artifact="policies"))
-        for release in releases:
+        first: list[Node] = []
+        for statement in releases[0]:
+            first.append((yield statement))
+        node.children.extend(first)
+        for release in first:
             self.signers.check_order(node, release)
 
     def _fill_contract(self, node: Node, bundle: VerifiedBundle) -> _Work:
@@ -381,12 +386,9 @@ class LineageVerifier:
         node.contract = contract
         node.name = f"{contract.suite[:80]} on {bundle.statement.subject_name}"
         self.signers.check_environment(contract.environment)
-        if contract.suite not in self.layout.contracts:
-            raise VerificationError(
-                reason(RootCause.CHECK_MISSING, f"unknown suite {contract.suite[:80]!r}")
-            )
-        rule = self.layout.contracts[contract.suite]
+        rule = self.layout.contract(contract.suite)
         self.signers.check_workload(bundle, rule.step)
+        rule.check_suite(contract.suite, contract.suite_digest)
         judged = self.store.manifest(bundle.statement.subject_digest)
         if judged.asset != rule.asset:
             raise VerificationError(
@@ -502,37 +504,6 @@ def revoked_in(node: Node, partitions: Collection[str] | None = None) -> list[Re
         if entry.sha256 in node.revoked and (partitions is None or entry.partition in partitions)
     ]
     return list(dict.fromkeys(found))
-
-
-def _check_parameters(provenance: Provenance, rule: StepRule) -> None:
-    """The step ran with no parameter that the layout does not know."""
-    unknown = sorted(set(provenance.parameters) - set(rule.parameters))
-    if unknown:
-        raise VerificationError(
-            reason(
-                RootCause.PARAM_UNEXPECTED, f"parameter {unknown[0][:80]!r} is not in the layout"
-            )
-        )
-
-
-def _check_materials(views: Sequence[Manifest], rule: StepRule) -> None:
-    """The step read at least what the layout says it must."""
-    for needed in rule.materials:
-        given = {
-            entry.partition
-            for view in views
-            if view.asset == needed.asset
-            for entry in view.entries
-        }
-        if len(given) < needed.min:
-            raise VerificationError(
-                reason(
-                    RootCause.PARTITION_MISSING,
-                    f"{len(given)} partitions of {needed.asset} were read, at least {needed.min}"
-                    " are needed",
-                    artifact=needed.asset,
-                )
-            )
 
 
 def _unread(asset: str) -> VerificationError:

@@ -218,12 +218,16 @@ class Releases:
             )
         return chain.head
 
-    def statements_of(self, policies: str) -> tuple[str, ...]:
-        """The statements that first put these policy files into force; none if they never were."""
-        for item in self.chain().releases:
-            if item.expectations.policies == policies:
-                return item.statements
-        return ()
+    def signed_for(self, policies: str) -> list[tuple[str, ...]]:
+        """The statements of each release that put these policy files into force, oldest first.
+
+        Several where a later release changed only trust root or tools; none if they never were.
+        """
+        return [
+            item.statements
+            for item in self.chain().releases
+            if item.expectations.policies == policies
+        ]
 
     def verifier(self, expectations: Expectations) -> BundleVerifier:
         """Verifies bundles against the trust root that a release names.

@@ -51,13 +51,21 @@ class Signers:
         return rule
 
     def check_identity(self, bundle: VerifiedBundle, rule: StepRule, step: str) -> None:
-        """The one workload of a step signed."""
+        """The one workload of a step signed, while a principal answered for it."""
         expected = rule.signer()
         if expected is None:
             raise VerificationError(
                 reason(RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP, f"{step} is for people")
             )
         if bundle.identity == expected:
+            if self.layout.principal(bundle.identity, bundle.signed_at) is None:
+                at = encoding.utc_text(bundle.signed_at)
+                raise VerificationError(
+                    reason(
+                        RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP,
+                        f"no principal answered for {bundle.identity} at {at}",
+                    )
+                )
             return
         code = (
             RootCause.ISSUER_MISMATCH

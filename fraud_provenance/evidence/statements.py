@@ -301,6 +301,7 @@ class Contract(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     suite: str
+    suite_digest: str
     environment: str
     checks: int
     rows: dict[str, int]
@@ -328,8 +329,10 @@ def read_contract(statement: Statement) -> Contract:
         raise _invalid(RootCause.PREDICATE_TYPE, f"{statement.predicate_type} is not a test result")
     try:
         notes, result = statement.predicate["annotations"], statement.predicate["result"]
+        (judged_by,) = statement.predicate["configuration"]
         contract = Contract(
             suite=notes["suite"],
+            suite_digest=judged_by["digest"]["sha256"],
             environment=notes["environment"],
             checks=notes["checks"],
             rows=notes["rows"],

@@ -5,16 +5,15 @@ be is the matter of the data contracts (`contract`, `schemas`, `expectations`).
 """
 
 import codecs
+import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 
+from fraud_provenance.fraud import parquet_size
 from fraud_provenance.fraud.columns import LANDING_SCHEMA
 from fraud_provenance.fraud.errors import MAX_ROWS_NAMED, DataError
-
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq  # as above
 
 MAX_FILE_BYTES: Final = 4 * 2**30
 MAX_DECODED_BYTES: Final = 16 * 2**30
@@ -22,7 +21,6 @@ MAX_DECODED_BYTES: Final = 16 * 2**30
 # cents) stay far below 100.
 FREE_DECODED_BYTES: Final = 256 * 2**20
 MAX_EXPANSION: Final = 100
-ROW_BYTES: Final = 43
 
 _DATE = "TX_DATETIME"
 _AMOUNT = "TX_AMOUNT"
@@ -56,9 +54,9 @@ def read_transactions(path: Path) -> pl.DataFrame:
         )
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
-        raise _too_large(path, f"the file has {size} bytes, at most {MAX_FILE_BYTES} are read")
+        raise _too_large(path.name, f"the file has {size} bytes, at most {MAX_FILE_BYTES} are read")
     if path.suffix == ".parquet":
-        frame = _read_parquet(path, size)
+        frame = _read_parquet(path)
     elif path.suffix == ".csv":
         frame = _read_csv(path)
     else:
@@ -110,43 +108,64 @@ def to_raw(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.rename(str.lower).sort("tx_datetime", "transaction_id", maintain_order=True)
 
 
-def _too_large(path: Path, message: str) -> DataError:
+def _too_large(name: str, message: str) -> DataError:
+    return DataError("RESOURCE_LIMIT", message, file=name, remedy="split the file by month or day")
+
+
+def _unreadable(name: str, error: Exception) -> DataError:
     return DataError(
-        "RESOURCE_LIMIT", message, file=path.name, remedy="split the file by month or by day"
+        "FILE_FORMAT",
+        f"not a readable Parquet file: {error}",
+        file=name,
+        remedy="deliver the file again",
     )
 
 
-def _read_parquet(path: Path, size: int) -> pl.DataFrame:
-    import pyarrow as pa  # slow import, only where a file is read
-    import pyarrow.parquet as pq  # as above
-
+def _read_parquet(path: Path) -> pl.DataFrame:
+    content = path.read_bytes()
+    _check_columns(path, check_unpacked_size(path.name, content))
     try:
-        footer = pq.ParquetFile(path)
-        _check_expansion(path, size, footer.metadata)
-        _check_columns(path, footer.schema_arrow.names)
-        with path.open("rb") as source:
-            # The footer's types come first: a wide string column is refused before its bytes are
-            # unpacked.
-            _check_types(path, pl.read_parquet(source, n_rows=0))
-            source.seek(0)
-            frame = pl.read_parquet(source)
-    except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(
-            "FILE_FORMAT",
-            f"not a readable Parquet file: {error}",
-            file=path.name,
-            remedy="deliver the file again",
-        ) from error
+        # The footer's types come first: a wide string column is refused before it is unpacked.
+        _check_types(path, pl.read_parquet(io.BytesIO(content), n_rows=0))
+        frame = pl.read_parquet(io.BytesIO(content))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise _unreadable(path.name, error) from error
     _refuse_null_dates(frame, path.name)
     return _normalise(path, frame)
 
 
-def check_unpacked_size(name: str, content: bytes) -> None:
+def read_landed(name: str, content: bytes) -> pl.DataFrame:
+    """Read Parquet bytes as they are, whatever their columns; only their size is judged.
+
+    Args:
+        name: The file's name, for messages.
+        content: The whole file.
+
+    Returns:
+        Its rows and columns.
+
+    Raises:
+        DataError: RESOURCE_LIMIT, or FILE_FORMAT if the bytes are no Parquet file.
+    """
+    check_unpacked_size(name, content)
+    try:
+        frame = pl.read_parquet(io.BytesIO(content))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise _unreadable(name, error) from error
+    # Equal texts are one text in memory; whoever writes the frame may write each of them.
+    _check_expansion(name, len(content), int(frame.estimated_size()))
+    return frame
+
+
+def check_unpacked_size(name: str, content: bytes) -> list[str]:
     """Refuse Parquet bytes that would unpack to more than the limits, before any is unpacked.
 
     Args:
-        name: The file's name, for the message.
+        name: The file's name, for messages.
         content: The whole file.
+
+    Returns:
+        The names of its columns.
 
     Raises:
         DataError: RESOURCE_LIMIT, or FILE_FORMAT if the bytes are no Parquet file.
@@ -155,30 +174,25 @@ def check_unpacked_size(name: str, content: bytes) -> None:
     import pyarrow.parquet as pq  # as above
 
     try:
-        metadata = pq.ParquetFile(pa.BufferReader(content)).metadata
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            "FILE_FORMAT",
-            "not a readable Parquet file",
-            file=name,
-            remedy="deliver the file again",
-        ) from error
-    _check_expansion(Path(name), len(content), metadata)
+        footer = pq.ParquetFile(pa.BufferReader(content))
+        names = list(footer.schema_arrow.names)
+        unpacked = parquet_size.unpacked_bytes(content, footer.metadata)
+    except (pa.ArrowException, OSError, parquet_size.MalformedError) as error:
+        raise _unreadable(name, error) from error
+    except parquet_size.TooManyPagesError as error:
+        raise _too_large(name, str(error)) from error
+    _check_expansion(name, len(content), unpacked)
+    return names
 
 
-def _check_expansion(path: Path, size: int, metadata: "pq.FileMetaData") -> None:
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    unpacked = sum(group.total_byte_size for group in groups)
-    # Run-length encoding makes any number of rows small, hence the width of the rows in memory
-    # counts as well.
-    decoded = max(unpacked, metadata.num_rows * ROW_BYTES)
-    if decoded > MAX_DECODED_BYTES:
+def _check_expansion(name: str, size: int, unpacked: int) -> None:
+    if unpacked > MAX_DECODED_BYTES:
         raise _too_large(
-            path, f"it unpacks to {decoded} bytes, at most {MAX_DECODED_BYTES} are read"
+            name, f"it unpacks to {unpacked} bytes, at most {MAX_DECODED_BYTES} are read"
         )
-    if decoded > FREE_DECODED_BYTES and decoded > size * MAX_EXPANSION:
+    if unpacked > FREE_DECODED_BYTES and unpacked > size * MAX_EXPANSION:
         raise _too_large(
-            path, f"{size} bytes unpack to {decoded}, more than {MAX_EXPANSION} times as many"
+            name, f"{size} bytes unpack to {unpacked}, more than {MAX_EXPANSION} times as many"
         )
 
 

@@ -119,15 +119,10 @@ class Step:
         self.trust.signing.prepare(self.identity)
         self.trust.signing.prepare(identity_of(self.policy.layout, "data_access"))
         self.parameters = {**self.parameters, **self.trust.variables}
-        self._refuse_unknown_parameters()
-
-    def _refuse_unknown_parameters(self) -> None:
-        """Whatever else tells the step what to do: a verifier would refuse what it made."""
-        unknown = sorted(set(self.parameters) - set(self.rule.parameters))
-        if unknown:
-            raise ConfigError(
-                reason(RootCause.PARAM_UNEXPECTED, f"{self.name} knows no parameter {unknown[0]!r}")
-            )
+        try:  # whatever tells the step what to do: a verifier would refuse what it made
+            self.rule.check_parameters(self.parameters)
+        except VerificationError as error:
+            raise ConfigError(*error.reasons) from error
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -488,8 +483,10 @@ class Step:
         """Sign what a contract found about exactly the bytes that were read.
 
         Raises:
-            VerificationError: DECISION_MISSING, this step did not read all of `view`.
+            VerificationError: DECISION_MISSING, this step did not read all of `view`;
+                EXPECTATION_CHANGE_UNAPPROVED, CHECK_MISSING: the layout does not know the suite.
         """
+        self.policy.layout.contract(suite).check_suite(suite, suite_digest)
         predicate = statements.contract_predicate(
             suite=suite,
             suite_digest=suite_digest,

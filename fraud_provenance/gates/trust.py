@@ -58,7 +58,7 @@ class Trust:
                 policy.layout,
                 self.environment,
                 self.home,
-                self.policies.releases.statements_of,
+                self.policies.releases.signed_for,
             )
         return self._lineage[key]
 

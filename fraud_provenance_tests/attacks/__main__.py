@@ -31,13 +31,16 @@ def main() -> int:
     chosen = _chosen(options.only)
     for problem in registry.problems():
         screen.print(f"declaration: {problem}", style="red", markup=False)
+    if options.down:
+        Arena(Path(options.arena).absolute()).down()
+        return 0
     with tempfile.TemporaryDirectory() as scratch:
         arena = Arena(Path(options.arena or Path(scratch) / "arena").absolute())
         try:
             arena.open(lambda text: screen.print(f"· {text}", markup=False))
             results = _play(arena, chosen)
         finally:
-            if not options.arena or options.down:
+            if not options.arena:
                 arena.down()
     _print_table(tournament.table(results))
     if not options.only:
@@ -52,7 +55,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--arena", default="", help="build the home here and keep it running")
     parser.add_argument("--down", action="store_true", help="stop the kept home's servers")
     parser.add_argument("--list", action="store_true", help="list lines and their cases")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.down and not options.arena:
+        parser.error("--down needs --arena")
+    return options
 
 
 def _chosen(only: Sequence[str]) -> list[Case]:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fraud_provenance.local import LocalSigstore, trust_root
 from fraud_provenance_tests.product import PROJECT, Product, copy_project
 
 STATES = ("approved", "scored")
@@ -45,9 +44,6 @@ def copy_state(source: Path, target: Path) -> Path:
     )
     for name in _UNSHARED:
         (target / name).mkdir()
-    if not (target / "trust" / "witnesses.json").exists():  # of a home built before witnesses
-        trust_root.ensure(target)
-        LocalSigstore(target).remember_first_checkpoint()
     return target
 
 

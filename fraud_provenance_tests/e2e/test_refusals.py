@@ -234,22 +234,23 @@ class TestLandedLater:
         path = product.home / "landing" / f"{good}.parquet"
         frame = pl.read_parquet(path)
         csv = tmp_path / "cents.csv"
-        frame.with_columns(pl.col("TX_AMOUNT") * 100).write_csv(csv)
+        cents = frame.with_columns(pl.col("TX_AMOUNT") * 100)
+        cents.write_csv(csv)
         product.ok("import", str(csv))
         done = product.run("run", *TRAINED)
         assert done.code == 1, done.text
-        assert "CHECK_FAILED" in done.text
+        assert "UNIT_SHIFT" in done.text
         assert good in done.text
         assert not (product.home / "data" / "transaction_features" / f"{good}.parquet").exists()
         again = product.run("run", *TRAINED)
         assert again.code == 0, again.text
         assert not (product.home / "data" / "transaction_features" / f"{good}.parquet").exists()
         assert product.run("verify", f"raw_transactions/{good}").code == 1
-        frame.with_columns(pl.col("TX_AMOUNT") * 10).write_csv(csv)
+        cents.head(cents.height - 1).write_csv(csv)
         product.ok("import", str(csv))
         wrong_again = product.run("run", *TRAINED)
         assert wrong_again.code == 1, wrong_again.text
-        assert "CHECK_FAILED" in wrong_again.text
+        assert "UNIT_SHIFT" in wrong_again.text
         frame.write_csv(csv)
         product.ok("import", str(csv))
         self.finished(product, good)

@@ -49,6 +49,39 @@ def test_identity_of_a_step_for_people_or_of_no_step_is_refused(layout: Layout, 
         identity_of(layout, step)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"sample_frac": 0.01},
+        {"max_depth": 17},
+        {"max_depth": "6"},
+        {"max_depth": True},
+        {"learning_rate": 0},
+        {"tree_method": "gpu_hist"},
+        {"seed": 0, "Seed": 0},
+    ],
+)
+def test_parameter_outside_of_the_layout_is_refused(layout: Layout, given: dict[str, Any]) -> None:
+    layout.step("train").check_parameters({"max_depth": 6, "tree_method": "exact"})
+    with pytest.raises(VerificationError, match="PARAM_UNEXPECTED"):
+        layout.step("train").check_parameters(given)
+
+
+@pytest.mark.parametrize(
+    ("models", "code"), [(0, "PARTITION_MISSING"), (1, ""), (2, "MATERIAL_NOT_ALLOWED")]
+)
+def test_step_reads_as_many_partitions_as_the_layout_says(
+    layout: Layout, models: int, code: str
+) -> None:
+    days = {("transaction_features", f"2018-04-{day:02}") for day in range(1, 31)}
+    read = days | {("fraud_model", f"m-{number}") for number in range(models)}
+    if not code:
+        layout.step("score").check_materials(read)
+        return
+    with pytest.raises(VerificationError, match=code):
+        layout.step("score").check_materials(read)
+
+
 def test_materials_producers_and_suites_are_found_by_exact_name(layout: Layout) -> None:
     rule = layout.step("features").material("raw_transactions")
     assert rule is not None

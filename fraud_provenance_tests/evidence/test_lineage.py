@@ -16,6 +16,7 @@ from fraud_provenance.evidence.errors import ProvenanceError, VerificationError
 from fraud_provenance.evidence.layout import Layout
 from fraud_provenance.evidence.lineage import LineageVerifier, Node
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
+from fraud_provenance.evidence.signers import Signers
 from fraud_provenance.evidence.statements import Material
 from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
 from fraud_provenance.gates.step import Step
@@ -71,7 +72,7 @@ def with_layout(chain: Chain, change: Callable[[Layout], Layout]) -> LineageVeri
     layout = change(trust.policies.current().layout)
     return LineageVerifier(
         trust.store, trust.bundles, layout, "local", trust.home,
-        trust.policies.releases.statements_of,
+        trust.policies.releases.signed_for,
     )  # fmt: skip
 
 
@@ -339,6 +340,28 @@ def test_material_whose_manifest_is_of_another_asset_is_refused(
     assert codes(verdict) == ["SUBJECT_MISMATCH"]
 
 
+@pytest.mark.parametrize(
+    ("window", "authorised"),
+    [
+        ({}, True),
+        ({"valid_until": "2024-01-02T00:00:00Z"}, False),
+        ({"valid_from": "2035-12-31T00:00:00Z"}, False),
+        ({"identities": ()}, False),
+    ],
+)
+def test_workload_signs_only_while_a_principal_answers_for_it(
+    shared: Chain, window: dict[str, Any], authorised: bool
+) -> None:
+    layout = shared.trust.policies.current().layout
+    principals = tuple(item.model_copy(update=window) for item in layout.principals)
+    signers = Signers(layout.model_copy(update={"principals": principals}), "local")
+    if authorised:
+        signers.check_workload(shared.raw.bundle, "ingest")
+        return
+    with pytest.raises(VerificationError, match="IDENTITY_NOT_AUTHORIZED_FOR_STEP"):
+        signers.check_workload(shared.raw.bundle, "ingest")
+
+
 # --- lies in a contract ------------------------------------------------------------------------
 
 FAILURE = {"day": DAYS[0], "check": "amounts_are_not_negative", "code": "NULL_RATE"}
@@ -358,6 +381,9 @@ CONTRACT_LIES: dict[str, tuple[list[str], Any]] = {
     "suite of another asset": (["SUBJECT_MISMATCH", "CHECK_MISSING"], {"suite": "feature_schema"}),
     "passed with failed days": (
         ["PREDICATE_TYPE", "CHECK_MISSING"], {"annotations": {"failedPartitions": [DAYS[0]]}},
+    ),
+    "judged by a weaker suite": (
+        ["EXPECTATION_CHANGE_UNAPPROVED", "CHECK_MISSING"], {"suite_digest": "0" * 64},
     ),
     "malformed": (["PREDICATE_TYPE", "CHECK_MISSING"], {"annotations": {"suite": 5}}),
 }  # fmt: skip
@@ -438,8 +464,19 @@ def test_step_attests_no_contract_on_what_it_has_not_read(chain: Chain) -> None:
         step.read(RAW, DAYS[:1])
         with pytest.raises(VerificationError, match="DECISION_MISSING"):
             step.attest_contract(
-                chain.raw.manifest, suite="raw_schema", suite_digest="0" * 64, checks=("x",),
-                failures=[], rows={},
+                chain.raw.manifest, suite="raw_schema",
+                suite_digest=step.policy.layout.contract("raw_schema").suite_digests[-1],
+                checks=("x",), failures=[], rows={},
+            )  # fmt: skip
+
+
+def test_step_attests_no_suite_that_nobody_approved(chain: Chain) -> None:
+    with Step(chain.trust, "contracts", "run") as step:
+        view = step.read(RAW, DAYS[:1]).view
+        with pytest.raises(VerificationError, match="EXPECTATION_CHANGE_UNAPPROVED"):
+            step.attest_contract(
+                view, suite="raw_schema", suite_digest="0" * 64, checks=("x",), failures=[],
+                rows={DAYS[0]: 3},
             )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fraud_provenance.evidence import encoding, lineage, statements
-from fraud_provenance.evidence.layout import Layout, StepRule
+from fraud_provenance.evidence.layout import Layout, Principal, StepRule
 from fraud_provenance.evidence.lineage import LineageVerifier
 from fraud_provenance.evidence.statements import Identity, Statement
 
@@ -68,10 +68,23 @@ def verifier(store: Decisions, home: Path, monkeypatch: pytest.MonkeyPatch) -> L
     rule = StepRule(
         identity=GATE.model_dump(), signer_role=None,
         predicate_type=statements.VERIFICATION_SUMMARY, build_type=None, produces=None,
-        environments=("local",), purposes=(), parameters=(), materials=(), max_age_days=1,
+        environments=("local",), purposes=(), parameters={}, materials=(), max_age_days=1,
     )  # fmt: skip
     layout = Layout(
-        version=1, environments=("local",), sources=(), steps={"data_access": rule}, contracts={}
+        version=1,
+        environments=("local",),
+        sources=(),
+        steps={"data_access": rule},
+        contracts={},
+        principals=(
+            Principal(
+                id="gate",
+                roles=(),
+                identities=(GATE,),
+                valid_from="2020-01-01T00:00:00Z",
+                valid_until="2030-01-01T00:00:00Z",
+            ),
+        ),
     )
     monkeypatch.setattr(LineageVerifier, "_check_policy", lambda *_: iter(()))
     made: Any = LineageVerifier(store, store, layout, "local", home, lambda _: ())  # type: ignore[arg-type]  # a stand-in

@@ -267,6 +267,18 @@ def test_trust_root_is_changed_by_a_release_and_never_goes_back(opened: Workspac
     assert refused(lambda: anew(opened).trust) == ["ROOT_ROLLBACK"]
 
 
+def test_release_of_the_same_policy_verifies_beside_the_first(opened: Workspace) -> None:
+    path = opened.home / "trust" / "witnesses.json"
+    path.write_bytes(path.read_bytes() + b" ")  # the same root in other bytes
+    for email in (AUTHOR, REVIEWER):
+        governing.sign_release(anew(opened), email, "the file was written anew")
+    trust = anew(opened).trust
+    first, second = trust.policies.releases.signed_for(trust.policies.current().digest)
+    nodes = [trust.lineage().node(statement) for statement in (*first, *second)]
+    assert [node.reasons for node in nodes] == [[], [], [], []]
+    assert trust.lineage().verdict("policies", "verify", nodes).trusted
+
+
 def test_stranger_who_replaces_the_root_cannot_release_it(
     opened: Workspace, stranger: Workspace
 ) -> None:

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from fraud_provenance.fraud.columns import FEATURE_SCHEMA
+from fraud_provenance.fraud.mart import read_mart
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 DBT = Path(sysconfig.get_path("scripts")) / "dbt"
@@ -39,7 +40,7 @@ def _build(folder: Path, days: dict[str, pl.DataFrame], wanted: list[str]) -> pl
         check=False,
     )
     assert result.returncode == 0, result.stdout[-3_000:]
-    return pl.read_parquet(places["output"] / "fct_transaction_features.parquet")
+    return read_mart(places["output"])
 
 
 @pytest.mark.parametrize("wanted", [50, 3], ids=["all-days", "last-days"])

@@ -264,7 +264,7 @@ tree_may_be_dirty if {
 # description: True if the layout lists it.
 # custom:
 #   short_name: parameter_known
-parameter_known(name) if name in data.layout.steps.train.parameters
+parameter_known(name) if name in object.keys(data.layout.steps.train.parameters)
 
 # METADATA
 # title: There are parameters

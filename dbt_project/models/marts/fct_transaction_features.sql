@@ -1,9 +1,3 @@
-{{ config(
-    location=env_var('FRAUD_PROVENANCE_DBT_OUTPUT', 'target') ~ '/fct_transaction_features.parquet',
-    format='parquet',
-    options={'compression': 'zstd'}
-) }}
-
 select
     stg_transactions.transaction_id,
     stg_transactions.tx_datetime,
