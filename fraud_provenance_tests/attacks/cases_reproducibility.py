@@ -17,6 +17,7 @@ from fraud_provenance.evidence import disclosure, lineage
 from fraud_provenance.fraud import training_checks
 from fraud_provenance.gates import surroundings
 from fraud_provenance.gates.step import Step
+from fraud_provenance_tests.attacks.arena import commit_all
 from fraud_provenance_tests.attacks.cases_evidence import approve
 from fraud_provenance_tests.attacks.cases_governance import AUTHOR, REVIEWER, edit, sign, start_over
 from fraud_provenance_tests.attacks.home import Home, patched
@@ -36,6 +37,7 @@ def demand(home: Home, threshold: str, change: Callable[[Any], Any]) -> None:
         return json.dumps(document, indent=2)
 
     edit(home, "data/thresholds.json", changed)
+    commit_all(home.project, "Demand more")
     sign(home, AUTHOR, REVIEWER)
 
 
