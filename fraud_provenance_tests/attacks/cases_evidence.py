@@ -10,7 +10,8 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from fraud_provenance.evidence import encoding, lineage, statements
+from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence.layout import StepRule
 from fraud_provenance.evidence.store import EvidenceStore
 from fraud_provenance.evidence.versions import Versions
 from fraud_provenance.gates import copies, facts
@@ -185,6 +186,8 @@ def tagged(place: str, name: str, value: str) -> Attack:
     return attack
 
 
+any_parameter = both(without(StepRule, "check_parameters"), policy_without("PARAM_UNEXPECTED"))
+"""A mutant: steps, verifier and policy take any parameter."""
 any_versions = without(Versions, "problems", [])
 """A mutant: nobody remembers which statement was an asset's newest."""
 # The approver saw other evidence: what an approval binds would stop these lies as well.
@@ -213,13 +216,5 @@ CASES = [
             ("run", "git_commit"), ("run", "training_sha256"), ("version", "manifest_sha256")
         )
     ),
-    case(
-        "LE-20",
-        told(unexpected_parameter),
-        both(
-            without(lineage, "_check_parameters"),
-            policy_without("PARAM_UNEXPECTED", "APPROVAL_EVIDENCE", "APPROVAL_MISSING"),
-        ),
-        approved_again,
-    ),
+    case("LE-20", told(unexpected_parameter), both(any_parameter, blind_approver), approved_again),
 ]  # fmt: skip

@@ -13,17 +13,17 @@ from typing import Any
 
 from fraud_provenance import environment
 from fraud_provenance import workspace as workspace_module
-from fraud_provenance.evidence import disclosure, lineage
+from fraud_provenance.evidence import disclosure
 from fraud_provenance.fraud import training_checks
 from fraud_provenance.gates import surroundings
 from fraud_provenance.gates.step import Step
 from fraud_provenance_tests.attacks.arena import commit_all
-from fraud_provenance_tests.attacks.cases_evidence import approve
+from fraud_provenance_tests.attacks.cases_evidence import any_parameter, approve
 from fraud_provenance_tests.attacks.cases_governance import AUTHOR, REVIEWER, edit, sign, start_over
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import job, promote, training
 from fraud_provenance_tests.attacks.model import Attack, Case
-from fraud_provenance_tests.attacks.mutants import both, policy_without, without
+from fraud_provenance_tests.attacks.mutants import without
 
 _LOCKED_PACKAGE = "iniconfig"  # small, and of Python alone
 
@@ -135,7 +135,7 @@ def trained_with(variables: Mapping[str, str]) -> Attack:
     """
 
     def attack(home: Home) -> None:
-        with home.surroundings(variables), both(unseen_by_steps, unseen_by_gates)():
+        with home.surroundings(variables), any_parameter():
             said = home.job("training")
             assert said.code == 0, said
             approve(home)
@@ -153,10 +153,6 @@ def trained_honestly_with(variables: Mapping[str, str]) -> Attack:
         approve(home)
 
     return attack
-
-
-unseen_by_steps = without(Step, "_refuse_unknown_parameters")
-unseen_by_gates = both(without(lineage, "_check_parameters"), policy_without("PARAM_UNEXPECTED"))
 
 
 # --- what statements tell ------------------------------------------------------------------------
@@ -211,5 +207,5 @@ CASES = [
         )
     ),
     Case("RP-09", trained_with({"DBT_SAMPLE": "1 day"}), promote(),
-         trained_honestly_with({"DO_NOT_TRACK": "1"}), unseen_by_gates, state="approved"),
+         trained_honestly_with({"DO_NOT_TRACK": "1"}), any_parameter, state="approved"),
 ]  # fmt: skip
