@@ -85,11 +85,10 @@ class Revocations:
         """From the nodes of all stored revocations."""
         found = cls()
         for node in nodes:
-            if node.reasons:
-                if not any(item.code in _NEVER_COUNTED for item in node.reasons):
-                    found.problems += node.reasons
-            elif node.bundle is not None:
+            if node.bundle is not None and not node.reasons:
                 found._add(read_revocation(node.bundle.statement), node, layout)
+            elif not any(item.code in _NEVER_COUNTED for item in node.reasons):
+                found.problems += node.reasons
         return found
 
     def _add(self, revocation: Revocation, node: Node, layout: Layout) -> None:

@@ -1,5 +1,6 @@
 """Bytes on disk: whole or not at all, read once, no links."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -51,6 +52,29 @@ def test_write_atomic_over_a_link_replaces_the_link_not_its_target(tmp_path: Pat
     files.write_atomic(tmp_path / "link", b"new")
     assert (tmp_path / "target").read_bytes() == b"precious"
     assert not (tmp_path / "link").is_symlink()
+
+
+def test_write_atomic_that_fails_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        files.write_atomic(tmp_path / "bundle.json", b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_with_too_many_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}").touch()
+    assert sorted(files.names_below(tmp_path)) == ["0", "1", "2"]
+    monkeypatch.setattr(files, "MAX_FOLDER_FILES", 2)
+    with pytest.raises(EvidenceError, match="SIZE_LIMIT"):
+        files.names_below(tmp_path)
 
 
 @pytest.mark.parametrize("end", ["killed", "full"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence import artifacts, encoding, files, statements
 from fraud_provenance.evidence import lineage as lineage_module
 from fraud_provenance.evidence.errors import ProvenanceError, VerificationError
 from fraud_provenance.evidence.layout import Layout
@@ -829,3 +829,53 @@ def test_read_file_of_a_node_without_manifest_still_compares(chain: Chain) -> No
         lineage.artifacts.read(located, entry)
     with pytest.raises(ProvenanceError, match="ARTIFACT_MISSING"):
         lineage.artifacts.read(bare, entry)
+
+
+# --- clocks and files ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_right"), [(0, True), (-299, True), (299, True), (86_400, False)]
+)
+def test_clock_of_a_signer_is_right_to_some_minutes(
+    shared: Chain, seconds: int, is_right: bool
+) -> None:
+    said = encoding.utc_text(shared.raw.bundle.signed_at + dt.timedelta(seconds=seconds))
+    if is_right:
+        Signers.check_clock(shared.raw.bundle, said)
+        return
+    with pytest.raises(VerificationError, match="TIME_SKEW"):
+        Signers.check_clock(shared.raw.bundle, said)
+
+
+@pytest.mark.parametrize("said", ["yesterday", None, 5])
+def test_time_that_is_none_is_no_time(shared: Chain, said: object) -> None:
+    with pytest.raises(VerificationError, match="TIME_SKEW"):
+        Signers.check_clock(shared.raw.bundle, said)
+
+
+def test_larger_file_of_the_same_kind_was_added_to(chain: Chain) -> None:
+    path = chain.workspace.home / "data" / f"{RAW}/{DAYS[0]}.parquet"
+    path.write_bytes(b"PAR1" + b" " * path.stat().st_size + b"PAR1")
+    assert codes(chain.verdict()) == ["PARTITION_MUTATED_AFTER_ATTESTATION"]
+
+
+def test_folder_with_too_many_files_is_not_searched(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MAX_FOLDER_FILES", 1)
+    assert set(codes(chain.verdict())) == {"SIZE_LIMIT"}
+
+
+def test_file_that_is_touched_while_it_is_read_is_read_again(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifier = chain.trust.lineage()
+    node = verifier.node(chain.raw.bundle.statement.digest)
+    states = iter(range(100))
+    monkeypatch.setattr(artifacts, "_state", lambda _path: next(states))
+    assert verifier.artifacts.check(node) == []
+    monkeypatch.undo()
+    path = chain.workspace.home / "data" / f"{RAW}/{DAYS[0]}.parquet"
+    path.write_bytes(b"other bytes")
+    assert [item.code for item in verifier.artifacts.check(node)] == ["DIGEST_MISMATCH"]

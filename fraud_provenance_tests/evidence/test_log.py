@@ -305,3 +305,10 @@ def test_signed_digest_is_that_of_the_pre_authentication_encoding() -> None:
     encoded = b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
     expected = hashlib.sha256(encoded).hexdigest()
     assert signed_digest(b"hello world", "http://example.com/HelloWorld") == expected
+
+
+def test_tree_of_exactly_one_full_tile_has_its_root(tmp_path: Path) -> None:
+    made = SimulatedLog(tmp_path, bodies=bodies(256))
+    head = made.publish()
+    tree = Tree(LogFiles(FolderSource(made.folder)).tile, 256, head.root)
+    assert tree.root_at(256) == head.root

@@ -436,6 +436,23 @@ def test_audit_leaves_bundles_of_another_log_to_that_log(world: World) -> None:
     assert world.audit(Depth.FULL).trusted
 
 
+def test_audit_leaves_a_bundle_that_is_newer_than_the_head_to_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest, listings = world.bundles()[-1], []
+    grown = world.kept[newest].log.model_copy(update={"tree_size": 99})
+    late = world.kept[newest].model_copy(update={"log": grown})
+
+    def bundles() -> Sequence[str]:
+        listings.append(1)
+        if len(listings) > 1:  # stored after the head was read
+            world.kept["late"] = late
+        return sorted(world.kept)
+
+    monkeypatch.setattr(world, "bundles", bundles)
+    assert world.audit(Depth.FULL).trusted
+
+
 # --- the memory --------------------------------------------------------------------------------
 
 

@@ -119,3 +119,8 @@ def test_a_path_of_the_wrong_length_is_refused(change: object) -> None:
     assert callable(change)
     with pytest.raises(ValueError, match="needs 3"):
         merkle.root_from_path(LEAVES[0], 0, 8, change(merkle.inclusion_path(LEAVES, 0)))
+
+
+def test_tree_that_grew_from_a_crooked_size_needs_a_proof() -> None:
+    old, new = (bytes.fromhex(ROOTS[size - 1]) for size in (3, 5))
+    assert not merkle.is_consistent(3, old, 5, new, [])

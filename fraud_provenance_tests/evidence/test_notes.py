@@ -51,9 +51,10 @@ def test_checkpoint_may_carry_further_lines(log: SimulatedLog) -> None:
         b"a\n1\n%s\n\n\xe2\x80\x94 a AAAA\n" % base64.b64encode(ROOT),
         b"a\n1\n%s\n\n\xe2\x80\x94 a AAAAAAA=" % base64.b64encode(ROOT),
         b"a\n1\n%s\n\n%s" % (base64.b64encode(ROOT), b"\xe2\x80\x94 a AAAAAAA=\n" * 65),
+        b"a\n1\n%s9=\n\n\xe2\x80\x94 a AAAAAAA=\n" % base64.b64encode(ROOT)[:-2],  # spare bits set
         b"x" * (notes.MAX_NOTE_BYTES + 1),
     ],
-    ids=range(12),
+    ids=range(13),
 )  # fmt: skip
 def test_what_is_no_checkpoint_is_untrusted(note: bytes) -> None:
     with pytest.raises(VerificationError, match="CHECKPOINT_UNTRUSTED"):

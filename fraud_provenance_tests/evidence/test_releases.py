@@ -11,8 +11,8 @@ import pytest
 
 from fraud_provenance import governing
 from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.errors import ConfigError, ProvenanceError
-from fraud_provenance.evidence.releases import SIGNATURES_NEEDED
+from fraud_provenance.evidence.errors import ConfigError, ProvenanceError, VerificationError
+from fraud_provenance.evidence.releases import SIGNATURES_NEEDED, read_expectations
 from fraud_provenance.gates.policy import Policy
 from fraud_provenance.workspace import Settings, Workspace
 from fraud_provenance_tests.conftest import AUTHOR, PROJECT, REVIEWER, Forger, codes, copy_home
@@ -313,3 +313,34 @@ def test_tool_that_was_replaced_is_refused(
 
 def test_two_signatures_are_needed() -> None:
     assert SIGNATURES_NEEDED == 2
+
+
+def test_memory_follows_the_newest_release(opened: Workspace) -> None:
+    path = opened.home / "trust" / "releases.json"
+    before = path.read_bytes()
+    change(opened)
+    for email in (AUTHOR, REVIEWER):
+        governing.sign_release(anew(opened), email, "a comment")
+    assert current(opened)
+    newest = path.read_bytes()
+    path.write_bytes(before)  # a home put back, whose evidence went on
+    assert anew(opened).releases.head().expectations.version == 2
+    assert path.read_bytes() == newest
+
+
+def test_statement_of_another_kind_releases_nothing() -> None:
+    predicate = {"signer": AUTHOR, "reason": "reviewed"}
+    statement = statements.build_statement(statements.APPROVAL, "policies", "a" * 64, predicate)
+    with pytest.raises(VerificationError, match="PREDICATE_TYPE"):
+        read_expectations(statement)
+
+
+def test_release_in_the_name_of_somebody_else_does_not_count(opened: Workspace) -> None:
+    forger = Forger(opened.trust)
+    change(opened)
+    lie = anew(opened).expectations().statement(REVIEWER, "in another name")
+    forger.sign(lie.predicate_type, "policies", lie.subject_digest, lie.predicate, AUTHOR)
+    chain = anew(opened).releases.chain()
+    assert [item.code for item in chain.problems] == ["SUBJECT_MISMATCH"]
+    assert [item.authors for item in chain.proposals] == [()]
+    assert refused(lambda: current(opened)) == ["EXPECTATION_CHANGE_UNAPPROVED"]

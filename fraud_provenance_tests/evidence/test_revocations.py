@@ -10,8 +10,9 @@ import pytest
 
 from fraud_provenance.evidence import encoding, statements
 from fraud_provenance.evidence.errors import ConfigError, GateDenied, VerificationError
+from fraud_provenance.evidence.log import signed_digest
 from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.evidence.verification import PAYLOAD_TYPE, VerifiedBundle
 from fraud_provenance.evidence.versions import REVOCATIONS
 from fraud_provenance.gates.step import Step
 from fraud_provenance.revoking import revoke_subject
@@ -127,6 +128,30 @@ def test_revoked_approval_has_a_code_of_its_own(chain: Chain, forger: Forger) ->
     assert codes(chain.node(made)) == []
     revoke(chain, made.statement.digest)
     assert codes(chain.node(made)) == ["APPROVAL_REVOKED"]
+
+
+def signed_revocation(chain: Chain, forger: Forger, kind: str, digest: str) -> None:
+    made = forger.sign(
+        statements.REVOCATION,
+        RAW,
+        "d" * 64,
+        revocation(chain, kind=kind, digests=[digest]),
+        OFFICER,
+    )
+    assert codes(chain.node(made)) == []
+
+
+def test_revoked_model_is_refused_by_its_manifest(chain: Chain, forger: Forger) -> None:
+    signed_revocation(chain, forger, "model", chain.features.manifest.digest)
+    assert verdict_on(chain, chain.features.bundle) == ["MODEL_REVOKED"]
+    assert verdict_on(chain, chain.raw.bundle) == []
+
+
+def test_revoked_log_entry_takes_its_statement_along(chain: Chain, forger: Forger) -> None:
+    content = chain.features.bundle.statement.content
+    signed_revocation(chain, forger, "log entry", signed_digest(content, PAYLOAD_TYPE))
+    assert verdict_on(chain, chain.features.bundle) == ["STATEMENT_REVOKED"]
+    assert verdict_on(chain, chain.raw.bundle) == []
 
 
 # --- a signer ----------------------------------------------------------------------------------

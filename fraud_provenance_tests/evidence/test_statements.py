@@ -292,3 +292,13 @@ def test_identity_and_material_are_written_readably() -> None:
     assert Material(name="lock", digest=A, role="lock").descriptor() == {
         "name": "lock", "digest": {"sha256": A}, "annotations": {"role": "lock"},
     }  # fmt: skip
+
+
+def test_statement_with_a_great_many_subjects_is_a_bomb() -> None:
+    subject = {"name": "asset", "digest": {"sha256": "a" * 64}}
+    document = {
+        "_type": statements.STATEMENT_TYPE, "predicateType": statements.PROVENANCE,
+        "subject": [subject] * 17, "predicate": {},
+    }  # fmt: skip
+    with pytest.raises(ProvenanceError, match="SIZE_LIMIT"):
+        statements.parse_statement(json.dumps(document).encode())

@@ -306,3 +306,23 @@ def test_raw_files_lie_where_their_manifest_says(honest: Chain) -> None:
     for entry in honest.raw.manifest.entries:
         content = (honest.workspace.home / "data" / entry.path).read_bytes()
         assert encoding.digest_bytes(content) == entry.sha256
+
+
+def test_lost_and_changed_bundles_are_problems_of_the_store(chain: Chain) -> None:
+    store = chain.trust.store
+    assert store.problems() == []
+    store.bundle_path(chain.raw.bundle.bundle_digest).unlink()
+    path = store.bundle_path(chain.features.bundle.bundle_digest)
+    path.write_bytes(path.read_bytes() + b" ")
+    found = {item.code: item.artifact for item in store.problems()}
+    assert set(found) == {"EVIDENCE_MISSING", "EVIDENCE_TAMPERED"}
+    assert found["EVIDENCE_MISSING"] == RAW
+    assert FEATURES in found["EVIDENCE_TAMPERED"]
+
+
+def test_intents_are_the_announced_statements_as_they_were_written(chain: Chain) -> None:
+    store, journal = chain.trust.store, chain.workspace.home / "evidence" / "intents"
+    store.put_intent(chain.raw.bundle.statement)
+    (journal / f"{'0' * 64}.json").write_bytes(b"{}")
+    (journal / f"{'1' * 64}.json").symlink_to(journal)
+    assert store.intents() == [chain.raw.bundle.statement.content]

@@ -19,7 +19,7 @@ from sigstore.models import ClientTrustConfig
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
-from fraud_provenance.evidence import statements
+from fraud_provenance.evidence import statements, verification
 from fraud_provenance.evidence.checkpoints import WitnessedLogs
 from fraud_provenance.evidence.errors import ConfigError, ProvenanceError
 from fraud_provenance.evidence.statements import Identity
@@ -608,3 +608,59 @@ def test_verify_of_a_signed_statement_named_by_md5_is_refused(
     document["subject"][0]["digest"] = {"md5": "d" * 32}
     signed = sign_anything(honest, json.dumps(document).encode())
     assert refusal(verifier, signed) == "DIGEST_ALG_UNACCEPTABLE"
+
+
+def certificate_of(document: Document) -> bytes:
+    return base64.b64decode(document["verificationMaterial"]["certificate"]["rawBytes"])
+
+
+def test_signer_of_a_certificate_is_named_only_if_it_was_issued_here(
+    honest: Chain, verifier: BundleVerifier, bundle: Document
+) -> None:
+    certificate = certificate_of(bundle)
+    expected = Identity(issuer="workloads", subject="/steps/features")
+    assert verifier.signer_of(certificate) == verifier.signer_of(certificate) == expected
+    mine = ec.generate_private_key(ec.SECP256R1())
+    stranger = forged_certificate(bundle, mine, authority(honest)[1])
+    der = stranger.public_bytes(serialization.Encoding.DER)
+    assert [verifier.signer_of(content) for content in (der, b"", b"no certificate")] == [None] * 3
+
+
+def test_certificate_of_a_version_that_does_not_exist_is_malformed(
+    verifier: BundleVerifier, bundle: Document
+) -> None:
+    version = b"\xa0\x03\x02\x01"
+    strange = certificate_of(bundle).replace(version + b"\x02", version + b"\x03", 1)
+    bundle["verificationMaterial"]["certificate"]["rawBytes"] = base64.b64encode(strange).decode()
+    assert refusal(verifier, bundle) == "EVIDENCE_MALFORMED"
+    assert verifier.signer_of(strange) is None
+
+
+@pytest.mark.parametrize("what", ["signatures", "timestamps"])
+def test_verify_of_a_bundle_with_a_great_many_of_one_thing_is_refused(
+    verifier: BundleVerifier, bundle: Document, what: str
+) -> None:
+    material = bundle["verificationMaterial"]["timestampVerificationData"]
+    if what == "signatures":
+        bundle["dsseEnvelope"]["signatures"] *= 200
+    else:
+        material["rfc3161Timestamps"] *= 200
+    assert refusal(verifier, bundle) == "SIZE_LIMIT"
+
+
+def test_two_timestamps_are_refused_whatever_the_form_says(
+    verifier: BundleVerifier, bundle: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payload = base64.b64decode(bundle["dsseEnvelope"]["payload"])
+    bundle["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"] *= 2
+    monkeypatch.setattr(verification, "_check_shape", lambda _document: None)
+    assert refusal(verifier, bundle) == "TIMESTAMP_INVALID"
+
+    class Satisfied:
+        """A library that is content with any number of timestamps."""
+
+        def verify_dsse(self, *_arguments: object) -> tuple[str, bytes]:
+            return verification.PAYLOAD_TYPE, payload
+
+    monkeypatch.setattr(verifier, "_verifier", Satisfied())
+    assert refusal(verifier, bundle) == "TIMESTAMP_INVALID"

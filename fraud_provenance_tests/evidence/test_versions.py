@@ -11,7 +11,7 @@ from fraud_provenance.evidence import encoding, statements
 from fraud_provenance.evidence.errors import EvidenceError, VerificationError
 from fraud_provenance.evidence.manifest import FileEntry
 from fraud_provenance.evidence.verification import VerifiedBundle
-from fraud_provenance.evidence.versions import SeenHeads
+from fraud_provenance.evidence.versions import DEPLOYMENTS, SeenHeads
 from fraud_provenance.gates.step import Step
 from fraud_provenance_tests.conftest import (
     AUTHOR,
@@ -214,3 +214,31 @@ def test_edited_index_does_not_hide_a_lost_head(chain: Chain, policy_project: Pa
             db.execute(f"delete from {table} where statement = ?", (newer.bundle.statement.digest,))  # noqa: S608
     chain.trust.store.bundle_path(newer.bundle.bundle_digest).unlink()
     assert "EVIDENCE_MISSING" in codes(reopened(chain, policy_project).verdict())
+
+
+def test_of_two_deployments_at_once_the_one_that_was_logged_first_is_next(
+    chain: Chain, forger: Forger
+) -> None:
+    view = chain.raw.manifest
+    facts = {"sequence": 1, "previous": ""}
+    signed = [
+        forger.decision(view, [], who="/gates/deployment", gate="deploy", facts=facts | {"n": n})
+        for n in range(2)
+    ]
+    forger.decision(view, [], who="/gates/deployment", gate="deploy", facts=facts, allowed=False)
+    first = min(signed, key=lambda bundle: bundle.log_index)
+    links = chain.trust.lineage().versions.links(DEPLOYMENTS)
+    assert [link.statement for link in links] == [first.statement.digest]
+
+
+def test_deployment_whose_bundle_is_gone_is_not_the_next(chain: Chain, forger: Forger) -> None:
+    facts = {"sequence": 1, "previous": ""}
+    gone, kept = (
+        forger.decision(
+            chain.raw.manifest, [], who="/gates/deployment", gate="deploy", facts=facts | {"n": n}
+        )
+        for n in range(2)
+    )
+    delete(chain, gone, rebuilt=False)
+    links = chain.trust.lineage().versions.links(DEPLOYMENTS)
+    assert [link.statement for link in links] == [kept.statement.digest]

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from fraud_provenance.evidence import merkle, notes
 from fraud_provenance.evidence.errors import (
@@ -13,7 +15,7 @@ from fraud_provenance.evidence.errors import (
     VerificationError,
 )
 from fraud_provenance.evidence.log import FolderSource, LogFiles, Tree
-from fraud_provenance.evidence.notes import NoteSignature, WitnessKey
+from fraud_provenance.evidence.notes import Checkpoint, NoteSignature, WitnessKey
 from fraud_provenance.evidence.witness import (
     Conflict,
     HttpWitness,
@@ -328,3 +330,41 @@ def test_remote_witness_that_signs_something_else_does_not_count(
         pytest.raises(BackendError, match="0 of 1 needed"),
     ):
         countersigned(head, tree, policy, [HttpWitness(witness.key, url)])
+
+
+def test_witness_key_of_another_kind_is_refused(tmp_path: Path) -> None:
+    create_local_witness(tmp_path)
+    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    (tmp_path / "witness.key").write_bytes(b"name\n" + pem)
+    with pytest.raises(ConfigError, match="ROOT_DIGEST_MISMATCH"):
+        LocalWitness(tmp_path, {})
+
+
+def test_home_without_a_witness_of_its_own_asks_only_the_others(
+    tmp_path: Path, witness: LocalWitness, log: SimulatedLog
+) -> None:
+    path = tmp_path / "witnesses.json"
+    path.write_bytes(policy_document(witness.key))
+    assert open_witnesses(load_policy(path), tmp_path / "elsewhere", {log.origin: log.key}) == []
+
+
+class Ahead:
+    """A witness that says it saw a larger tree."""
+
+    def __init__(self, key: WitnessKey) -> None:
+        self.key = key
+
+    def add(self, checkpoint: Checkpoint, *_arguments: object) -> Sequence[NoteSignature]:
+        """One leaf more."""
+        raise Conflict(checkpoint.size + 1)
+
+
+def test_countersigned_is_refused_when_a_witness_names_a_larger_tree(
+    witness: LocalWitness, log: SimulatedLog
+) -> None:
+    with pytest.raises(VerificationError, match="LOG_ROLLBACK"):
+        countersigned(log.head(), tree_of(log), policy_of(witness), [Ahead(witness.key)])
