@@ -428,6 +428,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield promotion.register_candidate, register_candidate
     yield promotion.registration_of, lambda *_: SimpleNamespace(statement="", bundle=None)
     yield promotion.promote, promote
+    yield release.copy_problems, lambda trust, registry: []
     yield promotion.find_champion, find_champion
     yield scoring.open_serving, _open_serving
     yield prediction_batch.leaves, lambda scored: ()

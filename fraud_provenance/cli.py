@@ -438,30 +438,32 @@ def _print_links(links: Sequence[tuple[str, Any]]) -> None:
     out.print(table)
 
 
-@app.command()
-def audit(
+@app.command("audit")
+def audit_command(
     full: Annotated[
         bool, typer.Option("--full", help="Every leaf and bundle again, not only what is new.")
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Hold the transparency log against the evidence store.
+    """Hold the transparency log against the evidence store, and the scores against their log.
 
     The log must have grown from every head remembered so far, each entry under one of our
     identities must have its bundle, each bundle its entry. What is in order is countersigned by
-    the witness and remembered; what is not becomes an alert.
+    the witness and remembered. No score may have been edited, left out or cut off, and MLflow's
+    tags must say what was signed. What is not in order becomes an alert.
     """
     from datetime import UTC, datetime
 
     from fraud_provenance.evidence.log_audit import Depth
-    from fraud_provenance.investigate.audit import audit_log
+    from fraud_provenance.investigate.audit import audit
+    from fraud_provenance.planning import registry_of
 
     workspace = open_workspace()
     workspace.store.refresh()
     depth = Depth.FULL if full else Depth.REMEMBERED
     with progress() as say:
-        outbox = Outbox(workspace.home)
-        report = audit_log(workspace.trust, outbox, datetime.now(UTC), depth, say)
+        registry, outbox = registry_of(workspace), Outbox(workspace.home)
+        report = audit(workspace.trust, registry, outbox, datetime.now(UTC), depth, say)
     if as_json:
         code = {"trusted": report.trusted, "exit_code": report.exit_code}
         print_json(report.model_dump(mode="json") | code)
@@ -472,7 +474,8 @@ def audit(
         table.add_row(log.origin, *(str(number) for number in numbers))
     out.print(table)
     if report.trusted:
-        out.print("in order: log and evidence explain each other", style="green")
+        text = "in order: log and evidence explain each other, scores and copies are as signed"
+        out.print(text, style="green")
     else:
         print_reasons(report.reasons, out)
     return report.exit_code

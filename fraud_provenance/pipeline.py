@@ -27,7 +27,7 @@ from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.gates import promotion
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION
 from fraud_provenance.gates.step import recover
-from fraud_provenance.investigate.audit import audit_log
+from fraud_provenance.investigate.audit import audit
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.investigate.subjects import contract_reasons
 from fraud_provenance.landing import landed_days
@@ -262,9 +262,9 @@ class Pipeline:
     def _audit(self) -> None:
         """What this run signed is in the log, nothing else is, and the log's head is remembered."""
         with self._stage("log") as notes:
-            report = audit_log(
-                self.workspace.trust, self._outbox, datetime.now(UTC), Depth.TAIL, self._say
-            )
+            registry = planning.registry_of(self.workspace)
+            now, trust = datetime.now(UTC), self.workspace.trust
+            report = audit(trust, registry, self._outbox, now, Depth.TAIL, self._say)
             notes += [f"{log.size} entries, {log.entries} new" for log in report.logs]
         self._has_told = True
         report.check()

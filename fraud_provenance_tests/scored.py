@@ -1,8 +1,9 @@
 """An honest chain from raw days to logged scores, made through the gate with small real files."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -33,7 +34,13 @@ class Deployed:
         return self.model.manifest.digest
 
 
-def deploy(trust: Trust, model_id: str = "m-1", content: bytes = b"{model") -> Deployed:
+def deploy(
+    trust: Trust,
+    model_id: str = "m-1",
+    content: bytes = b"{model",
+    parameters: Mapping[str, Any] | None = None,
+    **outputs: str,
+) -> Deployed:
     """Train on the features and decide for the model, without asking the policy's gates."""
     if not trust.store.heads("training_set"):
         judge(trust, FEATURES, DAYS, FEATURE_SUITES)
@@ -42,10 +49,10 @@ def deploy(trust: Trust, model_id: str = "m-1", content: bytes = b"{model") -> D
             step.write("train", "training_set/train.parquet", b"rows", read.digests.values())
             step.commit({})
         judge(trust, "training_set", ["train"], ["training_set_point_in_time"])
-    with Step(trust, "train", "run-train") as step:
+    with Step(trust, "train", "run-train", parameters or {}) as step:
         read = step.read("training_set", ["train"])
         step.write(model_id, f"models/{model_id}/model.ubj", content, read.digests.values())
-        made = step.commit({"model_id": model_id})
+        made = step.commit({"model_id": model_id, **outputs})
     decision = sign_decision(
         trust,
         trust.policies.current(),

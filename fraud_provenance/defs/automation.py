@@ -20,7 +20,7 @@ from fraud_provenance.defs.transform import transaction_features
 from fraud_provenance.defs.verification import provenance_checks
 from fraud_provenance.evidence.errors import ProvenanceError
 from fraud_provenance.gates import promotion
-from fraud_provenance.investigate.audit import PLACE, audit_log
+from fraud_provenance.investigate.audit import PLACE, audit
 from fraud_provenance.landing import landed_days
 from fraud_provenance.planning import registry_of
 from fraud_provenance.resources import ProvenanceResource
@@ -95,12 +95,15 @@ daily_provenance_check = dg.ScheduleDefinition(
     name=PLACE,
     description=(
         "The log against the evidence: it only grew, each entry of ours has its bundle, each "
-        "bundle its entry. The same as `fraud-provenance audit`."
+        "bundle its entry. The scores against the prediction log, MLflow's tags against what was "
+        "signed. The same as `fraud-provenance audit`."
     ),
 )
 def audit_op(context: dg.OpExecutionContext, provenance: ProvenanceResource) -> None:
     """Audit; whatever is found fails the run."""
-    report = audit_log(provenance.open().trust, provenance.outbox(), datetime.now(UTC))
+    workspace = provenance.open()
+    registry = registry_of(workspace)
+    report = audit(workspace.trust, registry, provenance.outbox(), datetime.now(UTC))
     for log in report.logs:
         context.log.info(f"{log.origin}: {log.size} entries, {log.entries} looked at")
     report.check()

@@ -1,13 +1,17 @@
 """Stage 5, release: the registration gate, and the promotion job that the sensor starts."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
+from fraud_provenance.alerts import alert_of_error
 from fraud_provenance.defs import support
 from fraud_provenance.defs.training import check_model
 from fraud_provenance.evidence import encoding
+from fraud_provenance.evidence.errors import VerificationError
 from fraud_provenance.gates import promotion
+from fraud_provenance.gates.copies import copy_problems
 from fraud_provenance.gates.facts import collect_model
 from fraud_provenance.planning import newest_model, registry_of
 from fraud_provenance.resources import ProvenanceResource
@@ -68,7 +72,8 @@ def _refuse_unsafe_model(workspace: Workspace, digest: str) -> None:
     code_version="1",
     description=(
         "The model in production: approved, verified in-process and with cosign, allowed by the "
-        "deployment gate, then named by the registry's alias."
+        "deployment gate, then named by the registry's alias. Tags in MLflow that differ from what "
+        "was signed decide nothing and become an alert."
     ),
 )
 def champion(
@@ -76,8 +81,11 @@ def champion(
 ) -> dg.MaterializeResult[Any]:
     """Decide on the candidate and move the alias."""
     workspace = provenance.open()
-    trust = workspace.trust
-    made = promotion.promote(trust, registry_of(workspace), lambda: workspace.pinned_tool("cosign"))
+    trust, registry = workspace.trust, registry_of(workspace)
+    made = promotion.promote(trust, registry, lambda: workspace.pinned_tool("cosign"))
+    if differing := copy_problems(trust, registry):
+        error = VerificationError(*differing)
+        provenance.outbox().put(alert_of_error(error, "champion", datetime.now(UTC)))
     bundle = made.decision.bundle
     approver = promotion.approver(made.decision)
     return dg.MaterializeResult(

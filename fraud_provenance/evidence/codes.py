@@ -32,6 +32,7 @@ class RootCause(StrEnum):
     LOG_CORRUPT = "LOG_CORRUPT"
     UNEXPECTED_LOG_ENTRY = "UNEXPECTED_LOG_ENTRY"
     EVIDENCE_ROLLBACK = "EVIDENCE_ROLLBACK"
+    EVIDENCE_SIDECAR_MISMATCH = "EVIDENCE_SIDECAR_MISMATCH"
     IDENTITY_UNTRUSTED = "IDENTITY_UNTRUSTED"
     KEY_NOT_FROM_ROOT = "KEY_NOT_FROM_ROOT"
     KEY_REVOKED = "KEY_REVOKED"
@@ -274,6 +275,10 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "EVIDENCE_ROLLBACK": (
         "The evidence store is older than the log: what was stored last is gone.",
         "Restore the newest backup of evidence/, then run `fraud-provenance audit --full`.",
+    ),
+    "EVIDENCE_SIDECAR_MISMATCH": (
+        "A tag or parameter in MLflow differs from the signed evidence it is a copy of.",
+        "Correct MLflow's record and find out who changed it; no gate reads it.",
     ),
     "IDENTITY_UNTRUSTED": (
         "The signing certificate was not issued by the trusted authority.",

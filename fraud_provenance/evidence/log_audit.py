@@ -64,20 +64,26 @@ class LogReport(BaseModel):
 
 
 class AuditReport(BaseModel):
-    """What an audit found; trusted only if nothing at all speaks against any log."""
+    """What an audit found; trusted only if nothing at all speaks against anything.
+
+    Attributes:
+        logs: The logs, each against the store.
+        findings: What else was looked at and is not in order.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     logs: tuple[LogReport, ...]
+    findings: tuple[Reason, ...] = ()
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
-        """Every log's reasons."""
-        return tuple(item for log in self.logs for item in log.reasons)
+        """Every log's reasons, then the other findings."""
+        return (*(item for log in self.logs for item in log.reasons), *self.findings)
 
     @property
     def trusted(self) -> bool:
-        """Whether log and store explain each other."""
+        """Whether log and store explain each other, and nothing else was found."""
         return bool(self.logs) and not self.reasons
 
     def check(self) -> None:

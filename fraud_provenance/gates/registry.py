@@ -139,6 +139,37 @@ class Registry:
                 reason(RootCause.REGISTRY_UNAVAILABLE, f"cannot read the metrics: {error}")
             ) from error
 
+    def copies(self, run_id: str, version: str) -> list[tuple[str, str]]:
+        """Every tag and parameter that MLflow holds of a run or a version: copies, to be compared.
+
+        Raises:
+            BackendError: REGISTRY_UNAVAILABLE.
+        """
+        try:
+            if not self.uri.startswith(_SQLITE):
+                client = self._client()
+                run, registered = (
+                    client.get_run(run_id),
+                    client.get_model_version(MODEL_NAME, version),
+                )
+                return [*run.data.tags.items(), *run.data.params.items(), *registered.tags.items()]
+            path = self.uri.removeprefix(_SQLITE)
+            connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
+            try:
+                return connection.execute(
+                    "select key, value from tags where run_uuid = :run union "
+                    "select key, value from params where run_uuid = :run union "
+                    "select key, value from model_version_tags "
+                    "where name = :name and version = :version",
+                    {"run": run_id, "name": MODEL_NAME, "version": version},
+                ).fetchall()
+            finally:
+                connection.close()
+        except Exception as error:
+            raise BackendError(
+                reason(RootCause.REGISTRY_UNAVAILABLE, f"cannot read the tags: {error}")
+            ) from error
+
     def _in_sqlite(self, alias: str, version: str) -> tuple[str, str, str] | None:
         path = Path(self.uri.removeprefix(_SQLITE))
         if not path.exists():

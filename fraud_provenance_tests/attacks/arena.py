@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fraud_provenance_tests.product import PROJECT, Product, copy_project
@@ -64,6 +64,7 @@ class Arena:
     """One built home with its saved states, below one folder."""
 
     folder: Path
+    used: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.product = Product(self.folder / _NAME, self.folder / "project")
@@ -116,8 +117,11 @@ class Arena:
         if state not in STATES:
             raise ValueError(f"no such state: {state}")
         target = self.folder / f"h{secrets.token_hex(3)[:3]}"
-        if target.exists():  # several tournaments may share one arena
+        # Several tournaments may share one arena; MLflow keeps a database open by its path, though
+        # another file lies there.
+        if target in self.used or target.exists():
             return self.copy(state)
+        self.used.add(target)
         copy_state(self.states / state, target)
         relocate(target, self.product.home)
         return target

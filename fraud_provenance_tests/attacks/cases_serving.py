@@ -351,6 +351,8 @@ CASES = [
             ("edited", edit_score), ("dropped", drop_score), ("swapped", swap_scores)
         )
     ),
+    Case("SV-05", edit_score, command("P6", "audit"), rewritten(score_file),
+         without(predictions, "row_problems", []), variant="edited, by the audit"),
     Case("SV-09", edit_features, audit_predictions, rewritten(feature_file),
          without(predictions, "_feature_problems", [])),
     Case("SV-10", full_disk("evidence/bundles"), load, full_disk("reports"),

@@ -17,7 +17,8 @@ from fraud_provenance.evidence.errors import ProvenanceError, VerificationError
 from fraud_provenance.evidence.log_audit import AuditReport, Depth
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.gates.promotion import last_look
-from fraud_provenance.investigate.audit import audit_log
+from fraud_provenance.investigate.audit import audit
+from fraud_provenance.planning import registry_of
 from fraud_provenance.revoking import revoke_subject
 from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import codes, ingest, open_workspace
@@ -35,7 +36,8 @@ def reopened(workspace: Workspace) -> Workspace:
 def audited(workspace: Workspace, depth: Depth = Depth.REMEMBERED) -> AuditReport:
     """What a new process would find."""
     fresh = reopened(workspace)
-    return audit_log(fresh.trust, Outbox(fresh.home), datetime.now(UTC), depth)
+    registry = registry_of(fresh)
+    return audit(fresh.trust, registry, Outbox(fresh.home), datetime.now(UTC), depth)
 
 
 def steal(workspace: Workspace, name: str) -> None:

@@ -1,0 +1,78 @@
+"""MLflow's copies of evidence: unsigned, for people to read; no gate asks them.
+
+Whoever reads a wrong one is misled all the same, so a copy that differs from what was signed is
+told as an alert. It changes no decision.
+"""
+
+from fraud_provenance.evidence import statements
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import ProvenanceError, Reason, reason
+from fraud_provenance.evidence.nodes import Node
+from fraud_provenance.gates.champion import digest_of_model
+from fraud_provenance.gates.facts import MODEL, model_statement
+from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, RegisteredVersion, Registry
+from fraud_provenance.gates.trust import Trust
+
+
+def copy_problems(trust: Trust, registry: Registry) -> list[Reason]:
+    """One reason for each copy beside the candidate or the champion that is not as signed.
+
+    Where it cannot be told, the reasons say why.
+    """
+    found: list[Reason] = []
+    try:
+        named = [registry.alias(alias) for alias in (CANDIDATE, CHAMPION)]
+        for version in dict.fromkeys(item for item in named if item is not None):
+            found += _differing(trust, registry, version)
+    except ProvenanceError as error:
+        found += error.reasons
+    return found
+
+
+def _differing(trust: Trust, registry: Registry, version: RegisteredVersion) -> list[Reason]:
+    digest = digest_of_model(trust, version.model_id)
+    model = trust.lineage().node(model_statement(trust, digest))
+    if model.provenance is None:
+        return list(model.all_reasons())
+    signed = _signed(trust, model, digest)
+    run = str(model.provenance.outputs.get("mlflow_run_id", ""))
+    return [
+        reason(
+            RootCause.EVIDENCE_SIDECAR_MISMATCH,
+            f"MLflow says {name} = {value[:80]}, signed is {signed[name][-1][:80]}",
+            artifact=f"{MODEL}:{version.version}",
+        )
+        for name, value in registry.copies(run, version.version)
+        if name in signed and value not in signed[name]
+    ]
+
+
+def _signed(trust: Trust, model: Node, digest: str) -> dict[str, list[str]]:
+    """What the copies may say, by their names; names that are not here are anybody's notes."""
+    assert model.provenance is not None  # noqa: S101 - checked by the caller
+    outputs, entries = model.provenance.outputs, model.manifest.entries if model.manifest else ()
+    read, lock = model.provenance.material("input"), model.provenance.material("lock")
+    registered = [
+        record.statement
+        for record in trust.store.records(
+            predicate_type=statements.VERIFICATION_SUMMARY, subject=digest
+        )
+        if record.step == "release"
+    ]
+    found = {
+        "git_commit": [str(outputs.get("git_commit"))],
+        "git_dirty": [str(outputs.get("git_dirty")).lower()],
+        "data_version": [read.digest] if read else [],
+        "training_sha256": sorted({source for entry in entries for source in entry.made_from}),
+        "lock_sha256": [lock.digest] if lock else [],
+        "manifest_sha256": [digest],
+        "registration_decision": registered,
+    } | {name: _texts(value) for name, value in model.provenance.parameters.items()}
+    return {name: values or ["nothing"] for name, values in found.items()}
+
+
+def _texts(value: object) -> list[str]:
+    """A parameter as MLflow writes it; a statement does not tell 1.0 from 1."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return [str(float(value)), str(value)]
+    return [str(value)]

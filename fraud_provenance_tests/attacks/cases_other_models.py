@@ -1,0 +1,161 @@
+"""MA: what belongs to one model presented for another, judged where a model is promoted."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from fraud_provenance.evidence.statements import Identity
+from fraud_provenance.fraud import evaluation
+from fraud_provenance.gates import facts, promotion
+from fraud_provenance.gates.facts import EVALUATION, METRICS, MODEL
+from fraud_provenance.gates.trust import Trust
+from fraud_provenance.planning import registry_of
+from fraud_provenance_tests.attacks.cases_evidence import any_signature, approve, blind_approver
+from fraud_provenance_tests.attacks.home import Home, patched
+from fraud_provenance_tests.attacks.judges import promote
+from fraud_provenance_tests.attacks.model import Attack, Case
+from fraud_provenance_tests.attacks.mutants import both, policy_without
+from fraud_provenance_tests.attacks.serving import (
+    TREES,
+    model_folder,
+    other_trees,
+    resign,
+    second_version,
+)
+
+_TRAINER = Identity(issuer="workloads", subject="/steps/train")
+
+
+def sign_model(home: Home, folder: Path) -> str:
+    """The trainer's OpenSSF signature of a model folder; returns the statement's digest."""
+    with home.surroundings():
+        trust = home.workspace().trust
+        return trust.signing.sign_model(folder, _TRAINER).statement.digest
+
+
+def signature_of(change: Callable[[bytes], bytes]) -> Attack:
+    """An attack: the candidate's statement names the signature of a model with other trees."""
+
+    def attack(home: Home) -> None:
+        folder = Path(shutil.copytree(model_folder(home), home.path / "scratch" / "other"))
+        (folder / TREES).write_bytes(change((folder / TREES).read_bytes()))
+        with home.surroundings():
+            resign(home, MODEL, {"model_signature": sign_model(home, folder)})
+
+    return attack
+
+
+def signed_again(home: Home) -> None:
+    """The twin: another signature of the same files, looked at and approved anew."""
+    signature_of(bytes)(home)
+    approve(home)
+
+
+# --- evaluations ---------------------------------------------------------------------------------
+
+
+def second_model(home: Home) -> None:
+    """The trainer makes a second model: files, statement and signature are all in order."""
+    first = model_folder(home)
+    number = second_version(home)
+    folder = first.parent.with_name("m-00000000000000000000000000000002") / "artifacts"
+    assert number == "2"
+    with home.surroundings():
+        outputs = {
+            "location": folder.relative_to(home.path).as_posix(),
+            "model_id": folder.parent.name,
+            "mlflow_run_id": "0" * 32,
+            "model_signature": sign_model(home, folder),
+        }
+        resign(home, MODEL, outputs, folder)
+
+
+def presented_evaluation(home: Home) -> None:
+    """The second model is registered and approved by gates that take the first's evaluation."""
+    second_model(home)
+    with home.surroundings(), any_evaluation():
+        workspace = home.workspace()
+        digest = promotion.digest_of_model(workspace.trust, "m-00000000000000000000000000000002")
+        promotion.register_candidate(workspace.trust, registry_of(workspace), digest)
+        approve(home)
+
+
+def evaluated_itself(home: Home) -> None:
+    """The twin: the second model is evaluated, registered and approved."""
+    second_model(home)
+    said = home.job("training", assets=["model_evaluation", "release_candidate"])
+    assert said.code == 0, said
+    approve(home)
+
+
+def _newest_evaluation() -> AbstractContextManager[object]:
+    def found(trust: Trust, walker: object, _digest: str) -> object:
+        record = trust.store.records(asset=EVALUATION)[-1]
+        return walker.node(record.statement)  # type: ignore[attr-defined]  # a LineageVerifier
+
+    return patched(facts, "_evaluation", found)
+
+
+any_evaluation = both(_newest_evaluation, policy_without("SUBJECT_MISMATCH"))
+"""A mutant: the newest evaluation speaks for every model."""
+
+
+def evaluate_again(home: Home) -> None:
+    """The twin: the evaluation step runs once more, and all is approved anew."""
+    said = home.job("training", assets=["model_evaluation"])
+    assert said.code == 0, said
+    approve(home)
+
+
+def evaluate_on_train(home: Home) -> None:
+    """The evaluation step reads the train part for the held-out one, and says so."""
+    from fraud_provenance.defs import training
+
+    with patched(training, "HELD_OUT", "train"), patched(evaluation, "evaluate", _cut_from_train):
+        said = home.job("training", assets=["model_evaluation"])
+    assert said.code == 0, said
+    _copy_metrics(home)
+    approve(home)
+
+
+def _cut_from_train(frame: pl.DataFrame) -> dict[str, Any]:
+    """Measure on the later train days, as if they came after the earlier ones."""
+    scored = frame.filter(pl.col("score").is_not_null())
+    day = pl.col("tx_datetime").dt.date()
+    first, second = scored.select(day.unique().sort())["tx_datetime"][:2]
+    part = pl.when(day == first).then(pl.lit("train")).when(day == second).then(pl.lit("delay"))
+    return _evaluate(scored.with_columns(split=part.otherwise(pl.lit("test"))))
+
+
+_evaluate = evaluation.evaluate
+
+
+def _copy_metrics(home: Home) -> None:
+    """MLflow shows the newest evaluation's numbers, as it does after an honest one."""
+    lineage = home.workspace().trust.lineage()
+    record = home.workspace().store.records(asset=EVALUATION)[-1]
+    provenance = lineage.node(record.statement).provenance
+    assert provenance is not None
+    with sqlite3.connect(home.path / "mlflow" / "mlflow.db") as database:
+        for name in METRICS:
+            given = (provenance.outputs["metrics"][name], name)
+            database.execute("update metrics set value = ? where key = ?", given)
+            database.execute("update latest_metrics set value = ? where key = ?", given)
+            database.execute(
+                "update logged_model_metrics set metric_value = ? where metric_name = ?", given
+            )
+
+
+CASES = [
+    Case("MA-02", signature_of(other_trees), promote(), signed_again,
+         both(any_signature, blind_approver), state="approved"),
+    Case("MA-18", evaluate_on_train, promote(), evaluate_again,
+         policy_without("EVAL_ON_TRAIN"), state="approved"),
+    Case("MA-19", presented_evaluation, promote(), evaluated_itself, any_evaluation,
+         state="approved"),
+]  # fmt: skip

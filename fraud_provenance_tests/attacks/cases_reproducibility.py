@@ -1,0 +1,211 @@
+"""RP, SV-15: which commit, packages and variables trained a model, and what its evidence tells."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from fraud_provenance import environment
+from fraud_provenance import workspace as workspace_module
+from fraud_provenance.evidence import disclosure
+from fraud_provenance.fraud import training_checks
+from fraud_provenance.gates import surroundings
+from fraud_provenance.gates.step import Step
+from fraud_provenance_tests.attacks.arena import commit_all
+from fraud_provenance_tests.attacks.cases_evidence import any_parameter, approve
+from fraud_provenance_tests.attacks.cases_governance import AUTHOR, REVIEWER, edit, sign, start_over
+from fraud_provenance_tests.attacks.home import Home, patched
+from fraud_provenance_tests.attacks.judges import job, promote, training
+from fraud_provenance_tests.attacks.model import Attack, Case
+from fraud_provenance_tests.attacks.mutants import without
+
+_LOCKED_PACKAGE = "iniconfig"  # small, and of Python alone
+
+
+def demand(home: Home, threshold: str, change: Callable[[Any], Any]) -> None:
+    """Both policy authors release a threshold's next value."""
+
+    def changed(text: str) -> str:
+        document = json.loads(text)
+        document[threshold]["value"] = change(document[threshold]["value"])
+        return json.dumps(document, indent=2)
+
+    edit(home, "data/thresholds.json", changed)
+    commit_all(home.project, "Demand more")
+    sign(home, AUTHOR, REVIEWER)
+
+
+# --- the commit ----------------------------------------------------------------------------------
+
+
+def _git(home: Home, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", *arguments],
+        cwd=home.project, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def protect_the_branch(home: Home) -> None:
+    """From now on a model's commit must be on a branch, and it is; all is approved anew."""
+    demand(home, "protected_branches", lambda value: value | {"local": "refs/heads/protected"})
+    _git(home, "branch", "protected", "HEAD")
+    start_over(home)
+
+
+def throw_the_commit_out(home: Home) -> None:
+    """The branch is set to another history, which never knew the model's commit."""
+    protect_the_branch(home)
+    other = _git(home, "commit-tree", "HEAD^{tree}", "-m", "another history")
+    _git(home, "update-ref", "refs/heads/protected", other)
+
+
+# --- installed packages --------------------------------------------------------------------------
+
+
+def installed(prepare: Callable[[Path], None]) -> Attack:
+    """Packages must be the locked ones here; another folder of packages is on the path."""
+
+    def attack(home: Home) -> None:
+        demand(home, "locked_environments", lambda value: [*value, "local"])
+        folder = home.path / "scratch" / "packages"
+        folder.mkdir()
+        prepare(folder)
+        real = environment.sysconfig.get_path
+
+        def get_path(name: str) -> str:
+            return str(folder) if name == "platlib" else real(name)
+
+        home.hold(patched(environment, "sysconfig", SimpleNamespace(get_path=get_path)))
+        home.hold(patched(sys, "path", [*sys.path, str(folder)]))
+        home.hold(patched(workspace_module, "_PACKAGES", {}))  # as in a new process
+
+    return attack
+
+
+def locked_package(folder: Path) -> None:
+    """A package as locked, file by file."""
+    found = metadata.distribution(_LOCKED_PACKAGE)
+    for file in found.files or ():
+        target = folder / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(str(file.locate()), target)
+
+
+def unlocked_package(folder: Path) -> None:
+    name = "left_pad-1.0.dist-info"
+    (folder / "left_pad.py").write_text("def left_pad(text): return text\n")
+    (folder / name).mkdir()
+    (folder / name / "METADATA").write_text("Metadata-Version: 2.1\nName: left-pad\nVersion: 1.0\n")
+    (folder / name / "RECORD").write_text(f"left_pad.py,,\n{name}/METADATA,,\n{name}/RECORD,,\n")
+
+
+def edited_package(folder: Path) -> None:
+    locked_package(folder)
+    path = folder / _LOCKED_PACKAGE / "__init__.py"
+    path.write_text(f"{path.read_text('utf-8')}\nprint('I was here')\n", "utf-8")
+
+
+def start_up_hook(folder: Path) -> None:
+    locked_package(folder)
+    (folder / "sitecustomize.py").write_text("print('I was here')\n")
+
+
+def path_hook(folder: Path) -> None:
+    locked_package(folder)
+    (folder / "more.pth").write_text("import sys\n")
+
+
+any_packages = without(surroundings, "_package_reasons", [])
+
+
+# --- variables -----------------------------------------------------------------------------------
+
+
+def trained_with(variables: Mapping[str, str]) -> Attack:
+    """A model of a process with these variables is registered and approved.
+
+    An attack: nobody there looks at variables, neither the step itself nor the gate of P2.
+    """
+
+    def attack(home: Home) -> None:
+        with home.surroundings(variables), any_parameter():
+            said = home.job("training")
+            assert said.code == 0, said
+            approve(home)
+
+    return attack
+
+
+def trained_honestly_with(variables: Mapping[str, str]) -> Attack:
+    """The twin: steps and gates look."""
+
+    def attack(home: Home) -> None:
+        with home.surroundings(variables):
+            said = home.job("training")
+        assert said.code == 0, said
+        approve(home)
+
+    return attack
+
+
+# --- what statements tell ------------------------------------------------------------------------
+
+
+def signed_with_the_model(example: Mapping[str, Any]) -> Attack:
+    """Somebody thought that an example would look well beside the model's facts."""
+
+    def attack(home: Home) -> None:
+        commit = Step.commit
+
+        def tell_more(step: Step, outputs: Mapping[str, Any] | None = None, **named: Any) -> Any:  # noqa: ANN401 - as the original
+            return commit(step, {**(outputs or {}), "example": dict(example)}, **named)
+
+        home.hold(patched(Step, "commit", tell_more))
+
+    return attack
+
+
+def checked_as(name: str) -> Attack:
+    """The training set's contract has one more check, of this name."""
+
+    def attack(home: Home) -> None:
+        judge = training_checks.check_training_set
+
+        def judge_more(*arguments: Any) -> Any:  # noqa: ANN401 - as the original
+            report = judge(*arguments)
+            return replace(report, checks=(*report.checks, name))
+
+        home.hold(patched(training_checks, "check_training_set", judge_more))
+
+    return attack
+
+
+CASES = [
+    Case("SV-15", signed_with_the_model({"card": "4111 1111 1111 1111", "amount": 57}),
+         job("P2", "training", assets=["fraud_model"]),
+         signed_with_the_model({"cards": 4111, "amount": 57}),
+         without(disclosure, "refuse_card_numbers"), variant="card"),
+    Case("SV-15", checked_as("Coffee House 77 is paid"),
+         job("P2", "training", assets=["training_set"]), checked_as("merchants_are_paid"),
+         without(disclosure, "check_names"), variant="merchant"),
+    Case("RP-02", throw_the_commit_out, promote(), protect_the_branch,
+         without(surroundings, "_commit_reasons", []), state="approved"),
+    Case("RP-03", installed(unlocked_package), training(train_days=6), installed(locked_package),
+         any_packages),
+    *(
+        Case("RP-04", installed(change), training(train_days=6), installed(locked_package),
+             any_packages, variant=variant)
+        for variant, change in (
+            ("edited", edited_package), ("start-up hook", start_up_hook), ("path hook", path_hook)
+        )
+    ),
+    Case("RP-09", trained_with({"DBT_SAMPLE": "1 day"}), promote(),
+         trained_honestly_with({"DO_NOT_TRACK": "1"}), any_parameter, state="approved"),
+]  # fmt: skip
