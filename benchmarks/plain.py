@@ -419,7 +419,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     from fraud_provenance.gates import step as gate
 
     yield gate.Step, PlainStep
-    yield gate.recover, lambda trust: []
+    yield gate.recover, lambda trust, finish=None: []
     yield Workspace, PlainWorkspace
     yield support.evidence_metadata, _evidence_metadata
     yield training.model_files, _model_files
