@@ -214,7 +214,7 @@ class PlainTrust:
 
     def lineage(self) -> Any:  # noqa: ANN401 - stands in for another class
         """No lineage: every statement is nothing."""
-        return SimpleNamespace(node=lambda statement: None)
+        return SimpleNamespace(node=lambda statement: None, waivers=lambda asset: {})
 
 
 class PlainWorkspace(Workspace):
@@ -330,6 +330,7 @@ class PlainStep:
         failures: list[dict[str, Any]],
         rows: Mapping[str, int],
         warnings: Sequence[Mapping[str, Any]] = (),
+        waivers: Mapping[str, str] | None = None,
     ) -> Done:
         """Remember which days failed."""
         bad = {item["day"] for item in failures}
