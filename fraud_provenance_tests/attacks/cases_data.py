@@ -1,8 +1,9 @@
 """DF, DS-03, OK-10: what arrives at the door, judged where later steps would use the day."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import polars as pl
 
 from fraud_provenance.fraud import expectations, profile, schemas, transactions
 from fraud_provenance.fraud.contract import ContractReport
+from fraud_provenance.fraud.expectation_suites import RAW as RAW_EXPECTATIONS
 from fraud_provenance_tests.attacks import faults
 from fraud_provenance_tests.attacks.cases_tampering import (
     believe_the_disk,
@@ -139,23 +141,31 @@ def local_time(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def unjudged() -> AbstractContextManager[object]:
-    """Contracts that sign what they did not look at."""
+    """Contracts that sign what they did not look at, under the name of the approved suite."""
+    honest = schemas.check_raw_schema
 
-    def good(suite: str, days: Sequence[str]) -> ContractReport:
+    def schema(frames: Mapping[str, pl.DataFrame], thresholds: Mapping[str, Any]) -> ContractReport:
+        looked_at = honest({day: frame.head(1) for day, frame in frames.items()}, thresholds)
+        return replace(looked_at, findings=())
+
+    def whole_days(
+        _frames: object, days: Sequence[str], thresholds: Mapping[str, Any], *_rest: object
+    ) -> ContractReport:
+        suite = "raw_expectations"
+        config = [expectations._describe(item, suite, thresholds) for item in RAW_EXPECTATIONS]
         return ContractReport(
-            suite, {}, ("nothing",), tuple(days), dict.fromkeys(days, 1), findings=()
+            suite,
+            {"suite": suite, "engine": "great_expectations", "expectations": config},
+            tuple(item.check for item in RAW_EXPECTATIONS),
+            tuple(days),
+            dict.fromkeys(days, 1),
+            findings=(),
         )
 
     return both(
-        lambda: patched(
-            schemas, "check_raw_schema", lambda frames, _: good("raw_schema", list(frames))
-        ),
+        lambda: patched(schemas, "check_raw_schema", schema),
         lambda: patched(profile, "profile_days", lambda frames: frames),
-        lambda: patched(
-            expectations,
-            "check_raw_expectations",
-            lambda _frames, days, *_: good("raw_expectations", days),
-        ),
+        lambda: patched(expectations, "check_raw_expectations", whole_days),
     )()
 
 
