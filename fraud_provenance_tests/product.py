@@ -41,8 +41,10 @@ class Product:
     project: Path
 
     def environment(self, **more: str) -> dict[str, str]:
+        """This process's, without what MLflow left in it: of another home it is an override."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
         return {
-            **os.environ,
+            **inherited,
             "FRAUD_PROVENANCE_HOME": str(self.home),
             "PYTHONPATH": str(self.project),
             **more,

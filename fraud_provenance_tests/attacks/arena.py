@@ -107,7 +107,7 @@ class Arena:
 
     def down(self) -> None:
         """Stop the servers."""
-        self.product.run("down")
+        self.product.ok("down")
 
     def _save(self, state: str) -> None:
         copy_state(self.product.home, self.states / state)
