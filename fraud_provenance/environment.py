@@ -13,6 +13,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from email.parser import HeaderParser
 from importlib import metadata
 from pathlib import Path
 
@@ -30,20 +31,30 @@ _MAX_NAMED = 20
 
 def problems(project: Path, cache: Path) -> tuple[str, ...]:
     """What is installed and should not be, each as `CODE: what`; at most 20 of a kind are named."""
-    distributions = list(metadata.distributions())
+    distributions = installed()
     roots = sorted({sysconfig.get_path(name) for name in ("purelib", "platlib")})
     lock = files.read_once(project / "requirements.lock").decode("utf-8")
-    found = lock_problems(lock, {item.metadata["Name"]: item.version for item in distributions})
+    found = lock_problems(lock, {name: version for name, version, _ in distributions})
     paths = [path for root in roots for path in _walk(root)]
     key = encoding.digest_bytes("\n".join(map(_facts, paths)).encode("utf-8", "surrogateescape"))
     known = _remembered(cache, key)
     if known is None:
-        known = file_problems(paths, _records(distributions))
+        known = file_problems(paths, _records([item for _, _, item in distributions]))
         files.write_atomic(
             cache, encoding.canonical_json({"listing": key, "problems": known}), durable=False
         )
     hooks = hook_problems(sys.path)  # they may lie outside of what was listed
     return (*found[:_MAX_NAMED], *hooks[:_MAX_NAMED], *known[:_MAX_NAMED])
+
+
+def installed() -> list[tuple[str, str, metadata.Distribution]]:
+    """(name, version, distribution) of every package; long descriptions are not parsed."""
+    found = []
+    for item in metadata.distributions():
+        text = item.read_text("METADATA") or item.read_text("PKG-INFO") or ""
+        fields = HeaderParser().parsestr(text.partition("\n\n")[0])
+        found.append((str(fields["Name"]), str(fields["Version"]), item))
+    return found
 
 
 def lock_problems(lock: str, installed: Mapping[str, str]) -> list[str]:

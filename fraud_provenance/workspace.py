@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 
 from fraud_provenance import environment
@@ -367,8 +366,7 @@ def folder_digest(folder: Path, paths: list[Path]) -> str:
 def packages_digest() -> str:
     """SHA-256 over name, version and RECORD of every installed distribution."""
     found = {}
-    for distribution in metadata.distributions():
+    for name, version, distribution in environment.installed():
         record = distribution.read_text("RECORD") or ""
-        name = f"{distribution.metadata['Name']}=={distribution.version}"
-        found[name] = encoding.digest_bytes(record.encode("utf-8"))
+        found[f"{name}=={version}"] = encoding.digest_bytes(record.encode("utf-8"))
     return encoding.digest_json(found)
