@@ -8,7 +8,6 @@ import pytest
 
 from fraud_provenance.evidence.encoding import digest_bytes
 from fraud_provenance.evidence.errors import ProvenanceError
-from fraud_provenance.evidence.secrets import has_secret, refuse_secrets
 from fraud_provenance.workspace import is_on_branch, settings_from
 from fraud_provenance_tests.conftest import codes
 
@@ -50,27 +49,6 @@ def test_variables_of_a_steps_tools_are_kept_by_their_digest_only() -> None:
     environ = {"FRAUD_PROVENANCE_HOME": HOME, "DBT_SAMPLE": "1 day", "DBT_TARGET": "", "A": "b"}
     found = dict(settings_from(environ).variables)
     assert found == {"DBT_SAMPLE": digest_bytes(b"1 day"), "DBT_TARGET": digest_bytes(b"")}
-
-
-KEY = "-----BEGIN {}PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg\n"
-
-
-@pytest.mark.parametrize(
-    "kind", ["", "EC ", "RSA ", "OPENSSH ", "ENCRYPTED ", "ENCRYPTED SIGSTORE "]
-)
-def test_private_key_is_found_wherever_it_lies(kind: str) -> None:
-    content = b"a: |\n" + KEY.format(kind).encode()
-    assert has_secret(content)
-    assert refused(lambda: refuse_secrets({"x.yml": content})) == ["SECRET_IN_TREE"]
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"-----BEGIN PUBLIC KEY-----\nMIGHAgEAMBMGByqGSM49AgEG", b"the words PRIVATE KEY alone",
-     b"AKIA and ghp_ are prefixes", b"-----BEGIN PRIVATE KEY-----"],
-)  # fmt: skip
-def test_what_only_speaks_of_keys_is_no_secret(content: bytes) -> None:
-    assert not has_secret(content)
 
 
 def git(project: Path, *arguments: str) -> str:

@@ -70,7 +70,7 @@ class Artifacts:
         return content
 
     def _mismatch(
-        self, node: Node, entry: FileEntry, found: str, *, grown: bool = False
+        self, node: Node, entry: FileEntry, found: str, *, grown: bool
     ) -> VerificationError:
         """Say whose bytes lie there instead, as far as evidence knows them."""
         here = (entry.path, entry.partition)

@@ -57,24 +57,18 @@ class Signers:
             raise VerificationError(
                 reason(RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP, f"{step} is for people")
             )
-        if bundle.identity == expected:
-            if self.layout.principal(bundle.identity, bundle.signed_at) is None:
-                at = encoding.utc_text(bundle.signed_at)
-                raise VerificationError(
-                    reason(
-                        RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP,
-                        f"no principal answered for {bundle.identity} at {at}",
-                    )
-                )
-            return
-        code = (
-            RootCause.ISSUER_MISMATCH
-            if bundle.identity.subject == expected.subject
-            else RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP
-        )
-        raise VerificationError(
-            reason(code, f"step {step} is signed by {bundle.identity}, the layout names {expected}")
-        )
+        if bundle.identity != expected:
+            code = (
+                RootCause.ISSUER_MISMATCH
+                if bundle.identity.subject == expected.subject
+                else RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP
+            )
+            message = f"step {step} is signed by {bundle.identity}, the layout names {expected}"
+            raise VerificationError(reason(code, message))
+        if self.layout.principal(bundle.identity, bundle.signed_at) is None:
+            at = encoding.utc_text(bundle.signed_at)
+            message = f"no principal answered for {bundle.identity} at {at}"
+            raise VerificationError(reason(RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP, message))
 
     def check_person(self, bundle: VerifiedBundle, step: str) -> None:
         """A person signed who had the step's role at that time, for this environment."""

@@ -204,18 +204,16 @@ def _amounts(rows: pl.DataFrame, days: int) -> pl.DataFrame:
     past, found = _Past(), []
     for day in range(days):
         own = slice(starts[day], starts[day + 1])
-        statistics, accepted = _amounts_of(amounts[own], codes[own], customers.size, past)
+        statistics = _amounts_of(amounts[own], codes[own], customers.size, past)
         found.append({"day": day, **statistics})
-        past = accepted
     schema = {name: kind for name, kind in HISTORY_PROFILE.items() if name in found[0]}
     return pl.DataFrame(found, schema={"day": pl.Int32, **schema})
 
 
-def _amounts_of(
-    amounts: Floats, customers: Integers, size: int, past: _Past
-) -> tuple[dict[str, Any], _Past]:
+def _amounts_of(amounts: Floats, customers: Integers, size: int, past: _Past) -> dict[str, Any]:
+    """The statistics of one day, which joins `past` unless its unit looks wrong."""
     if amounts.size == 0:
-        return dict.fromkeys(("hundredfold_surprise", "hundredth_surprise"), 0.0), past
+        return dict.fromkeys(("hundredfold_surprise", "hundredth_surprise"), 0.0)
     cents = np.rint(np.clip(amounts, 0, 1e13) * 100).astype(np.int64)
     ratio = amounts / _usual(amounts, customers, size, past)
     high = float((ratio >= UNIT_FACTOR).mean())
@@ -233,7 +231,7 @@ def _amounts_of(
         past.counts.append(np.bincount(customers, minlength=size).astype(np.float64))
         past.cents.append(cents)
         past.shares.append((high, low))
-    return statistics, past
+    return statistics
 
 
 def _usual(amounts: Floats, customers: Integers, size: int, past: _Past) -> Floats:

@@ -6,6 +6,7 @@ seconds that `verify` and `trace` do not have. Whatever is read is compared with
 
 import re
 import sqlite3
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,17 +76,12 @@ class Registry:
         return [int(item.version) for item in known if item.source == source]
 
     def _numbers_in_sqlite(self, source: str) -> list[int]:
-        path = Path(self.uri.removeprefix(_SQLITE))
-        if not path.exists():
+        if not self.is_there():
             return []
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
-        try:
-            rows = connection.execute(
-                "select version from model_versions where name = ? and source = ?",
-                (MODEL_NAME, source),
-            ).fetchall()
-        finally:
-            connection.close()
+        rows = self._rows(
+            "select version from model_versions where name = ? and source = ?",
+            (MODEL_NAME, source),
+        )
         return [int(row[0]) for row in rows]
 
     def _find(self, *, alias: str = "", version: str = "") -> RegisteredVersion | None:
@@ -122,18 +118,13 @@ class Registry:
         try:
             if not self.uri.startswith(_SQLITE):
                 return list(self._client().get_run(run_id).data.metrics.items())
-            path = self.uri.removeprefix(_SQLITE)
-            connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
-            try:
-                return connection.execute(
-                    "select key, value from metrics where run_uuid = :run union "
-                    "select key, value from latest_metrics where run_uuid = :run union "
-                    "select metric_name, metric_value from logged_model_metrics "
-                    "where model_id = :model",
-                    {"run": run_id, "model": model_id},
-                ).fetchall()
-            finally:
-                connection.close()
+            return self._rows(
+                "select key, value from metrics where run_uuid = :run union "
+                "select key, value from latest_metrics where run_uuid = :run union "
+                "select metric_name, metric_value from logged_model_metrics "
+                "where model_id = :model",
+                {"run": run_id, "model": model_id},
+            )
         except Exception as error:
             raise BackendError(
                 reason(RootCause.REGISTRY_UNAVAILABLE, f"cannot read the metrics: {error}")
@@ -153,45 +144,44 @@ class Registry:
                     client.get_model_version(MODEL_NAME, version),
                 )
                 return [*run.data.tags.items(), *run.data.params.items(), *registered.tags.items()]
-            path = self.uri.removeprefix(_SQLITE)
-            connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
-            try:
-                return connection.execute(
-                    "select key, value from tags where run_uuid = :run union "
-                    "select key, value from params where run_uuid = :run union "
-                    "select key, value from model_version_tags "
-                    "where name = :name and version = :version",
-                    {"run": run_id, "name": MODEL_NAME, "version": version},
-                ).fetchall()
-            finally:
-                connection.close()
+            return self._rows(
+                "select key, value from tags where run_uuid = :run union "
+                "select key, value from params where run_uuid = :run union "
+                "select key, value from model_version_tags "
+                "where name = :name and version = :version",
+                {"run": run_id, "name": MODEL_NAME, "version": version},
+            )
         except Exception as error:
             raise BackendError(
                 reason(RootCause.REGISTRY_UNAVAILABLE, f"cannot read the tags: {error}")
             ) from error
 
     def _in_sqlite(self, alias: str, version: str) -> tuple[str, str, str] | None:
-        path = Path(self.uri.removeprefix(_SQLITE))
-        if not path.exists():
+        if not self.is_there():
             return None
+        if alias:
+            named = self._rows(
+                "select version from registered_model_aliases where name = ? and alias = ?",
+                (MODEL_NAME, alias),
+            )
+            if not named:
+                return None
+            version = str(named[0][0])
+        rows = self._rows(
+            "select version, source, storage_location from model_versions "
+            "where name = ? and version = ?",
+            (MODEL_NAME, version),
+        )
+        return (str(rows[0][0]), str(rows[0][1]), str(rows[0][2] or "")) if rows else None
+
+    def _rows(self, query: str, values: Sequence[str] | Mapping[str, str]) -> list[Any]:
+        """What a query finds in the SQLite store, which is opened for reading only."""
+        path = self.uri.removeprefix(_SQLITE)
         connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
         try:
-            if alias:
-                named = connection.execute(
-                    "select version from registered_model_aliases where name = ? and alias = ?",
-                    (MODEL_NAME, alias),
-                ).fetchone()
-                if named is None:
-                    return None
-                version = str(named[0])
-            row = connection.execute(
-                "select version, source, storage_location from model_versions "
-                "where name = ? and version = ?",
-                (MODEL_NAME, version),
-            ).fetchone()
+            return connection.execute(query, values).fetchall()
         finally:
             connection.close()
-        return (str(row[0]), str(row[1]), str(row[2] or "")) if row else None
 
     def _with_client(self, alias: str, version: str) -> tuple[str, str, str] | None:
         from mlflow.exceptions import MlflowException

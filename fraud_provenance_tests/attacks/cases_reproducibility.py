@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -128,29 +129,20 @@ any_packages = without(surroundings, "_package_reasons", [])
 # --- variables -----------------------------------------------------------------------------------
 
 
-def trained_with(variables: Mapping[str, str]) -> Attack:
+def trained_with(
+    variables: Mapping[str, str],
+    unwatched: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Attack:
     """A model of a process with these variables is registered and approved.
 
-    An attack: nobody there looks at variables, neither the step itself nor the gate of P2.
+    An attack goes `unwatched`: neither the step itself nor the gate of P2 looks at variables.
     """
 
     def attack(home: Home) -> None:
-        with home.surroundings(variables), any_parameter():
+        with home.surroundings(variables), unwatched():
             said = home.job("training")
             assert said.code == 0, said
             approve(home)
-
-    return attack
-
-
-def trained_honestly_with(variables: Mapping[str, str]) -> Attack:
-    """The twin: steps and gates look."""
-
-    def attack(home: Home) -> None:
-        with home.surroundings(variables):
-            said = home.job("training")
-        assert said.code == 0, said
-        approve(home)
 
     return attack
 
@@ -206,6 +198,6 @@ CASES = [
             ("edited", edited_package), ("start-up hook", start_up_hook), ("path hook", path_hook)
         )
     ),
-    Case("RP-09", trained_with({"DBT_SAMPLE": "1 day"}), promote(),
-         trained_honestly_with({"DO_NOT_TRACK": "1"}), any_parameter, state="approved"),
+    Case("RP-09", trained_with({"DBT_SAMPLE": "1 day"}, any_parameter), promote(),
+         trained_with({"DO_NOT_TRACK": "1"}), any_parameter, state="approved"),
 ]  # fmt: skip

@@ -4,11 +4,35 @@ import pytest
 
 from fraud_provenance.evidence.errors import VerificationError
 from fraud_provenance.evidence.secrets import has_secret, refuse_secrets
+from fraud_provenance_tests.conftest import codes
 
 KIND = b"PRIVATE KEY"  # in one piece it would be found in this file, too
-KEY = (
-    b"-----BEGIN EC " + KIND + b"-----\nMHcCAQEEIGQ5bGFzdCBvbmUg\n-----END EC " + KIND + b"-----\n"
+BODY = b"MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg"
+
+
+def key(kind: str) -> bytes:
+    return b"-----BEGIN " + kind.encode() + KIND + b"-----\n" + BODY + b"\n"
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "EC ", "RSA ", "OPENSSH ", "ENCRYPTED ", "ENCRYPTED SIGSTORE "]
 )
+def test_private_key_is_found_wherever_it_lies(kind: str) -> None:
+    content = b"a: |\n" + key(kind)
+    assert has_secret(content)
+    with pytest.raises(VerificationError) as caught:
+        refuse_secrets({"x.yml": content})
+    assert codes(caught.value) == ["SECRET_IN_TREE"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"-----BEGIN PUBLIC KEY-----\nMIGHAgEAMBMGByqGSM49AgEG", b"the words PRIVATE KEY alone",
+     b"AKIA and ghp_ are prefixes", b"-----BEGIN " + KIND + b"-----",
+     b"A line -----BEGIN " + KIND + b"----- alone\n"],
+)  # fmt: skip
+def test_what_only_speaks_of_keys_is_no_secret(content: bytes) -> None:
+    assert not has_secret(content)
 
 
 def test_files_without_secrets_pass() -> None:
@@ -17,8 +41,7 @@ def test_files_without_secrets_pass() -> None:
 
 
 def test_first_file_with_a_secret_is_named_and_nothing_of_it_shown() -> None:
-    assert has_secret(KEY)
     with pytest.raises(VerificationError, match="SECRET_IN_TREE") as caught:
-        refuse_secrets({"a.py": b"print()", "key.pem": KEY, "c.py": KEY})
+        refuse_secrets({"a.py": b"print()", "key.pem": key("EC "), "c.py": key("RSA ")})
     assert caught.value.reasons[0].artifact == "key.pem"
-    assert "MHcC" not in str(caught.value)
+    assert BODY.decode() not in str(caught.value)
