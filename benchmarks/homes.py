@@ -100,7 +100,7 @@ class Project:
         return done.stdout
 
     def warm_up(self) -> None:
-        """Load the libraries once, so that no side finds them on a cold disk."""
+        """What is paid once for each installation is paid before the clock starts."""
         subprocess.run(
             [sys.executable, "-m", "benchmarks.side", "load"],
             cwd=self.folder, env=self.environment(self.folder), check=True,

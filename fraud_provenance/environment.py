@@ -1,8 +1,8 @@
 """The installed packages: against the lock by name and version, against their RECORD by bytes.
 
-Hashing 1 GiB takes seconds, so its outcome is kept beside a listing of every file's size, times and
-inode; as long as the listing is the same, nothing is read again. The outcome is signed with every
-materialisation.
+Hashing 1 GiB takes seconds, so its outcome is kept for each installation, beside a listing of every
+file's size, times and inode; as long as the listing is the same, nothing is read again. The outcome
+is signed with every model.
 """
 
 import base64
@@ -30,21 +30,35 @@ _MAX_NAMED = 20
 
 
 def problems(project: Path, cache: Path) -> tuple[str, ...]:
-    """What is installed and should not be, each as `CODE: what`; at most 20 of a kind are named."""
+    """What is installed and should not be, each as `CODE: what`; at most 20 of a kind are named.
+
+    `cache`: a folder for the outcomes, one file an installation.
+    """
     distributions = installed()
     roots = sorted({sysconfig.get_path(name) for name in ("purelib", "platlib")})
     lock = files.read_once(project / "requirements.lock").decode("utf-8")
     found = lock_problems(lock, {name: version for name, version, _ in distributions})
     paths = [path for root in roots for path in _walk(root)]
     key = encoding.digest_bytes("\n".join(map(_facts, paths)).encode("utf-8", "surrogateescape"))
-    known = _remembered(cache, key)
+    kept = cache / f"{encoding.digest_json(roots)[:16]}.json"
+    known = _remembered(kept, key)
     if known is None:
         known = file_problems(paths, _records([item for _, _, item in distributions]))
+        cache.mkdir(parents=True, exist_ok=True)
         files.write_atomic(
-            cache, encoding.canonical_json({"listing": key, "problems": known}), durable=False
+            kept, encoding.canonical_json({"listing": key, "problems": known}), durable=False
         )
     hooks = hook_problems(sys.path)  # they may lie outside of what was listed
     return (*found[:_MAX_NAMED], *hooks[:_MAX_NAMED], *known[:_MAX_NAMED])
+
+
+def packages_digest() -> str:
+    """SHA-256 over name, version and RECORD of every installed distribution."""
+    found = {}
+    for name, version, distribution in installed():
+        record = distribution.read_text("RECORD") or ""
+        found[f"{name}=={version}"] = encoding.digest_bytes(record.encode("utf-8"))
+    return encoding.digest_json(found)
 
 
 def installed() -> list[tuple[str, str, metadata.Distribution]]:

@@ -29,7 +29,7 @@ from fraud_provenance.evidence.verification import BundleVerifier, load_issuers
 from fraud_provenance.gates import canaries
 from fraud_provenance.gates.policy import PolicyEngine, read_policies
 from fraud_provenance.gates.trust import CodeFacts, Trust
-from fraud_provenance.local import LocalSigstore, tool, tool_digest
+from fraud_provenance.local import LocalSigstore, cache_folder, tool, tool_digest
 
 PROJECT = Path(__file__).resolve().parent.parent
 HOME_VARIABLE = "FRAUD_PROVENANCE_HOME"
@@ -206,7 +206,9 @@ class Workspace:
         materials = (
             Material(name="work tree", digest=tree_digest(self.project), role="source_code"),
             Material(name="requirements.lock", digest=self.lock_digest, role="lock"),
-            Material(name="installed packages", digest=packages_digest(), role="environment"),
+            Material(
+                name="installed packages", digest=environment.packages_digest(), role="environment"
+            ),
             Material(name="opa", digest=tool_digest("opa"), role="tool"),
             Material(name="cosign", digest=tool_digest("cosign"), role="tool"),
         )
@@ -215,7 +217,7 @@ class Workspace:
     def measure_packages(self) -> "Future[tuple[str, ...]]":
         """Compare the installed packages with the lock, in the background, once a process."""
         if "future" not in _PACKAGES:
-            cache = self.home / "run" / "environment.json"
+            cache = cache_folder() / "environment"
             _PACKAGES["future"] = background(lambda: environment.problems(self.project, cache))
         return _PACKAGES["future"]
 
@@ -361,12 +363,3 @@ def folder_digest(folder: Path, paths: list[Path]) -> str:
                 )
             )
     return Manifest.of(folder.name or "tree", entries).digest
-
-
-def packages_digest() -> str:
-    """SHA-256 over name, version and RECORD of every installed distribution."""
-    found = {}
-    for name, version, distribution in environment.installed():
-        record = distribution.read_text("RECORD") or ""
-        found[f"{name}=={version}"] = encoding.digest_bytes(record.encode("utf-8"))
-    return encoding.digest_json(found)

@@ -66,7 +66,7 @@ def test_outcome_is_kept_only_for_the_same_listing(
     monkeypatch.setattr(environment.metadata, "distributions", list)
     monkeypatch.setattr(environment.sysconfig, "get_path", lambda _name: str(packages))
     monkeypatch.setattr(environment.sys, "path", [])
-    cache = tmp_path / "cache.json"
+    cache = tmp_path / "cache"
     first = environment.problems(tmp_path, cache)
     assert first == ("ENV_FILE_MISMATCH: no package names added.py",)
     with monkeypatch.context() as kept:
@@ -74,7 +74,8 @@ def test_outcome_is_kept_only_for_the_same_listing(
         assert environment.problems(tmp_path, cache) == first
     (packages / "another.py").write_text("2")
     assert len(environment.problems(tmp_path, cache)) == 2
-    cache.write_text("[]")
+    (kept,) = cache.iterdir()
+    kept.write_text("[]")
     assert len(environment.problems(tmp_path, cache)) == 2
 
 
@@ -88,7 +89,7 @@ def test_start_up_hook_beside_the_packages_is_found_though_their_listing_is_the_
     monkeypatch.setattr(environment.metadata, "distributions", list)
     monkeypatch.setattr(environment.sysconfig, "get_path", lambda _name: str(packages))
     monkeypatch.setattr(environment.sys, "path", [str(elsewhere)])
-    cache = tmp_path / "cache.json"
+    cache = tmp_path / "cache"
     assert environment.problems(tmp_path, cache) == ()
     (elsewhere / "sitecustomize.py").touch()
     hook = ("ENV_FILE_MISMATCH: start-up hook sitecustomize.py",)

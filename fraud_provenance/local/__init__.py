@@ -8,6 +8,8 @@ trust configuration and the source of the tokens change.
 
 from fraud_provenance.local.processes import ServerStatus
 from fraud_provenance.local.sigstore import LocalSigstore
-from fraud_provenance.local.tools import tool, tool_digest, tools_dir
+from fraud_provenance.local.tools import cache_folder, tool, tool_digest, tools_dir
 
-__all__ = ["LocalSigstore", "ServerStatus", "tool", "tool_digest", "tools_dir"]
+__all__ = [
+    "LocalSigstore", "ServerStatus", "cache_folder", "tool", "tool_digest", "tools_dir",
+]  # fmt: skip

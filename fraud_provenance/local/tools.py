@@ -40,6 +40,12 @@ def _unavailable(message: str) -> ConfigError:
     return ConfigError(reason(RootCause.TOOL_UNAVAILABLE, message))
 
 
+def cache_folder() -> Path:
+    """Where this user's caches of the product lie: what can be made again at any time."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "fraud_provenance"
+
+
 def tools_dir() -> Path:
     """The folder that holds the binaries built from this checkout's pins.
 
@@ -51,8 +57,7 @@ def tools_dir() -> Path:
     named = os.environ.get("FRAUD_PROVENANCE_TOOLS")
     if named:
         return Path(named)
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "fraud_provenance" / "tools" / _key() / "bin"
+    return cache_folder() / "tools" / _key() / "bin"
 
 
 def tool(name: str) -> Path:

@@ -86,6 +86,7 @@ def installed(prepare: Callable[[Path], None]) -> Attack:
         home.hold(patched(environment, "sysconfig", SimpleNamespace(get_path=get_path)))
         home.hold(patched(sys, "path", [*sys.path, str(folder)]))
         home.hold(patched(workspace_module, "_PACKAGES", {}))  # as in a new process
+        home.hold(patched(workspace_module, "cache_folder", lambda: home.path / "run"))
 
     return attack
 
