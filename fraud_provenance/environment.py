@@ -14,6 +14,7 @@ import sys
 import sysconfig
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from email.parser import HeaderParser
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def problems(project: Path, cache: Path) -> tuple[str, ...]:
     return (*found[:_MAX_NAMED], *hooks[:_MAX_NAMED], *known[:_MAX_NAMED])
 
 
+@lru_cache(maxsize=1)  # what a process has loaded does not change by a later installation
 def packages_digest() -> str:
     """SHA-256 over name, version and RECORD of every installed distribution."""
     found = {}

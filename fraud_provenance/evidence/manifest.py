@@ -5,7 +5,7 @@ A run that wrote 183 partitions and a model directory are the same kind of thing
 
 import re
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -116,9 +116,8 @@ def parse_manifest(content: bytes, expected_digest: str) -> Manifest:
                 artifact=f"manifest {expected_digest[:12]}",
             )
         )
-    encoding.strict_json(content)  # duplicate keys, depth, size
     try:
-        manifest = Manifest.model_validate_json(content)
+        manifest = _parse(content)
     except ValidationError as error:
         raise EvidenceError(
             reason(RootCause.MANIFEST_MALFORMED, f"manifest {expected_digest[:12]}: {error}")
@@ -130,3 +129,9 @@ def parse_manifest(content: bytes, expected_digest: str) -> Manifest:
             )
         )
     return manifest
+
+
+@lru_cache(maxsize=256)  # a walk meets each manifest many times
+def _parse(content: bytes) -> Manifest:
+    encoding.strict_json(content)  # duplicate keys, depth, size
+    return Manifest.model_validate_json(content)
