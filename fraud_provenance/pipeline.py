@@ -325,11 +325,11 @@ class Pipeline:
         tags: dict[str, str] | None = None,
         assets: Sequence[str] | None = None,
     ) -> None:
-        import dagster as dg
-
         definitions, instance = self._load()
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         job = definitions.resolve_job_def(name)
+        if assets:
+            job = part_of(job, assets)
         run_id = str(uuid.uuid4())
         try:
             with self._quiet():
@@ -338,7 +338,6 @@ class Pipeline:
                     instance=instance,
                     run_id=run_id,
                     tags=tags,
-                    asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
                 )
         except Exception as error:
             if _is_contract_failure(error):
@@ -370,6 +369,15 @@ class _Stage:
         seconds = time.monotonic() - self._began
         detail = "; ".join([self._detail, *self._notes] if self._detail else self._notes)
         self._pipeline.report.stages.append((self._name, seconds, detail))
+
+
+def part_of(job: "dg.JobDefinition", assets: Sequence[str]) -> "dg.JobDefinition":
+    """`assets` of a job, and of their checks those that the job itself would run."""
+    import dagster as dg
+
+    keys = {dg.AssetKey(name) for name in assets}
+    checks = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.asset_key in keys}
+    return job.get_subset(asset_selection=keys, asset_check_selection=checks)
 
 
 def _blocks(days: list[str], ordered: list[str]) -> Iterator[list[str]]:

@@ -121,7 +121,6 @@ def ingest_without_contract(home: Home) -> None:
     whole = dg.JobDefinition.execute_in_process
 
     def without_checks(job: dg.JobDefinition, **named: Any) -> Any:  # noqa: ANN401 - Dagster's own
-        named.pop("asset_selection")
         chosen = job.get_subset(asset_selection={dg.AssetKey(RAW)}, asset_check_selection=set())
         return whole(chosen, **named)
 

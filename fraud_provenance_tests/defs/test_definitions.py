@@ -10,6 +10,7 @@ from fraud_provenance.definitions import defs
 from fraud_provenance.defs.support import dbt_resource, settings_of_run
 from fraud_provenance.defs.verification import CHECK, VERIFIED_ASSETS
 from fraud_provenance.fraud.columns import FEATURE_SCHEMA, RAW_SCHEMA
+from fraud_provenance.pipeline import part_of
 from fraud_provenance_tests.defs.snapshot import FILE, graph
 
 REPOSITORY = defs().get_repository_def()
@@ -53,6 +54,14 @@ def test_stage_job_leaves_the_daily_verification_out(job: str) -> None:
     checks = REPOSITORY.get_job(job).asset_layer.asset_graph.asset_check_keys
 
     assert CHECK not in {key.name for key in checks}
+
+
+def test_part_of_a_job_runs_the_checks_that_the_whole_job_would() -> None:
+    """Dagster's own selection of assets brings every check of theirs, the daily one, too."""
+    part = part_of(REPOSITORY.get_job("training"), ["training_set", "fraud_model"])
+
+    names = {node.name for node in part.graph.nodes}
+    assert names == {"training_set", "fraud_model", "training_set_training_set_point_in_time"}
 
 
 @pytest.mark.parametrize("job", ["ingest", "features", "training"])
