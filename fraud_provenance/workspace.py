@@ -20,6 +20,7 @@ from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import ConfigError, VerificationError, reason
 from fraud_provenance.evidence.log_audit import LogAuditor
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
+from fraud_provenance.evidence.notes import log_keys
 from fraud_provenance.evidence.releases import Expectations, Releases
 from fraud_provenance.evidence.secrets import refuse_secrets
 from fraud_provenance.evidence.signing import SigningService, background
@@ -137,7 +138,8 @@ class Workspace:
     def store(self) -> EvidenceStore:
         """The home's evidence."""
         self._require_trust_root()
-        return EvidenceStore(self.home / "evidence")
+        root = files.read_once(self.sigstore.trusted_root, limit_bytes=1 << 20)
+        return EvidenceStore(self.home / "evidence", log_keys(root))
 
     @cached_property
     def releases(self) -> Releases:

@@ -238,11 +238,14 @@ class LogAuditor:
 
         Those that were not `stored` when the head was read may be newer than it.
         """
-        digests = self._store.bundles() if start is None else self._store.logged_since(start)
+        log_id = memory.key.log_id
+        digests = (
+            self._store.bundles() if start is None else self._store.logged_since(log_id, start)
+        )
         for digest in digests:
             try:
                 bundle = self._bundles.verify(self._store.bundle_bytes(digest))
-                if bundle.log.log_id == memory.key.log_id.hex():
+                if bundle.log.log_id == log_id.hex():
                     found.bundles[digest] = bundle
                     if bundle.log.tree_size <= tree.size or digest in stored:
                         _check_bundle(tree, bundle)

@@ -82,7 +82,7 @@ class Release:
     expectations: Expectations
     authors: tuple[str, ...]
     statements: tuple[str, ...]
-    completed_at: int = 0  # log index of the signature that made it complete
+    completed_at: tuple[int, int] = (0, 0)  # when the signature that completes it was logged
 
     @property
     def is_complete(self) -> bool:
@@ -314,7 +314,7 @@ class Releases:
         problems: list[Reason],
     ) -> Release:
         """Who validly signed `expected`, by the principals and the root of `judge`."""
-        valid: list[tuple[int, str, str]] = []
+        valid: list[tuple[tuple[int, int], str, str]] = []
         try:
             principals, verifier = self._principals(judge), self.verifier(judge)
         except ProvenanceError as error:
@@ -327,16 +327,17 @@ class Releases:
             except ProvenanceError as error:
                 problems.extend(error.reasons)
                 continue
-            valid.append((bundle.log_index, principal.id, statement))
-        first: dict[str, tuple[int, str]] = {}  # each principal counts once, by the first signature
-        for index, principal_id, statement in sorted(valid):
-            first.setdefault(principal_id, (index, statement))
+            valid.append((bundle.logged, principal.id, statement))
+        # each principal counts once, by the first signature
+        first: dict[str, tuple[tuple[int, int], str]] = {}
+        for logged, principal_id, statement in sorted(valid):
+            first.setdefault(principal_id, (logged, statement))
         counted = list(first.items())[:SIGNATURES_NEEDED]  # who signs later changes nothing
         return Release(
             expected,
             tuple(sorted(name for name, _ in counted)),
             tuple(statement for _, (_, statement) in counted),
-            max((index for _, (index, _) in counted), default=0),
+            max((logged for _, (logged, _) in counted), default=(0, 0)),
         )
 
     def manifest(self, release: Release) -> Manifest:
@@ -445,7 +446,7 @@ def read_expectations(statement: Statement) -> Expectations:
 
 def _unverified(store: EvidenceStore, statement: str) -> Statement:
     """The statement of a stored bundle, only to sort it; whoever believes it verifies first."""
-    payload, _ = open_bundle(store.bundle(statement)[1])
+    payload, _, _ = open_bundle(store.bundle(statement)[1])
     return statements.parse_statement(payload)
 
 

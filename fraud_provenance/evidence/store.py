@@ -32,7 +32,8 @@ create table if not exists bundles (
     bundle text primary key, statement text not null, predicate_type text not null,
     subject_name text not null, subject_digest text not null, step text not null,
     asset text not null, environment text not null, result text not null, suite text not null,
-    sequence integer not null, previous text not null, log_index integer not null);
+    sequence integer not null, previous text not null, log text not null,
+    log_index integer not null);
 create index if not exists by_statement on bundles (statement);
 create index if not exists by_subject on bundles (subject_digest, predicate_type);
 create index if not exists by_asset on bundles (asset, predicate_type);
@@ -44,12 +45,13 @@ create index if not exists by_bytes on entries (sha256);
 create table if not exists results (
     asset text not null, partition text not null, sha256 text not null, suite text not null,
     result text not null, checks integer not null, rows integer not null,
-    statement text not null, log_index integer not null);
+    statement text not null, log text not null, log_index integer not null);
 create index if not exists by_result on results (asset, sha256);
 create table if not exists revoked (statement text primary key);
 """
 REVOCATIONS, DEPLOYMENTS = "revocations", "deployments"  # chains beside the assets'
-_SCHEMA_VERSION = 2  # an index of another version is thrown away and built anew
+_SCHEMA_VERSION = 3  # an index of another version is thrown away and built anew
+_UNKNOWN_LOG = -1
 _TABLES = ("bundles", "entries", "results", "revoked")
 _UNREADABLE = (ProvenanceError, ValueError, LookupError, TypeError, AttributeError, sqlite3.Error)
 
@@ -71,6 +73,7 @@ class Record(BaseModel):
     suite: str
     sequence: int
     previous: str
+    log: str
     log_index: int
 
 
@@ -114,8 +117,14 @@ class ContractResult(BaseModel):
 class EvidenceStore:
     """Content-addressed evidence below one folder. Safe for many threads and processes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, logs: Iterable[bytes] = ()) -> None:
+        """`logs`: the ids of the logs that evidence is in, the oldest first.
+
+        What is in a later log was logged later, whatever its index there. What is in a log that
+        is none of these is older than all.
+        """
         self.folder = folder
+        ranks = {log_id.hex(): rank for rank, log_id in enumerate(logs)}
         self._bundles = folder / "bundles"
         self._manifests = folder / "manifests"
         self._intents = folder / "intents"
@@ -124,6 +133,9 @@ class EvidenceStore:
         self._lock = threading.RLock()
         self._db = sqlite3.connect(folder / "index.sqlite", timeout=30, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
+        self._db.create_function(
+            "log_rank", 1, lambda log: ranks.get(log, _UNKNOWN_LOG), deterministic=True
+        )
         with self._transaction() as db:
             db.execute("pragma synchronous = off")  # derived data: rebuilt when in doubt
             if db.execute("pragma user_version").fetchone()[0] != _SCHEMA_VERSION:
@@ -189,7 +201,8 @@ class EvidenceStore:
             EvidenceError: EVIDENCE_MISSING or EVIDENCE_TAMPERED.
         """
         rows = self._query(
-            "select bundle, subject_name from bundles where statement = ? order by log_index",
+            "select bundle, subject_name from bundles where statement = ? "
+            "order by log_rank(log), log_index",
             (statement,),
         )
         for row in rows:
@@ -293,9 +306,15 @@ class EvidenceStore:
             for path in self._bundles.glob(f"*{BUNDLE_SUFFIX}")
         )
 
-    def logged_since(self, log_index: int) -> list[str]:
-        """Digests of the bundles that the index places at `log_index` or later."""
-        rows = self._query("select bundle from bundles where log_index >= ?", (log_index,))
+    def logged_since(self, log_id: bytes, log_index: int) -> list[str]:
+        """Digests of the bundles that say they are in a log, at `log_index` or later.
+
+        Those of a log that nobody knows are among them.
+        """
+        rows = self._query(
+            "select bundle from bundles where (log = ? and log_index >= ?) or log_rank(log) = ?",
+            (log_id.hex(), log_index, _UNKNOWN_LOG),
+        )
         return [str(row["bundle"]) for row in rows]
 
     def stored_statements(self) -> set[str]:
@@ -317,7 +336,8 @@ class EvidenceStore:
         used = {name: value for name, value in filters.items() if value}
         where = " and ".join(f"{name} = ?" for name in used) or "1"
         rows = self._query(
-            f"select * from bundles where {where} order by log_index",  # noqa: S608 - fixed names
+            f"select * from bundles where {where} "  # noqa: S608 - fixed names
+            "order by log_rank(log), log_index",
             tuple(used.values()),
         )
         return [Record(**dict(row)) for row in rows]
@@ -346,7 +366,7 @@ class EvidenceStore:
         """The statements of an asset, of `deployments` or of `revocations`, in order."""
         rows = self._query(
             "select distinct statement, sequence, previous from bundles "
-            "where asset = ? and sequence > 0 order by sequence, log_index",
+            "where asset = ? and sequence > 0 order by sequence, log_rank(log), log_index",
             (name,),
         )
         return [ChainLink(**dict(row)) for row in rows]
@@ -372,7 +392,7 @@ class EvidenceStore:
         rows = self._query(
             "select partition, sha256, suite, result, checks, rows, statement from results "
             "where asset = ? and statement not in (select statement from revoked) "
-            "order by log_index",
+            "order by log_rank(log), log_index",
             (asset,),
         )
         found: dict[tuple[str, str], dict[str, ContractResult]] = {}
@@ -386,18 +406,18 @@ class EvidenceStore:
             return self._db.execute(sql, values).fetchall()
 
     def _index(self, db: sqlite3.Connection, digest: str, content: bytes) -> str:
-        payload, log_index = open_bundle(content)
+        payload, log, log_index = open_bundle(content)
         document = encoding.strict_json(payload)
         statement = encoding.digest_bytes(payload)
         facts = _facts(document)
         subject = document["subject"][0]
         db.execute(
-            "insert or replace into bundles values (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "insert or replace into bundles values (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 digest, statement, document["predicateType"], str(subject.get("name", "")),
                 str(subject["digest"].get("sha256", "")), facts["step"], facts["asset"],
                 facts["environment"], facts["result"], facts["suite"], facts["sequence"],
-                facts["previous"], log_index,
+                facts["previous"], log, log_index,
             ),
         )  # fmt: skip
         if document["predicateType"] == statements.PROVENANCE:
@@ -417,12 +437,12 @@ class EvidenceStore:
             notes = document["predicate"]["annotations"]
             failed = set(notes["failedPartitions"])
             db.executemany(
-                "insert into results values (?,?,?,?,?,?,?,?,?)",
+                "insert into results values (?,?,?,?,?,?,?,?,?,?)",
                 [
                     (
                         manifest.asset, e.partition, e.sha256, facts["suite"],
                         "FAILED" if e.partition in failed else "PASSED", _count(notes["checks"]),
-                        _count(notes["rows"].get(e.partition, 0)), statement, log_index,
+                        _count(notes["rows"].get(e.partition, 0)), statement, log, log_index,
                     )
                     for e in manifest.entries
                 ],
@@ -430,13 +450,14 @@ class EvidenceStore:
         return statement
 
 
-def open_bundle(content: bytes) -> tuple[bytes, int]:
-    """(payload, log index) of a bundle, unverified; whoever uses it says what it lacks."""
+def open_bundle(content: bytes) -> tuple[bytes, str, int]:
+    """(payload, log id in hex, log index) of a bundle, unverified."""
     document = encoding.strict_json(content)
     try:
         payload = base64.b64decode(document["dsseEnvelope"]["payload"], validate=True)
         entries = document["verificationMaterial"].get("tlogEntries") or [{}]
-        return payload, _count(int(entries[0].get("logIndex", 0)))
+        log = base64.b64decode(entries[0].get("logId", {}).get("keyId", ""), validate=True)
+        return payload, log.hex(), _count(int(entries[0].get("logIndex", 0)))
     except (LookupError, TypeError, ValueError, AttributeError, binascii.Error) as error:
         raise EvidenceError(
             reason(RootCause.EVIDENCE_MALFORMED, f"not a DSSE bundle: {error!r}")

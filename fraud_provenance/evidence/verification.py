@@ -44,11 +44,15 @@ _MAX_BUNDLE_BYTES = 8 * 1024 * 1024
 
 
 class LogPosition(BaseModel):
-    """Where a bundle's entry stands: log, leaf hash, and the head that proved its inclusion."""
+    """Where a bundle's entry stands: log, leaf hash, and the head that proved its inclusion.
+
+    `rank`: which of the trusted root's logs it is; they are listed oldest first.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     log_id: str
+    rank: int
     leaf: str
     tree_size: int
     tree_root: str
@@ -65,6 +69,11 @@ class VerifiedBundle(BaseModel):
     log_index: int
     bundle_digest: str
     log: LogPosition
+
+    @property
+    def logged(self) -> tuple[int, int]:
+        """When it was logged, to compare: a later log counts on where the one before ended."""
+        return self.log.rank, self.log_index
 
 
 class _ReadIdentity(VerificationPolicy):
@@ -180,6 +189,7 @@ class BundleVerifier:
         self.logs.check_bundle(entry.log_id.key_id, index, leaf, head)
         return LogPosition(
             log_id=entry.log_id.key_id.hex(),
+            rank=list(self.logs.memories).index(entry.log_id.key_id),
             leaf=leaf.hex(),
             tree_size=head.size,
             tree_root=head.root.hex(),

@@ -92,12 +92,12 @@ class Versions:
         links = self.store.chain(chain)
         if chain != DEPLOYMENTS or len({link.sequence for link in links}) == len(links):
             return links
-        first: dict[int, tuple[int, ChainLink]] = {}
+        first: dict[int, tuple[tuple[int, int], ChainLink]] = {}
         for link in links:
             bundle = self.node(link.statement).bundle
             if bundle is not None:
-                logged = (bundle.log_index, link)
-                first[link.sequence] = min(logged, first.get(link.sequence, logged), key=_index)
+                logged = (bundle.logged, link)
+                first[link.sequence] = min(logged, first.get(link.sequence, logged), key=_logged)
         return [first[sequence][1] for sequence in sorted(first)]
 
     def problems(self, chain: str) -> list[Reason]:
@@ -146,8 +146,8 @@ class Versions:
         }
 
 
-def _index(logged: tuple[int, ChainLink]) -> int:
-    return logged[0]
+def _logged(link: tuple[tuple[int, int], ChainLink]) -> tuple[int, int]:
+    return link[0]
 
 
 def _came_back(sha256: str, before: list[str]) -> bool:

@@ -86,7 +86,7 @@ def read_chain(trust: Trust) -> tuple[list[Node], list[Logged], list[Reason]]:
             chain.append(Logged(node, node.bundle, read_batch(node.bundle.statement)))
         except ProvenanceError as error:
             problems += error.reasons
-    chain.sort(key=lambda item: (item.batch.sequence, item.bundle.log_index))
+    chain.sort(key=lambda item: (item.batch.sequence, item.bundle.logged))
     return nodes, chain, problems
 
 
@@ -153,8 +153,8 @@ def _breaks(before: Logged | None, item: Logged) -> str | None:
         return "it names another batch before it"
     if batch.total_rows != before.batch.total_rows + batch.rows:
         return f"{batch.total_rows} rows in all do not follow from {before.batch.total_rows}"
-    if (item.bundle.log_index, item.bundle.signed_at) < (
-        before.bundle.log_index,
+    if (item.bundle.logged, item.bundle.signed_at) < (
+        before.bundle.logged,
         before.bundle.signed_at,
     ):
         return "it was logged before the one it follows"

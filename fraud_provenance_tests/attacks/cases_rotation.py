@@ -1,19 +1,32 @@
-"""OK-03, OK-13: keys and witnesses change in the way they are meant to, and everything goes on."""
+"""OK-03, OK-09, OK-13: keys, log and witnesses change as they are meant to; everything goes on."""
 
 import json
+import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.notes import log_keys
 from fraud_provenance.evidence.witness import LocalWitness, create_local_witness
+from fraud_provenance.gates.champion import find_champion
 from fraud_provenance.governing import FOUNDERS
-from fraud_provenance.local import trust_root
+from fraud_provenance.local import authority, servers, trust_root
+from fraud_provenance.local.processes import Processes, wait_healthy
+from fraud_provenance.planning import registry_of
+from fraud_provenance_tests.attacks.cases_training import (
+    TRAIN_START,
+    landed_again,
+    late_rows,
+    trained_anew_and_promoted,
+)
 from fraud_provenance_tests.attacks.home import Home, Said
 from fraud_provenance_tests.attacks.judges import outcome
-from fraud_provenance_tests.attacks.model import Case, Excused, Outcome
+from fraud_provenance_tests.attacks.model import Case, Outcome
 from fraud_provenance_tests.attacks.network import HOST, free_port
 from fraud_provenance_tests.evidence.simulated_witness import served, speaking
 
@@ -83,6 +96,85 @@ def rotate_authorities(home: Home) -> None:
     home.own_server("fulcio")
 
 
+# --- the log -----------------------------------------------------------------------------------
+
+
+def move_to_a_new_log(home: Home) -> None:
+    """A second log is made known, then used: the first stays to be read, and takes nothing more.
+
+    Afterwards a day that was trained on arrives again, so that there is work to be logged.
+    """
+    now = datetime.now(UTC).replace(microsecond=0)
+    origin, url, entry = _second_log(home, now)
+
+    def change(root: dict[str, Any]) -> None:
+        root["tlogs"][0]["publicKey"]["validFor"]["end"] = encoding.utc_text(now + _OVERLAP)
+        root["tlogs"].append(entry)
+
+    change_root(home, change)
+    trust = home.path / "trust"
+    folders = json.loads((trust / "logs.json").read_bytes())
+    (trust / "logs.json").write_text(json.dumps(folders | {origin: _SECOND_LOG}), "utf-8")
+    release(home)
+    said = home.command("audit")  # the witness countersigns its first head
+    assert said.code == 0, said.err
+    config = json.loads((trust / "client_trust_config.json").read_bytes())
+    config["signingConfig"]["rekorTlogUrls"][0]["url"] = url
+    (trust / "client_trust_config.json").write_text(json.dumps(config), "utf-8")
+    release(home)  # signed in the second log already, which the release before made known
+    landed_again([TRAIN_START], late_rows)(home)
+
+
+_SECOND_LOG = "scratch/second/log"
+
+
+def _second_log(home: Home, now: datetime) -> tuple[str, str, dict[str, Any]]:
+    """Start it; returns its origin, its address and its entry in a trusted root."""
+    folder = (home.path / _SECOND_LOG).parent
+    private = trust_root.private_folder(folder)
+    private.mkdir(parents=True)
+    key = ed25519.Ed25519PrivateKey.generate()
+    (private / "rekor.key").write_bytes(authority.private_pem(key))
+    settings = trust_root.load(home.path)
+    ports = {name: free_port() for name in settings.ports if name.split("_")[0] == "rekor"}
+    settings = replace(
+        settings,
+        origin=f"rekor-{secrets.token_hex(8)}.localhost",
+        ports=settings.ports | ports,
+    )
+    server = servers._rekor(folder, settings)
+    (folder / "run").mkdir()
+    processes = Processes(folder / "run")
+    process = processes.start(server)
+    home.around.callback(processes.end, [server])
+    problem = wait_healthy(server, process, 30)
+    assert problem is None, f"{problem}: {processes.last_lines('rekor')}"
+    public = key.public_key()
+    entry = trust_root._log(
+        f"http://{settings.origin}:{settings.ports['rekor']}",
+        public,
+        "PKIX_ED25519",
+        authority.rekor_log_id(settings.origin, public),
+        encoding.utc_text(now - trust_root.BACKDATED),
+    )
+    return settings.origin, settings.url("rekor"), entry
+
+
+def goes_on_in_the_new_log(home: Home) -> Outcome:
+    """New evidence is newer than the old, though it counts from 0 again; all of it verifies."""
+    said = trained_anew_and_promoted(home)
+    if said.refused:
+        return said
+    trust = home.workspace().trust
+    decision = find_champion(trust, registry_of(home.workspace())).decision.bundle
+    known = trust.store.records()
+    assert decision is not None
+    assert decision.logged[0] == 1, "the decision is not in the second log"
+    assert known[-1].log == decision.log.log_id, "the newest evidence is not in the second log"
+    assert known[-1].log_index < max(record.log_index for record in known)
+    return goes_on(home)
+
+
 # --- witnesses ---------------------------------------------------------------------------------
 
 
@@ -112,13 +204,6 @@ def _witness(folder: Path) -> Path:
 
 CASES = [
     Case("OK-03", rotate_authorities, goes_on),
+    Case("OK-09", move_to_a_new_log, goes_on_in_the_new_log),
     Case("OK-13", two_of_three_witnesses, goes_on),
-]
-
-EXCUSED = [
-    Excused(
-        "OK-09",
-        "what is newest is told by the index in one log, and a second log counts from 0 again; "
-        "verifier and audit read several logs, the order of evidence does not span them yet",
-    ),
 ]

@@ -99,7 +99,7 @@ def _believe(verifier: BundleVerifier, content: bytes, digest: str) -> VerifiedB
         signed_at=_claimed_time(material),
         log_index=int(entries[0].get("logIndex", 0)),
         bundle_digest=digest,
-        log=LogPosition(log_id="", leaf="", tree_size=0, tree_root=""),
+        log=LogPosition(log_id="", rank=0, leaf="", tree_size=0, tree_root=""),
     )
 
 

@@ -63,8 +63,12 @@ class World:
     def bundle_bytes(self, digest: str) -> bytes:
         return digest.encode()
 
-    def logged_since(self, index: int) -> list[str]:
-        return [name for name, item in self.kept.items() if item.log_index >= index]
+    def logged_since(self, log_id: bytes, index: int) -> list[str]:
+        return [
+            name
+            for name, item in self.kept.items()
+            if item.log.log_id == log_id.hex() and item.log_index >= index
+        ]
 
     def intents(self) -> list[bytes]:
         return self.announced
@@ -114,6 +118,7 @@ class World:
             bundle_digest=name,
             log=LogPosition(
                 log_id=self.log.key.log_id.hex(),
+                rank=0,
                 leaf=merkle.leaf_hash(self.log.bodies[index]).hex(),
                 tree_size=head.size,
                 tree_root=head.root.hex(),

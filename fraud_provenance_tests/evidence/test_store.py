@@ -326,3 +326,62 @@ def test_intents_are_the_announced_statements_as_they_were_written(chain: Chain)
     (journal / f"{'0' * 64}.json").write_bytes(b"{}")
     (journal / f"{'1' * 64}.json").symlink_to(journal)
     assert store.intents() == [chain.raw.bundle.statement.content]
+
+
+FIRST_LOG, SECOND_LOG = b"\x01" * 32, b"\x02" * 32
+
+
+def logged(content: bytes, log: bytes, index: int, result: str) -> bytes:
+    """A contract's bundle as the index sees it, in another log and with another result."""
+    document = json.loads(content)
+    document["verificationMaterial"]["tlogEntries"] = [
+        {"logId": {"keyId": base64.b64encode(log).decode()}, "logIndex": str(index)}
+    ]
+    statement = json.loads(base64.b64decode(document["dsseEnvelope"]["payload"]))
+    failed = [DAYS[0]] if result == "FAILED" else []
+    statement["predicate"]["annotations"]["failedPartitions"] = failed
+    payload = base64.b64encode(json.dumps(statement).encode()).decode()
+    document["dsseEnvelope"]["payload"] = payload
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    ("logs", "newest"),
+    [([FIRST_LOG, SECOND_LOG], "FAILED"), ([SECOND_LOG, FIRST_LOG], "PASSED"),
+     ([FIRST_LOG], "PASSED"), ([SECOND_LOG], "FAILED")],
+)  # fmt: skip
+def test_what_is_in_a_later_log_is_newer_whatever_its_index(
+    honest: Chain, tmp_path: Path, logs: list[bytes], newest: str
+) -> None:
+    known = honest.trust.store
+    result = next(iter(known.records(predicate_type=statements.TEST_RESULT, subject="")))
+    content = known.bundle(result.statement)[1]
+    store = EvidenceStore(tmp_path / "evidence", logs)
+    store.put_manifest(known.manifest(result.subject_digest))
+    store.put_bundle(logged(content, SECOND_LOG, 3, "FAILED"))
+    store.put_bundle(logged(content, FIRST_LOG, 900, "PASSED"))
+
+    found = store.contract_results(known.manifest(result.subject_digest).asset)
+    day = {key[0]: suites for key, suites in found.items()}[DAYS[0]]
+    assert day[result.suite].result == newest
+    assert store.records()[-1].log == (SECOND_LOG if newest == "FAILED" else FIRST_LOG).hex()
+
+
+def test_bundles_since_an_entry_are_those_of_one_log_and_those_of_unknown_ones(
+    honest: Chain, tmp_path: Path
+) -> None:
+    known = honest.trust.store
+    content = known.bundle(known.records(predicate_type=statements.TEST_RESULT)[0].statement)[1]
+    store = EvidenceStore(tmp_path / "evidence", [FIRST_LOG, SECOND_LOG])
+    store.put_manifest(
+        known.manifest(known.records(predicate_type=statements.TEST_RESULT)[0].subject_digest)
+    )
+    places = [(FIRST_LOG, 4), (FIRST_LOG, 5), (SECOND_LOG, 9), (b"\x03" * 32, 0)]
+    names = {}
+    for log, index in places:
+        bundle = logged(content, log, index, "PASSED")
+        store.put_bundle(bundle)
+        names[log, index] = encoding.digest_bytes(bundle)
+
+    since = set(store.logged_since(FIRST_LOG, 5))
+    assert since == {names[FIRST_LOG, 5], names[b"\x03" * 32, 0]}

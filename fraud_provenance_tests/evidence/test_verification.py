@@ -563,6 +563,24 @@ def test_verifier_with_an_unusable_root_is_not_made(
         BundleVerifier(path, {}, logs_of(honest))
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_verified_bundle_says_which_of_the_logs_it_is_in(
+    honest: Chain, bundle: Document, tmp_path: Path, place: int
+) -> None:
+    trust = honest.workspace.home / "trust"
+    root = json.loads((trust / "trusted_root.json").read_bytes())
+    (own,) = root["tlogs"]
+    stranger = own | {"baseUrl": "http://later.example", "logId": {"keyId": "A" * 43 + "="}}
+    root["tlogs"] = [stranger] * place + [own] + [stranger] * (1 - place)
+    path = tmp_path / "trusted_root.json"
+    path.write_text(json.dumps(root), "utf-8")
+    logs = WitnessedLogs(trust, path)
+    found = BundleVerifier(path, load_issuers(trust / "issuers.json"), logs).verify(
+        json.dumps(bundle).encode()
+    )
+    assert found.logged == (place, found.log_index)
+
+
 # --- validly signed, and still no statement ----------------------------------------------------
 
 
