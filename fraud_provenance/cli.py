@@ -7,10 +7,12 @@ that need them.
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -42,8 +44,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 
 def main() -> NoReturn:
-    """Run the command line and end the process with its exit code."""
-    code = execute()
+    """Run the command line and end the process with its exit code.
+
+    Whatever it or a library leaves in temporary files goes with it.
+    """
+    sys.warnoptions.append("ignore:resource_tracker")  # dbt's lock ends with this process, too
+    with ExitStack() as ends:
+        with suppress(OSError):  # where none can be made, the command itself says what is wrong
+            scratch = TemporaryDirectory(prefix="fraud-provenance-", ignore_cleanup_errors=True)
+            tempfile.tempdir = ends.enter_context(scratch)
+        code = execute()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # a server that hangs must not keep a finished command alive through its threads

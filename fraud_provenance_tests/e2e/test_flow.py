@@ -62,6 +62,13 @@ def test_second_run_does_nothing(product: Product) -> None:
     assert {path.name for path in (product.home / "evidence" / "bundles").iterdir()} == before
 
 
+def test_commands_leave_nothing_in_the_temporary_folder(product: Product, tmp_path: Path) -> None:
+    for command in ("verify", "run"):
+        done = product.run(command, TMPDIR=str(tmp_path))
+        assert done.code == 0, done.text
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_import_of_the_same_rows_changes_nothing(product: Product) -> None:
     again = product.ok(
         "generate", "--days", "45", "--rows-per-day", "1200", "--seed", "7", "--json"
