@@ -5,7 +5,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fraud_provenance.evidence.codes import RootCause
@@ -25,22 +25,50 @@ def fsync_folder(folder: Path) -> None:
 
 
 def write_atomic(path: Path, content: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
-    """Write a file so that a reader sees the old bytes or all the new ones, never a part."""
+    """Write a file so that a reader sees the old bytes or all the new ones, never a part.
+
+    What a killed writer leaves beside it goes with the next `sweep`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    descriptor, temporary = _open_temporary(path, mode)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
             if durable:
                 os.fsync(stream.fileno())
-        temporary.replace(path)
+            temporary.replace(path)  # while it is locked: afterwards it may be swept away
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     if durable:
         fsync_folder(path.parent)
+
+
+def _open_temporary(path: Path, mode: int) -> tuple[int, Path]:
+    """A new file beside `path`, locked for as long as its writer lives."""
+    while True:
+        temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}.tmp"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, temporary
+        os.close(descriptor)  # swept away before it was locked
+
+
+def sweep(folder: Path) -> int:
+    """Remove what killed writers left below a folder; returns how many files these were."""
+    removed = 0
+    for path in folder.rglob(".*.tmp"):
+        with suppress(OSError):  # its writer lives, or somebody else was quicker
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+                removed += 1
+            finally:
+                os.close(descriptor)
+    return removed
 
 
 def read_once(path: Path, *, limit_bytes: int = MAX_ARTIFACT_BYTES) -> bytes:

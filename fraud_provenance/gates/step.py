@@ -37,6 +37,7 @@ from fraud_provenance.gates.trust import Trust
 
 Finish = Callable[[Trust, str, Path], object]
 """What must be done with signed output before it may be seen: (trust, statement, staged files)."""
+_WRITTEN = ("evidence", "trust", "witness", "landing", "run", "alerts")  # file by file, by us alone
 
 
 @dataclass(frozen=True)
@@ -569,7 +570,8 @@ def recover(trust: Trust, finish: Mapping[str, Finish] | None = None) -> list[st
     `finish` holds, by asset, what `commit` was given.
     """
     root = trust.home / "staging"
-    done: list[str] = []
+    unfinished = sum(files.sweep(trust.home / name) for name in _WRITTEN)
+    done = [f"removed {unfinished} unfinished files"] if unfinished else []
     for lock in sorted(root.rglob(".lock")):
         staged = lock.parent
         with lock.open("a") as stream:

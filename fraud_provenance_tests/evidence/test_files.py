@@ -1,6 +1,7 @@
 """Bytes on disk: whole or not at all, read once, no links."""
 
 import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -89,9 +90,51 @@ def test_write_atomic_broken_off_half_way_leaves_the_old_bytes(tmp_path: Path, e
     if end == "killed":
         assert done.returncode == -signal.SIGXFSZ
         assert [0 < item.stat().st_size < 1_000_000 for item in left] == [True]
+        assert files.sweep(tmp_path.parent) == 1
+        assert list(tmp_path.iterdir()) == [path]
     else:
         assert b"File too large" in done.stderr
         assert left == []
+
+
+def test_sweep_leaves_what_a_living_writer_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept = []
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: swept.append(files.sweep(tmp_path)))
+    files.write_atomic(tmp_path / "bundle.json", b"new")
+    assert swept == [0, 0]  # while writing, and while the folder is made durable
+    assert (tmp_path / "bundle.json").read_bytes() == b"new"
+
+
+def test_write_atomic_swept_away_before_it_began_begins_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, swept = fcntl.flock, []
+
+    def late(descriptor: int, operation: int) -> None:
+        if not swept:
+            swept.extend(tmp_path.glob(".*.tmp"))
+            swept[0].unlink()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    files.write_atomic(tmp_path / "bundle.json", b"new")
+    assert len(swept) == 1
+    assert [item.read_bytes() for item in tmp_path.iterdir()] == [b"new"]
+
+
+def test_sweep_touches_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / ".a.tmp").mkdir()
+    (tmp_path / ".a.tmp" / "kept").touch()
+    (tmp_path / ".b.tmp").symlink_to(tmp_path / ".a.tmp" / "kept")
+    (tmp_path / "c.tmp").touch()
+    (tmp_path / ".d").touch()
+    os.mkfifo(tmp_path / ".e.tmp")
+    before = {item.name for item in tmp_path.iterdir()} - {".e.tmp"}
+    files.sweep(tmp_path)
+    assert {item.name for item in tmp_path.iterdir()} - {".e.tmp"} == before
+    assert (tmp_path / ".a.tmp" / "kept").exists()
 
 
 def test_read_once_of_a_file_gives_all_its_bytes(tmp_path: Path) -> None:

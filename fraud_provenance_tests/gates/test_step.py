@@ -1,10 +1,10 @@
-"""What a step refuses before it reads or signs anything."""
+"""What a step refuses before it reads or signs anything, and what a killed one leaves."""
 
 import pytest
 
 from fraud_provenance.evidence.encoding import digest_bytes
 from fraud_provenance.evidence.errors import ConfigError
-from fraud_provenance.gates.step import Step
+from fraud_provenance.gates.step import Step, recover
 from fraud_provenance_tests.conftest import Chain, codes
 
 
@@ -20,3 +20,13 @@ def test_step_beside_whose_parameters_a_variable_is_set_is_refused(chain: Chain,
 def test_step_with_a_parameter_that_the_layout_does_not_know_is_refused(chain: Chain) -> None:
     with pytest.raises(ConfigError, match="sample_frac"):
         Step(chain.trust, "train", "run", {"max_depth": 6, "sample_frac": 0.01})
+
+
+@pytest.mark.parametrize("folder", ["evidence/bundles", "trust/checkpoints", "landing", "run"])
+def test_recover_removes_what_a_killed_writer_left(chain: Chain, folder: str) -> None:
+    left = chain.trust.home / folder / ".a.json.0123456789ab.tmp"
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_bytes(b"half of a ")
+    assert recover(chain.trust) == ["removed 1 unfinished files"]
+    assert not left.exists()
+    assert recover(chain.trust) == []
