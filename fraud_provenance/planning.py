@@ -19,7 +19,8 @@ from fraud_provenance.gates.features import view_digests
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance.gates.step import Step
 from fraud_provenance.landing import is_empty, landed_days
-from fraud_provenance.workspace import PROJECT, Workspace, folder_digest
+from fraud_provenance.work_tree import folder_digest
+from fraud_provenance.workspace import PROJECT, Workspace
 
 if TYPE_CHECKING:
     from fraud_provenance.fraud.model import Split, TrainingConfig

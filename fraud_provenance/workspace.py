@@ -4,8 +4,6 @@ Only `cli` and `resources` read the environment; they hand it to `settings_from`
 """
 
 import os
-import re
-import subprocess
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -13,13 +11,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from fraud_provenance import environment
+from fraud_provenance import environment, work_tree
 from fraud_provenance.evidence import encoding, files
 from fraud_provenance.evidence.checkpoints import LogKeeper, WitnessedLogs
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import ConfigError, VerificationError, reason
 from fraud_provenance.evidence.log_audit import LogAuditor
-from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.notes import log_keys
 from fraud_provenance.evidence.releases import Expectations, Releases
 from fraud_provenance.evidence.secrets import refuse_secrets
@@ -35,7 +32,6 @@ from fraud_provenance.local import LocalSigstore, cache_folder, tool, tool_diges
 PROJECT = Path(__file__).resolve().parent.parent
 HOME_VARIABLE = "FRAUD_PROVENANCE_HOME"
 ENVIRONMENT_VARIABLE = "FRAUD_PROVENANCE_ENVIRONMENT"
-_GIT_DEADLINE_S = 30
 _OWN_VARIABLES = frozenset(
     f"FRAUD_PROVENANCE_{name}"
     for name in (
@@ -58,7 +54,6 @@ _MLFLOW_IDS = frozenset(("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERI
 _SET_BY_MLFLOW = _MLFLOW_IDS | {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"}
 _HARDENED = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}  # as our own MLflow resource sets it
 PINNED_TOOLS = ("opa", "cosign")
-_CODE = ("fraud_provenance", "policies", "dbt_project", "tools")
 
 
 @dataclass(frozen=True)
@@ -192,7 +187,9 @@ class Workspace:
             auditor=lambda: self.auditor,
             self_check=self.self_check,
             variables=dict(self.settings.variables),
-            is_on_branch=lambda commit, branch: is_on_branch(self.project, commit, branch),
+            is_on_branch=lambda commit, branch: work_tree.is_on_branch(
+                self.project, commit, branch
+            ),
         )
 
     def token(self, identity: Identity) -> str:
@@ -204,9 +201,9 @@ class Workspace:
     @cached_property
     def code_facts(self) -> CodeFacts:
         """What is running, measured once per process."""
-        commit, dirty = _git_state(self.project)
+        commit, dirty = work_tree.state(self.project)
         materials = (
-            Material(name="work tree", digest=tree_digest(self.project), role="source_code"),
+            Material(name="work tree", digest=work_tree.digest(self.project), role="source_code"),
             Material(name="requirements.lock", digest=self.lock_digest, role="lock"),
             Material(
                 name="installed packages", digest=environment.packages_digest(), role="environment"
@@ -261,7 +258,7 @@ class Workspace:
         refuse_secrets(
             {
                 path.relative_to(self.project).as_posix(): files.read_once(path)
-                for path in tree_files(self.project)
+                for path in work_tree.files(self.project)
             }
         )
 
@@ -304,64 +301,3 @@ class Workspace:
 
 
 _PACKAGES: "dict[str, Future[tuple[str, ...]]]" = {}
-
-
-def is_on_branch(project: Path, commit: str, branch: str) -> bool:
-    """Whether `commit` is an ancestor of `branch` (a full ref) in the project's repository."""
-    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", commit):
-        return False
-    tip = _git(project, "rev-parse", "--verify", "--end-of-options", f"{branch}^{{commit}}").strip()
-    return bool(tip) and _git(project, "merge-base", commit, tip).strip() == commit
-
-
-def _git(project: Path, *arguments: str) -> str:
-    done = subprocess.run(  # noqa: S603 - argument list, no shell
-        ["git", *arguments],  # noqa: S607 - the user's own git
-        cwd=project,
-        capture_output=True,
-        timeout=_GIT_DEADLINE_S,
-        check=False,
-        text=True,
-        env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
-    )
-    return done.stdout if done.returncode == 0 else ""
-
-
-def _git_state(project: Path) -> tuple[str, bool]:
-    """(commit, dirty): dirty if a tracked file changed or what runs has a file git does not know.
-
-    Outside a repository the tree counts as dirty.
-    """
-    commit = _git(project, "rev-parse", "HEAD").strip()
-    changed = _git(project, "status", "--porcelain", "--untracked-files=no").strip()
-    unknown = _git(project, "ls-files", "--others", "--exclude-standard", "--", *_CODE).strip()
-    return commit, not commit or bool(changed or unknown)
-
-
-def tree_files(project: Path) -> list[Path]:
-    """Every file of the work tree that git does not ignore; links are left out."""
-    listed = _git(project, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    paths = [project / name for name in sorted({name for name in listed.split("\0") if name})]
-    return [path for path in paths if path.is_file() and not path.is_symlink()]
-
-
-def tree_digest(project: Path) -> str:
-    """SHA-256 of the manifest over every file of the work tree that git does not ignore."""
-    return folder_digest(project, tree_files(project))
-
-
-def folder_digest(folder: Path, paths: list[Path]) -> str:
-    """SHA-256 of the manifest over `paths`, named relative to `folder`; links are left out."""
-    entries = []
-    for path in paths:
-        if path.is_file() and not path.is_symlink():
-            content = files.read_once(path)
-            entries.append(
-                FileEntry(
-                    path=path.relative_to(folder).as_posix(),
-                    partition="",
-                    size=len(content),
-                    sha256=encoding.digest_bytes(content),
-                )
-            )
-    return Manifest.of(folder.name or "tree", entries).digest

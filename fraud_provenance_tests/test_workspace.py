@@ -1,6 +1,5 @@
 """What a workspace refuses before anything is done: overrides and secrets."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 
 from fraud_provenance.evidence.encoding import digest_bytes
 from fraud_provenance.evidence.errors import ProvenanceError
-from fraud_provenance.workspace import is_on_branch, settings_from
+from fraud_provenance.workspace import settings_from
 from fraud_provenance_tests.conftest import codes
 
 HOME = "/somewhere/home"
@@ -49,28 +48,3 @@ def test_variables_of_a_steps_tools_are_kept_by_their_digest_only() -> None:
     environ = {"FRAUD_PROVENANCE_HOME": HOME, "DBT_SAMPLE": "1 day", "DBT_TARGET": "", "A": "b"}
     found = dict(settings_from(environ).variables)
     assert found == {"DBT_SAMPLE": digest_bytes(b"1 day"), "DBT_TARGET": digest_bytes(b"")}
-
-
-def git(project: Path, *arguments: str) -> str:
-    who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"]
-    done = subprocess.run(
-        ["git", *who, *arguments], cwd=project, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
-
-
-def test_commit_is_on_a_branch_only_if_the_branch_contains_it(tmp_path: Path) -> None:
-    git(tmp_path, "init", "-q")
-    commits = []
-    for number in range(2):
-        git(tmp_path, "commit", "-q", "--allow-empty", "-m", str(number))
-        commits.append(git(tmp_path, "rev-parse", "HEAD"))
-    git(tmp_path, "branch", "protected", commits[0])
-    assert is_on_branch(tmp_path, commits[0], "refs/heads/protected")
-    assert is_on_branch(tmp_path, commits[1], "refs/heads/main")
-    assert not is_on_branch(tmp_path, commits[1], "refs/heads/protected")
-    for commit, branch in (
-        ("f" * 40, "refs/heads/main"), ("", "refs/heads/main"), ("main", "refs/heads/main"),
-        (commits[0], "refs/heads/nothing"), (commits[0], "--all"),
-    ):  # fmt: skip
-        assert not is_on_branch(tmp_path, commit, branch)

@@ -5,10 +5,14 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
+from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster_dbt import DbtCliResource
+from packaging.version import Version
 
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
@@ -27,6 +31,7 @@ TRAINING, RELEASE, SCORING = "4_training", "5_release", "6_scoring"
 DAYS = dg.DynamicPartitionsDefinition(name="day")
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 DBT_PROJECT = PROJECT / "dbt_project"
+_EXPERIMENT = "fraud_model"
 HEADLESS = "fraud_provenance/headless"  # a run's tag: all stages share one process
 _RANGE_START, _RANGE_END = (
     "dagster/asset_partition_range_start",
@@ -94,18 +99,11 @@ def previous_days(days: Iterable[str], known: Iterable[str], count: int) -> list
 @dg.resource(description="dagster-mlflow, imported only when a run needs it (4 s).")
 def mlflow_resource(context: dg.InitResourceContext) -> Any:  # noqa: ANN401 - dagster-mlflow's own
     """The dagster-mlflow resource on the home's store: one MLflow run for each Dagster run."""
-    import mlflow
     from dagster_mlflow.resources import MlFlow
 
-    workspace = Workspace(settings_from(os.environ))
-    uri = mlflow_uri(workspace)
-    mlflow.set_tracking_uri(uri)
-    if mlflow.get_experiment_by_name("fraud_model") is None:
-        artifacts = (workspace.mlflow / "artifacts").as_uri()
-        mlflow.create_experiment("fraud_model", artifact_location=artifacts)
     config = {
-        "experiment_name": "fraud_model",
-        "mlflow_tracking_uri": uri,
+        "experiment_name": _EXPERIMENT,
+        "mlflow_tracking_uri": open_mlflow(Workspace(settings_from(os.environ))),
         "parent_run_id": None,
         "mlflow_run_id": None,
         "env": {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
@@ -113,6 +111,18 @@ def mlflow_resource(context: dg.InitResourceContext) -> Any:  # noqa: ANN401 - d
         "extra_tags": {},
     }
     return MlFlow(context.replace_config(config))
+
+
+def open_mlflow(workspace: Workspace) -> str:
+    """Make the home's MLflow database and our experiment where they are missing; its URI."""
+    import mlflow
+
+    uri = mlflow_uri(workspace)
+    mlflow.set_tracking_uri(uri)
+    if mlflow.get_experiment_by_name(_EXPERIMENT) is None:
+        artifacts = (workspace.mlflow / "artifacts").as_uri()
+        mlflow.create_experiment(_EXPERIMENT, artifact_location=artifacts)
+    return uri
 
 
 def dbt_manifest() -> Path:
@@ -134,18 +144,25 @@ def dbt_manifest() -> Path:
     return path
 
 
-def dbt_resource() -> Any:  # noqa: ANN401 - dagster-dbt's own
-    """The dbt command line on our project."""
-    from dagster_dbt import DbtCliResource
+class _OurDbt(DbtCliResource):
+    """dbt of this environment."""
 
-    return DbtCliResource(
+    @cached_property
+    def _cli_version(self) -> Version:
+        """Of the installed package; asking the command takes a process and seconds."""
+        return Version(metadata.version("dbt-core"))
+
+
+def dbt_resource() -> DbtCliResource:
+    """The dbt command line on our project."""
+    return _OurDbt(
         project_dir=str(DBT_PROJECT),
         profiles_dir=str(DBT_PROJECT),
         dbt_executable=str(Path(sys.executable).parent / "dbt"),  # ours, whatever PATH says
     )
 
 
-def settings_of_run(dbt: Any) -> dict[str, str]:  # noqa: ANN401 - dagster-dbt's own
+def settings_of_run(dbt: DbtCliResource) -> dict[str, str]:
     """What a run's own configuration tells dbt: parameters that no layout knows."""
     ours = dbt_resource()
     return {

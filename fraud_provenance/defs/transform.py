@@ -16,7 +16,7 @@ from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
 from fraud_provenance.defs import support
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import EvidenceError, reason
-from fraud_provenance.fraud.mart import MART, read_mart
+from fraud_provenance.fraud.mart import DBT_BUILD, MART, read_mart
 from fraud_provenance.gates.step import Materialisation, Step, VerifiedInput
 from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.planning import sources_digest, window_of
@@ -84,9 +84,9 @@ def transaction_features(
             )
         read = step.read("raw_transactions", window_of(days, list(usable.partitions)))
         output = _prepare(workspace, read, days)
-        invocation = dbt.cli(["build", "--no-version-check"], context=context)
+        invocation = dbt.cli(DBT_BUILD, context=context)
         if support.HEADLESS in context.run.tags:
-            _load_ahead()
+            _prepare_next_stages(workspace)
         built = list(invocation.stream())
         mart = read_mart(output)  # before this process opens the database for its columns
         # Only now: while dbt works, fetching would wait in a loop that takes a core from it.
@@ -100,14 +100,15 @@ def transaction_features(
         yield from _with_evidence(event, workspace, made, rows)
 
 
-def _load_ahead() -> None:
-    """Import what the next stages of this process need, while dbt works in its own (12 s)."""
+def _prepare_next_stages(workspace: Workspace) -> None:
+    """Load their libraries and make MLflow's database, while dbt works in its own process."""
     import dagster_mlflow  # noqa: F401
     import mlflow.xgboost  # noqa: F401
 
     from fraud_provenance.fraud.feature_store import load_feast
 
     load_feast()
+    support.open_mlflow(workspace)
 
 
 def _prepare(workspace: Workspace, read: VerifiedInput, days: list[str]) -> Path:

@@ -6,6 +6,7 @@ since 1970), so that a check can prove after the join that no feature is younger
 joined to. Label delay is in the features themselves.
 """
 
+import importlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,6 +44,13 @@ _TYPE_NAMES: Final[Mapping[PolarsType, str]] = {
     pl.Float64: "Float64",
 }
 _KEYS: Final = ("transaction_id", "tx_datetime", "customer_id", "terminal_id")
+_FEAST: Final = (  # with what it would import by name on first use
+    "feast",
+    "feast.infra.passthrough_provider",
+    "feast.infra.offline_stores.duckdb",
+    "feast.infra.online_stores.sqlite",
+    "ibis.backends.duckdb",
+)
 
 
 def load_feast() -> None:
@@ -60,7 +68,8 @@ def load_feast() -> None:
     checked = typeguard.typechecked
     typeguard.typechecked = _unchanged
     try:
-        import feast  # noqa: F401
+        for name in _FEAST:
+            importlib.import_module(name)
     finally:
         typeguard.typechecked = checked
 

@@ -1,4 +1,4 @@
-"""Reading the mart from dbt's scratch database: the very table that dbt's tests looked at.
+"""The mart: how dbt builds it, and the very table that dbt's tests looked at, read.
 
 A name says nothing about what stands behind it. A view (or a macro) of the mart's name can show
 one thing to the tests and another to whoever reads it later, hence only a base table is read.
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MART: Final = "fct_transaction_features"
 DATABASE: Final = "scratch.duckdb"
+# Partial parsing would build from a cache below `target/` that git ignores, not from the sources.
+DBT_BUILD: Final = ("build", "--no-version-check", "--no-partial-parse")
 _SCHEMA: Final = "main"
 
 

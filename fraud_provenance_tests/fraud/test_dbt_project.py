@@ -8,31 +8,35 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from dbt.contracts.graph.manifest import Manifest
+from dbt.parser.manifest import extended_mashumaro_encoder, extended_mashumuro_decoder
 
 from fraud_provenance.fraud.columns import FEATURE_SCHEMA
-from fraud_provenance.fraud.mart import read_mart
+from fraud_provenance.fraud.mart import DBT_BUILD, read_mart
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 DBT = Path(sysconfig.get_path("scripts")) / "dbt"
 
 
-def _build(folder: Path, days: dict[str, pl.DataFrame], wanted: list[str]) -> pl.DataFrame:
-    places = {name: folder / name for name in ("input", "window", "output", "target", "logs")}
-    for place in places.values():
-        place.mkdir()
+def _prepare(folder: Path, days: dict[str, pl.DataFrame], wanted: list[str]) -> None:
+    for name in ("input", "window", "output", "target", "logs"):
+        (folder / name).mkdir()
     for day, frame in days.items():
-        frame.write_parquet(places["input"] / f"{day}.parquet")
+        frame.write_parquet(folder / "input" / f"{day}.parquet")
     asked = pl.DataFrame({"day": [date.fromisoformat(day) for day in wanted]})
-    asked.write_parquet(places["window"] / "days.parquet")
+    asked.write_parquet(folder / "window" / "days.parquet")
+
+
+def _dbt(folder: Path, *arguments: str) -> None:
     result = subprocess.run(
-        [str(DBT), "build", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)],
+        [str(DBT), *arguments, "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)],
         env={
             **os.environ,
-            "FRAUD_PROVENANCE_DBT_INPUT": str(places["input"]),
-            "FRAUD_PROVENANCE_DBT_WINDOW": str(places["window"]),
-            "FRAUD_PROVENANCE_DBT_OUTPUT": str(places["output"]),
-            "DBT_TARGET_PATH": str(places["target"]),
-            "DBT_LOG_PATH": str(places["logs"]),
+            "FRAUD_PROVENANCE_DBT_INPUT": str(folder / "input"),
+            "FRAUD_PROVENANCE_DBT_WINDOW": str(folder / "window"),
+            "FRAUD_PROVENANCE_DBT_OUTPUT": str(folder / "output"),
+            "DBT_TARGET_PATH": str(folder / "target"),
+            "DBT_LOG_PATH": str(folder / "logs"),
         },
         capture_output=True,
         text=True,
@@ -40,7 +44,6 @@ def _build(folder: Path, days: dict[str, pl.DataFrame], wanted: list[str]) -> pl
         check=False,
     )
     assert result.returncode == 0, result.stdout[-3_000:]
-    return read_mart(places["output"])
 
 
 @pytest.mark.parametrize("wanted", [50, 3], ids=["all-days", "last-days"])
@@ -49,8 +52,32 @@ def test_dbt_build_gives_the_recomputed_features_of_the_asked_days(
 ) -> None:
     asked = list(raw_days)[-wanted:]
 
-    found = _build(tmp_path, raw_days, asked)
+    _prepare(tmp_path, raw_days, asked)
+    _dbt(tmp_path, *DBT_BUILD)
+    found = read_mart(tmp_path / "output")
 
     day = pl.col("tx_datetime").dt.date().cast(pl.String)
     assert dict(found.schema) == dict(FEATURE_SCHEMA)
     assert found.equals(features.filter(day.is_in(asked)))
+
+
+def test_dbt_builds_from_its_sources_whatever_its_cache_says(
+    tmp_path: Path, raw_days: dict[str, pl.DataFrame]
+) -> None:
+    days = dict(list(raw_days.items())[:3])
+    _prepare(tmp_path, days, list(days))
+    _dbt(tmp_path, "parse")
+    cache = tmp_path / "target" / "partial_parse.msgpack"
+    parsed = Manifest.from_msgpack(cache.read_bytes(), decoder=extended_mashumuro_decoder)
+    parsed.nodes["model.fraud_provenance.stg_transactions"].raw_code += "\nlimit 7"
+    poisoned = parsed.to_msgpack(extended_mashumaro_encoder)
+    models_only = ("--exclude-resource-type", "test", "unit_test")
+
+    cache.write_bytes(poisoned)
+    _dbt(tmp_path, *DBT_BUILD, *models_only)
+    honest = read_mart(tmp_path / "output").height
+    cache.write_bytes(poisoned)
+    _dbt(tmp_path, "build", *models_only)
+
+    assert honest == sum(frame.height for frame in days.values())
+    assert read_mart(tmp_path / "output").height == 7  # so the cache would have decided
