@@ -18,6 +18,7 @@ from fraud_provenance.gates import promotion
 from fraud_provenance.gates.features import view_digests
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance.gates.step import Step
+from fraud_provenance.gates.surroundings import code_of
 from fraud_provenance.landing import is_empty, landed_days
 from fraud_provenance.work_tree import folder_digest
 from fraud_provenance.workspace import PROJECT, Workspace
@@ -135,6 +136,22 @@ def window_of(days: Iterable[str], known: Sequence[str]) -> list[str]:
     return sorted(wanted)
 
 
+def experimental_partitions(workspace: Workspace, asset: str) -> set[str]:
+    """Partitions that a changed tree had a part in, once the tree is exactly a commit again.
+
+    What was made from them can never be promoted, so they are made anew.
+    """
+    if workspace.code_facts.git_dirty:
+        return set()
+    lineage = workspace.trust.lineage()
+    heads = {name: files[0].statement for name, files in workspace.store.heads(asset).items()}
+    nodes = {statement: lineage.node(statement) for statement in set(heads.values())}
+    if not any(code.git_dirty for code in code_of(nodes.values())):
+        return set()
+    dirty = {name for name, node in nodes.items() if any(c.git_dirty for c in code_of([node]))}
+    return {partition for partition, statement in heads.items() if statement in dirty}
+
+
 def ingest_due(workspace: Workspace) -> list[str]:
     """Landed days whose bytes are not the ones their raw day was made from.
 
@@ -145,6 +162,7 @@ def ingest_due(workspace: Workspace) -> list[str]:
     revoked = revoked_partitions(workspace, "raw_transactions")
     empty = declared_empty(workspace)
     unsigned = {d for d, why in revoked.items() if why.code == RootCause.STATEMENT_REVOKED}
+    unsigned |= experimental_partitions(workspace, "raw_transactions")
     return [
         day
         for day, path in landed_days(workspace.landing).items()
@@ -165,11 +183,13 @@ def features_due(workspace: Workspace) -> list[str]:
     code = _outputs(workspace, "transaction_features", "dbt_sources")
     current = sources_digest()
     revoked = revoked_partitions(workspace, "transaction_features")
+    experimental = experimental_partitions(workspace, "transaction_features")
     return [
         day
         for day in usable
         if day not in made
         or day in revoked
+        or day in experimental
         or set(made[day].made_from) != {raw[d].sha256 for d in window_of([day], usable)}
         or code.get(day) != current
     ]
@@ -255,6 +275,7 @@ def _training_set_is_current(
         and node.provenance.outputs.get("views") == _declared_views()
         and not unjudged_days(workspace, "training_set", (POINT_IN_TIME,))
         and not revoked_partitions(workspace, "training_set")
+        and not experimental_partitions(workspace, "training_set")
     )
 
 
@@ -267,16 +288,19 @@ def _model_is_current(workspace: Workspace, config: "TrainingConfig", split: "Sp
         and node.manifest is not None
         and node.provenance.parameters == model_parameters(config)
         and all(entry.made_from == (train.sha256,) for entry in node.manifest.entries)
-        # A model of a dirty tree can never be registered: once the tree is clean, train again.
-        and not (node.provenance.outputs["git_dirty"] and not workspace.code_facts.git_dirty)
         and not node.revoked
+        and newest_model(workspace) not in experimental_partitions(workspace, "fraud_model")
     )
 
 
 def _is_evaluated(workspace: Workspace, config: "TrainingConfig", split: "Split") -> bool:
     newest = newest_model(workspace)
     is_evaluated = newest in workspace.store.heads("model_evaluation")
-    return is_evaluated and newest not in revoked_partitions(workspace, "model_evaluation")
+    unfit = {
+        *revoked_partitions(workspace, "model_evaluation"),
+        *experimental_partitions(workspace, "model_evaluation"),
+    }
+    return is_evaluated and newest not in unfit
 
 
 def _is_registered(workspace: Workspace, config: "TrainingConfig", split: "Split") -> bool:

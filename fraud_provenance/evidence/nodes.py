@@ -87,15 +87,19 @@ class Node:
         )
 
 
-def below(roots: Iterable[Node]) -> list[Node]:
-    """`roots` and all below them, each once; without recursion, for chains may be long."""
+def below(roots: Iterable[Node], *, judged: bool = True) -> list[Node]:
+    """`roots` and all below them, each once; without recursion, for chains may be long.
+
+    `judged`: also what contracts read in order to judge, of which nothing was made.
+    """
     seen: dict[int, Node] = {}
     stack = list(roots)
     while stack:
         node = stack.pop()
         if id(node) not in seen:
             seen[id(node)] = node
-            stack.extend(node.children)
+            if judged or node.kind != "contract":
+                stack.extend(node.children)
     return list(seen.values())
 
 

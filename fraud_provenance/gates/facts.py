@@ -1,7 +1,7 @@
 """Verified evidence → policy input: nothing comes from a tag, a file name or a database row."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from fraud_provenance.evidence import encoding, statements
@@ -11,7 +11,7 @@ from fraud_provenance.evidence.lineage import LineageVerifier, Node
 from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.gates.decisions import identity_fact, signer_facts
 from fraud_provenance.gates.policy import Policy
-from fraud_provenance.gates.surroundings import check_surroundings
+from fraud_provenance.gates.surroundings import check_surroundings, code_of
 from fraud_provenance.gates.trust import Trust
 
 MODEL, EVALUATION = "fraud_model", "model_evaluation"
@@ -165,7 +165,8 @@ def registration_input(trust: Trust, policy: Policy, evidence: ModelEvidence) ->
     for node in (evidence.model, evidence.evaluation, evidence.signature):
         if node.reasons or node.bundle is None:
             raise VerificationError(*evidence.verdict.reasons or node.all_reasons())
-    check_surroundings(trust, policy, evidence.model)
+    code = code_of([evidence.model, evidence.evaluation])
+    check_surroundings(trust, policy, evidence.model, code)
     return {
         "request": {
             "step": "release",
@@ -174,6 +175,7 @@ def registration_input(trust: Trust, policy: Policy, evidence: ModelEvidence) ->
             "at": encoding.utc_text(trust.clock()),
         },
         "model": _model_fact(evidence),
+        "code": [asdict(item) for item in code],
         "evaluation": _evaluation_fact(evidence),
         "contracts": _contract_facts([evidence.model, evidence.evaluation]),
         "evidence": {
@@ -207,8 +209,6 @@ def _model_fact(evidence: ModelEvidence) -> dict[str, Any]:
         "files": [entry.path for entry in manifest.entries],
         "features": outputs["features"],
         "parameters": provenance.parameters,
-        "git_commit": outputs["git_commit"],
-        "git_dirty": outputs["git_dirty"],
     } | signer_facts(evidence.model)
 
 

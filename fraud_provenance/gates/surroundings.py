@@ -1,13 +1,15 @@
-"""What a model was trained in: packages as locked, a commit on the protected branch.
+"""What a model was made in: packages as locked, commits on the protected branch.
 
 Facts come from the signed provenance; which environments demand them stands in the policy.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import Reason, VerificationError, reason
-from fraud_provenance.evidence.nodes import Node
+from fraud_provenance.evidence.nodes import Node, below
 from fraud_provenance.gates.policy import Policy
 from fraud_provenance.gates.trust import Trust
 
@@ -15,8 +17,34 @@ _LOCAL = "local"
 _ENVIRONMENT_CODES = (RootCause.ENV_LOCK_MISMATCH, RootCause.ENV_FILE_MISMATCH)
 
 
-def check_surroundings(trust: Trust, policy: Policy, model: Node) -> None:
-    """Refuse a model whose packages or commit the policy does not accept in this environment.
+@dataclass(frozen=True, order=True)
+class Code:
+    """What one asset of a lineage was made with; `git_dirty`: not exactly that commit."""
+
+    asset: str
+    git_commit: str
+    git_dirty: bool
+
+
+def code_of(roots: Iterable[Node]) -> list[Code]:
+    """The code that `roots` and everything they were made from was made with, each once."""
+    made = [node.provenance for node in below(roots, judged=False) if node.provenance]
+    return sorted(
+        {
+            Code(
+                item.asset,
+                str(item.outputs.get("git_commit", "")),
+                item.outputs.get("git_dirty") is not False,
+            )
+            for item in made
+        }
+    )
+
+
+def check_surroundings(trust: Trust, policy: Policy, model: Node, code: Iterable[Code]) -> None:
+    """Refuse a model whose packages or commits the policy does not accept in this environment.
+
+    `code`: what the model, its evaluation and everything below them was made with.
 
     Raises:
         VerificationError: ENV_LOCK_MISMATCH, ENV_FILE_MISMATCH, COMMIT_UNTRUSTED or INPUT_MISSING.
@@ -26,7 +54,7 @@ def check_surroundings(trust: Trust, policy: Policy, model: Node) -> None:
     found: list[Reason] = []
     if _is_locked(thresholds, trust.environment):
         found += _package_reasons(outputs.get("environment_problems"))
-    found += _commit_reasons(trust, thresholds, str(outputs.get("git_commit", "")))
+    found += _commit_reasons(trust, thresholds, code)
     if found:
         raise VerificationError(*found)
 
@@ -53,11 +81,15 @@ def _package_reasons(problems: object) -> list[Reason]:
     return found
 
 
-def _commit_reasons(trust: Trust, thresholds: dict[str, Any], commit: str) -> list[Reason]:
+def _commit_reasons(trust: Trust, thresholds: dict[str, Any], code: Iterable[Code]) -> list[Reason]:
     branch = thresholds.get("protected_branches", {"value": {}})["value"].get(trust.environment)
     if branch is None and trust.environment == _LOCAL:
         return []
-    if branch is not None and trust.is_on_branch(commit, branch):
-        return []
-    message = f"{commit[:12] or 'no commit'} is not on {branch or 'any protected branch'}"
-    return [reason(RootCause.COMMIT_UNTRUSTED, message, artifact="source code")]
+    found = []
+    for commit in dict.fromkeys(item.git_commit for item in code):
+        if branch is None or not trust.is_on_branch(commit, branch):
+            made = sorted({item.asset for item in code if item.git_commit == commit})
+            message = f"{commit[:12] or 'no commit'} is not on {branch or 'any protected branch'}"
+            why = f"{message}; it made {', '.join(made)}"
+            found.append(reason(RootCause.COMMIT_UNTRUSTED, why, artifact="source code"))
+    return found

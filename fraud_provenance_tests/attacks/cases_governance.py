@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
@@ -205,6 +206,24 @@ def leave_the_tree_dirty(home: Home) -> None:
     path.write_text(f"{path.read_text('utf-8')}\n# tried something\n", "utf-8")
 
 
+def features_of_a_changed_tree(home: Home) -> None:
+    """The newest day's features are made with other code; nobody sees that when training."""
+    leave_the_tree_dirty(home)
+    _make_newest_features(home)
+    subprocess.run(["git", "checkout", "-q", "."], cwd=home.project, check=True)
+
+
+def features_of_a_commit(home: Home) -> None:
+    commit_the_change(home)
+    _make_newest_features(home)
+
+
+def _make_newest_features(home: Home) -> None:
+    newest = max(home.workspace().store.heads("transaction_features"))
+    said = home.job("features", days=[newest])
+    assert said.code == 0, said.reasons
+
+
 def commit_the_change(home: Home) -> None:
     leave_the_tree_dirty(home)
     commit_all(home.project, "Tried something")
@@ -248,6 +267,10 @@ CASES = [
     Case(
         "RP-01", leave_the_tree_dirty, training(train_days=6), commit_the_change,
         policy_without("GIT_DIRTY"),
+    ),
+    Case(
+        "RP-01", features_of_a_changed_tree, training(train_days=6), features_of_a_commit,
+        policy_without("GIT_DIRTY"), variant="features",
     ),
     Case("OK-08", upgrade_the_policy, promote(), state="approved"),
     Case("OK-11", rename_the_model, _verify_renamed),

@@ -109,8 +109,8 @@ def metric_missing(document: dict[str, Any]) -> None:
 
 
 def dirty_flag_missing(document: dict[str, Any]) -> None:
-    """`not input.model.git_dirty` would be true of a model that says nothing about it."""
-    del document["model"]["git_dirty"]
+    """`not made.git_dirty` would be true of a lineage that says nothing about it."""
+    del document["code"][0]["git_dirty"]
 
 
 def verified_says_the_evidence(document: dict[str, Any]) -> None:

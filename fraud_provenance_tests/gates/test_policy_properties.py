@@ -30,7 +30,7 @@ EACH_SHAPE = 5  # so many changed shapes are refused by the schema for one that 
 # Facts of which every other value must be refused, whatever else is right.
 _MODEL = (
     "request.step", "request.identity.*", "request.environment", "model.signer.*",
-    "model.format", "model.files.*", "model.features.*", "model.git_dirty", "evaluation.signer.*",
+    "model.format", "model.files.*", "model.features.*", "code.*.git_dirty", "evaluation.signer.*",
     "evaluation.model_digest", "contracts.*.suite", "contracts.*.asset", "evidence.complete",
     "model_signature.signer.*",
 )  # fmt: skip

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from fraud_provenance.evidence.errors import VerificationError
-from fraud_provenance.gates.surroundings import check_surroundings
+from fraud_provenance.evidence.nodes import Node
+from fraud_provenance.gates.surroundings import Code, check_surroundings, code_of
 from fraud_provenance_tests.conftest import codes
 
 COMMIT = "a" * 40
@@ -21,16 +22,18 @@ def found(
     demands: dict[str, Any] = DEMANDS,
     *,
     on_branch: bool = True,
+    commit: str = COMMIT,
     **outputs: Any,
 ) -> list[str]:
     trust: Any = SimpleNamespace(
         environment=environment, is_on_branch=lambda commit, _branch: on_branch and commit == COMMIT
     )
     policy: Any = SimpleNamespace(data=lambda _name: demands)
-    honest = {"environment_problems": [], "git_commit": COMMIT} | outputs
+    honest = {"environment_problems": []} | outputs
     model: Any = SimpleNamespace(provenance=SimpleNamespace(outputs=honest))
+    code = [Code("fraud_model", COMMIT, False), Code("transaction_features", commit, False)]
     try:
-        check_surroundings(trust, policy, model)
+        check_surroundings(trust, policy, model, code)
     except VerificationError as error:
         return codes(error)
     return []
@@ -47,8 +50,8 @@ def test_model_from_locked_packages_and_reviewed_code_is_accepted() -> None:
         ({"environment_problems": ["ENV_FILE_MISMATCH: x"]}, ["ENV_FILE_MISMATCH"]),
         ({"environment_problems": ["NONSENSE"]}, ["ENV_FILE_MISMATCH"]),
         ({"environment_problems": None}, ["INPUT_MISSING"]),
-        ({"git_commit": "b" * 40}, ["COMMIT_UNTRUSTED"]),
-        ({"git_commit": ""}, ["COMMIT_UNTRUSTED"]),
+        ({"commit": "b" * 40}, ["COMMIT_UNTRUSTED"]),
+        ({"commit": ""}, ["COMMIT_UNTRUSTED"]),
     ],
 )
 def test_model_from_anything_else_is_refused(outputs: dict[str, Any], expected: list[str]) -> None:
@@ -64,3 +67,35 @@ def test_environment_that_the_policy_forgot_demands_everything() -> None:
     ]
     assert found("staging") == ["COMMIT_UNTRUSTED"]
     assert found("local", {}, environment_problems=problems) == []
+
+
+def made(asset: str, *below: Node, dirty: bool | None = False) -> Node:
+    node = Node("materialisation", asset, f"{asset} {dirty}", children=list(below))
+    told = {} if dirty is None else {"git_commit": COMMIT, "git_dirty": dirty}
+    node.provenance = SimpleNamespace(asset=asset, outputs=told)  # type: ignore[assignment]
+    return node
+
+
+def decision(*inputs: Node) -> Node:
+    return Node("decision", "data access", "decision", children=list(inputs))
+
+
+def test_code_is_that_of_everything_in_the_lineage() -> None:
+    raw = made("raw_transactions", dirty=True)
+    features = made("transaction_features", decision(raw))
+    assert code_of([made("fraud_model", decision(features))]) == [
+        Code("fraud_model", COMMIT, False),
+        Code("raw_transactions", COMMIT, True),
+        Code("transaction_features", COMMIT, False),
+    ]
+
+
+def test_what_a_contract_read_in_order_to_judge_made_nothing() -> None:
+    earlier = made("raw_transactions", dirty=True)
+    contract = Node("contract", "raw_expectations", "contract", children=[decision(earlier)])
+    model = made("fraud_model", decision(contract))
+    assert code_of([model]) == [Code("fraud_model", COMMIT, False)]
+
+
+def test_evidence_that_tells_no_code_counts_as_dirty() -> None:
+    assert code_of([made("fraud_model", dirty=None)]) == [Code("fraud_model", "", True)]

@@ -43,6 +43,12 @@ data_access := {
 
 contract_count(asset, suite) := {"asset": asset, "suite": suite, "partitions": 21, "passed": 21, "checks": 9}
 
+made_with(asset) := {
+	"asset": asset,
+	"git_commit": "0123456789abcdef0123456789abcdef01234567",
+	"git_dirty": false,
+}
+
 registration := {
 	"request": {
 		"step": "release",
@@ -60,9 +66,8 @@ registration := {
 		"files": ["model.ubj", "feature_contract.json"],
 		"features": data.thresholds.allowed_features.value,
 		"parameters": {"max_depth": 6, "seed": 0},
-		"git_commit": "0123456789abcdef0123456789abcdef01234567",
-		"git_dirty": false,
 	},
+	"code": [made_with("transaction_features"), made_with("fraud_model")],
 	"evaluation": {
 		"statement": digest(3),
 		"signer": workload("/steps/evaluate"),

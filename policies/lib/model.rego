@@ -93,13 +93,28 @@ reasons contains lib.reason(rego.metadata.rule(), sprintf("%v", [file]), "The fi
 
 # METADATA
 # title: The code must be found again
-# description: The commit is known and the work tree was clean.
+# description: Of everything in the lineage the commit is known, and the work tree was clean.
 # custom:
 #   short_name: tree_clean
 #   code: GIT_DIRTY
-#   remedy: Commit the changes and train again.
-reasons contains lib.reason(rego.metadata.rule(), model_name, "The model was trained from a work tree that is not exactly a commit.") if {
-	not code_committed
+#   remedy: Commit the changes and run again; what the changed tree made is made anew.
+reasons contains lib.reason(rego.metadata.rule(), asset, "It was made from a work tree that is not exactly a commit.") if {
+	some made in input.code
+	not code_committed(made)
+	not tree_may_be_dirty
+	asset := object.get(made, "asset", "something of an unknown name")
+}
+
+# METADATA
+# title: The code must be told
+# description: A lineage that names no code would pass every rule about code.
+# custom:
+#   short_name: code_told
+#   code: GIT_DIRTY
+#   remedy: Commit the changes and run again; what the changed tree made is made anew.
+reasons contains lib.reason(rego.metadata.rule(), model_name, "The evidence does not tell which code made the model.") if {
+	not code_told
+	not tree_may_be_dirty
 }
 
 # METADATA
@@ -235,18 +250,22 @@ file_allowed(file) if {
 
 # METADATA
 # title: The code is committed
-# description: True for a commit and a clean tree, or where the policy data do not ask for one.
+# description: True for a commit and a clean tree.
 # custom:
 #   short_name: code_committed
-code_committed if {
-	input.model.git_dirty == false
-	regex.match(`^([0-9a-f]{40}|[0-9a-f]{64})$`, input.model.git_commit)
+code_committed(made) if {
+	made.git_dirty == false
+	regex.match(`^([0-9a-f]{40}|[0-9a-f]{64})$`, made.git_commit)
 }
 
-code_committed if {
-	is_array(data.thresholds.clean_tree_environments.value)
-	is_string(input.request.environment)
-	tree_may_be_dirty
+# METADATA
+# title: The code is told
+# description: True if at least the code of one asset is.
+# custom:
+#   short_name: code_told
+code_told if {
+	is_array(input.code)
+	count(input.code) > 0
 }
 
 # METADATA
@@ -255,6 +274,8 @@ code_committed if {
 # custom:
 #   short_name: tree_may_be_dirty
 tree_may_be_dirty if {
+	is_array(data.thresholds.clean_tree_environments.value)
+	is_string(input.request.environment)
 	environments := data.thresholds.clean_tree_environments.value
 	count([name | some name in environments; name == input.request.environment]) == 0
 }

@@ -28,7 +28,7 @@ test_values_at_the_minimum_are_allowed if {
 }
 
 test_dirty_tree_is_allowed_only_where_the_policy_says_so if {
-	dirty := fixtures.replaced(honest, "/model/git_dirty", true)
+	dirty := fixtures.replaced(honest, "/code/0/git_dirty", true)
 	not allowed(dirty)
 	allowed(dirty) with data.thresholds.clean_tree_environments.value as ["production"]
 	not allowed(dirty) with data.thresholds.clean_tree_environments.value as ["local"]
@@ -64,8 +64,9 @@ lies := [
 	{"path": "/model/features/0", "value": "chargeback_date", "codes": {"LEAKAGE_FEATURE"}},
 	{"path": "/model/parameters", "value": {}, "codes": {"INPUT_MISSING"}},
 	{"path": "/model/parameters", "value": {"sample_frac": 0.01}, "codes": {"PARAM_UNEXPECTED"}},
-	{"path": "/model/git_dirty", "value": true, "codes": {"GIT_DIRTY"}},
-	{"path": "/model/git_commit", "value": "", "codes": {"GIT_DIRTY"}},
+	{"path": "/code/0/git_dirty", "value": true, "codes": {"GIT_DIRTY"}},
+	{"path": "/code/1/git_commit", "value": "", "codes": {"GIT_DIRTY"}},
+	{"path": "/code", "value": [], "codes": {"GIT_DIRTY", "INPUT_INVALID"}},
 	{"path": "/evaluation/metrics/auc_roc", "value": 0.69, "codes": {"METRIC_BELOW_MINIMUM"}},
 	{"path": "/evaluation/metrics/average_precision", "value": 0.19, "codes": {"METRIC_BELOW_MINIMUM"}},
 	{"path": "/evaluation/metrics/card_precision_100", "value": 0.01, "codes": {"METRIC_BELOW_MINIMUM"}},
@@ -97,6 +98,11 @@ lies := [
 	{"path": "/evidence/missing", "value": ["features@2018-04-01"], "codes": {"EVIDENCE_MISSING"}},
 	{"path": "/model_signature/signer/subject", "value": "/steps/score", "codes": unknown_identity},
 ]
+
+test_asset_of_a_dirty_tree_is_named if {
+	document := fixtures.replaced(honest, "/code/0/git_dirty", true)
+	{found.subject | some found in model_registration.reasons with input as document} == {"transaction_features"}
+}
 
 test_missing_evidence_is_named if {
 	document := fixtures.replaced(honest, "/evidence/missing", ["features@2018-04-01"])
@@ -161,8 +167,9 @@ removals := [
 	{"path": "/model/files", "code": "FORBIDDEN_FORMAT"},
 	{"path": "/model/features", "code": "FEATURES_TOO_FEW"},
 	{"path": "/model/parameters", "code": "INPUT_MISSING"},
-	{"path": "/model/git_commit", "code": "GIT_DIRTY"},
-	{"path": "/model/git_dirty", "code": "GIT_DIRTY"},
+	{"path": "/code", "code": "GIT_DIRTY"},
+	{"path": "/code/0/git_commit", "code": "GIT_DIRTY"},
+	{"path": "/code/1/git_dirty", "code": "GIT_DIRTY"},
 	{"path": "/evaluation", "code": "METRIC_BELOW_MINIMUM"},
 	{"path": "/evaluation/metrics", "code": "METRIC_BELOW_MINIMUM"},
 	{"path": "/evaluation/metrics/card_precision_100", "code": "METRIC_BELOW_MINIMUM"},
