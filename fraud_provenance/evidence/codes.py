@@ -636,8 +636,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "Remove the column, or have it reviewed and the policy changed.",
     ),
     "GIT_DIRTY": (
-        "The work tree had changes that no commit holds.",
-        "Commit, then run the step again.",
+        "Something in the lineage was made from a work tree that is not exactly a commit.",
+        "Commit the changes, then run again: what the changed tree made is made anew.",
     ),
     "METRIC_BELOW_MINIMUM": (
         "A metric is below the policy's minimum.",
