@@ -40,7 +40,7 @@ demo: setup ## The whole flow: servers, data, graph, approval, promotion, scores
 
 test: setup lint types policies-test ## Everything that must hold before a change lands
 	@$(BIN)/dagster definitions validate -w workspace.yaml --log-level error
-	@$(BIN)/python -m pytest --cov=fraud_provenance.evidence --cov-branch --cov-fail-under=100 \
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --cov=fraud_provenance.evidence --cov-branch --cov-fail-under=100 \
 		--cov-report=term-missing:skip-covered
 
 lint: $(VENV)/.ready tools ## Format, lint, import contracts

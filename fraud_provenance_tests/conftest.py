@@ -335,6 +335,14 @@ def _no_proxy() -> Iterator[None]:
         os.environ["NO_PROXY"] = before
 
 
+@pytest.fixture(autouse=True)
+def _no_mlflow_left() -> Iterator[None]:
+    """MLflow puts its home into the environment; for the next test that would be an override."""
+    yield
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        del os.environ[name]
+
+
 @pytest.fixture(scope="session")
 def home_with_servers(
     tmp_path_factory: pytest.TempPathFactory, policy_project: Path

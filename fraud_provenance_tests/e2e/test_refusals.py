@@ -290,3 +290,28 @@ def test_killed_training_is_completed_by_the_next_run(product: Product) -> None:
     assert "fraud_model:" in done.text
     assert product.ok("verify", "model@candidate", "--json").json()["trusted"]
     assert product.ok("verify", "--json").json()["trusted"]
+
+
+def test_what_a_changed_tree_made_is_made_anew_from_the_clean_one(product: Product) -> None:
+    changed = product.project / "fraud_provenance" / "fraud" / "mart.py"
+    honest = changed.read_bytes()
+    changed.write_bytes(honest + b"# tried something\n")
+    product.generate(len(list((product.home / "landing").glob("*.parquet"))) + 1)
+    day = newest(product.home / "landing").stem
+    product.ok("run")
+    changed.write_bytes(honest)
+    assert dirty(product, day) == {"raw_transactions": True, "transaction_features": True}
+    product.ok("run")
+    assert dirty(product, day) == {"raw_transactions": False, "transaction_features": False}
+    stages = {stage["name"] for stage in product.ok("run", "--json").json()["stages"]}
+    assert not stages & {"ingest", "features"}  # and only once
+
+
+def dirty(product: Product, day: str) -> dict[str, object]:
+    opened = workspace(product)
+    found: dict[str, object] = {}
+    for asset in ("raw_transactions", "transaction_features"):
+        node = opened.trust.lineage().node(opened.store.heads(asset)[day][0].statement)
+        assert node.provenance is not None
+        found[asset] = node.provenance.outputs["git_dirty"]
+    return found
