@@ -139,7 +139,7 @@ def window_of(days: Iterable[str], known: Sequence[str]) -> list[str]:
 def experimental_partitions(workspace: Workspace, asset: str) -> set[str]:
     """Partitions that a changed tree had a part in, once the tree is exactly a commit again.
 
-    What was made from them can never be promoted, so they are made anew.
+    They can never be promoted, so they are made anew, unless their inputs would be such again.
     """
     if workspace.code_facts.git_dirty:
         return set()
@@ -162,15 +162,18 @@ def ingest_due(workspace: Workspace) -> list[str]:
     revoked = revoked_partitions(workspace, "raw_transactions")
     empty = declared_empty(workspace)
     unsigned = {d for d, why in revoked.items() if why.code == RootCause.STATEMENT_REVOKED}
-    unsigned |= experimental_partitions(workspace, "raw_transactions")
+    experimental = experimental_partitions(workspace, "raw_transactions") - revoked.keys()
     return [
         day
         for day, path in landed_days(workspace.landing).items()
-        if not (day in empty and is_empty(path))
-        and (
-            day not in entries
-            or day in unsigned
-            or encoding.digest_bytes(path.read_bytes()) not in entries[day].made_from
+        if day in experimental
+        or (
+            not (day in empty and is_empty(path))
+            and (
+                day not in entries
+                or day in unsigned
+                or encoding.digest_bytes(path.read_bytes()) not in entries[day].made_from
+            )
         )
     ]
 
@@ -184,12 +187,13 @@ def features_due(workspace: Workspace) -> list[str]:
     current = sources_digest()
     revoked = revoked_partitions(workspace, "transaction_features")
     experimental = experimental_partitions(workspace, "transaction_features")
+    lasting = experimental_partitions(workspace, "raw_transactions")
     return [
         day
         for day in usable
         if day not in made
         or day in revoked
-        or day in experimental
+        or (day in experimental and lasting.isdisjoint(window_of([day], usable)))
         or set(made[day].made_from) != {raw[d].sha256 for d in window_of([day], usable)}
         or code.get(day) != current
     ]
@@ -275,7 +279,12 @@ def _training_set_is_current(
         and node.provenance.outputs.get("views") == _declared_views()
         and not unjudged_days(workspace, "training_set", (POINT_IN_TIME,))
         and not revoked_partitions(workspace, "training_set")
-        and not experimental_partitions(workspace, "training_set")
+        and not (
+            experimental_partitions(workspace, "training_set")
+            and experimental_partitions(workspace, "transaction_features").isdisjoint(
+                day for days in wanted.values() for day in days
+            )
+        )
     )
 
 
@@ -289,18 +298,22 @@ def _model_is_current(workspace: Workspace, config: "TrainingConfig", split: "Sp
         and node.provenance.parameters == model_parameters(config)
         and all(entry.made_from == (train.sha256,) for entry in node.manifest.entries)
         and not node.revoked
-        and newest_model(workspace) not in experimental_partitions(workspace, "fraud_model")
+        and not (
+            newest_model(workspace) in experimental_partitions(workspace, "fraud_model")
+            and not experimental_partitions(workspace, "training_set")
+        )
     )
 
 
 def _is_evaluated(workspace: Workspace, config: "TrainingConfig", split: "Split") -> bool:
     newest = newest_model(workspace)
     is_evaluated = newest in workspace.store.heads("model_evaluation")
-    unfit = {
-        *revoked_partitions(workspace, "model_evaluation"),
-        *experimental_partitions(workspace, "model_evaluation"),
-    }
-    return is_evaluated and newest not in unfit
+    is_experiment = newest in experimental_partitions(workspace, "model_evaluation")
+    return (
+        is_evaluated
+        and newest not in revoked_partitions(workspace, "model_evaluation")
+        and not (is_experiment and not experimental_partitions(workspace, "fraud_model"))
+    )
 
 
 def _is_registered(workspace: Workspace, config: "TrainingConfig", split: "Split") -> bool:
