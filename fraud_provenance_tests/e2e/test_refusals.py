@@ -298,8 +298,10 @@ def test_what_a_changed_tree_made_is_made_anew_from_the_clean_one(product: Produ
     changed.write_bytes(honest + b"# tried something\n")
     product.generate(len(list((product.home / "landing").glob("*.parquet"))) + 1)
     day = newest(product.home / "landing").stem
-    product.ok("run")
+    refused = product.run("run")
     changed.write_bytes(honest)
+    assert refused.code == 1
+    assert "GIT_DIRTY(raw_transactions)" in refused.text
     assert dirty(product, day) == {"raw_transactions": True, "transaction_features": True}
     product.ok("run")
     assert dirty(product, day) == {"raw_transactions": False, "transaction_features": False}
