@@ -7,6 +7,7 @@ verified. Every comparison is exact; nothing here is a pattern.
 import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -183,6 +184,17 @@ class Layout(_Closed):
     def producer(self, asset: str) -> str:
         """The step that produces `asset`, or an empty string."""
         return next((name for name, rule in self.steps.items() if rule.produces == asset), "")
+
+    @cached_property
+    def distances(self) -> dict[str, int]:
+        """Each produced asset's steps away from the raw data, the longest way: a layout's order."""
+        found = {rule.produces: 0 for rule in self.steps.values() if rule.produces}
+        for _ in found:  # no way is longer than there are assets, not even in a circle
+            for rule in self.steps.values():
+                if rule.produces:
+                    before = [found[item.asset] for item in rule.materials if item.asset in found]
+                    found[rule.produces] = max([-1, *before]) + 1
+        return found
 
     def suites(self, asset: str) -> tuple[str, ...]:
         """The contract suites that judge `asset`."""

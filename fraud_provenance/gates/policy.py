@@ -1,11 +1,12 @@
 """The policy as an artifact: read, compared with its signed release, evaluated from those bytes."""
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -239,7 +240,7 @@ class PolicyEngine:
             raise VerificationError(reason(RootCause.POLICY_UNDEFINED, f"{gate} gave no answer"))
         _check_echo(gate, document, value.get("input"))
         try:
-            reasons = tuple(_reason(item) for item in result["reasons"])
+            reasons = _deepest_first(policy.layout, result["reasons"])
         except (KeyError, TypeError, ValidationError) as error:
             raise VerificationError(
                 reason(RootCause.POLICY_EVAL_ERROR, f"{gate}: malformed reasons: {error}")
@@ -322,10 +323,20 @@ def _data_arguments(folder: Path, gate: str) -> list[str]:
     return rules + data + schemas
 
 
-def _reason(item: Mapping[str, Any]) -> Reason:
-    return Reason(
-        code=item["code"],
-        message=item["message"],
-        remedy=item["remedy"],
-        artifact=str(item.get("subject", "")),
-    )
+def _deepest_first(layout: Layout, found: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
+    """What the policy found, nearest the raw data first; what concerns no asset comes last.
+
+    A subject is an asset, `asset@partition` or `asset/suite`, or anything else that was asked.
+    """
+    last = len(layout.distances)
+    reasons = [
+        Reason(
+            code=item["code"],
+            message=item["message"],
+            remedy=item["remedy"],
+            artifact=(subject := str(item.get("subject", ""))),
+            distance=layout.distances.get(re.split("[@/]", subject)[0], last),
+        )
+        for item in found
+    ]
+    return tuple(sorted(reasons, key=lambda item: item.distance))

@@ -43,6 +43,26 @@ def test_step_of_the_layout_names_its_one_signer(layout: Layout) -> None:
     assert len({str(rule.signer()) for rule in layout.steps.values() if rule.produces}) == 7
 
 
+def test_distance_of_an_asset_is_its_longest_way_from_the_raw_data(layout: Layout) -> None:
+    assert layout.distances == {
+        "raw_transactions": 0,
+        "transaction_features": 1,
+        "feature_store": 2,
+        "training_set": 2,
+        "fraud_model": 3,
+        "model_evaluation": 4,
+        "transaction_scores": 4,
+    }
+
+
+def test_distances_of_a_layout_that_goes_in_a_circle_are_bounded() -> None:
+    steps = json.loads(FILES["data/layout.json"])["steps"]
+    steps["ingest"]["materials"][0]["asset"] = "fraud_model"
+    distances = parse_layout(changed("layout", steps=steps)).distances
+    assert set(distances) > {"raw_transactions", "fraud_model"}
+    assert max(distances.values()) <= len(distances) * len(steps)
+
+
 @pytest.mark.parametrize("step", ["approve", "nonsense"])
 def test_identity_of_a_step_for_people_or_of_no_step_is_refused(layout: Layout, step: str) -> None:
     with pytest.raises(VerificationError, match="IDENTITY_NOT_AUTHORIZED_FOR_STEP"):

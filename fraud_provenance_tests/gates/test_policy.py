@@ -349,6 +349,20 @@ def test_ask_with_allow_and_a_reason_is_denied(honest: Chain, opened: Workspace)
     assert [(item.code, item.artifact) for item in answer.reasons] == [("X", "s")]
 
 
+def test_denial_names_the_reason_nearest_the_raw_data_first(
+    honest: Chain, opened: Workspace
+) -> None:
+    subjects = ["evaluation", "fraud_model", "training_set/rows", "raw_transactions@2026-01-01"]
+    reasons = [{"code": f"C{n}", "message": "m", "remedy": "r", "subject": subject}
+               for n, subject in enumerate(subjects)]  # fmt: skip
+    released_with(
+        opened, DECISION, f'decision := {{"allow": false, "reasons": {json.dumps(reasons)}}}'
+    )
+    answer = ask(opened, request(honest))
+    assert [item.artifact for item in answer.reasons] == subjects[::-1]
+    assert [item.distance for item in answer.reasons] == [0, 2, 3, 7]
+
+
 # --- an engine that is not OPA -----------------------------------------------------------------
 
 
