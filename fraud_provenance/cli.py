@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
-from fraud_provenance.evidence.errors import ProvenanceError, Reason
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import ProvenanceError, Reason, reason
 from fraud_provenance.workspace import Workspace, settings_from
 
 app = typer.Typer(
@@ -62,6 +63,8 @@ def main() -> NoReturn:
 def execute(arguments: Sequence[str] | None = None) -> int:
     """Run one command; every error ends here, with its reasons and remedies.
 
+    With `--json` a refusal is one document on standard output, too.
+
     Returns:
         The exit code: 0 trusted or done, 1 not trusted or refused, 2 could not decide.
     """
@@ -70,27 +73,42 @@ def execute(arguments: Sequence[str] | None = None) -> int:
         return result if isinstance(result, int) else 0
     except ProvenanceError as error:
         print_reasons(error.reasons)
-        return error.exit_code
+        reasons, code = error.reasons, error.exit_code
     except Exception as error:
-        return _foreign_error(error)
+        reasons, code = _foreign_error(error)
+    if "--json" in (sys.argv[1:] if arguments is None else arguments):
+        print_json(_refusal_json(reasons, code))
+    return code
 
 
-def _foreign_error(error: Exception) -> int:
+def _foreign_error(error: Exception) -> tuple[Sequence[Reason], int]:
     """Errors of typer and of the fraud package; anything else is shown whole."""
     show = getattr(error, "show", None)  # typer's usage errors know how to present themselves
     if callable(show):
         show()
-        return 2
+        return [reason(RootCause.USAGE, error.format_message())], 2  # type: ignore[attr-defined]  # as `show`
     if type(error).__name__ == "Abort":
         err.print("aborted")
-        return 2
+        return [reason(RootCause.USAGE, "aborted")], 2
     if type(error).__name__ == "DataError":
         err.print(f"[red]refused[/red] {error}", markup=True)
-        return 1
+        found = {name: getattr(error, name) for name in ("code", "message", "remedy")}
+        return [Reason(**found, artifact=error.file)], 1  # type: ignore[attr-defined]  # a DataError's
     import traceback
 
     err.print("".join(traceback.format_exception(error)), markup=False)
-    return 2
+    return [reason(RootCause.VERIFY_ERROR, repr(error))], 2
+
+
+def _refusal_json(reasons: Sequence[Reason], code: int) -> dict[str, Any]:
+    """A refusal for machines, in a verdict's words."""
+    return {
+        "trusted": False,
+        "decided": code == 1,
+        "root_cause": reasons[0].code if reasons else None,
+        "reasons": [item.model_dump(mode="json") for item in reasons],
+        "exit_code": code,
+    }
 
 
 def print_reasons(reasons: Sequence[Reason], target: Console = err) -> None:
@@ -128,14 +146,14 @@ def progress() -> Iterator[Callable[[str], None]]:
 
 
 def _print_servers(
-    servers: Sequence[Any], as_json: bool, alerts: dict[str, int] | None = None
+    servers: Sequence[Any], as_json: bool, more: dict[str, Any] | None = None
 ) -> None:
     rows = [
         {"name": s.name, "state": s.state, "port": s.port, "pid": s.pid, "detail": s.detail}
         for s in servers
     ]
     if as_json:
-        print_json({"servers": rows} | ({"alerts": alerts} if alerts is not None else {}))
+        print_json({"servers": rows} | (more or {}))
         return
     table = Table("server", "state", "port", "pid", "")
     for row in rows:
@@ -148,7 +166,8 @@ def _print_servers(
             str(row["detail"] or ""),
         )
     out.print(table)
-    if alerts is not None:
+    if more is not None:
+        alerts = more["alerts"]
         out.print(f"alerts: {alerts['waiting']} waiting, {alerts['delivered']} delivered")
 
 
@@ -180,6 +199,7 @@ def home(
     dagster: Annotated[
         bool, typer.Option("--dagster", help="Print Dagster's folder instead.")
     ] = False,
+    as_json: Json = False,
 ) -> int:
     """Print the home's folder (FRAUD_PROVENANCE_HOME)."""
     from fraud_provenance.pipeline import open_instance
@@ -188,7 +208,11 @@ def home(
     if dagster:
         workspace.create_folders()
         open_instance(workspace).dispose()
-    out.print(str(workspace.dagster if dagster else workspace.home), markup=False)
+    folder = str(workspace.dagster if dagster else workspace.home)
+    if as_json:
+        print_json({"folder": folder})
+    else:
+        out.print(folder, markup=False)
     return 0
 
 
@@ -202,10 +226,17 @@ def status(as_json: Json = False) -> int:
     servers = workspace.sigstore.status()
     outbox = Outbox(workspace.home)
     alerts = {"waiting": len(outbox.pending()), "delivered": len(outbox.delivered())}
-    _print_servers(servers, as_json, alerts)
-    if servers:
-        workspace.start_check()
-    return 0 if servers and all(server.state == "running" for server in servers) else 1
+    code = 0 if servers and all(server.state == "running" for server in servers) else 1
+    reasons: Sequence[Reason] = ()
+    try:
+        if servers:
+            workspace.start_check()
+    except ProvenanceError as error:
+        reasons, code = error.reasons, error.exit_code
+    more = {"reasons": [item.model_dump(mode="json") for item in reasons], "exit_code": code}
+    _print_servers(servers, as_json, {"alerts": alerts} | more)
+    print_reasons(reasons)
+    return code
 
 
 # --- data ------------------------------------------------------------------------------------

@@ -1,0 +1,87 @@
+"""The command line's refusals: one JSON document each, as many as there are ways to refuse."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fraud_provenance import cli
+from fraud_provenance.alerts import Outbox
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FRAUD_PROVENANCE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(autouse=True)
+def errors(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What a person reads: the console keeps the stream that it found when it was made."""
+    text = io.StringIO()
+    monkeypatch.setattr(cli.err, "_file", text)
+    return text
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    """The document of a refused command; its exit code is the process's."""
+    code = cli.execute(arguments)
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert document["exit_code"] == code
+    return document
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("command", ["verify", "audit", "run", "trace 1"])
+def test_command_without_a_home_says_so_as_one_document(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    document = refused(capsys, *command.split(), "--json")
+    assert (document["trusted"], document["exit_code"]) == (False, 2)
+    assert document["reasons"][0]["remedy"]
+
+
+@pytest.mark.usefixtures("home")
+def test_usage_error_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    document = refused(capsys, "approve", "--json")
+    assert (document["root_cause"], document["decided"]) == ("USAGE", False)
+    assert "subject" in document["reasons"][0]["message"]
+
+
+@pytest.mark.usefixtures("home")
+def test_refused_data_are_one_document_that_names_the_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "bad.csv").write_text("TRANSACTION_ID,NOT_A_COLUMN\n1,2\n")
+    document = refused(capsys, "import", str(tmp_path / "bad.csv"), "--json")
+    assert (document["decided"], document["exit_code"]) == (True, 1)
+    assert document["reasons"][0]["artifact"] == "bad.csv"
+
+
+def test_mistake_of_ours_is_one_document(
+    capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: Outbox) -> None:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(Outbox, "pending", fail)
+    document = refused(capsys, "status", "--json")
+    assert (document["root_cause"], document["exit_code"]) == ("VERIFY_ERROR", 2)
+    assert "unforeseen" in document["reasons"][0]["message"]
+    assert not home.exists()
+
+
+def test_home_is_one_document(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    assert cli.execute(["home", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"folder": str(home)}
+
+
+@pytest.mark.usefixtures("home")
+def test_without_json_a_refusal_is_text_on_standard_error(
+    capsys: pytest.CaptureFixture[str], errors: io.StringIO
+) -> None:
+    assert cli.execute(["verify"]) == 2
+    assert capsys.readouterr().out == ""
+    assert "remedy" in errors.getvalue()
