@@ -19,7 +19,7 @@ from fraud_provenance.evidence.errors import ConfigError, VerificationError, rea
 from fraud_provenance.evidence.log_audit import LogAuditor
 from fraud_provenance.evidence.notes import log_keys
 from fraud_provenance.evidence.releases import Expectations, Releases
-from fraud_provenance.evidence.secrets import refuse_secrets
+from fraud_provenance.evidence.secrets import key_sized, refuse_secrets
 from fraud_provenance.evidence.signing import SigningService, background
 from fraud_provenance.evidence.statements import Identity, Material
 from fraud_provenance.evidence.store import EvidenceStore
@@ -251,16 +251,18 @@ class Workspace:
     def start_check(self) -> None:
         """What must hold before anything is done: trust root, releases, policy, no secret about.
 
+        Secrets are looked for in the work tree, and among artifacts, models and DVC's objects.
+
         Raises:
             VerificationError: the root cause, e.g. ROOT_DIGEST_MISMATCH or SECRET_IN_TREE.
         """
         self.trust.policies.current()
         refuse_secrets(
-            {
-                path.relative_to(self.project).as_posix(): files.read_once(path)
-                for path in work_tree.files(self.project)
-            }
+            (path.relative_to(self.project).as_posix(), files.read_once(path))
+            for path in work_tree.files(self.project)
         )
+        for folder in (self.data, self.mlflow, self.dvc_remote, self.home / ".dvc"):
+            refuse_secrets(key_sized(folder))
 
     def self_check(self) -> None:
         """`start_check`, and canaries through every judge: before promoting and scoring.

@@ -26,6 +26,7 @@ from fraud_provenance.evidence.errors import (
 )
 from fraud_provenance.evidence.lineage import LineageVerifier, Node, identity_of, revoked_in
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
+from fraud_provenance.evidence.secrets import refuse_secrets
 from fraud_provenance.evidence.signing import PendingSignature
 from fraud_provenance.evidence.statements import Material
 from fraud_provenance.evidence.store import ContractResult, Head
@@ -343,7 +344,12 @@ class Step:
     # --- writing -----------------------------------------------------------------------------
 
     def write(self, partition: str, path: str, content: bytes, made_from: Iterable[str]) -> str:
-        """Stage one output file; returns its SHA-256. `path` is relative to the location."""
+        """Stage one output file; returns its SHA-256. `path` is relative to the location.
+
+        Raises:
+            VerificationError: SECRET_IN_TREE, the bytes hold a private key or an access token.
+        """
+        refuse_secrets([(path, content)])
         if self._staging is None:
             self._open_staging()
         assert self._staging is not None  # noqa: S101 - set by _open_staging
@@ -364,13 +370,18 @@ class Step:
         return entry.sha256
 
     def adopt(self, partition: str, made_from: Iterable[str]) -> None:
-        """Take a folder that a library wrote (`location`) as output: every file, none left out."""
+        """Take a folder that a library wrote (`location`) as output: every file, none left out.
+
+        Raises:
+            EvidenceError: a file cannot be read. VerificationError: SECRET_IN_TREE.
+        """
         folder = self.trust.home / self.location
         sources = tuple(sorted(set(made_from)))
         for path in sorted(folder.rglob("*")):
             if path.is_dir() and not path.is_symlink():
                 continue
             content = files.read_once(path)
+            refuse_secrets([(path.name, content)])
             self._entries.append(
                 FileEntry(
                     path=path.relative_to(folder).as_posix(),

@@ -181,6 +181,26 @@ def leave_a_key(home: Home) -> None:
     shutil.copyfile(key, home.own_project() / "docs" / "notes.md")
 
 
+def leave_a_key_in(place: str) -> Attack:
+    """The same key where artifacts lie, under a name that nothing there looks for."""
+
+    def attack(home: Home) -> None:
+        folder = home.path / place
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(home.path / "trust" / "private" / "workloads.key", folder / "notes")
+
+    return attack
+
+
+def leave_words_about_keys_in(place: str) -> Attack:
+    def twin(home: Home) -> None:
+        folder = home.path / place
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "notes").write_text("No PRIVATE KEY belongs here.\n")
+
+    return twin
+
+
 def leave_words_about_keys(home: Home) -> None:
     (home.own_project() / "docs" / "notes.md").write_text("No PRIVATE KEY belongs here.\n")
 
@@ -259,6 +279,16 @@ CASES = [
     Case(
         "SN-01", leave_a_key, start_check, leave_words_about_keys,
         without(workspace_module, "refuse_secrets"),
+    ),
+    *(
+        Case(
+            "SN-01", leave_a_key_in(place), start_check, leave_words_about_keys_in(place),
+            without(workspace_module, "refuse_secrets"), variant=variant,
+        )
+        for variant, place in (
+            ("artifact", "data/model_evaluation"), ("model", "mlflow/artifacts"),
+            ("DVC", "dvc-remote/files/md5/0f"),
+        )
     ),
     Case(
         "SV-02", override("SKIP_VERIFY", "1"), scoring("2018-05-09"),

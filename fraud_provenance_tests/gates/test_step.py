@@ -3,7 +3,7 @@
 import pytest
 
 from fraud_provenance.evidence.encoding import digest_bytes
-from fraud_provenance.evidence.errors import ConfigError
+from fraud_provenance.evidence.errors import ConfigError, VerificationError
 from fraud_provenance.gates.step import Step, recover
 from fraud_provenance_tests.conftest import Chain, codes
 
@@ -30,3 +30,15 @@ def test_recover_removes_what_a_killed_writer_left(chain: Chain, folder: str) ->
     assert recover(chain.trust) == ["removed 1 unfinished files"]
     assert not left.exists()
     assert recover(chain.trust) == []
+
+
+def test_step_neither_writes_nor_takes_over_a_secret(chain: Chain) -> None:
+    key = (chain.trust.home / "trust" / "private" / "workloads.key").read_bytes()
+    folder = chain.trust.home / "data" / "feature_store"
+    folder.mkdir(parents=True)
+    (folder / "online.parquet").write_bytes(b"PAR1" + key)
+    with Step(chain.trust, "feature_store", "run") as step:
+        with pytest.raises(VerificationError, match=r"SECRET_IN_TREE\(a/b.txt\)"):
+            step.write("", "a/b.txt", b"x" * 100_000 + key, [])
+        with pytest.raises(VerificationError, match=r"SECRET_IN_TREE\(online.parquet\)"):
+            step.adopt("", [])
