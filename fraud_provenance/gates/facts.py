@@ -11,7 +11,7 @@ from fraud_provenance.evidence.lineage import LineageVerifier, Node
 from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.gates.decisions import identity_fact, signer_facts
 from fraud_provenance.gates.policy import Policy
-from fraud_provenance.gates.surroundings import check_surroundings, code_of
+from fraud_provenance.gates.surroundings import code_of
 from fraud_provenance.gates.trust import Trust
 
 MODEL, EVALUATION = "fraud_model", "model_evaluation"
@@ -159,14 +159,12 @@ def registration_input(trust: Trust, policy: Policy, evidence: ModelEvidence) ->
     """The input of the registration gate.
 
     Raises:
-        VerificationError: a node that the facts come from did not verify, or the model's packages
-            or commit are not accepted in this environment.
+        VerificationError: a node that the facts come from did not verify.
     """
     for node in (evidence.model, evidence.evaluation, evidence.signature):
         if node.reasons or node.bundle is None:
             raise VerificationError(*evidence.verdict.reasons or node.all_reasons())
     code = code_of([evidence.model, evidence.evaluation])
-    check_surroundings(trust, policy, evidence.model, code)
     return {
         "request": {
             "step": "release",

@@ -5,7 +5,7 @@ the decision, then moves the alias by compare-and-swap. The decision is the auth
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ from fraud_provenance.gates.facts import (
 from fraud_provenance.gates.features import skew_problems
 from fraud_provenance.gates.policy import Answer, Policy
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, RegisteredVersion, Registry
+from fraud_provenance.gates.surroundings import code_of, surroundings_problems
 from fraud_provenance.gates.trust import Trust
 
 __all__ = [
@@ -92,7 +93,7 @@ def register_candidate(trust: Trust, registry: Registry, digest: str) -> str:
     policy = trust.policies.current()
     evidence = collect_model(trust, policy, digest)
     document = registration_input(trust, policy, evidence)
-    answer = trust.policies.ask("model_registration", document, policy)
+    answer = _ask(trust, policy, "model_registration", document, evidence)
     pending = sign_decision(
         trust,
         policy,
@@ -118,6 +119,20 @@ def register_candidate(trust: Trust, registry: Registry, digest: str) -> str:
     current = registry.alias(CANDIDATE)
     registry.move(CANDIDATE, current.version if current else "", version)
     return version
+
+
+def _ask(
+    trust: Trust, policy: Policy, gate: str, document: Mapping[str, Any], evidence: ModelEvidence
+) -> Answer:
+    """What OPA says of the facts, and what the policy's data say of packages and branches.
+
+    Whether a commit is on a branch only the repository can tell, so no rule can; a denial for it
+    is signed and logged like any other.
+    """
+    code = code_of([evidence.model, evidence.evaluation])
+    found = surroundings_problems(trust, policy, evidence.model, code)
+    answer = trust.policies.ask(gate, document, policy)
+    return Answer(allowed=answer.allowed and not found, reasons=(*found, *answer.reasons))
 
 
 def registration_of(trust: Trust, policy: Policy, digest: str) -> Node:
@@ -379,7 +394,7 @@ def _decide(
             },
             "approvals": [fact for _, fact in known],
         }
-        answer = trust.policies.ask("model_deployment", document, policy)
+        answer = _ask(trust, policy, "model_deployment", document, evidence)
     else:  # no policy can allow what does not verify; the root cause is the reason
         answer = Answer(allowed=False, reasons=evidence.verdict.reasons[:_MAX_REASONS])
     if answer.allowed:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import Reason, VerificationError, reason
+from fraud_provenance.evidence.errors import Reason, reason
 from fraud_provenance.evidence.nodes import Node, below
 from fraud_provenance.gates.policy import Policy
 from fraud_provenance.gates.trust import Trust
@@ -41,22 +41,20 @@ def code_of(roots: Iterable[Node]) -> list[Code]:
     )
 
 
-def check_surroundings(trust: Trust, policy: Policy, model: Node, code: Iterable[Code]) -> None:
-    """Refuse a model whose packages or commits the policy does not accept in this environment.
+def surroundings_problems(
+    trust: Trust, policy: Policy, model: Node, code: Iterable[Code]
+) -> list[Reason]:
+    """What speaks against a model's packages and commits, by this environment's demands.
 
-    `code`: what the model, its evaluation and everything below them was made with.
-
-    Raises:
-        VerificationError: ENV_LOCK_MISMATCH, ENV_FILE_MISMATCH, COMMIT_UNTRUSTED or INPUT_MISSING.
+    `code`: what the model, its evaluation and everything below them was made with. The reasons are
+    ENV_LOCK_MISMATCH, ENV_FILE_MISMATCH, COMMIT_UNTRUSTED or INPUT_MISSING.
     """
     outputs = model.provenance.outputs if model.provenance else {}
     thresholds = policy.data("thresholds")
     found: list[Reason] = []
     if _is_locked(thresholds, trust.environment):
         found += _package_reasons(outputs.get("environment_problems"))
-    found += _commit_reasons(trust, thresholds, code)
-    if found:
-        raise VerificationError(*found)
+    return [*found, *_commit_reasons(trust, thresholds, code)]
 
 
 def _is_locked(thresholds: dict[str, Any], environment: str) -> bool:

@@ -5,10 +5,8 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.evidence.errors import VerificationError
 from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.gates.surroundings import Code, check_surroundings, code_of
-from fraud_provenance_tests.conftest import codes
+from fraud_provenance.gates.surroundings import Code, code_of, surroundings_problems
 
 COMMIT = "a" * 40
 DEMANDS: dict[str, Any] = {
@@ -32,11 +30,7 @@ def found(
     honest = {"environment_problems": []} | outputs
     model: Any = SimpleNamespace(provenance=SimpleNamespace(outputs=honest))
     code = [Code("fraud_model", COMMIT, False), Code("transaction_features", commit, False)]
-    try:
-        check_surroundings(trust, policy, model, code)
-    except VerificationError as error:
-        return codes(error)
-    return []
+    return [item.code for item in surroundings_problems(trust, policy, model, code)]
 
 
 def test_model_from_locked_packages_and_reviewed_code_is_accepted() -> None:
