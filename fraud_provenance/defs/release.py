@@ -8,7 +8,6 @@ import dagster as dg
 from fraud_provenance.alerts import alert_of_error
 from fraud_provenance.defs import support
 from fraud_provenance.defs.training import check_model
-from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.errors import VerificationError
 from fraud_provenance.gates import promotion
 from fraud_provenance.gates.copies import copy_problems
@@ -42,10 +41,7 @@ def release_candidate(
     return dg.MaterializeResult(
         metadata={
             "version": version,
-            "provenance/manifest_sha256": digest,
-            "provenance/decision": decision.statement,
-            "provenance/log_index": decision.bundle.log_index if decision.bundle else -1,
-            "provenance/signer": str(decision.bundle.identity) if decision.bundle else "",
+            **support.decision_metadata(workspace, decision),
             "next": f"fraud-provenance approve fraud_model@candidate --environment "
             f"{workspace.environment} --as EMAIL --reason TEXT",
         },
@@ -86,16 +82,11 @@ def champion(
     if differing := copy_problems(trust, registry):
         error = VerificationError(*differing)
         provenance.outbox().put(alert_of_error(error, "champion", datetime.now(UTC)))
-    bundle = made.decision.bundle
     approver = promotion.approver(made.decision)
     return dg.MaterializeResult(
         metadata={
             "version": made.version,
-            "provenance/manifest_sha256": made.evidence.digest,
-            "provenance/decision": made.decision.statement,
-            "provenance/log_index": bundle.log_index if bundle else -1,
-            "provenance/signer": str(bundle.identity) if bundle else "",
-            "provenance/signed_at": encoding.utc_text(bundle.signed_at) if bundle else "",
+            **support.decision_metadata(workspace, made.decision),
             "approver": str(approver) if approver else "",
         },
         data_version=dg.DataVersion(made.evidence.digest),

@@ -17,6 +17,8 @@ from packaging.version import Version
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import ConfigError, reason
+from fraud_provenance.evidence.nodes import Node
+from fraud_provenance.evidence.verification import VerifiedBundle
 from fraud_provenance.gates.step import Materialisation, VerifiedInput
 from fraud_provenance.planning import mlflow_uri
 from fraud_provenance.workspace import PROJECT, Workspace, settings_from
@@ -62,17 +64,31 @@ def frames_of(read: VerifiedInput) -> "dict[str, pl.DataFrame]":
 
 def evidence_metadata(workspace: Workspace, made: Materialisation) -> dict[str, Any]:
     """What a person sees on a materialisation: who signed what, when, where it is logged."""
-    bundle = made.bundle
-    path = workspace.store.bundle_path(bundle.bundle_digest)
-    return {
+    return _signed_metadata(workspace, made.bundle) | {
         "provenance/manifest_sha256": made.manifest.digest,
+        "provenance/sequence": made.sequence,
+        "provenance/git_commit": workspace.code_facts.git_commit,
+    }
+
+
+def decision_metadata(workspace: Workspace, decision: Node) -> dict[str, Any]:
+    """The same of an asset that is a gate's decision on a model."""
+    bundle = decision.bundle
+    assert bundle is not None  # noqa: S101 - a decision that does not verify is raised before
+    return _signed_metadata(workspace, bundle) | {
+        "provenance/manifest_sha256": bundle.statement.subject_digest,
+    }
+
+
+def _signed_metadata(workspace: Workspace, bundle: VerifiedBundle) -> dict[str, Any]:
+    return {
         "provenance/statement_sha256": bundle.statement.digest,
         "provenance/signer": str(bundle.identity),
         "provenance/signed_at": encoding.utc_text(bundle.signed_at),
         "provenance/log_index": bundle.log_index,
-        "provenance/sequence": made.sequence,
-        "provenance/bundle": dg.MetadataValue.path(path),
-        "provenance/git_commit": workspace.code_facts.git_commit,
+        "provenance/bundle": dg.MetadataValue.path(
+            workspace.store.bundle_path(bundle.bundle_digest)
+        ),
     }
 
 

@@ -12,7 +12,7 @@ import dagster as dg
 from fraud_provenance.evidence.errors import Reason
 from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.gates import promotion
-from fraud_provenance.gates.registry import CHAMPION
+from fraud_provenance.gates.registry import CANDIDATE
 from fraud_provenance.investigate.subjects import verify_subject
 from fraud_provenance.planning import registry_of
 from fraud_provenance.resources import ProvenanceResource
@@ -27,17 +27,22 @@ VERIFIED_ASSETS = (
     "fraud_model",
     "model_evaluation",
     "transaction_scores",
-    CHAMPION,
+    "release_candidate",
+    "champion",
 )
+_DECISIONS = {
+    "release_candidate": "release decision on fraud_model",
+    "champion": "deploy decision on fraud_model",
+}
+_CHAINS = {
+    "release_candidate": "Its registration decision, model, evaluation and signature",
+    "champion": "Its approval, release decision, evaluation and signature",
+}
 _ROWS_SHOWN = 20
 
 
 def _description(asset: str) -> str:
-    chain = (
-        "Its approval, release decision, evaluation and signature"
-        if asset == CHAMPION
-        else "The newest version of each partition"
-    )
+    chain = _CHAINS.get(asset, "The newest version of each partition")
     return (
         f"{chain}, and everything below down to the landed files: each statement is signed by the "
         "identity that may sign it, dated and in the log; nothing was read that was not allowed; "
@@ -65,16 +70,15 @@ provenance_checks = [_check_of(asset) for asset in VERIFIED_ASSETS]
 
 def verdict_on(workspace: Workspace, asset: str) -> Verdict:
     """The product's verdict on an asset as it is now."""
-    registry = registry_of(workspace)
-    if asset == CHAMPION:
-        return promotion.champion_verdict(workspace.trust, registry)[0]
-    return verify_subject(workspace.trust, registry, asset)
+    return verify_subject(workspace.trust, registry_of(workspace), asset)
 
 
 def is_attested(workspace: Workspace, asset: str) -> bool:
     """Whether there is anything that could be verified."""
-    if asset == CHAMPION:
+    if asset == "champion":
         return promotion.was_promoted(workspace.trust, registry_of(workspace))
+    if asset == "release_candidate":
+        return registry_of(workspace).alias(CANDIDATE) is not None
     return bool(workspace.store.heads(asset))
 
 
@@ -97,7 +101,8 @@ def check_result(asset: str, verdict: Verdict) -> dg.AssetCheckResult:
         "broken_links": sum(1 for link in verdict.links if not link.is_good),
         "command": dg.MetadataValue.md(f"`fraud-provenance verify {asset}`"),
     }
-    signed = [link for link in verdict.links if link.signer and _is_about(link.name, asset)]
+    name = _DECISIONS.get(asset, asset)
+    signed = [link for link in verdict.links if link.signer and link.name == name]
     if signed:
         newest = max(signed, key=lambda link: (link.signed_at, link.log_index or 0))
         metadata |= {
@@ -120,11 +125,6 @@ def check_result(asset: str, verdict: Verdict) -> dg.AssetCheckResult:
         ),
         metadata=metadata,
     )
-
-
-def _is_about(name: str, asset: str) -> bool:
-    """Whether a link is the asset's own; the champion's own is the deployment decision."""
-    return name == ("deploy decision on fraud_model" if asset == CHAMPION else asset)
 
 
 def _table(reasons: Sequence[Reason]) -> dg.TableMetadataValue:

@@ -18,9 +18,9 @@ from fraud_provenance.evidence.errors import (
 from fraud_provenance.evidence.lineage import Node
 from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.gates import promotion
-from fraud_provenance.gates.facts import collect_model
+from fraud_provenance.gates.facts import MODEL, collect_model
 from fraud_provenance.gates.features import FEATURE_STORE
-from fraud_provenance.gates.registry import CHAMPION, Registry
+from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance.gates.trust import Trust
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.investigate.predictions import (
@@ -30,6 +30,7 @@ from fraud_provenance.investigate.predictions import (
 )
 
 MODEL_NAMES = ("model", "fraud_model")
+ALIASES = {"champion": CHAMPION, "release_candidate": CANDIDATE}  # assets that are decisions
 _MODEL = re.compile(r"(?P<name>[a-z_]+)(?:@(?P<alias>[a-z_]+)|:(?P<version>[0-9]+))\Z")
 
 
@@ -57,7 +58,9 @@ def _verify(trust: Trust, registry: Registry, subject: str) -> Verdict:
         if match["name"] not in MODEL_NAMES:
             raise _unknown(subject)
         return _verify_model(trust, registry, match["alias"] or "", match["version"] or "")
-    if subject == CHAMPION or (subject in MODEL_NAMES and not trust.store.heads(subject)):
+    if subject in ALIASES:
+        return _verify_model(trust, registry, ALIASES[subject], "")
+    if subject in MODEL_NAMES and not trust.store.heads(subject):
         return _verify_model(trust, registry, CHAMPION, "")
     path = Path(subject)
     if path.is_file():
@@ -169,7 +172,14 @@ def _verify_model(trust: Trust, registry: Registry, alias: str, version: str) ->
     evidence = collect_model(trust, policy, digest)
     location = evidence.model.provenance.outputs["location"] if evidence.model.provenance else ""
     registry.check_location(named, str(location))
-    return evidence.verdict
+    if alias != CANDIDATE:
+        return evidence.verdict
+    registration = promotion.registration_of(trust, policy, digest)
+    denied = registration.summary is not None and not registration.summary.allowed
+    why = reason(RootCause.GATE_DENIED, "its registration was denied", artifact=registration.name)
+    roots = [registration, evidence.model, evidence.evaluation, evidence.signature]
+    lineage = trust.lineage(policy)
+    return lineage.verdict(f"{MODEL}@{alias}", "verify", roots, [why] if denied else [])
 
 
 def _verify_policies(trust: Trust) -> Verdict:

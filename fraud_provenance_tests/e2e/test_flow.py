@@ -37,6 +37,13 @@ def test_champion_verifies_down_to_the_raw_days(product: Product) -> None:
     assert all(link["signer"] and link["log_index"] is not None for link in verdict["links"])
 
 
+@pytest.mark.parametrize("subject", ["release_candidate", "model@candidate"])
+def test_candidate_verifies_with_its_registration(product: Product, subject: str) -> None:
+    verdict = product.ok("verify", subject, "--json").json()
+    names = {link["name"] for link in verdict["links"]}
+    assert {"release decision on fraud_model", "fraud_model", "raw_transactions"} <= names
+
+
 def test_trace_leads_from_the_score_to_the_landing_files(product: Product) -> None:
     day, transaction = scored(product)
     found = product.ok("trace", str(transaction), "--json").json()
