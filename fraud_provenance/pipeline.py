@@ -441,4 +441,4 @@ def verify_assets(workspace: Workspace, assets: Sequence[str]) -> Verdict:
         for heads in workspace.store.heads(asset).values()
         for head in heads
     }
-    return lineage.verdict(", ".join(assets), "run", list(roots.values()), partitions={})
+    return lineage.verify(", ".join(assets), "run", list(roots.values()), partitions={})

@@ -56,7 +56,7 @@ class Chain:
     def verdict(self, bundle: VerifiedBundle | None = None) -> Verdict:
         """The verdict on a statement (on the features by default), verified anew."""
         node = self.node(bundle or self.features.bundle)
-        return self.trust.lineage().verdict("subject", "test", [node])
+        return self.trust.lineage().verify("subject", "test", [node])
 
 
 def codes(found: Verdict | Node | ProvenanceError) -> list[str]:

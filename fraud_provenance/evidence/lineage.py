@@ -495,17 +495,21 @@ class LineageVerifier:
         ]
         return [*found, *self.versions.problems(REVOCATIONS), *self.revocations.problems]
 
-    def verdict(
+    def verify(
         self,
         subject: str,
         purpose: str,
-        roots: Sequence[Node],
-        extra: list[Reason] | None = None,
+        roots: Collection[Node],
+        extra: Iterable[Reason] = (),
         *,
         with_files: bool = True,
         partitions: Mapping[str, Collection[str]] | None = None,
     ) -> Verdict:
-        """Everything below `roots`, files included, as one verdict.
+        """The verdict on `subject`, in this verifier's environment and for `purpose`.
+
+        The only way anything becomes trusted: commands, gates and every step's `read` ask here.
+        It covers `roots`, everything below them, their chains, what people revoked and, unless the
+        caller reads them itself, the files. `extra` is what else speaks against the subject.
 
         `partitions` are those of each root, by its statement, that the question is about (all of
         them by default): a revoked one speaks against the verdict, the others do not.
@@ -515,7 +519,7 @@ class LineageVerifier:
         for node in nodes:
             if with_files and not node.reasons:
                 more[id(node)] = self.artifacts.check(node)
-        problems = [*(extra or ()), *self.chain_problems(nodes)]
+        problems = [*extra, *self.chain_problems(nodes)]
         for root in roots:
             about = None if partitions is None else partitions.get(root.statement, ())
             problems += revoked_in(root, about)

@@ -198,7 +198,7 @@ def champion_verdict(trust: Trust, registry: Registry) -> tuple[Verdict, Champio
         return empty, None
     lineage = trust.lineage(policy)
     roots = [champion.decision, champion.evidence.evaluation, champion.evidence.signature]
-    return lineage.verdict(CHAMPION, "score", [*roots, champion.evidence.model]), champion
+    return lineage.verify(CHAMPION, "score", [*roots, champion.evidence.model]), champion
 
 
 def approver(decision: Node) -> Identity | None:

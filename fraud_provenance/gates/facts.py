@@ -79,9 +79,7 @@ def collect_model(trust: Trust, policy: Policy, digest: str) -> ModelEvidence:
     model = lineage.node(model_statement(trust, digest))
     evaluation = _evaluation(trust, lineage, digest)
     signature = _signature(lineage, model)
-    verdict = lineage.verdict(
-        f"{MODEL} {digest[:12]}", "deployment", [model, evaluation, signature]
-    )
+    verdict = lineage.verify(f"{MODEL} {digest[:12]}", "deployment", [model, evaluation, signature])
     return ModelEvidence(model, evaluation, signature, verdict)
 
 

@@ -24,7 +24,7 @@ from fraud_provenance.evidence.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.lineage import LineageVerifier, Node, identity_of, revoked_in
+from fraud_provenance.evidence.lineage import LineageVerifier, Node, identity_of
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.secrets import refuse_secrets
 from fraud_provenance.evidence.signing import PendingSignature
@@ -184,17 +184,19 @@ class Step:
             EvidenceError, VerificationError: something about the input is not valid.
             GateDenied: the policy refuses. BackendError: could not decide.
         """
-        wanted = sorted(set(partitions))
-        chosen = self._choose(asset, wanted)
+        purpose = purpose or self.rule.purposes[0]
+        chosen = self._choose(asset, sorted(set(partitions)))
         nodes = {head.statement: self.lineage.node(head.statement) for head in chosen}
-        bad = [item for node in nodes.values() for item in node.all_reasons()]
-        bad += self.lineage.chain_problems(nodes.values())
+        about: dict[str, set[str]] = {}
         for head in chosen:
-            bad += revoked_in(nodes[head.statement], [head.partition])
-        for node in nodes.values():
-            bad += self.lineage.artifacts.unattested(node)
-        if bad:
-            raise VerificationError(*sorted(set(bad), key=lambda item: item.distance))
+            about.setdefault(head.statement, set()).add(head.partition)
+        unattested = [item for node in nodes.values()
+                      for item in self.lineage.artifacts.unattested(node)]  # fmt: skip
+        verdict = self.lineage.verify(
+            asset, purpose, nodes.values(), unattested, with_files=False, partitions=about
+        )  # the files are read, hence compared, below
+        if not verdict.trusted:
+            raise VerificationError(*verdict.reasons)
         entries, handed = [], []
         for head in chosen:
             node = nodes[head.statement]
@@ -203,7 +205,7 @@ class Step:
             entries.append(entry)
             handed.append(VerifiedFile(entry.partition, entry.path, entry.sha256, content))
         view = Manifest.of(asset, entries)
-        self._decide(asset, view, chosen, nodes, purpose or self.rule.purposes[0])
+        self._decide(asset, view, chosen, nodes, purpose)
         return VerifiedInput(asset, view, tuple(handed), tuple(nodes.values()))
 
     def _content(self, node: Node, entry: FileEntry) -> bytes:

@@ -60,7 +60,7 @@ def verify_predictions(trust: Trust) -> Verdict:
     problems += chain_problems(trust, chain)
     problems += row_problems(trust, chain)
     problems += silence_problems(trust, chain)
-    return trust.lineage().verdict("predictions", "verify", nodes, problems, with_files=False)
+    return trust.lineage().verify("predictions", "verify", nodes, problems, with_files=False)
 
 
 def audit_predictions(trust: Trust) -> list[Reason]:

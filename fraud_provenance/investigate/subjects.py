@@ -121,7 +121,7 @@ def _verify_asset(trust: Trust, asset: str, partition: str) -> Verdict:
     for day, heads in trust.store.heads(asset).items():
         for head in heads if partition in ("", day) else ():
             wanted.setdefault(head.statement, set()).add(day)
-    return trust.lineage().verdict(name, "verify", roots, failures, partitions=wanted)
+    return trust.lineage().verify(name, "verify", roots, failures, partitions=wanted)
 
 
 def contract_reasons(trust: Trust, asset: str, partition: str = "") -> list[Reason]:
@@ -179,14 +179,14 @@ def _verify_model(trust: Trust, registry: Registry, alias: str, version: str) ->
     why = reason(RootCause.GATE_DENIED, "its registration was denied", artifact=registration.name)
     roots = [registration, evidence.model, evidence.evaluation, evidence.signature]
     lineage = trust.lineage(policy)
-    return lineage.verdict(f"{MODEL}@{alias}", "verify", roots, [why] if denied else [])
+    return lineage.verify(f"{MODEL}@{alias}", "verify", roots, [why] if denied else [])
 
 
 def _verify_policies(trust: Trust) -> Verdict:
     policy = trust.policies.current()
     lineage = trust.lineage(policy)
     nodes = [lineage.node(statement) for statement in policy.release_statements]
-    return lineage.verdict("policies", "verify", nodes)
+    return lineage.verify("policies", "verify", nodes)
 
 
 def _verify_file(trust: Trust, path: Path) -> Verdict:
@@ -195,7 +195,7 @@ def _verify_file(trust: Trust, path: Path) -> Verdict:
     if path.name.endswith(".json") and b'"dsseEnvelope"' in content[:100_000]:
         bundle = trust.bundles.verify(content)
         node = trust.lineage().node(bundle.statement.digest)
-        return trust.lineage().verdict(path.name, "verify", [node])
+        return trust.lineage().verify(path.name, "verify", [node])
     digest = encoding.digest_bytes(content)
     statement = trust.store.statement_of_file(digest)
     if not statement:
@@ -206,7 +206,7 @@ def _verify_file(trust: Trust, path: Path) -> Verdict:
                 artifact=path.name,
             )
         )
-    return trust.lineage().verdict(path.name, "verify", [trust.lineage().node(statement)])
+    return trust.lineage().verify(path.name, "verify", [trust.lineage().node(statement)])
 
 
 def _verify_all(trust: Trust, registry: Registry) -> Verdict:
@@ -225,4 +225,4 @@ def _verify_all(trust: Trust, registry: Registry) -> Verdict:
         extra += list(verdict.reasons)
         if champion:
             roots += [champion.decision, champion.evidence.signature]
-    return lineage.verdict("all", "verify", roots, extra)
+    return lineage.verify("all", "verify", roots, extra)

@@ -72,7 +72,7 @@ def trace_score(trust: Trust, transaction_id: int) -> Trace:
         chain += [("approval", child) for child in decision.children if child.kind == "approval"]
     chain += _below(scores, chain)
     roots = [node for _, node in chain]
-    verdict = lineage.verdict(f"score of {transaction_id}", "trace", roots, extra)
+    verdict = lineage.verify(f"score of {transaction_id}", "trace", roots, extra)
     links = [(role, node.link()) for role, node in _in_order(chain)]
     links += _landing_links(trust, [node for _, node in chain], _raw_digests(scores, chain, day))
     return Trace(score, tuple(links), verdict)

@@ -703,7 +703,7 @@ def test_verifier_that_breaks_is_a_refusal_that_could_not_decide(
     lineage = with_layout(chain, lambda layout: layout)
     monkeypatch.setattr(statements, "read_provenance", broken)
     node = lineage.node(chain.raw.bundle.statement.digest)
-    verdict = lineage.verdict("raw", "test", [node])
+    verdict = lineage.verify("raw", "test", [node])
     assert codes(verdict) == ["VERIFY_ERROR"]
     assert verdict.exit_code == 2
 
@@ -817,7 +817,7 @@ def test_verdict_without_files_looks_at_evidence_only(chain: Chain) -> None:
     (chain.workspace.home / "data" / raw_path(DAYS[0])).unlink()
     lineage = chain.trust.lineage()
     node = lineage.node(chain.raw.bundle.statement.digest)
-    assert lineage.verdict("raw", "test", [node], with_files=False).trusted
+    assert lineage.verify("raw", "test", [node], with_files=False).trusted
 
 
 def test_read_file_of_a_node_without_manifest_still_compares(chain: Chain) -> None:

@@ -100,7 +100,7 @@ def test_chain_of_five_thousand_gives_a_verdict(
     walker = verifier(store, tmp_path, monkeypatch)
     node = walker.node(newest)
     assert node.distance == 4_999
-    verdict = walker.verdict("chain", "test", [node])
+    verdict = walker.verify("chain", "test", [node])
     assert (verdict.trusted, len(verdict.links)) == (True, 5_000)
 
 
@@ -112,7 +112,7 @@ def test_forty_levels_of_two_parents_are_walked_once_each(
         level = [store.add(f"{side}{number}", level) for side in ("left", "right")]
     walker = verifier(store, tmp_path, monkeypatch)
     began = time.monotonic()
-    verdict = walker.verdict("wide", "test", [walker.node(item) for item in level])
+    verdict = walker.verify("wide", "test", [walker.node(item) for item in level])
     assert time.monotonic() - began < 5  # 2^40 paths would never end
     assert (verdict.trusted, store.verified) == (True, 82)
 
@@ -137,6 +137,6 @@ def test_walk_that_takes_too_long_could_not_decide(
     newest = store.add("one", [store.add("none", [])])
     monkeypatch.setattr(lineage, "_MAX_SECONDS", -timedelta(seconds=1).total_seconds())
     walker = verifier(store, tmp_path, monkeypatch)
-    verdict = walker.verdict("slow", "test", [walker.node(newest)])
+    verdict = walker.verify("slow", "test", [walker.node(newest)])
     assert {item.code for item in verdict.reasons} == {"VERIFY_ERROR"}
     assert verdict.exit_code == 2

@@ -276,7 +276,7 @@ def test_release_of_the_same_policy_verifies_beside_the_first(opened: Workspace)
     first, second = trust.policies.releases.signed_for(trust.policies.current().digest)
     nodes = [trust.lineage().node(statement) for statement in (*first, *second)]
     assert [node.reasons for node in nodes] == [[], [], [], []]
-    assert trust.lineage().verdict("policies", "verify", nodes).trusted
+    assert trust.lineage().verify("policies", "verify", nodes).trusted
 
 
 def test_stranger_who_replaces_the_root_cannot_release_it(

@@ -43,7 +43,7 @@ def verdict_on(chain: Chain, bundle: VerifiedBundle, *partitions: str) -> list[s
     lineage = chain.trust.lineage()
     node = lineage.node(bundle.statement.digest)
     about = {node.statement: partitions} if partitions else None
-    return codes(lineage.verdict("subject", "test", [node], partitions=about))
+    return codes(lineage.verify("subject", "test", [node], partitions=about))
 
 
 # --- a day -------------------------------------------------------------------------------------
