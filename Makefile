@@ -26,7 +26,8 @@ $(VENV)/.ready: requirements.lock tools/bootstrap.lock pyproject.toml
 	@$(BIN)/python -m compileall -q fraud_provenance fraud_provenance_tests benchmarks
 	@touch $@
 
-dbt_project/target/manifest.json: $(VENV)/.ready $(shell find dbt_project -name '*.sql' -o -name '*.yml' 2>/dev/null | grep -v /target/)
+# Folders, too: they are newer when a file was taken away.
+dbt_project/target/manifest.json: $(VENV)/.ready $(shell find dbt_project/*.yml dbt_project/models dbt_project/macros dbt_project/tests)
 	@echo "setup: parsing the dbt project"
 	@cd dbt_project && ../$(BIN)/dbt --quiet parse --profiles-dir . && touch target/manifest.json
 
@@ -38,12 +39,12 @@ setup: $(VENV)/.ready tools dbt_project/target/manifest.json ## Environment, too
 demo: setup ## The whole flow: servers, data, graph, approval, promotion, scores, trace
 	@$(BIN)/python -m fraud_provenance.demo
 
-test: setup lint types policies-test ## Everything that must hold before a change lands
+test: setup lint policies-test ## Everything that must hold before a change lands
 	@$(BIN)/dagster definitions validate -w workspace.yaml --log-level error
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --cov=fraud_provenance.evidence --cov-branch --cov-fail-under=100 \
 		--cov-report=term-missing:skip-covered
 
-lint: $(VENV)/.ready tools ## Format, lint, import contracts
+lint: $(VENV)/.ready tools types dbt_project/target/manifest.json ## Format, lint, types, import contracts, dbt parse
 	@$(BIN)/ruff format --check --quiet $(CODE)
 	@$(BIN)/ruff check --quiet $(CODE)
 	@$(BIN)/lint-imports
@@ -51,7 +52,7 @@ lint: $(VENV)/.ready tools ## Format, lint, import contracts
 	@$(OPA) check --strict --schema policies/schemas $(POLICY_RULES)
 	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 
-types: $(VENV)/.ready ## mypy, strict
+types: $(VENV)/.ready ## mypy, strict (part of lint)
 	@$(BIN)/mypy
 
 policies-test: tools ## Rego tests with 100 % coverage

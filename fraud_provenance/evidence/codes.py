@@ -423,7 +423,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "DECISION_INPUT_MISMATCH": (
         "The policy engine's answer is not about the facts that it was asked about.",
-        "Treat the policy engine as replaced; rebuild it (`make tools`).",
+        "Treat the policy engine as replaced. Delete the folder that `tools/build.sh --dir` prints"
+        " (a tool that is there is kept), then run `make tools`.",
     ),
     "SECRET_IN_TREE": (
         "A private key or access token lies among code or artifacts.",
@@ -431,8 +432,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "TOOL_DIGEST_MISMATCH": (
         "A tool's binary is not the one that the release in force fixes.",
-        "Rebuild it (`make tools`); for another build, have it approved"
-        " (`fraud-provenance approve policies`).",
+        "Delete the folder that `tools/build.sh --dir` prints (a tool that is there is kept), then"
+        " run `make tools`. Have another build approved (`fraud-provenance approve policies`).",
     ),
     "POLICY_DIGEST_MISMATCH": (
         "A policy file differs from the signed policy.",
