@@ -18,7 +18,6 @@ from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import ConfigError, reason
 from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.evidence.verification import VerifiedBundle
 from fraud_provenance.gates.step import Materialisation, VerifiedInput
 from fraud_provenance.planning import mlflow_uri
 from fraud_provenance.workspace import PROJECT, Workspace, settings_from
@@ -64,31 +63,32 @@ def frames_of(read: VerifiedInput) -> "dict[str, pl.DataFrame]":
 
 def evidence_metadata(workspace: Workspace, made: Materialisation) -> dict[str, Any]:
     """What a person sees on a materialisation: who signed what, when, where it is logged."""
-    return _signed_metadata(workspace, made.bundle) | {
+    bundle = made.bundle
+    path = workspace.store.bundle_path(bundle.bundle_digest)
+    return {
         "provenance/manifest_sha256": made.manifest.digest,
+        "provenance/statement_sha256": bundle.statement.digest,
+        "provenance/signer": str(bundle.identity),
+        "provenance/signed_at": encoding.utc_text(bundle.signed_at),
+        "provenance/log_index": bundle.log_index,
         "provenance/sequence": made.sequence,
+        "provenance/bundle": dg.MetadataValue.path(path),
         "provenance/git_commit": workspace.code_facts.git_commit,
     }
 
 
 def decision_metadata(workspace: Workspace, decision: Node) -> dict[str, Any]:
-    """The same of an asset that is a gate's decision on a model."""
-    bundle = decision.bundle
-    assert bundle is not None  # noqa: S101 - a decision that does not verify is raised before
-    return _signed_metadata(workspace, bundle) | {
-        "provenance/manifest_sha256": bundle.statement.subject_digest,
-    }
-
-
-def _signed_metadata(workspace: Workspace, bundle: VerifiedBundle) -> dict[str, Any]:
+    """The same of an asset that is a gate's verified decision on a model."""
+    link, bundle = decision.link(), decision.bundle
+    assert bundle is not None  # noqa: S101 - what does not verify was raised before
+    path = workspace.store.bundle_path(bundle.bundle_digest)
     return {
-        "provenance/statement_sha256": bundle.statement.digest,
-        "provenance/signer": str(bundle.identity),
-        "provenance/signed_at": encoding.utc_text(bundle.signed_at),
-        "provenance/log_index": bundle.log_index,
-        "provenance/bundle": dg.MetadataValue.path(
-            workspace.store.bundle_path(bundle.bundle_digest)
-        ),
+        "provenance/manifest_sha256": link.digest,
+        "provenance/statement_sha256": link.statement,
+        "provenance/signer": link.signer,
+        "provenance/signed_at": link.signed_at,
+        "provenance/log_index": link.log_index,
+        "provenance/bundle": dg.MetadataValue.path(path),
     }
 
 

@@ -78,7 +78,7 @@ def collect_model(trust: Trust, policy: Policy, digest: str) -> ModelEvidence:
     lineage = trust.lineage(policy)
     model = lineage.node(model_statement(trust, digest))
     evaluation = _evaluation(trust, lineage, digest)
-    signature = _signature(lineage, model)
+    signature = signature_of(lineage, model)
     verdict = lineage.verify(f"{MODEL} {digest[:12]}", "deployment", [model, evaluation, signature])
     return ModelEvidence(model, evaluation, signature, verdict)
 
@@ -108,8 +108,12 @@ def _evaluation(trust: Trust, lineage: LineageVerifier, digest: str) -> Node:
     raise EvidenceError(reason(RootCause.EVIDENCE_MISSING, why, artifact=EVALUATION))
 
 
-def _signature(lineage: LineageVerifier, model: Node) -> Node:
-    """The OpenSSF model signature; it must list exactly the files of the model's manifest."""
+def signature_of(lineage: LineageVerifier, model: Node) -> Node:
+    """The OpenSSF model signature; it must list exactly the files of the model's manifest.
+
+    Raises:
+        VerificationError: the model itself does not verify, or PREDICATE_TYPE.
+    """
     if model.provenance is None or model.manifest is None:
         raise VerificationError(*model.all_reasons())
     node = lineage.node(str(model.provenance.outputs.get("model_signature", "")))

@@ -18,7 +18,7 @@ from fraud_provenance.evidence.errors import (
 from fraud_provenance.evidence.lineage import Node
 from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.gates import promotion
-from fraud_provenance.gates.facts import MODEL, collect_model
+from fraud_provenance.gates.facts import MODEL, collect_model, signature_of
 from fraud_provenance.gates.features import FEATURE_STORE
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance.gates.trust import Trust
@@ -85,7 +85,7 @@ def _unknown(subject: str) -> ConfigError:
 
 
 def asset_roots(trust: Trust, asset: str, partition: str = "") -> list[Node]:
-    """The nodes of the newest version of an asset's partitions, with their contracts."""
+    """The nodes of the newest version of an asset's partitions, with contracts and signatures."""
     lineage = trust.lineage()
     heads = trust.store.heads(asset)
     chosen = {partition: heads.get(partition, [])} if partition else heads
@@ -96,7 +96,11 @@ def asset_roots(trust: Trust, asset: str, partition: str = "") -> list[Node]:
             found[head.statement] = lineage.node(head.statement)
             for result in results.get((day, head.sha256), {}).values():
                 found[result.statement] = lineage.node(result.statement)
-    return list(found.values())
+    models = list(found.values()) if asset == MODEL else []
+    return [
+        *found.values(),
+        *(signature_of(lineage, model) for model in models if model.provenance),
+    ]
 
 
 def _verify_asset(trust: Trust, asset: str, partition: str) -> Verdict:

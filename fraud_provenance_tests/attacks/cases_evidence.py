@@ -166,7 +166,7 @@ def any_signature() -> AbstractContextManager[object]:
     def found(walker: Any, model: Any) -> Any:  # noqa: ANN401 - as the original
         return walker.node(str(model.provenance.outputs["model_signature"]))
 
-    return patched(facts, "_signature", found)
+    return patched(facts, "signature_of", found)
 
 
 # --- unsigned copies -----------------------------------------------------------------------------

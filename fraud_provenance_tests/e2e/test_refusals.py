@@ -12,6 +12,7 @@ import polars as pl
 import psutil
 import pytest
 
+from fraud_provenance.evidence.statements import MODEL_SIGNATURE
 from fraud_provenance.local import tools_dir
 from fraud_provenance.planning import newest_model
 from fraud_provenance.workspace import Settings, Workspace
@@ -97,6 +98,22 @@ def test_removed_bundle_is_refused_and_named(product: Product) -> None:
     finally:
         path.write_bytes(content)
     assert product.ok("verify", "model@champion", "--json").json()["trusted"]
+
+
+def test_model_whose_signature_is_gone_is_refused_under_its_own_name(product: Product) -> None:
+    store = workspace(product).store
+    path = store.bundle_path(store.records(predicate_type=MODEL_SIGNATURE)[-1].bundle)
+    content = path.read_bytes()
+    path.unlink()
+    try:
+        for subject in ("fraud_model", "all"):
+            done = product.run("verify", subject)
+            assert done.code == 1, done.text
+            assert "EVIDENCE_MISSING" in done.text
+    finally:
+        path.write_bytes(content)
+    names = product.ok("verify", "fraud_model", "--json").json()["links"]
+    assert "model signature" in {link["kind"] for link in names}
 
 
 def test_rebuilt_index_changes_no_verdict(product: Product) -> None:
