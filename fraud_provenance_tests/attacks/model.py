@@ -123,10 +123,19 @@ class Case:
 
 @dataclass(frozen=True)
 class Excused:
-    """A line that cannot be run here, with the reason. Never counted as stopped."""
+    """A case that cannot be run here, with the reason. Never counted as stopped.
+
+    Only this one is excused: the line's other cases are played and counted.
+    """
 
     id: str
     reason: str
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """Id and variant, as the case would have them."""
+        return f"{self.id} {self.variant}".strip()
 
 
 def nothing(_home: "Home") -> None:

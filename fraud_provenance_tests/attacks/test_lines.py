@@ -1,21 +1,69 @@
 """The declarations: every line as the list says, every case whole."""
 
 import re
+import subprocess
+from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance_tests.attacks import registry
+from fraud_provenance_tests.attacks import cases_operations, registry
 from fraud_provenance_tests.attacks.model import GROUPS, Line, Outcome, lines
-from fraud_provenance_tests.attacks.tournament import got_through, is_right, is_stopped
+from fraud_provenance_tests.attacks.tournament import got_through, is_right, is_stopped, table
 
 LIST = Path(__file__).parents[3] / "shared" / "ATTACKS.md"
+_REMEMBERED = (registry.cases, registry.excused)
 _ROW = re.compile(r"^([A-Z]{2}-\d\d) \| .* \| (.*?) \| (.*)$", re.MULTILINE)
 
 
 def test_every_case_is_whole() -> None:
     assert registry.problems() == []
+
+
+@pytest.fixture
+def nobody_may_mount(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The cases as they are declared where the user may not mount a file system."""
+
+    def refused(command: list[str], **_named: object) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.CompletedProcess(command, 1)
+
+    spec = spec_from_file_location("declared_anew", cases_operations.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    anew = module_from_spec(spec)
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "run", refused)
+        spec.loader.exec_module(anew)
+    modules = [anew if item is cases_operations else item for item in registry._modules()]
+    monkeypatch.setattr(registry, "_modules", lambda: modules)
+    _forget()
+    yield
+    _forget()
+
+
+def _forget() -> None:
+    for declared in _REMEMBERED:
+        declared.cache_clear()
+
+
+@pytest.mark.usefixtures("nobody_may_mount")
+def test_case_that_cannot_be_run_here_is_excused_and_its_line_is_played() -> None:
+    assert registry.problems() == []
+    assert [case.name for case in registry.cases() if case.id == "OP-04"] == ["OP-04 heartbeat"]
+    assert registry.without_case() == []
+    row = next(row for row in table([]) if row["group"] == "OP")
+    assert (row["excused"], row["attacks"]) == (["OP-04 full file system"], 0)
+
+
+@pytest.mark.usefixtures("nobody_may_mount")
+def test_excuse_for_a_case_that_is_played_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    excuse = next(iter(registry.excused().values()))
+    played = next(case for case in registry.cases() if case.id == "OP-01")
+    wrong = type(excuse)(played.id, "no time", played.variant)
+    monkeypatch.setattr(registry, "excused", lambda: {wrong.name: wrong})
+    assert registry.problems() == ["OP-01 is a case and excused"]
 
 
 def test_every_case_is_of_a_known_line_and_group() -> None:

@@ -185,7 +185,7 @@ def table(results: Sequence[Result]) -> list[dict[str, Any]]:
                 "twins_passed": sum(item.twin_passed is True for item in played),
                 "mutants": sum(item.mutant_got_through is not None for item in played),
                 "mutants_alive": sum(item.mutant_got_through is True for item in played),
-                "excused": [name for name in all_lines if name in excused()],
+                "excused": [name for name, item in excused().items() if item.id in all_lines],
                 "no_case": [name for name in all_lines if name in without_case()],
             }
         )
@@ -197,7 +197,7 @@ def document(results: Sequence[Result]) -> dict[str, Any]:
     return {
         "groups": table(results),
         "cases": [asdict(item) | {"holds": item.holds} for item in results],
-        "excused": excused(),
+        "excused": {name: item.reason for name, item in excused().items()},
         "no_case": without_case(),
         "declared": len(cases()),
     }
