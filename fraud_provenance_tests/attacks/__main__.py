@@ -111,11 +111,12 @@ def _print_list() -> None:
         excuses.setdefault(item.id, []).append(f"cannot run {item.name}: {item.reason}")
     for name, line in lines().items():
         count = "; ".join([f"{declared.get(name, 0)} cases", *excuses.get(name, ())])
-        where = "/".join(line.stops) or "-"
-        screen.print(
-            f"{name} {where:11} {line.verdict} {'|'.join(line.codes):36} {count}  {line.what}",
-            markup=False,
-        )
+        for part in line.everywhere:
+            where = "/".join(part.stops) or "-"
+            screen.print(
+                f"{name} {where:11} {part.verdict} {'|'.join(part.codes):36} {count}  {line.what}",
+                markup=False,
+            )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def test_every_case_is_of_a_known_line_and_group() -> None:
 
 def test_codes_of_played_lines_are_in_the_vocabulary() -> None:
     played = {case.id for case in registry.cases()}
-    wanted = {code for name in played for code in lines()[name].codes}
+    wanted = {code for name in played for part in lines()[name].everywhere for code in part.codes}
     assert wanted <= {str(code) for code in RootCause}
 
 
@@ -84,7 +85,7 @@ def test_lines_are_those_of_the_list() -> None:
     assert ours.keys() == found.keys()
     for name, (stop, verdict) in found.items():
         assert all(stop_name in ours[name].stops for stop_name in re.findall(r"P\d", stop)), name
-        assert all(code in verdict for code in ours[name].codes), name
+        assert all(code in verdict for part in ours[name].everywhere for code in part.codes), name
 
 
 def line(verdict: str, *codes: str) -> Line:
@@ -113,6 +114,16 @@ def test_an_outcome_is_judged_by_verdict_stop_and_primary_code(
 ) -> None:
     assert is_stopped(line(verdict, "CODE"), outcome) is stopped
     assert is_right(line(verdict, "CODE"), outcome) is right
+
+
+def test_a_stop_apart_has_its_own_verdict_and_codes() -> None:
+    apart = {"P3": {"verdict": "B", "codes": ["OTHER"]}}
+    both = replace(line("A", "CODE"), stops=("P7",), elsewhere=apart)
+    assert is_right(both, Outcome("P7", True, ("CODE",)))
+    assert not is_right(both, Outcome("P7", True, ("OTHER",)))
+    assert is_right(both, Outcome("P3", True, ("OTHER",)))
+    assert not is_right(both, Outcome("P3", True, ("CODE",)))
+    assert not is_stopped(both, Outcome("P3", False, (), ("OTHER",)))
 
 
 def test_a_mutant_counts_only_if_nobody_refused_or_was_told() -> None:
