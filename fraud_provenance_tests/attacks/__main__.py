@@ -96,8 +96,8 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
             str(len(row["excused"])), str(len(row["no_case"])),
         )  # fmt: skip
     screen.print(shown)
-    for name, why in registry.excused().items():
-        screen.print(f"cannot run {name}: {why}", markup=False)
+    for name, item in registry.excused().items():
+        screen.print(f"cannot run {name}: {item.reason}", markup=False)
     if missing := registry.without_case():
         screen.print(f"no case: {' '.join(missing)}", markup=False)
 
@@ -106,13 +106,17 @@ def _print_list() -> None:
     declared: dict[str, int] = {}
     for case in registry.cases():
         declared[case.id] = declared.get(case.id, 0) + 1
+    excuses: dict[str, list[str]] = {}
+    for item in registry.excused().values():
+        excuses.setdefault(item.id, []).append(f"cannot run {item.name}: {item.reason}")
     for name, line in lines().items():
-        count = registry.excused().get(name) or f"{declared.get(name, 0)} cases"
-        where = "/".join(line.stops) or "-"
-        screen.print(
-            f"{name} {where:11} {line.verdict} {'|'.join(line.codes):36} {count}  {line.what}",
-            markup=False,
-        )
+        count = "; ".join([f"{declared.get(name, 0)} cases", *excuses.get(name, ())])
+        for part in line.everywhere:
+            where = "/".join(part.stops) or "-"
+            screen.print(
+                f"{name} {where:11} {part.verdict} {'|'.join(part.codes):36} {count}  {line.what}",
+                markup=False,
+            )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from fraud_provenance.evidence.checkpoints import LogKeeper
 from fraud_provenance.evidence.log_audit import LogAuditor
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.evidence.verification import BundleVerifier
+from fraud_provenance.evidence.versions import Versions
 from fraud_provenance_tests.attacks.bundles import (
     changed_bundle,
     document_of,
@@ -212,11 +213,11 @@ CASES = [
         nothing_verified,
         "approved",
     ),
-    Case(
-        "OP-11",
-        put_the_store_back,
-        audit,
-        put_back_the_newest_store,
-        without(LogAuditor, "_lost", []),
+    *(
+        Case("OP-11", put_the_store_back, judge, put_back_the_newest_store, mutant, variant=variant)
+        for variant, judge, mutant in (
+            ("audit", audit, without(LogAuditor, "_lost", [])),
+            ("promotion", promote(), without(Versions, "problems", [])),
+        )
     ),
 ]

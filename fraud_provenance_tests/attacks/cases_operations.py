@@ -110,7 +110,10 @@ def _may_mount() -> bool:
 
 CASES = [Case("OP-01", be_killed_before_the_statement, score_again)]
 EXCUSED = []
+FULL_DISK = "full file system"
 if _may_mount():
-    CASES.append(Case("OP-04", fill_the_disk, promote_again, state="approved"))
+    CASES.append(Case("OP-04", fill_the_disk, promote_again, state="approved", variant=FULL_DISK))
 else:
-    EXCUSED.append(Excused("OP-04", "mounting a small file system needs more rights"))
+    EXCUSED.append(
+        Excused("OP-04", "mounting a small file system needs more rights", variant=FULL_DISK)
+    )

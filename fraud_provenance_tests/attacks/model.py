@@ -1,12 +1,12 @@
 """Lines, outcomes and cases: what is attacked, what must happen, what did happen."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from fraud_provenance_tests.attacks.home import Home
@@ -29,6 +29,7 @@ class Line:
     """One line of the list of attacks. `stops`: where it may be stopped (P0 … P8).
 
     `verdict`: B blocked, A alerted, R recovered, P must pass. `codes`: accepted primary codes.
+    `elsewhere`: stop → the other verdict and codes that the line has there.
     """
 
     id: str
@@ -37,6 +38,20 @@ class Line:
     codes: tuple[str, ...]
     what: str
     or_passes_unharmed: bool = False
+    elsewhere: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def at(self, stop: str) -> "Line":
+        """What the line says of this stop."""
+        if stop not in self.elsewhere:
+            return self
+        there = self.elsewhere[stop]
+        codes = tuple(there["codes"])
+        return replace(self, stops=(stop,), verdict=there["verdict"], codes=codes, elsewhere={})
+
+    @property
+    def everywhere(self) -> tuple["Line", ...]:
+        """The line, and what it says of each stop that is apart."""
+        return (self, *(self.at(stop) for stop in self.elsewhere))
 
     @property
     def group(self) -> str:
@@ -123,10 +138,19 @@ class Case:
 
 @dataclass(frozen=True)
 class Excused:
-    """A line that cannot be run here, with the reason. Never counted as stopped."""
+    """A case that cannot be run here, with the reason. Never counted as stopped.
+
+    Only this one is excused: the line's other cases are played and counted.
+    """
 
     id: str
     reason: str
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """Id and variant, as the case would have them."""
+        return f"{self.id} {self.variant}".strip()
 
 
 def nothing(_home: "Home") -> None:

@@ -19,17 +19,17 @@ def cases() -> tuple[Case, ...]:
 
 
 @cache
-def excused() -> dict[str, str]:
-    """Lines that cannot be run here, with the reason."""
+def excused() -> dict[str, Excused]:
+    """Cases that cannot be run here, by name."""
     found: list[Excused] = []
     for module in _modules():
         found += getattr(module, "EXCUSED", ())
-    return {item.id: item.reason for item in found}
+    return {item.name: item for item in found}
 
 
 def without_case() -> list[str]:
     """Lines for which there is neither a case nor an excuse."""
-    covered = {case.id for case in cases()} | excused().keys()
+    covered = {item.id for item in (*cases(), *excused().values())}
     return [name for name in lines() if name not in covered]
 
 
@@ -46,8 +46,8 @@ def problems() -> list[str]:
             found.append(f"{case.name} has no benign twin")
         if not must_pass and case.mutant is None and not case.no_mutant:
             found.append(f"{case.name} has no mutant")
-        if case.id in excused():
-            found.append(f"{case.id} has a case and an excuse")
+        if case.name in excused():
+            found.append(f"{case.name} is a case and excused")
     return found
 
 

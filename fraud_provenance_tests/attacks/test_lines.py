@@ -1,21 +1,70 @@
 """The declarations: every line as the list says, every case whole."""
 
 import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance_tests.attacks import registry
+from fraud_provenance_tests.attacks import cases_operations, registry
 from fraud_provenance_tests.attacks.model import GROUPS, Line, Outcome, lines
-from fraud_provenance_tests.attacks.tournament import got_through, is_right, is_stopped
+from fraud_provenance_tests.attacks.tournament import got_through, is_right, is_stopped, table
 
 LIST = Path(__file__).parents[3] / "shared" / "ATTACKS.md"
+_REMEMBERED = (registry.cases, registry.excused)
 _ROW = re.compile(r"^([A-Z]{2}-\d\d) \| .* \| (.*?) \| (.*)$", re.MULTILINE)
 
 
 def test_every_case_is_whole() -> None:
     assert registry.problems() == []
+
+
+@pytest.fixture
+def nobody_may_mount(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The cases as they are declared where the user may not mount a file system."""
+
+    def refused(command: list[str], **_named: object) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.CompletedProcess(command, 1)
+
+    spec = spec_from_file_location("declared_anew", cases_operations.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    anew = module_from_spec(spec)
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "run", refused)
+        spec.loader.exec_module(anew)
+    modules = [anew if item is cases_operations else item for item in registry._modules()]
+    monkeypatch.setattr(registry, "_modules", lambda: modules)
+    _forget()
+    yield
+    _forget()
+
+
+def _forget() -> None:
+    for declared in _REMEMBERED:
+        declared.cache_clear()
+
+
+@pytest.mark.usefixtures("nobody_may_mount")
+def test_case_that_cannot_be_run_here_is_excused_and_its_line_is_played() -> None:
+    assert registry.problems() == []
+    assert [case.name for case in registry.cases() if case.id == "OP-04"] == ["OP-04 heartbeat"]
+    assert registry.without_case() == []
+    row = next(row for row in table([]) if row["group"] == "OP")
+    assert (row["excused"], row["attacks"]) == (["OP-04 full file system"], 0)
+
+
+@pytest.mark.usefixtures("nobody_may_mount")
+def test_excuse_for_a_case_that_is_played_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    excuse = next(iter(registry.excused().values()))
+    played = next(case for case in registry.cases() if case.id == "OP-01")
+    wrong = type(excuse)(played.id, "no time", played.variant)
+    monkeypatch.setattr(registry, "excused", lambda: {wrong.name: wrong})
+    assert registry.problems() == ["OP-01 is a case and excused"]
 
 
 def test_every_case_is_of_a_known_line_and_group() -> None:
@@ -25,7 +74,7 @@ def test_every_case_is_of_a_known_line_and_group() -> None:
 
 def test_codes_of_played_lines_are_in_the_vocabulary() -> None:
     played = {case.id for case in registry.cases()}
-    wanted = {code for name in played for code in lines()[name].codes}
+    wanted = {code for name in played for part in lines()[name].everywhere for code in part.codes}
     assert wanted <= {str(code) for code in RootCause}
 
 
@@ -36,7 +85,7 @@ def test_lines_are_those_of_the_list() -> None:
     assert ours.keys() == found.keys()
     for name, (stop, verdict) in found.items():
         assert all(stop_name in ours[name].stops for stop_name in re.findall(r"P\d", stop)), name
-        assert all(code in verdict for code in ours[name].codes), name
+        assert all(code in verdict for part in ours[name].everywhere for code in part.codes), name
 
 
 def line(verdict: str, *codes: str) -> Line:
@@ -65,6 +114,16 @@ def test_an_outcome_is_judged_by_verdict_stop_and_primary_code(
 ) -> None:
     assert is_stopped(line(verdict, "CODE"), outcome) is stopped
     assert is_right(line(verdict, "CODE"), outcome) is right
+
+
+def test_a_stop_apart_has_its_own_verdict_and_codes() -> None:
+    apart = {"P3": {"verdict": "B", "codes": ["OTHER"]}}
+    both = replace(line("A", "CODE"), stops=("P7",), elsewhere=apart)
+    assert is_right(both, Outcome("P7", True, ("CODE",)))
+    assert not is_right(both, Outcome("P7", True, ("OTHER",)))
+    assert is_right(both, Outcome("P3", True, ("OTHER",)))
+    assert not is_right(both, Outcome("P3", True, ("CODE",)))
+    assert not is_stopped(both, Outcome("P3", False, (), ("OTHER",)))
 
 
 def test_a_mutant_counts_only_if_nobody_refused_or_was_told() -> None:

@@ -160,6 +160,7 @@ def _be_the_process(request: Request, scratch: Path) -> None:
     from fraud_provenance_tests.attacks.home import Home, clock_ahead
 
     code = 3
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         os.setsid()
         home = Home(
@@ -174,8 +175,8 @@ def _be_the_process(request: Request, scratch: Path) -> None:
             if request.skew_s:
                 stack.enter_context(clock_ahead(request.skew_s))
             if request.limit_bytes:
-                limit = (request.limit_bytes, request.limit_bytes)
-                resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+                # Only the soft limit: whoever is not root could not lift the hard one again.
+                resource.setrlimit(resource.RLIMIT_FSIZE, (request.limit_bytes, most))
             said = (
                 home.job(request.job, days=request.days, options=request.options)
                 if request.job
@@ -188,7 +189,7 @@ def _be_the_process(request: Request, scratch: Path) -> None:
         import traceback
 
         found = {"codes": (), "text": traceback.format_exc()[-4000:]}
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     (scratch / f"{os.getpid()}.json").write_text(json.dumps(found), "utf-8")
     os._exit(code)
 
