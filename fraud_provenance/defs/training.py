@@ -251,7 +251,16 @@ def fraud_model(
             "lock_sha256": workspace.lock_digest,
             "validation_report": str(workspace.reports / "data_docs"),
         }
-        model_id, run_id, location = _log_model(mlflow, workspace, model, frame, parameters, tags)
+        bom = _bill_of_materials(model, read.files[0].sha256)
+        signed_bom = step.attest_bom(TREES, encoding.digest_bytes(model.ubj), bom)
+        documents = {
+            "feature_contract.json": model.feature_contract,
+            "resolved_parameters.json": model.resolved_parameters,
+            "ml_bom.json": bom,
+        }
+        model_id, run_id, location = _log_model(
+            mlflow, workspace, model, frame, parameters, tags, documents
+        )
         step.location = location
         step.adopt(model_id, [read.files[0].sha256])
         signature = workspace.trust.signing.sign_model(workspace.home / location, step.identity)
@@ -262,6 +271,7 @@ def fraud_model(
                 "model_id": model_id,
                 "mlflow_run_id": run_id,
                 "model_signature": signature.statement.digest,
+                "ml_bom": signed_bom.result().statement.digest,
                 "library": model.resolved_parameters["library"],
                 "rows": {TRAIN: frame.height},
                 "event_time": {TRAIN: support.event_range(frame)},
@@ -279,6 +289,19 @@ def fraud_model(
     )
 
 
+def _bill_of_materials(model: "TrainedModel", training_sha256: str) -> dict[str, Any]:
+    from fraud_provenance.fraud.bom import ml_bom
+
+    return ml_bom(
+        name=MODEL,
+        model_sha256=encoding.digest_bytes(model.ubj),
+        training_sha256=training_sha256,
+        feature_contract=model.feature_contract,
+        parameters=model.resolved_parameters["requested"],
+        library=model.resolved_parameters["library"],
+    )
+
+
 def _log_model(
     mlflow: Any,  # noqa: ANN401 - dagster-mlflow's resource has no types
     workspace: Workspace,
@@ -286,12 +309,11 @@ def _log_model(
     frame: "pl.DataFrame",
     parameters: dict[str, Any],
     tags: dict[str, str],
+    documents: Mapping[str, Any],
 ) -> tuple[str, str, str]:
     """Log to MLflow; returns (logged model's id, MLflow run id, folder relative to the home)."""
     import xgboost as xgb
     from mlflow.models import infer_signature
-
-    from fraud_provenance.fraud.bom import ml_bom
 
     booster = xgb.Booster()
     booster.load_model(bytearray(model.ubj))
@@ -308,19 +330,7 @@ def _log_model(
     )
     client = mlflow.MlflowClient()
     scratch = support.scratch_folder(workspace, "model")
-    extra = {
-        "feature_contract.json": model.feature_contract,
-        "resolved_parameters.json": model.resolved_parameters,
-        "ml_bom.json": ml_bom(
-            name=MODEL,
-            model_sha256=encoding.digest_bytes(model.ubj),
-            training_sha256=tags["training_sha256"],
-            feature_contract=model.feature_contract,
-            parameters=model.resolved_parameters["requested"],
-            library=model.resolved_parameters["library"],
-        ),
-    }
-    for name, document in extra.items():
+    for name, document in documents.items():
         (scratch / name).write_text(json.dumps(document, indent=1, sort_keys=True), "utf-8")
         client.log_model_artifact(logged.model_id, str(scratch / name))
     location = f"mlflow/artifacts/models/{logged.model_id}/artifacts"

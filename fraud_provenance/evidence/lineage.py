@@ -64,7 +64,7 @@ _LEAVES = {
     statements.PREDICTION_BATCH_V1: _Leaf("prediction batch", "predictions", "identity"),
     statements.PROMOTION_REQUEST: _Leaf("promotion request", "promotion_request", "workload", "at"),
     statements.MODEL_SIGNATURE: _Leaf("model signature", "train", "identity", "", False),
-    statements.ML_BOM: _Leaf("model signature", "train", "identity", "", False),
+    statements.ML_BOM: _Leaf("bill of materials", "train", "identity", "", False),
 }
 
 

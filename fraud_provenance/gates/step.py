@@ -521,6 +521,11 @@ class Step:
         self.trust.store.put_manifest(view)
         return self.trust.signing.submit(statement, self.identity)
 
+    def attest_bom(self, name: str, digest: str, bom: Mapping[str, Any]) -> PendingSignature:
+        """Sign what one written file contains, as a CycloneDX document. `digest`: its SHA-256."""
+        statement = statements.build_statement(statements.ML_BOM, name, digest, dict(bom))
+        return self.trust.signing.submit(statement, self.identity)
+
     def _decision_about(self, view: Manifest) -> str:
         """The access decision under which everything in `view` was read."""
         for reading in reversed(self._readings):

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from fraud_provenance.evidence import encoding
 from fraud_provenance.gates import cosign, promotion
 from fraud_provenance.local import tool
 from fraud_provenance.workspace import Settings, Workspace
@@ -163,6 +164,20 @@ def test_evidence_names_commit_lock_and_resolved_parameters(product: Product) ->
     assert {"input", "source_code", "lock", "environment", "tool", "policy"} <= roles
     assert len(node.provenance.outputs["git_commit"]) == 40
     assert node.provenance.outputs["git_dirty"] is False
+
+
+def test_bill_of_materials_is_signed_for_the_file_with_the_trees(product: Product) -> None:
+    opened = Workspace(Settings(home=product.home, project=product.project))
+    lineage = opened.trust.lineage()
+    model = lineage.node(opened.store.records(asset="fraud_model")[-1].statement)
+    assert model.provenance is not None
+    folder = product.home / str(model.provenance.outputs["location"])
+    bom = lineage.node(str(model.provenance.outputs["ml_bom"]))
+    assert (bom.kind, bom.reasons) == ("bill of materials", [])
+    assert bom.bundle is not None
+    statement = bom.bundle.statement
+    assert statement.subject_digest == encoding.digest_bytes((folder / "model.ubj").read_bytes())
+    assert statement.predicate == json.loads((folder / "ml_bom.json").read_text("utf-8"))
 
 
 def test_mlflow_shows_commit_data_version_and_lock(product: Product) -> None:

@@ -558,6 +558,7 @@ def test_input_signed_after_its_output_is_refused(chain: Chain) -> None:
         (statements.MODEL_SIGNATURE, "/steps/train", []),
         (statements.MODEL_SIGNATURE, "/steps/score", ["IDENTITY_NOT_AUTHORIZED_FOR_STEP"]),
         (statements.ML_BOM, "/steps/train", []),
+        (statements.ML_BOM, "/steps/score", ["IDENTITY_NOT_AUTHORIZED_FOR_STEP"]),
         (statements.SUPERSEDE, "risk.officer@example.com", []),
         (statements.SUPERSEDE, AUTHOR, ["IDENTITY_NOT_AUTHORIZED_FOR_STEP"]),
         (statements.PROMOTION_REQUEST, "/gates/deployment", []),
