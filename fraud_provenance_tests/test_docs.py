@@ -17,6 +17,8 @@ OWN = (
     statements.APPROVAL,
     statements.POLICY_RELEASE,
     statements.PREDICTION_BATCH,
+    statements.PROMOTION_REQUEST,
+    statements.REVOCATION,
     statements.SUPERSEDE,
     statements.WAIVER,
 )
