@@ -43,6 +43,8 @@ def main() -> int:
             if not options.arena:
                 arena.down()
     _print_table(tournament.table(results))
+    if unplayed := tournament.unplayed_stops(results):
+        screen.print(f"named stops without a case: {', '.join(unplayed)}", markup=False)
     if not options.only:
         OUT.parent.mkdir(exist_ok=True)
         OUT.write_text(json.dumps(tournament.document(results), indent=1) + "\n", "utf-8")

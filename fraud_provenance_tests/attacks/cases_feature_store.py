@@ -1,14 +1,19 @@
 """DT-15, DT-16, DF-30: Feast's online store and registry, judged where they are served."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from fraud_provenance.gates import champion as champions
+from fraud_provenance.gates import promotion
 from fraud_provenance.gates.features import FEATURE_STORE
 from fraud_provenance.investigate import subjects
 from fraud_provenance_tests.attacks.home import Home, patched
-from fraud_provenance_tests.attacks.judges import champion, command
+from fraud_provenance_tests.attacks.judges import alias_move, champion, command, job
 from fraud_provenance_tests.attacks.model import Attack, Case
 from fraud_provenance_tests.attacks.mutants import without
 from fraud_provenance_tests.attacks.serving import load, resign, rewritten
@@ -33,12 +38,62 @@ RISKLESS = (
 )
 
 
-def repoint_source(home: Home) -> None:
+SOURCE, OTHER_SOURCE = "terminal_features.parquet", "terminal_featurez.parquet"
+
+
+def repoint(registry: Path) -> None:
     """The same view, fed from another file."""
-    path = home.path / "feast" / "registry.db"
-    content = path.read_bytes()
-    assert b"/terminal_features.parquet" in content
-    path.write_bytes(content.replace(b"/terminal_features.parquet", b"/terminal_featuresX.parque"))
+    content = registry.read_bytes()
+    assert SOURCE.encode() in content
+    registry.write_bytes(content.replace(SOURCE.encode(), OTHER_SOURCE.encode()))
+
+
+def repoint_source(home: Home) -> None:
+    repoint(home.path / "feast" / "registry.db")
+
+
+def write_again(registry: Path) -> None:
+    """The same bytes in a new file."""
+    content = registry.read_bytes()
+    registry.unlink()
+    registry.write_bytes(content)
+
+
+def while_training(change: Callable[[Path], None]) -> Attack:
+    """As soon as training has registered its views, somebody is at its registry.
+
+    Beside the view's source lies a file in which no terminal was ever at risk.
+    """
+
+    def attack(home: Home) -> None:
+        from fraud_provenance.fraud import feature_store
+
+        feature_store.load_feast()  # as the product does
+        from feast import FeatureStore
+
+        register = FeatureStore.apply
+
+        def apply(store: FeatureStore, *arguments: Any) -> None:
+            register(store, *arguments)
+            offline = Path(store.config.repo_path)
+            frame = pl.read_parquet(offline / SOURCE)
+            risk = pl.col("^terminal_id_risk_.*$")
+            frame.with_columns(risk * 0.0).write_parquet(offline / OTHER_SOURCE)
+            change(Path(store.config.registry.path))
+
+        home.hold(patched(FeatureStore, "apply", apply))
+
+    return attack
+
+
+def registry_unread() -> AbstractContextManager[object]:
+    """A mutant: training takes it that the registry holds what it registered."""
+    from fraud_provenance.fraud import feature_store
+
+    def declared(_store: object) -> dict[str, Any]:
+        return feature_store.declared_definitions()
+
+    return patched(feature_store, "describe_definitions", declared)
 
 
 def filled_from(views: dict[str, str]) -> Attack:
@@ -69,7 +124,16 @@ CASES = [
          command("P6", "verify", FEATURE_STORE), online("vacuum"),
          without(subjects, "online_problems", []), variant="deleted"),
     Case("DT-16", repoint_source, load, rewritten(lambda home: home.path / "feast" / "registry.db"),
-         any_definitions),
-    Case("DF-30", filled_from({"terminal_features": "0" * 64}), champion("P5"), filled_from({}),
-         without(champions, "skew_problems", [])),
+         any_definitions, variant="load"),
+    Case("DT-16", while_training(repoint),
+         job("P2", "training", assets=["training_set"], options={"train_days": 6}),
+         while_training(write_again), registry_unread, variant="training"),
+    *(
+        Case("DF-30", filled_from({"terminal_features": "0" * 64}), judge, filled_from({}),
+             without(owner, "skew_problems", []), state, variant)
+        for variant, judge, owner, state in (
+            ("champion", champion("P5"), champions, "scored"),
+            ("alias move", alias_move(), promotion, "approved"),
+        )
+    ),
 ]  # fmt: skip

@@ -290,9 +290,17 @@ CASES = [
             ("DVC", "dvc-remote/files/md5/0f"),
         )
     ),
-    Case(
-        "SV-02", override("SKIP_VERIFY", "1"), scoring("2018-05-09"),
-        override("UNRELATED", "1"), without(workspace_module, "_refuse_overrides"),
+    *(
+        Case(
+            "SV-02", override(name, value), scoring("2018-05-09"), override("UNRELATED", "1"),
+            without(workspace_module, "_refuse_overrides"), variant=name,
+        )
+        for name, value in (
+            ("SKIP_VERIFY", "1"),
+            ("MODEL_URI", "models:/m-00000000000000000000000000000002"),
+            ("SIGSTORE_ROOT_FILE", "root.json"),
+            ("COSIGN_REPOSITORY", "registry.example/signatures"),
+        )
     ),
     Case(
         "RP-01", leave_the_tree_dirty, training(train_days=6), commit_the_change,

@@ -1,29 +1,53 @@
 """MA, DS-01: the model as a file, judged where it is evaluated, promoted and loaded."""
 
+import base64
+import json
 import pickle
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sigstore.dsse import Statement as DsseStatement
+
+from fraud_provenance.evidence import encoding, statements, verification
+from fraud_provenance.fraud import model
 from fraud_provenance.gates import facts, promotion
-from fraud_provenance_tests.attacks.bundles import changed_bundle
+from fraud_provenance_tests.attacks import mutants
+from fraud_provenance_tests.attacks.bundles import (
+    MODEL,
+    changed_bundle,
+    document_of,
+    forget_index,
+    newest,
+    payload_of,
+)
 from fraud_provenance_tests.attacks.bundles import rewritten as rewritten_bundle
+from fraud_provenance_tests.attacks.cases_log import TRAIN
+from fraud_provenance_tests.attacks.cases_other_models import evaluated_itself
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import champion, promote
-from fraud_provenance_tests.attacks.model import Case
-from fraud_provenance_tests.attacks.mutants import nothing_verified, without
+from fraud_provenance_tests.attacks.model import Attack, Case
+from fraud_provenance_tests.attacks.mutants import (
+    both,
+    nothing_verified,
+    policy_without,
+    without,
+)
 from fraud_provenance_tests.attacks.serving import (
     TREES,
+    FilesChange,
     candidate,
     evaluate,
     files_unchecked,
     forged_model,
     json_of,
+    load,
     model_folder,
     registry_rows,
     resigned_signature,
     rewritten,
+    unchanged,
 )
 
 
@@ -71,10 +95,6 @@ def index_out_of_range(name: bytes, value: int) -> Any:  # noqa: ANN401 - an att
     return change
 
 
-def unchanged(files: dict[str, bytes]) -> None:
-    """The honest model under another name."""
-
-
 @contextmanager
 def any_model_is_loaded() -> Iterator[None]:
     """The folder is believed: neither names nor contents nor trees are looked at."""
@@ -87,6 +107,31 @@ def any_model_is_loaded() -> Iterator[None]:
         yield
 
 
+def unseen_champion(change: FilesChange) -> Attack:
+    """An attack: correctly signed and approved, champion now; nobody looked into its files.
+
+    What was evaluated is the honest model: a pickle has no scores.
+    """
+
+    def attack(home: Home) -> None:
+        honest = (model_folder(home) / TREES).read_bytes()
+        predict = model.predict
+
+        def measured(_trees: bytes, *rest: Any) -> Any:  # noqa: ANN401 - the scores
+            return predict(honest, *rest)
+
+        with (
+            any_model_is_loaded(),
+            policy_without("FORBIDDEN_FORMAT")(),
+            patched(model, "predict", measured),
+        ):
+            evaluated_itself(home, change)
+            said = home.job("promotion")
+        assert said.code == 0, said
+
+    return attack
+
+
 def many_signatures(document: dict[str, Any]) -> None:
     document["dsseEnvelope"]["signatures"] *= 100_000
 
@@ -96,23 +141,72 @@ def many_timestamps(document: dict[str, Any]) -> None:
     data["rfc3161Timestamps"] *= 1_000
 
 
+def next_statement(subjects: int, *, signed: bool) -> Attack:
+    """The model's next statement names its subject so many times.
+
+    `signed`: the trainer itself signs it, and it is logged; else it comes with a signature and a
+    log entry of the one before.
+    """
+
+    def attack(home: Home) -> None:
+        workspace = home.workspace()
+        document = document_of(home, newest(home))
+        payload = json.loads(payload_of(document))
+        sequence, previous = workspace.trust.lineage().versions.next(MODEL)
+        internal = payload["predicate"]["buildDefinition"]["internalParameters"]
+        internal |= {"sequence": sequence, "previous": previous}
+        payload["subject"] *= subjects
+        said = encoding.canonical_json(payload)
+        document["dsseEnvelope"]["payload"] = base64.b64encode(said).decode()
+        content = json.dumps(document).encode()
+        if signed:
+            signer = workspace.trust.signing._signer(TRAIN)
+            content = signer.sign_dsse(DsseStatement(said)).to_json().encode()
+        workspace.store.bundle_path(encoding.digest_bytes(content)).write_bytes(content)
+        forget_index(home)
+
+    return attack
+
+
+def _first_subject(content: bytes) -> statements.Statement:
+    document = json.loads(content)
+    document["subject"] = document["subject"][:1]
+    parsed = parse_statement(encoding.canonical_json(document))
+    return parsed.model_copy(update={"content": content})
+
+
+parse_statement = statements.parse_statement
+first_subject_counts = both(
+    lambda: patched(verification, "parse_statement", _first_subject),
+    lambda: patched(mutants, "parse_statement", _first_subject),
+)
+"""A mutant: of many subjects the first is taken."""
+
+
 HONEST = forged_model(unchanged)
 BETTER = "update {} set value = 0.95 where key = 'auc_roc'"
 NOTE = "update model_versions set description = 'looked at on Monday'"
 
 CASES = [
-    Case("MA-01", flip_one_byte, champion("P5"), rewritten(lambda home: model_folder(home) / TREES),
-         files_unchecked),
+    *(
+        Case("MA-01", flip_one_byte, judge, rewritten(lambda home: model_folder(home) / TREES),
+             files_unchecked, state, variant)
+        for variant, judge, state in (
+            ("champion", champion("P5"), "scored"), ("promotion", promote(), "approved")
+        )
+    ),
     Case("MA-07", resigned_signature(["code"]), candidate, resigned_signature([]),
          lambda: patched(facts, "_IGNORED", facts._IGNORED | {"code"}), state="approved"),
     *(
-        Case("MA-11", forged_model(change), evaluate, HONEST, any_model_is_loaded, variant=variant)
-        for variant, change in (("pickled", pickled_function), ("other loader", other_loader))
-    ),
-    *(
-        Case("MA-12", forged_model(pickle_as(name)), evaluate, HONEST, any_model_is_loaded,
-             variant=name)
-        for name in (TREES, "model.json", "model.bst")
+        Case(line, make(change), judge, make(unchanged), any_model_is_loaded,
+             variant=f"{variant}, {where}")
+        for line, variant, change in (
+            ("MA-11", "pickled", pickled_function), ("MA-11", "other loader", other_loader),
+            *(("MA-12", name, pickle_as(name)) for name in (TREES, "model.json", "model.bst")),
+        )
+        for where, make, judge in (
+            ("evaluation", forged_model, evaluate), ("load", unseen_champion, load)
+        )
     ),
     *(
         Case("MA-14", forged_model(change), evaluate, HONEST, any_model_is_loaded, variant=variant)
@@ -129,4 +223,8 @@ CASES = [
          state="approved", variant="signatures"),
     Case("DS-01", changed_bundle(many_timestamps), candidate, rewritten_bundle, nothing_verified,
          state="approved", variant="timestamps"),
+    Case("DS-01", next_statement(100_000, signed=False), candidate, rewritten_bundle,
+         both(nothing_verified, first_subject_counts), state="approved", variant="subjects"),
+    Case("DS-01", next_statement(1_000, signed=True), candidate, next_statement(1, signed=True),
+         first_subject_counts, state="approved", variant="signed subjects"),
 ]  # fmt: skip

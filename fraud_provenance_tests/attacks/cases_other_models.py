@@ -22,12 +22,17 @@ from fraud_provenance_tests.attacks.model import Attack, Case
 from fraud_provenance_tests.attacks.mutants import both, policy_without
 from fraud_provenance_tests.attacks.serving import (
     TREES,
+    FilesChange,
+    files_unchecked,
+    load,
     model_folder,
     other_trees,
     resign,
     second_version,
+    unchanged,
 )
 
+_SECOND = "m-00000000000000000000000000000002"  # as `second_version` names it
 _TRAINER = Identity(issuer="workloads", subject="/steps/train")
 
 
@@ -59,12 +64,19 @@ def signed_again(home: Home) -> None:
 # --- evaluations ---------------------------------------------------------------------------------
 
 
-def second_model(home: Home) -> None:
+def folder_of_second(home: Home) -> Path:
+    return home.path / "mlflow" / "artifacts" / "models" / _SECOND / "artifacts"
+
+
+def second_model(home: Home, change: FilesChange = unchanged) -> None:
     """The trainer makes a second model: files, statement and signature are all in order."""
-    first = model_folder(home)
     number = second_version(home)
-    folder = first.parent.with_name("m-00000000000000000000000000000002") / "artifacts"
+    folder = folder_of_second(home)
     assert number == "2"
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    change(files)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
     with home.surroundings():
         outputs = {
             "location": folder.relative_to(home.path).as_posix(),
@@ -80,14 +92,21 @@ def presented_evaluation(home: Home) -> None:
     second_model(home)
     with home.surroundings(), any_evaluation():
         workspace = home.workspace()
-        digest = promotion.digest_of_model(workspace.trust, "m-00000000000000000000000000000002")
+        digest = promotion.digest_of_model(workspace.trust, _SECOND)
         promotion.register_candidate(workspace.trust, registry_of(workspace), digest)
         approve(home)
 
 
-def evaluated_itself(home: Home) -> None:
-    """The twin: the second model is evaluated, registered and approved."""
+def exchange_files(home: Home) -> None:
+    """The second model's trees in the place of the first's."""
+    first = model_folder(home)
     second_model(home)
+    (first / TREES).write_bytes((folder_of_second(home) / TREES).read_bytes())
+
+
+def evaluated_itself(home: Home, change: FilesChange = unchanged) -> None:
+    """The twin: the second model is evaluated, registered and approved."""
+    second_model(home, change)
     said = home.job("training", assets=["model_evaluation", "release_candidate"])
     assert said.code == 0, said
     approve(home)
@@ -153,7 +172,16 @@ def _copy_metrics(home: Home) -> None:
 
 CASES = [
     Case("MA-02", signature_of(other_trees), promote(), signed_again,
-         both(any_signature, blind_approver), state="approved"),
+         both(any_signature, blind_approver), state="approved", variant="promotion"),
+    *(
+        Case("MA-02", exchange_files, judge, second_model, files_unchecked, state,
+             variant=f"files, {where}")
+        for where, judge, state in (
+            ("promotion", promote(), "approved"), ("load", load, "scored")
+        )
+    ),
+    Case("MA-02", signature_of(other_trees), load, signature_of(bytes), any_signature,
+         variant="load"),
     Case("MA-18", evaluate_on_train, promote(), evaluate_again,
          policy_without("EVAL_ON_TRAIN"), state="approved"),
     Case("MA-19", presented_evaluation, promote(), evaluated_itself, any_evaluation,

@@ -4,11 +4,12 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 from fraud_provenance.evidence.errors import ProvenanceError
-from fraud_provenance.gates import cosign, promotion
+from fraud_provenance.gates import canaries, cosign, promotion
 from fraud_provenance.gates import policy as policy_module
 from fraud_provenance.gates.policy import Answer, Policy, PolicyEngine
 from fraud_provenance_tests.attacks.cases_governance import (
@@ -20,23 +21,35 @@ from fraud_provenance_tests.attacks.cases_governance import (
     start_over,
     upgrade_the_policy,
 )
+from fraud_provenance_tests.attacks.cases_other_models import evaluated_itself
 from fraud_provenance_tests.attacks.home import Home, patched
-from fraud_provenance_tests.attacks.judges import RAW, data_access, promote
-from fraud_provenance_tests.attacks.model import Attack, Case, Mutant
+from fraud_provenance_tests.attacks.judges import (
+    RAW,
+    alias_move,
+    data_access,
+    promote,
+    question,
+    registration,
+)
+from fraud_provenance_tests.attacks.model import Attack, Case, Judge, Mutant, nothing
 from fraud_provenance_tests.attacks.mutants import both, cosign_accepts_all, policy_without, without
 
 DAY = "2018-05-09"
+self_check = question("P8", lambda workspace: workspace.self_check())
 _TYPE_CODES = ("INPUT_TYPE", "INPUT_MISSING", "INPUT_INVALID", "INPUT_UNVERIFIED_FIELD")
 
 
 # --- policies that give no answer -----------------------------------------------------------------
 
 
-def misspell_the_decision(home: Home) -> None:
-    edit(
-        home, "data_access/data_access.rego", lambda t: t.replace("decision := {", "decisoin := {")
-    )
-    sign(home, AUTHOR, REVIEWER)
+def misspelt(gate: str) -> Attack:
+    """Both authors release a policy in which the gate's decision has another name."""
+
+    def attack(home: Home) -> None:
+        edit(home, f"{gate}/{gate}.rego", lambda t: t.replace("decision := {", "decisoin := {"))
+        sign(home, AUTHOR, REVIEWER)
+
+    return attack
 
 
 def release_a_comment(home: Home) -> None:
@@ -146,9 +159,14 @@ def _running(run: Callable[..., Any]) -> SimpleNamespace:
     )
 
 
-def engine(run: Callable[..., Any]) -> Attack:
-    """Whatever starts OPA gets `run` instead."""
-    return lambda home: home.hold(patched(policy_module, "subprocess", _running(run)))
+def engine(run: Callable[..., Any], gate: str = "") -> Attack:
+    """Whatever starts OPA (to ask it about this gate) gets `run` instead."""
+
+    def chosen(command: list[str], **named: Any) -> Any:  # noqa: ANN401 - as subprocess.run
+        is_asked = f"data.fraud.{gate}" in command[-1]
+        return (run if is_asked else subprocess.run)(command, **named)
+
+    return lambda home: home.hold(patched(policy_module, "subprocess", _running(chosen)))
 
 
 def verifier(run: Callable[..., Any]) -> Attack:
@@ -195,6 +213,21 @@ def edit_the_copy(home: Home) -> None:
     home.hold(patched(Policy, "__init__", init))
 
 
+@contextmanager
+def copy_unchecked() -> Iterator[None]:
+    """A mutant: nobody compares the copy, and the canaries that ask it sing as ever."""
+    with without(Policy, "check_copy")(), patched(canaries, "check", _sing):
+        yield
+
+
+_sing = canaries.check
+
+
+def wake_the_canaries(home: Home) -> None:
+    """A process that starts has not heard them yet; this one has."""
+    home.hold(patched(canaries, "_PASSED", set()))
+
+
 def read_the_copy(home: Home) -> None:
     made = Policy.__init__
 
@@ -206,10 +239,50 @@ def read_the_copy(home: Home) -> None:
     home.hold(patched(Policy, "__init__", init))
 
 
+# --- the gates ------------------------------------------------------------------------------------
+
+
+def after(first: Attack, *then: Attack) -> Attack:
+    """One thing after another."""
+
+    def attack(home: Home) -> None:
+        for act in (first, *then):
+            act(home)
+
+    return attack
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A gate that asks the policy, and the product's own job that comes to it.
+
+    `before` and `release` lead to where nothing but the policy's answer is missing: first in the
+    policy that is in force, then after another one was released.
+    """
+
+    stop: str
+    name: str
+    judge: Judge
+    state: str = "scored"
+    before: Attack = nothing
+    release: Attack = nothing
+
+
+GATES = (
+    Gate("P1", "data_access", data_access(RAW, [DAY])),
+    Gate("P2", "model_registration", registration()),
+    Gate("P3", "model_deployment", promote(), "approved", release=start_over),
+    # A champion stands, and another model is approved.
+    Gate("P4", "model_deployment", alias_move(), before=evaluated_itself, release=start_over),
+)
 CASES = [
-    Case(
-        "PO-02", misspell_the_decision, data_access(RAW, [DAY]), release_a_comment,
-        silence_is_consent("POLICY_UNDEFINED"),
+    *(
+        Case(
+            "PO-02", after(gate.before, misspelt(gate.name), gate.release), gate.judge,
+            after(gate.before, release_a_comment, gate.release),
+            silence_is_consent("POLICY_UNDEFINED"), gate.state, gate.stop,
+        )
+        for gate in GATES
     ),
     _facts_case("PO-03", metric_as_text),
     _facts_case("PO-04", metric_missing),
@@ -217,7 +290,11 @@ CASES = [
     _facts_case("PO-08", verified_says_the_evidence),
     Case(
         "PO-09", edit_the_copy, promote(), read_the_copy, without(Policy, "check_copy"),
-        state="approved",
+        state="approved", variant="promotion",
+    ),
+    Case(
+        "PO-09", after(wake_the_canaries, edit_the_copy), self_check,
+        after(wake_the_canaries, read_the_copy), copy_unchecked, variant="start-up",
     ),
     Case(
         "PO-12", break_a_built_in, promote(), upgrade_the_policy, without_strict_errors,
@@ -239,12 +316,14 @@ CASES = [
         "PT-09", verifier(crashes), promote(), verifier(subprocess.run), cosign_accepts_all,
         state="approved", variant="crash",
     ),
-    Case(
-        "OP-05", engine(cannot_run), data_access(RAW, [DAY]), engine(subprocess.run),
-        silence_is_consent("POLICY_UNAVAILABLE"), variant="missing", quick=True,
-    ),
-    Case(
-        "OP-05", engine(answers_500), data_access(RAW, [DAY]), engine(subprocess.run),
-        silence_is_consent("POLICY_UNAVAILABLE"), variant="error",
+    *(
+        Case(
+            "OP-05", after(gate.before, engine(run, gate.name)), gate.judge,
+            after(gate.before, engine(subprocess.run)),
+            silence_is_consent("POLICY_UNAVAILABLE"), gate.state, f"{how}, {gate.stop}",
+            quick=(how, gate.stop) == ("missing", "P1"),
+        )
+        for how, run in (("missing", cannot_run), ("error", answers_500))
+        for gate in GATES
     ),
 ]  # fmt: skip

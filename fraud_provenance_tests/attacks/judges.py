@@ -126,6 +126,20 @@ def promote() -> Judge:
     return judge
 
 
+def alias_move() -> Judge:
+    """P4: the promotion job; the alias moves, or it still names what it named."""
+
+    def judge(home: Home) -> Outcome:
+        before = registry_of(home.workspace()).alias(CHAMPION)
+        said = home.job("promotion")
+        has_moved = registry_of(home.workspace()).alias(CHAMPION) != before
+        assert has_moved == (said.code == 0), f"{said.codes}, yet moved: {has_moved}"
+        assert not (home.path / "run" / "alias-move.json").exists(), "half a move is left"
+        return outcome(home, "P4", said)
+
+    return judge
+
+
 def scoring(day: str) -> Judge:
     """P5: score a day with the champion (state `scored`)."""
     return job("P5", "scoring", days=[day])

@@ -24,6 +24,8 @@ from fraud_provenance_tests.attacks.judges import question
 from fraud_provenance_tests.attacks.mutants import both, without
 
 TREES = "model.ubj"
+FilesChange = Callable[[dict[str, bytes]], None]
+"""What is done to a model's files, by name."""
 
 
 # --- judges ----------------------------------------------------------------------------------
@@ -77,7 +79,11 @@ def other_trees(content: bytes) -> bytes:
     return content[:start] + b"\x3f\x12\x34\x56" + content[start + 4 :]
 
 
-def forged_model(change: Callable[[dict[str, bytes]], None]) -> Callable[[Home], None]:
+def unchanged(files: dict[str, bytes]) -> None:
+    """The honest model under another name."""
+
+
+def forged_model(change: FilesChange) -> Callable[[Home], None]:
     """An attack: the training step signs another model folder, `change` having had its files."""
 
     def attack(home: Home) -> None:

@@ -12,7 +12,14 @@ import pytest
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance_tests.attacks import cases_operations, registry
 from fraud_provenance_tests.attacks.model import GROUPS, Line, Outcome, lines
-from fraud_provenance_tests.attacks.tournament import got_through, is_right, is_stopped, table
+from fraud_provenance_tests.attacks.tournament import (
+    Result,
+    got_through,
+    is_right,
+    is_stopped,
+    table,
+    unplayed_stops,
+)
 
 LIST = Path(__file__).parents[3] / "shared" / "ATTACKS.md"
 _REMEMBERED = (registry.cases, registry.excused)
@@ -124,6 +131,17 @@ def test_a_stop_apart_has_its_own_verdict_and_codes() -> None:
     assert is_right(both, Outcome("P3", True, ("OTHER",)))
     assert not is_right(both, Outcome("P3", True, ("CODE",)))
     assert not is_stopped(both, Outcome("P3", False, (), ("OTHER",)))
+
+
+def test_stop_that_a_line_names_and_no_case_plays_is_listed() -> None:
+    def played(name: str, stop: str) -> Result:
+        return Result(name, name, True, True, True, True, 0.0, stop)
+
+    assert unplayed_stops([played("OP-06", "P2"), played("OP-11", "P7")]) == [
+        "OP-06 P3",
+        "OP-11 P3",
+    ]
+    assert unplayed_stops([played("OP-06", "P2"), played("OP-06", "P3"), played("OP-04", "")]) == []
 
 
 def test_a_mutant_counts_only_if_nobody_refused_or_was_told() -> None:

@@ -37,6 +37,8 @@ class Result:
     twin_passed: bool | None
     mutant_got_through: bool | None
     seconds: float
+    stop: str = ""
+    """Where its judge was asked."""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -134,6 +136,7 @@ def run_case(arena: Arena, case: Case) -> Result:
         twin_passed=twin,
         mutant_got_through=mutant,
         seconds=round(time.monotonic() - began, 1),
+        stop=found.stop if found else "",
         notes=notes,
     )
 
@@ -194,6 +197,18 @@ def table(results: Sequence[Result]) -> list[dict[str, Any]]:
     return rows
 
 
+def unplayed_stops(results: Sequence[Result]) -> list[str]:
+    """Stops that a line names and at which none of its cases was judged, of the lines played."""
+    seen = {(item.id, item.stop) for item in results}
+    return [
+        f"{name} {stop}"
+        for name in dict.fromkeys(item.id for item in results)
+        for part in lines()[name].everywhere
+        for stop in part.stops
+        if (name, stop) not in seen
+    ]
+
+
 def document(results: Sequence[Result]) -> dict[str, Any]:
     """Everything, for machines."""
     return {
@@ -201,5 +216,6 @@ def document(results: Sequence[Result]) -> dict[str, Any]:
         "cases": [asdict(item) | {"holds": item.holds} for item in results],
         "excused": {name: item.reason for name, item in excused().items()},
         "no_case": without_case(),
+        "unplayed_stops": unplayed_stops(results),
         "declared": len(cases()),
     }
