@@ -22,7 +22,7 @@ from rich.table import Table
 
 from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ProvenanceError, Reason, reason
+from fraud_provenance.evidence.errors import ProvenanceError, Reason, reason, storage_error
 from fraud_provenance.workspace import Workspace, settings_from
 
 app = typer.Typer(
@@ -94,6 +94,9 @@ def _foreign_error(error: Exception) -> tuple[Sequence[Reason], int]:
         err.print(f"[red]refused[/red] {error}", markup=True)
         found = {name: getattr(error, name) for name in ("code", "message", "remedy")}
         return [Reason(**found, artifact=error.file)], 1  # type: ignore[attr-defined]  # a DataError's
+    if (storage := storage_error(error)) is not None:
+        print_reasons(storage.reasons)
+        return storage.reasons, storage.exit_code
     import traceback
 
     err.print("".join(traceback.format_exception(error)), markup=False)

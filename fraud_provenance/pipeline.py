@@ -21,6 +21,7 @@ from fraud_provenance.evidence.errors import (
     ProvenanceError,
     Reason,
     VerificationError,
+    storage_error,
 )
 from fraud_provenance.evidence.log_audit import Depth
 from fraud_provenance.evidence.verdict import Verdict
@@ -400,9 +401,10 @@ def _is_contract_failure(error: BaseException) -> bool:
 
 
 def _own_error(error: BaseException | None) -> ProvenanceError | None:
-    """Our own error inside Dagster's wrappers."""
+    """Our own error inside Dagster's wrappers, or what a full disk comes to."""
     from fraud_provenance.fraud.errors import DataError
 
+    whole = error
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -413,7 +415,7 @@ def _own_error(error: BaseException | None) -> ProvenanceError | None:
                 Reason(code=error.code, message=str(error), remedy=error.remedy)
             )
         error = error.__cause__ or error.__context__
-    return None
+    return storage_error(whole)
 
 
 def open_instance(workspace: Workspace) -> "dg.DagsterInstance":

@@ -1,5 +1,6 @@
 """The command line's refusals: one JSON document each, as many as there are ways to refuse."""
 
+import errno
 import io
 import json
 from pathlib import Path
@@ -71,6 +72,21 @@ def test_mistake_of_ours_is_one_document(
     assert (document["root_cause"], document["exit_code"]) == ("VERIFY_ERROR", 2)
     assert "unforeseen" in document["reasons"][0]["message"]
     assert not home.exists()
+
+
+def test_full_disk_is_told_without_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+    home: Path,
+    errors: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_self: Outbox) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(home / "x.json"))
+
+    monkeypatch.setattr(Outbox, "pending", fail)
+    document = refused(capsys, "status", "--json")
+    assert (document["root_cause"], document["exit_code"]) == ("STORAGE_UNAVAILABLE", 2)
+    assert "Traceback" not in errors.getvalue()
 
 
 def test_home_is_one_document(capsys: pytest.CaptureFixture[str], home: Path) -> None:

@@ -707,8 +707,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "Run `make tools`, then run again.",
     ),
     "STORAGE_UNAVAILABLE": (
-        "The data version store (DVC) could not be used.",
-        "Make its folder or remote reachable, then run again.",
+        "The disk, a database or the data version store (DVC) could not be used.",
+        "Make room, or make the folder or remote reachable, then run again.",
     ),
     "REGISTRY_UNAVAILABLE": (
         "The model registry could not be used.",

@@ -1,6 +1,9 @@
 """One tree of errors; every one blocks. "Invalid" and "could not check" are different branches."""
 
+import errno
+import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
@@ -70,3 +73,27 @@ class BackendError(ProvenanceError):
 
 class GateDenied(ProvenanceError):  # noqa: N818 - the design's word; a denial is no mistake
     """A gate decided, on verified evidence, to refuse."""
+
+
+_DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO))
+
+
+def storage_error(error: BaseException | None) -> BackendError | None:
+    """What a disk or a database that does not work any more comes to, whoever met it first.
+
+    Looks through the causes, for libraries wrap them; None where it is something else.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError) and error.errno in _DISK:
+            place = Path(error.filename).name if isinstance(error.filename, str) else "disk"
+            return BackendError(
+                reason(codes.RootCause.STORAGE_UNAVAILABLE, str(error.strerror), artifact=place)
+            )
+        if isinstance(error, sqlite3.OperationalError):
+            return BackendError(
+                reason(codes.RootCause.STORAGE_UNAVAILABLE, str(error), artifact="database")
+            )
+        error = error.__cause__ or error.__context__
+    return None

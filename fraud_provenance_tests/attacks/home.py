@@ -17,7 +17,7 @@ from rich.console import Console
 
 from fraud_provenance import cli
 from fraud_provenance.alerts import Outbox
-from fraud_provenance.evidence.errors import ProvenanceError, Reason
+from fraud_provenance.evidence.errors import ProvenanceError, Reason, storage_error
 from fraud_provenance.gates.trust import Trust
 from fraud_provenance.local import trust_root
 from fraud_provenance.local.processes import Processes, wait_healthy
@@ -121,8 +121,11 @@ class Home:
                 else:
                     config = chosen.run_config() if name == "training" else None
                     pipeline._run_job(name, config, assets=list(assets) or None)
-            except ProvenanceError as error:
-                return Said(error.exit_code, tuple(error.reasons))
+            except Exception as error:  # as the command line does
+                own = error if isinstance(error, ProvenanceError) else storage_error(error)
+                if own is None:
+                    raise
+                return Said(own.exit_code, tuple(own.reasons))
             return Said(int(pipeline.report.newly_failed), tuple(pipeline.report.refused))
 
     def ask(self, question: Callable[[Workspace], object]) -> Said:

@@ -1,6 +1,8 @@
 """Errors and verdicts say the same of the same code: refused is 1, could not decide is 2."""
 
+import errno
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from fraud_provenance.evidence.errors import (
     ProvenanceError,
     VerificationError,
     reason,
+    storage_error,
 )
 from fraud_provenance.evidence.verdict import Verdict
 
@@ -40,3 +43,28 @@ def test_backend_errors_are_raised_with_codes_that_mean_undecided() -> None:
     found = set(pattern.findall(text))
     assert len(found) > 5
     assert found <= {str(code) for code in UNDECIDED}
+
+
+@pytest.mark.parametrize(
+    ("inner", "place"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/a/b/evidence.json"), "evidence.json"),
+        (OSError(errno.EFBIG, "File too large"), "disk"),
+        (sqlite3.OperationalError("database or disk is full"), "database"),
+    ],
+)
+def test_full_disk_is_could_not_decide_whoever_met_it(inner: Exception, place: str) -> None:
+    outer = RuntimeError("a library's own")
+    outer.__cause__ = ValueError("another one's")
+    outer.__cause__.__context__ = inner
+    found = storage_error(outer)
+    assert found is not None
+    assert (found.exit_code, found.reasons[0].artifact) == (2, place)
+    assert found.reasons[0].code == RootCause.STORAGE_UNAVAILABLE
+
+
+def test_other_errors_are_no_matter_of_the_disk() -> None:
+    first, second = RuntimeError("a"), FileNotFoundError(errno.ENOENT, "gone", "x")
+    first.__context__, second.__context__ = second, first
+    assert storage_error(first) is None
+    assert storage_error(None) is None
