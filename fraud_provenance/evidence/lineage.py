@@ -335,18 +335,22 @@ class LineageVerifier:
         decided = provenance.outputs.get("supersede")
         back = self.versions.gone_back(provenance.asset, provenance.sequence, manifest.entries)
         for partition, replaced in sorted(back.items()):
+            entry = next(item for item in manifest.entries if item.partition == partition)
             statement = decided.get(partition) if isinstance(decided, dict) else None
+            if statement is None and replaced.sha256 == entry.sha256:
+                before = yield replaced.statement
+                if not before.all_reasons():
+                    continue
             if not isinstance(statement, str):
                 raise went_back(provenance.asset, partition)
             decision = yield statement
             node.children.append(decision)
-            entry = next(item for item in manifest.entries if item.partition == partition)
             said = decision.bundle.statement.predicate if decision.bundle else {}
             if not decision.reasons and (
                 decision.kind != "supersede"
                 or decision.name != provenance.asset
                 or (said.get("partition"), said.get("sha256")) != (partition, entry.sha256)
-                or said.get("replaces") != replaced
+                or said.get("replaces") != replaced.statement
             ):
                 raise went_back(provenance.asset, partition)
             self.signers.check_order(node, decision)

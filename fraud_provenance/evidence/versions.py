@@ -130,8 +130,12 @@ class Versions:
 
     def gone_back(
         self, asset: str, sequence: int, entries: tuple[FileEntry, ...]
-    ) -> dict[str, str]:
-        """Partition → statement it replaces, where earlier bytes came back after others."""
+    ) -> dict[str, Head]:
+        """Partition → version it replaces, where earlier bytes came back after others.
+
+        They may be the newest version's own: then they came back before, and what counts is
+        whether that version is in order.
+        """
         if sequence <= 1:
             return {}
         earlier: dict[str, list[Head]] = {}
@@ -139,7 +143,7 @@ class Versions:
             if version.sequence < sequence:
                 earlier.setdefault(version.partition, []).append(version)
         return {
-            entry.partition: versions[-1].statement
+            entry.partition: versions[-1]
             for entry in entries
             if (versions := [v for v in earlier.get(entry.partition, ()) if v.path == entry.path])
             and _came_back(entry.sha256, [version.sha256 for version in versions])

@@ -34,12 +34,14 @@ def check(trust: Trust, cosign_binary: Path, tool_digests: tuple[str, ...]) -> N
     """Put every judge to the test, once a process for each set of tools, policy and trust root.
 
     Raises:
-        VerificationError: CANARY_FAILED. BackendError: a judge could not be run.
+        VerificationError: CANARY_FAILED; INPUT_MISSING or POLICY_EVAL_ERROR, a rule does not fit
+            its schema. BackendError: a judge could not be run.
     """
     policy = trust.policies.current()
     key = (*tool_digests, policy.digest, trust.bundles.root_digest)
     if key in _PASSED:
         return
+    trust.policies.check_rules(policy)
     bundles = [
         json.loads(trust.store.bundle(statement)[1]) for statement in policy.release_statements
     ]

@@ -158,7 +158,7 @@ class PolicyEngine:
     def __init__(self, folder: Path, opa: Callable[[], Path], releases: Releases) -> None:
         """`opa` finds the binary; it is asked only when a decision is due."""
         self.folder = folder
-        self._opa = opa
+        self._find = opa
         self.releases = releases
         self._current: Policy | None = None
 
@@ -268,29 +268,35 @@ class PolicyEngine:
                 )
             ) from error
 
+    def check_rules(self, policy: Policy) -> None:
+        """Compile every rule against the schemas: what no schema has is undefined, and `not` true.
+
+        Raises:
+            VerificationError: INPUT_MISSING, a rule names a field that no input has, or
+                POLICY_EVAL_ERROR. BackendError: POLICY_UNAVAILABLE.
+        """
+        rules = [str(policy.folder / name) for name in ("lib", *GATES)]
+        done = self._opa(
+            policy, "check", "--strict", "--schema", str(policy.folder / "schemas"),
+            "--ignore=*_test.rego", *rules,
+        )  # fmt: skip
+        if done.returncode != 0:
+            said = (done.stderr or done.stdout).decode("utf-8", "replace")
+            unknown = "undefined ref: input" in said
+            code = RootCause.INPUT_MISSING if unknown else RootCause.POLICY_EVAL_ERROR
+            what = said.replace(f"{policy.folder}/", "")[:400].strip()
+            raise VerificationError(reason(code, what, artifact="policies"))
+
     def _run(self, policy: Policy, gate: str, document: Mapping[str, Any]) -> Any:  # noqa: ANN401
-        try:
-            done = subprocess.run(  # noqa: S603 - a pinned binary, argument list, no shell
-                [
-                    str(self._opa()), "eval", "--strict-builtin-errors", "--fail",
-                    "--format", "json", "--stdin-input", *_data_arguments(policy.folder, gate),
-                    f'{{"decision": {GATES[gate]}, "input": input}}',
-                ],
-                input=encoding.canonical_json(document),
-                capture_output=True,
-                timeout=_OPA_DEADLINE_S,
-                check=False,
-                env={"PATH": "", "HOME": str(policy.folder)},
-            )  # fmt: skip
-        except (OSError, subprocess.SubprocessError, ConfigError) as error:
-            raise BackendError(
-                reason(RootCause.POLICY_UNAVAILABLE, f"cannot run opa: {error}", artifact="opa")
-            ) from error
+        done = self._opa(
+            policy, "eval", "--strict-builtin-errors", "--fail", "--format", "json",
+            "--stdin-input", *_data_arguments(policy.folder, gate),
+            f'{{"decision": {GATES[gate]}, "input": input}}',
+            content=encoding.canonical_json(document),
+        )  # fmt: skip
         if done.returncode != 0:
             detail = (done.stderr or done.stdout).decode("utf-8", "replace")[-400:].strip()
             message = f"opa exited {done.returncode}: {detail}"
-            if done.returncode < 0 or done.returncode in (126, 127):
-                raise BackendError(reason(RootCause.POLICY_UNAVAILABLE, message, artifact="opa"))
             undefined = detail in ("", "{}")  # what --fail leaves of an undefined result
             code = RootCause.POLICY_UNDEFINED if undefined else RootCause.POLICY_EVAL_ERROR
             raise VerificationError(reason(code, message))
@@ -301,6 +307,28 @@ class PolicyEngine:
             raise VerificationError(
                 reason(RootCause.POLICY_UNDEFINED, f"{gate}: opa printed no result")
             ) from error
+
+    def _opa(
+        self, policy: Policy, *arguments: str, content: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
+        try:
+            done = subprocess.run(  # noqa: S603 - a pinned binary, argument list, no shell
+                [str(self._find()), *arguments],
+                input=content,
+                capture_output=True,
+                timeout=_OPA_DEADLINE_S,
+                check=False,
+                env={"PATH": "", "HOME": str(policy.folder)},
+            )
+        except (OSError, subprocess.SubprocessError, ConfigError) as error:
+            raise BackendError(
+                reason(RootCause.POLICY_UNAVAILABLE, f"cannot run opa: {error}", artifact="opa")
+            ) from error
+        if done.returncode < 0 or done.returncode in (126, 127):
+            detail = (done.stderr or done.stdout).decode("utf-8", "replace")[-400:].strip()
+            message = f"opa exited {done.returncode}: {detail}"
+            raise BackendError(reason(RootCause.POLICY_UNAVAILABLE, message, artifact="opa"))
+        return done
 
 
 def _check_echo(gate: str, document: Mapping[str, Any], echo: object) -> None:

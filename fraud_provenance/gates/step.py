@@ -479,7 +479,16 @@ class Step:
         """Do not sign what the verifier would refuse: an older version without a decision."""
         if any(reading.material.role == "source" for reading in self._readings):
             back = self.lineage.versions.gone_back(asset, sequence, manifest.entries)
-            undecided = sorted(set(back) - set(outputs.get("supersede", ())))
+            written = {entry.partition: entry.sha256 for entry in manifest.entries}
+            undecided = sorted(
+                partition
+                for partition, head in back.items()
+                if partition not in outputs.get("supersede", ())
+                and (
+                    head.sha256 != written[partition]
+                    or self.lineage.node(head.statement).all_reasons()
+                )
+            )
             if undecided:
                 raise went_back(asset, undecided[0])
 

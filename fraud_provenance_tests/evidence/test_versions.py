@@ -207,6 +207,26 @@ def test_decision_allows_one_way_back(chain: Chain, forger: Forger) -> None:
     assert codes(chain.verdict(made)) == ["ROLLBACK"]
 
 
+def test_bytes_that_came_back_by_decision_may_be_landed_again(chain: Chain, forger: Forger) -> None:
+    ingest(chain.trust, {DAY: b"late rows"})
+    going_back(chain, forger, {"supersede": {DAY: decision(chain, forger)}})
+    chain.trust.forget()
+    again = ingest(chain.trust, {DAY: FIRST})
+    assert chain.verdict(again.bundle).trusted
+
+
+def test_bytes_that_came_back_undecided_do_not_count_the_second_time_either(
+    chain: Chain, forger: Forger
+) -> None:
+    ingest(chain.trust, {DAY: b"late rows"})
+    going_back(chain, forger, {})
+    assert codes(chain.verdict(going_back(chain, forger, {}))) == ["ROLLBACK"]
+    assert codes(chain.verdict(going_back(chain, forger, {}))) == ["ROLLBACK"]
+    chain.trust.forget()
+    with pytest.raises(VerificationError, match="ROLLBACK"):
+        ingest(chain.trust, {DAY: FIRST})
+
+
 def test_edited_index_does_not_hide_a_lost_head(chain: Chain, policy_project: Path) -> None:
     newer = ingest(chain.trust, {DAY: b"late rows"})
     with sqlite3.connect(chain.trust.store.folder / "index.sqlite") as db:
