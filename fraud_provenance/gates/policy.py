@@ -273,8 +273,9 @@ class PolicyEngine:
 
         Raises:
             VerificationError: INPUT_MISSING, a rule names a field that no input has, or
-                POLICY_EVAL_ERROR. BackendError: POLICY_UNAVAILABLE.
+                POLICY_EVAL_ERROR; POLICY_REVISION_MISMATCH. BackendError: POLICY_UNAVAILABLE.
         """
+        policy.check_copy()
         rules = [str(policy.folder / name) for name in ("lib", *GATES)]
         done = self._opa(
             policy, "check", "--strict", "--schema", str(policy.folder / "schemas"),

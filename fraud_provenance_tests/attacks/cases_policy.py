@@ -86,6 +86,21 @@ reasons contains {"code": "X", "message": "m", "remedy": "r", "subject": "s"} if
     start_over(home)
 
 
+def deny_if_not(field: str) -> Attack:
+    """Both authors release a rule that denies where `field` of the model is not there."""
+    rule = f"""
+reasons contains {{"code": "X", "message": "m", "remedy": "r", "subject": "s"}} if {{
+	not input.model.{field}
+}}
+"""
+
+    def attack(home: Home) -> None:
+        edit(home, "model_deployment/model_deployment.rego", lambda text: text + rule)
+        sign(home, AUTHOR, REVIEWER)
+
+    return attack
+
+
 @contextmanager
 def without_strict_errors() -> Iterator[None]:
     """A mutant: a built-in's error makes its rule undefined, and nothing denies."""
@@ -287,6 +302,11 @@ CASES = [
     _facts_case("PO-03", metric_as_text),
     _facts_case("PO-04", metric_missing),
     _facts_case("PO-05", dirty_flag_missing),
+    Case(
+        "PO-05", after(wake_the_canaries, deny_if_not("nmae")), self_check,
+        after(wake_the_canaries, deny_if_not("name")), without(PolicyEngine, "check_rules"),
+        variant="start-up",
+    ),
     _facts_case("PO-08", verified_says_the_evidence),
     Case(
         "PO-09", edit_the_copy, promote(), read_the_copy, without(Policy, "check_copy"),

@@ -509,3 +509,28 @@ def test_policy_folder_of_a_process_goes_with_it(opened: Workspace) -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert not Path(done.stdout.strip()).exists()
+
+
+# --- the rules against their schemas -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        ("wrong if not input.revokd", "INPUT_MISSING"),
+        ("wrong if not input.request.idntity", "INPUT_MISSING"),
+        ("wrong if unknown_function(1)", "POLICY_EVAL_ERROR"),
+    ],
+)
+def test_rule_that_does_not_fit_the_schemas_is_refused(
+    opened: Workspace, rule: str, code: str
+) -> None:
+    released_with(opened, DECISION, f"{DECISION}\n\n{rule}\n")
+    policies = opened.trust.policies
+    error = refusal(lambda: policies.check_rules(policies.current()))
+    assert codes(error) == [code]
+    assert "data_access/data_access.rego" in error.reasons[0].message
+
+
+def test_rules_in_force_fit_their_schemas(opened: Workspace) -> None:
+    opened.trust.policies.check_rules(opened.trust.policies.current())
