@@ -51,4 +51,4 @@ def test_golden_bundle_with_a_changed_payload_does_not(bundle: Path) -> None:
 
 def test_golden_bundles_cover_what_is_written() -> None:
     kinds = {verifier(path).verify(path.read_bytes()).statement.predicate_type for path in BUNDLES}
-    assert statements.PREDICATE_TYPES - kinds <= {statements.ML_BOM, statements.PREDICTION_BATCH_V1}
+    assert statements.PREDICATE_TYPES - kinds <= {statements.PREDICTION_BATCH_V1}
