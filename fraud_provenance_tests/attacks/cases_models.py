@@ -144,8 +144,8 @@ def many_timestamps(document: dict[str, Any]) -> None:
 def next_statement(subjects: int, *, signed: bool) -> Attack:
     """The model's next statement names its subject so many times.
 
-    `signed`: the trainer itself signs it, and it is logged; else it comes with a signature and a
-    log entry of the one before.
+    `signed`: the trainer itself signs it, and it is logged; else it comes with the signature of the
+    one before and says of itself that it was logged last, so that it is taken for the newest.
     """
 
     def attack(home: Home) -> None:
@@ -158,6 +158,7 @@ def next_statement(subjects: int, *, signed: bool) -> Attack:
         payload["subject"] *= subjects
         said = encoding.canonical_json(payload)
         document["dsseEnvelope"]["payload"] = base64.b64encode(said).decode()
+        document["verificationMaterial"]["tlogEntries"][0]["logIndex"] = str(10**9)
         content = json.dumps(document).encode()
         if signed:
             signer = workspace.trust.signing._signer(TRAIN)
