@@ -75,7 +75,8 @@ class GateDenied(ProvenanceError):  # noqa: N818 - the design's word; a denial i
     """A gate decided, on verified evidence, to refuse."""
 
 
-_DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO))
+_DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, 0))
+"""0: a semaphore that found no room has lost its number on the way."""
 
 
 def storage_error(error: BaseException | None) -> BackendError | None:

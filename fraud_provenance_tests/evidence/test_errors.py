@@ -50,6 +50,7 @@ def test_backend_errors_are_raised_with_codes_that_mean_undecided() -> None:
     [
         (OSError(errno.ENOSPC, "No space left on device", "/a/b/evidence.json"), "evidence.json"),
         (OSError(errno.EFBIG, "File too large"), "disk"),
+        (OSError(0, "Error"), "disk"),
         (sqlite3.OperationalError("database or disk is full"), "database"),
     ],
 )
