@@ -427,6 +427,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield gate.recover, lambda trust, finish=None: []
     yield Workspace, PlainWorkspace
     yield support.evidence_metadata, _evidence_metadata
+    yield support.decision_metadata, lambda workspace, decision: {}
     yield training.model_files, _model_files
     yield promotion.digest_of_model, lambda trust, model_id: NO_DIGEST
     yield release._refuse_unsafe_model, lambda *_: None

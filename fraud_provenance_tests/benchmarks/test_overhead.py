@@ -1,11 +1,12 @@
-"""The arithmetic of the comparison."""
+"""The comparison: its arithmetic, and its plain side."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.homes import Usage
-from benchmarks.overhead import Run, arguments, summary
+from benchmarks.homes import Project, Usage
+from benchmarks.overhead import Run, arguments, land, summary
 
 PARTS: dict[str, Any] = {
     "evidence_imports_s": 2.0,
@@ -58,3 +59,13 @@ def test_arguments_with_data_and_days_are_refused(capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit):
         arguments(["--data", "x.parquet", "--days", "40"])
     assert "either" in capsys.readouterr().err
+
+
+@pytest.mark.e2e
+def test_side_without_evidence_still_goes_through_the_whole_graph(tmp_path: Path) -> None:
+    project, home = Project(tmp_path / "project"), tmp_path / "home"
+    land(project, home, arguments(["--days", "40", "--rows-per-day", "600"]))
+    _, parts = project.run_side("without", home, [])
+    stages = [name for name, _ in parts["stages"]]
+    assert (stages[0], stages[-1], parts["champion"]) == ("ingest", "scoring", "fraud_model:1")
+    assert len(list((home / "data" / "transaction_scores").glob("*.parquet"))) == 1
