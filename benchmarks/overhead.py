@@ -1,8 +1,9 @@
 """`make bench`: the cost of provenance, as a ratio of two runs of the same graph.
 
-Each round is a pair: the graph with evidence (run, approve, run), then without, each in a fresh
-process on a fresh home, side by side in time, so that a busy machine slows both. Landing the data
-and starting the servers are outside the clock. Both must have made the same bytes.
+Each round is a pair: the graph with evidence (run, approve, run) and without, each in a fresh
+process on a fresh home, one right after the other, so that a busy machine slows both. The next
+round begins with the other side. Landing the data and starting the servers are outside the clock.
+Both must have made the same bytes.
 """
 
 import argparse
@@ -93,15 +94,15 @@ def land(project: Project, landed: Path, options: argparse.Namespace) -> str:
     return f"generated, {days} days x about {rows} rows"
 
 
-def run_pair(project: Project, landed: Path, folder: Path) -> tuple[Run, Run]:
-    """One round: with, then without.
+def run_pair(project: Project, landed: Path, folder: Path, order: Sequence[str]) -> tuple[Run, Run]:
+    """One round, its sides in the order given; returns (with, without).
 
     Raises:
         SystemExit: a side failed, or they did not make the same files.
     """
     runs: dict[str, Run] = {}
     made: dict[str, Mapping[str, bytes]] = {}
-    for side in SIDES:
+    for side in order:
         home = folder / side
         shutil.copytree(landed / "landing", home / "landing")
         if side == "with":
@@ -170,7 +171,8 @@ def main() -> None:
         pairs = []
         for number in range(1, options.rounds + 1):
             print(f"\nround {number}", flush=True)
-            pairs.append(run_pair(project, folder / "landed", folder / f"round-{number}"))
+            order = SIDES if number % 2 else SIDES[::-1]  # being first may help or hinder
+            pairs.append(run_pair(project, folder / "landed", folder / f"round-{number}", order))
     found = summary(pairs)
     print_summary(found)
     if options.json:

@@ -420,7 +420,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     """(the product's own, what stands in for it)."""
     from fraud_provenance import prediction_batch, prediction_log
     from fraud_provenance.defs import release, scoring, support, training
-    from fraud_provenance.gates import promotion
+    from fraud_provenance.gates import copies, promotion
     from fraud_provenance.gates import step as gate
 
     yield gate.Step, PlainStep
@@ -434,7 +434,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield promotion.register_candidate, register_candidate
     yield promotion.registration_of, lambda *_: SimpleNamespace(statement="", bundle=None)
     yield promotion.promote, promote
-    yield release.copy_problems, lambda trust, registry: []
+    yield copies.copy_problems, lambda trust, registry: []
     yield promotion.find_champion, find_champion
     yield scoring.open_serving, _open_serving
     yield prediction_batch.leaves, lambda scored: ()

@@ -11,6 +11,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -60,7 +61,7 @@ class VerifiedInput:
     files: tuple[VerifiedFile, ...]
     nodes: tuple[Node, ...] = ()
 
-    @property
+    @cached_property
     def digests(self) -> dict[str, str]:
         """Partition → SHA-256 (the last file's where a partition has several)."""
         return {item.partition: item.sha256 for item in self.files}
