@@ -121,6 +121,21 @@ class RootCause(StrEnum):
     FEATURES_TOO_FEW = "FEATURES_TOO_FEW"
     LEAKAGE_FEATURE = "LEAKAGE_FEATURE"
     GIT_DIRTY = "GIT_DIRTY"
+    GIT_UNAVAILABLE = "GIT_UNAVAILABLE"
+    APPROVAL_BEFORE_EVIDENCE = "APPROVAL_BEFORE_EVIDENCE"
+    APPROVAL_SUPERSEDED = "APPROVAL_SUPERSEDED"
+    CODE_VERSION_MISMATCH = "CODE_VERSION_MISMATCH"
+    DUPLICATE_KEY_IDENTITY = "DUPLICATE_KEY_IDENTITY"
+    LOG_ENTRY_KIND = "LOG_ENTRY_KIND"
+    PARAM_MISSING = "PARAM_MISSING"
+    PREDLOG_FORK = "PREDLOG_FORK"
+    PREDLOG_GAP = "PREDLOG_GAP"
+    ROOT_MALFORMED = "ROOT_MALFORMED"
+    SECRET_IN_ATTESTATION = "SECRET_IN_ATTESTATION"  # noqa: S105 - a root cause, no password
+    SNAPSHOT_INCOHERENT = "SNAPSHOT_INCOHERENT"
+    THRESHOLD_OUT_OF_RANGE = "THRESHOLD_OUT_OF_RANGE"
+    DUPLICATE_BUSINESS_KEY = "DUPLICATE_BUSINESS_KEY"
+    FEATURE_RECOMPUTE_MISMATCH = "FEATURE_RECOMPUTE_MISMATCH"
     METRIC_BELOW_MINIMUM = "METRIC_BELOW_MINIMUM"
     PARTITION_DUPLICATE = "PARTITION_DUPLICATE"
     POLICY_AUTHOR_UNKNOWN = "POLICY_AUTHOR_UNKNOWN"
@@ -636,9 +651,66 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "The model uses a column that nobody reviewed.",
         "Remove the column, or have it reviewed and the policy changed.",
     ),
+    "APPROVAL_BEFORE_EVIDENCE": (
+        "A person's signature is older than something that it names.",
+        "Look at the evidence as it is now, then approve (or accept, or waive) again.",
+    ),
+    "APPROVAL_SUPERSEDED": (
+        "A later promotion used up this approval: it was given before that decision.",
+        "If this model is to be promoted after all, have it approved again.",
+    ),
+    "CODE_VERSION_MISMATCH": (
+        "What a step made was made by other code than the step has now.",
+        "Run again: what the changed code made is made anew.",
+    ),
+    "DUPLICATE_KEY_IDENTITY": (
+        "Two principals have identities that are the same when written in one form.",
+        "Write each person once in policies/data/principals.json, in small letters.",
+    ),
+    "LOG_ENTRY_KIND": (
+        "A log entry is of a kind or version that this log does not make.",
+        "Sign the statement again. If the entry is in the log, find out who could use the "
+        "log's key.",
+    ),
+    "PARAM_MISSING": (
+        "A step's statement lacks a parameter that the layout demands.",
+        "Run the step again with the product's own commands: they write every parameter down.",
+    ),
+    "PREDLOG_FORK": (
+        "Scores that were logged once were logged again, and differ.",
+        "Find out why the day was scored again. The first batch is what was decided by at "
+        "that time.",
+    ),
+    "PREDLOG_GAP": (
+        "The scores leave out transactions that the day's features have.",
+        "Score the day again with the product's own commands, and find out who left rows out.",
+    ),
+    "ROOT_MALFORMED": (
+        "A trust root or witness file is not usable, or trusts a key without an end.",
+        "Mend the file that is named. The release before stays in force until then.",
+    ),
+    "SECRET_IN_ATTESTATION": (
+        "What was about to be signed or logged holds a token, a key or a password.",
+        "Take the secret out of the step's outputs or parameters, and have it replaced: it "
+        "may be known.",
+    ),
+    "SNAPSHOT_INCOHERENT": (
+        "What was read rests on two versions of one partition, or on one that was no longer "
+        "the newest.",
+        "Run again: what was made from an older version is made anew.",
+    ),
+    "THRESHOLD_OUT_OF_RANGE": (
+        "The model's threshold, or the share of transactions that it would alert on, is "
+        "outside of the policy's bounds.",
+        "Train a model whose threshold alerts within the bounds, or have the bounds changed.",
+    ),
     "GIT_DIRTY": (
         "Something in the lineage was made from a work tree that is not exactly a commit.",
         "Commit the changes, then run again: what the changed tree made is made anew.",
+    ),
+    "GIT_UNAVAILABLE": (
+        "Git did not tell which code this is.",
+        "Read what git says below, mend the repository, then run again.",
     ),
     "METRIC_BELOW_MINIMUM": (
         "A metric is below the policy's minimum.",
@@ -745,6 +817,7 @@ UNDECIDED = frozenset(
         "STORAGE_UNAVAILABLE",
         "REGISTRY_UNAVAILABLE",
         "TOOL_UNAVAILABLE",
+        "GIT_UNAVAILABLE",
         "PREDLOG_UNAVAILABLE",
         "FAIL_CLOSED",
         "VERIFY_ERROR",

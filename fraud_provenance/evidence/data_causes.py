@@ -37,6 +37,16 @@ DATA_CAUSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "A value lies outside its agreed range or contradicts another one.",
             "Correct the value at its source.",
         ),
+        "DUPLICATE_BUSINESS_KEY": (
+            "Payments come twice under different ids: same card, terminal and nearly the same "
+            "time and amount.",
+            "Ask the source for the day without the repeated payments, and import it again.",
+        ),
+        "FEATURE_RECOMPUTE_MISMATCH": (
+            "A stored value is not what comes out when it is computed again from its input.",
+            "Make the partition anew, and find out who could write between the computation and "
+            "the read.",
+        ),
         "DUPLICATE_KEY": (
             "A transaction occurs more than once, in one day or across days.",
             "Remove the repeated rows at their source.",

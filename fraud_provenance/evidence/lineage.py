@@ -29,7 +29,7 @@ from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.nodes import Node, below
 from fraud_provenance.evidence.revocations import Revocations, read_revocation
 from fraud_provenance.evidence.signers import Signers, identity_of
-from fraud_provenance.evidence.statements import Contract, Material, Provenance
+from fraud_provenance.evidence.statements import Contract, Material, Provenance, Summary
 from fraud_provenance.evidence.store import EvidenceStore
 from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
@@ -41,6 +41,10 @@ __all__ = ["LineageVerifier", "Node", "identity_of"]
 _MAX_LINEAGE_NODES = 100_000
 _MAX_SECONDS = 600.0
 _Work = Generator[str, Node, None]  # asks for nodes by statement, is sent them verified
+
+
+class _RefusedBelow(Exception):  # noqa: N818 - ends a walk, is never seen outside
+    """What a statement rests on is refused: that says why, and there is nothing more to look at."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,15 @@ _LEAVES = {
     statements.MODEL_SIGNATURE: _Leaf("model signature", "train", "identity", "", False),
     statements.ML_BOM: _Leaf("bill of materials", "train", "identity", "", False),
 }
+
+
+_ACCESS, _REGISTRATION = "data_access", "release"
+_OF_A_MODEL = {"materialisation": 2, "model signature": 1}  # the model and its evaluation
+_DEMANDED = {
+    _REGISTRATION: _OF_A_MODEL,
+    "deploy": _OF_A_MODEL | {"decision": 1, "promotion request": 1, "approval": 1},
+}
+"""What a permission of each gate rests on, by kind, and how many of it at least."""
 
 
 class LineageVerifier:
@@ -115,7 +128,7 @@ class LineageVerifier:
                 wanted = next(work) if found is None else work.send(found)
                 found = self._known_or_begun(wanted, stack)
                 continue
-            except StopIteration:
+            except (StopIteration, _RefusedBelow):
                 pass
             except ProvenanceError as error:
                 node.blame(error)
@@ -124,6 +137,7 @@ class LineageVerifier:
             stack.pop()
             self._open.discard(node.statement)
             node.distance = 1 + max((child.distance for child in node.children), default=-1)
+            node.is_sound = not node.reasons and all(child.is_sound for child in node.children)
             self._nodes[node.statement] = found = node
         assert found is not None  # noqa: S101 - the last node to be taken from the stack
         return found
@@ -164,6 +178,23 @@ class LineageVerifier:
                 self._fill_leaf(node, bundle, other)
         if bundle.statement.predicate_type != statements.REVOCATION:
             self._check_revoked(node, bundle)  # a revocation counts, whoever is revoked besides
+
+    def _child(
+        self, node: Node, statement: str, kind: str, absent: ProvenanceError
+    ) -> Generator[str, Node, Node]:
+        """The verified statement of `kind` that `node` rests on, now a child of it.
+
+        There is no third way between such a statement and a refusal: one of another kind is
+        `absent`, and where the statement itself is refused, nothing can rest on it.
+        """
+        child = yield statement
+        node.children.append(child)
+        if child.bundle is None or child.reasons:
+            raise _RefusedBelow
+        if child.kind != kind:
+            raise absent
+        self.signers.check_order(node, child)
+        return child
 
     def _fill_leaf(self, node: Node, bundle: VerifiedBundle, predicate_type: str) -> None:
         """A statement that rests on no other."""
@@ -265,39 +296,53 @@ class LineageVerifier:
                 )
             return manifest
         decision = yield from self._access(node, material.decision, provenance.step, material.name)
-        if decision is not None:
-            if decision.bundle and decision.bundle.statement.subject_digest != material.digest:
-                raise _unread(material.name)
-            self._check_view(manifest, decision, allowed.requires_suites)
+        if decision.statement_of().subject_digest != material.digest:
+            raise _unread(material.name)
         return manifest
 
     def _access(
         self, node: Node, statement: str, step: str, asset: str
-    ) -> Generator[str, Node, Node | None]:
+    ) -> Generator[str, Node, Node]:
         """The decision that let `step` read `asset`, now a child of `node`.
 
-        None where the decision is refused itself: its own reasons tell.
+        What it let be read was attested and judged: that was looked at when it was verified.
         """
-        decision = yield statement
-        node.children.append(decision)
-        if decision.reasons or decision.summary is None:
-            return None
-        facts = decision.summary.facts
+        decision = yield from self._child(node, statement, "decision", _unread(asset))
+        summary = decision.summary_of()
         if (
-            decision.summary.gate != "data_access"
-            or not decision.summary.allowed
-            or facts.get("step") != step
-            or facts.get("asset") != asset
+            summary.gate != _ACCESS
+            or not summary.allowed
+            or (summary.facts.get("step"), summary.facts.get("asset")) != (step, asset)
         ):
             raise _unread(asset)
-        self.signers.check_order(node, decision)
         return decision
 
-    def _check_view(self, view: Manifest, decision: Node, suites: Sequence[str]) -> None:
-        """Every file read was attested for its partition and passed its contracts."""
+    def _check_access(self, node: Node, summary: Summary, inputs: Sequence[Node]) -> None:
+        """What may be read was attested for its partition and passed its contracts, all of it.
+
+        The inputs are that evidence and nothing else.
+        """
+        said, facts = node.statement_of(), summary.facts
+        asset, reader = said.subject_name, self.layout.steps.get(str(facts.get("step")))
+        allowed = reader.material(asset) if reader else None
+        if allowed is None or facts.get("asset") != asset:
+            raise _unread(asset)
+        view = self._manifest(said.subject_digest, asset)
+        if list(view.partitions) != facts.get("partitions"):
+            raise _unread(asset)
+        self._check_view(view, inputs, allowed.requires_suites)
+        for child in inputs:
+            suite = child.contract.suite if child.contract else ""
+            is_evidence = child.manifest is not None and child.manifest.asset == asset
+            is_known = is_evidence and suite in ("", *allowed.requires_suites)
+            if not is_known and not child.reasons:
+                raise _foreign(child)
+
+    def _check_view(self, view: Manifest, evidence: Sequence[Node], suites: Sequence[str]) -> None:
+        """Every file of `view` was attested for its partition and passed its contracts."""
         attested: set[FileEntry] = set()
         judged: dict[tuple[str, str, str], set[RootCause | None]] = {}
-        for child in decision.children:
+        for child in evidence:
             if child.manifest is None or child.manifest.asset != view.asset:
                 continue
             if child.provenance:
@@ -343,17 +388,15 @@ class LineageVerifier:
                     continue
             if not isinstance(statement, str):
                 raise went_back(provenance.asset, partition)
-            decision = yield statement
-            node.children.append(decision)
-            said = decision.bundle.statement.predicate if decision.bundle else {}
-            if not decision.reasons and (
-                decision.kind != "supersede"
-                or decision.name != provenance.asset
+            back_without = went_back(provenance.asset, partition)
+            decision = yield from self._child(node, statement, "supersede", back_without)
+            said = decision.statement_of().predicate
+            if (
+                decision.name != provenance.asset
                 or (said.get("partition"), said.get("sha256")) != (partition, entry.sha256)
                 or said.get("replaces") != replaced.statement
             ):
-                raise went_back(provenance.asset, partition)
-            self.signers.check_order(node, decision)
+                raise back_without
 
     def _fill_decision(self, node: Node, bundle: VerifiedBundle) -> _Work:
         node.kind = "decision"
@@ -370,6 +413,43 @@ class LineageVerifier:
         node.children += inputs
         for child in inputs:
             self.signers.check_order(node, child)
+        if not summary.allowed:
+            return  # a denial may rest on what is wrong: that is why it is one
+        if summary.gate == _ACCESS:
+            self._check_access(node, summary, inputs)
+        elif any(child.reasons for child in inputs):
+            raise _RefusedBelow
+        else:
+            self._check_inputs(node, summary, inputs)
+
+    def _check_inputs(self, node: Node, summary: Summary, inputs: Sequence[Node]) -> None:
+        """A permission about a model rests on what its gate demands, each about that very model."""
+        demanded = _DEMANDED.get(summary.gate, {})
+        said = node.statement_of()
+        subject = [
+            child
+            for child in inputs
+            if child.provenance and child.provenance.asset == said.subject_name
+            and child.statement_of().subject_digest == said.subject_digest
+        ]  # fmt: skip
+        named = {
+            str(value) for child in subject for value in child.provenance_of().outputs.values()
+        }
+        for child in inputs:
+            read = child.provenance.materials if child.provenance else ()
+            digests = {child.statement_of().subject_digest, *(item.digest for item in read)}
+            if said.subject_digest not in digests and child.statement not in named:
+                raise _foreign(child)
+            decided = child.summary and (child.summary.gate, child.summary.allowed)
+            if child.kind not in demanded or decided not in (None, (_REGISTRATION, True)):
+                raise _foreign(child)
+        kinds = [child.kind for child in inputs]
+        lacking = [kind for kind, count in demanded.items() if kinds.count(kind) < count]
+        if lacking or len(subject) != 1:
+            what = ", ".join(lacking) or f"evidence of {said.subject_name[:80]}"
+            raise VerificationError(
+                reason(RootCause.EVIDENCE_MISSING, f"the decision rests on no {what}")
+            )
 
     def _check_policy(self, node: Node, digest: str) -> _Work:
         """The policy that decided was in force; the signatures that put it there are children."""
@@ -403,26 +483,22 @@ class LineageVerifier:
         node.manifest = judged
         yield from self._check_waivers(node, contract, judged.asset)
         decision = yield from self._access(node, contract.decision, rule.step, judged.asset)
-        if decision is None or decision.bundle is None:
-            return
-        view = self._manifest(decision.bundle.statement.subject_digest, judged.asset)
-        allowed = self.layout.step(rule.step).material(judged.asset)
-        if allowed is None or not set(view.entries).issuperset(judged.entries):
+        view = self._manifest(decision.statement_of().subject_digest, judged.asset)
+        if not set(view.entries).issuperset(judged.entries):
             raise _unread(judged.asset)
-        self._check_view(judged, decision, allowed.requires_suites)
 
     def _check_waivers(self, node: Node, contract: Contract, asset: str) -> _Work:
         """What a contract took for declared empty was declared so, before; they are children."""
         makers = [step for step in self.layout.steps.values() if step.produces == asset]
         sources = {asset, *(material.asset for step in makers for material in step.materials)}
         for day, statement in sorted(contract.waivers.items()):
-            child = yield statement
-            node.children.append(child)
-            declared = read_waiver(child.bundle.statement) if child.bundle else None
-            if declared and (declared.partition != day or declared.asset not in sources):
+            why = f"{day[:80]} was not declared empty by a waiver"
+            absent = VerificationError(reason(RootCause.PREDICATE_TYPE, why, partition=day[:80]))
+            child = yield from self._child(node, statement, "waiver", absent)
+            declared = read_waiver(child.statement_of())
+            if declared.partition != day or declared.asset not in sources:
                 why = f"the waiver is of {declared.asset[:80]}/{declared.partition[:80]}"
                 raise VerificationError(reason(RootCause.SUBJECT_MISMATCH, why, partition=day))
-            self.signers.check_order(node, child)
 
     def waivers(self, asset: str) -> dict[str, str]:
         """Day → statement, for the days of `asset` that people declared empty.
@@ -540,6 +616,12 @@ def revoked_in(node: Node, partitions: Collection[str] | None = None) -> list[Re
         if entry.sha256 in node.revoked and (partitions is None or entry.partition in partitions)
     ]
     return list(dict.fromkeys(found))
+
+
+def _foreign(child: Node) -> VerificationError:
+    """What stands among a decision's inputs says nothing about its subject."""
+    why = f"the decision rests on a {child.kind} ({child.name[:80]}) that is about something else"
+    return VerificationError(reason(RootCause.DECISION_MISSING, why))
 
 
 def _unread(asset: str) -> VerificationError:

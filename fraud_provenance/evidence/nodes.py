@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.errors import ProvenanceError, Reason
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import ProvenanceError, Reason, VerificationError, reason
 from fraud_provenance.evidence.manifest import Manifest
-from fraud_provenance.evidence.statements import Contract, Provenance, Summary
+from fraud_provenance.evidence.statements import Contract, Provenance, Statement, Summary
 from fraud_provenance.evidence.verdict import Link
 from fraud_provenance.evidence.verification import VerifiedBundle
 
@@ -32,6 +33,45 @@ class Node:
     reasons: list[Reason] = field(default_factory=list)
     revoked: dict[str, Reason] = field(default_factory=dict)
     distance: int = 0
+    is_sound: bool = False
+    """Neither it nor anything below it is refused. What was not looked through is not sound."""
+
+    def statement_of(self) -> Statement:
+        """The verified statement.
+
+        Raises:
+            VerificationError: it did not verify; the reasons say why.
+        """
+        if self.bundle is None:
+            raise self.refusal()
+        return self.bundle.statement
+
+    def summary_of(self) -> Summary:
+        """What a decision says.
+
+        Raises:
+            VerificationError: this is no decision that verified.
+        """
+        if self.summary is None:
+            raise self.refusal()
+        return self.summary
+
+    def provenance_of(self) -> Provenance:
+        """What a materialisation says of itself.
+
+        Raises:
+            VerificationError: this is no materialisation that verified.
+        """
+        if self.provenance is None:
+            raise self.refusal()
+        return self.provenance
+
+    def refusal(self) -> VerificationError:
+        """Why this cannot be used, the reason nearest the raw data first. Never without one."""
+        found = self.all_reasons() or [
+            reason(RootCause.PREDICATE_TYPE, f"a {self.kind} stands here", artifact=self.name)
+        ]
+        return VerificationError(*found)
 
     def blame(self, error: ProvenanceError) -> None:
         """Record an error as this node's own, naming this node where it names nothing."""

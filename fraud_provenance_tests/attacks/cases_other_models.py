@@ -68,7 +68,7 @@ def folder_of_second(home: Home) -> Path:
     return home.path / "mlflow" / "artifacts" / "models" / _SECOND / "artifacts"
 
 
-def second_model(home: Home, change: FilesChange = unchanged) -> None:
+def second_model(home: Home, change: FilesChange = unchanged, **lies: Any) -> None:
     """The trainer makes a second model: files, statement and signature are all in order."""
     number = second_version(home)
     folder = folder_of_second(home)
@@ -84,7 +84,7 @@ def second_model(home: Home, change: FilesChange = unchanged) -> None:
             "mlflow_run_id": "0" * 32,
             "model_signature": sign_model(home, folder),
         }
-        resign(home, MODEL, outputs, folder)
+        resign(home, MODEL, outputs, folder, **lies)
 
 
 def presented_evaluation(home: Home) -> None:
@@ -104,9 +104,9 @@ def exchange_files(home: Home) -> None:
     (first / TREES).write_bytes((folder_of_second(home) / TREES).read_bytes())
 
 
-def evaluated_itself(home: Home, change: FilesChange = unchanged) -> None:
+def evaluated_itself(home: Home, change: FilesChange = unchanged, **lies: Any) -> None:
     """The twin: the second model is evaluated, registered and approved."""
-    second_model(home, change)
+    second_model(home, change, **lies)
     said = home.job("training", assets=["model_evaluation", "release_candidate"])
     assert said.code == 0, said
     approve(home)

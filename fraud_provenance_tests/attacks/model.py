@@ -17,7 +17,9 @@ GROUPS = {
     "SI": "signature and identity", "TL": "transparency log", "MA": "model artifact",
     "RG": "registry", "PO": "policy", "AP": "approval and role", "PT": "promotion races",
     "SV": "serving and predictions", "RP": "reproducibility", "SN": "secrets and network",
-    "DS": "resource bombs", "OP": "operational faults", "OK": "negative controls",
+    "DS": "resource bombs", "OP": "operational faults",
+    "K": "the kernel", "F": "honest signers, unproved claims", "N": "nothing taken for fine",
+    "OK": "negative controls",
 }  # fmt: skip
 
 Attack = Callable[["Home"], None]
@@ -55,8 +57,8 @@ class Line:
 
     @property
     def group(self) -> str:
-        """The first two letters."""
-        return self.id[:2]
+        """The letters that it begins with."""
+        return self.id.split("-")[0].rstrip("0123456789")
 
 
 @cache

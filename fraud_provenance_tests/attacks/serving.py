@@ -3,7 +3,7 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.nodes import Node
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.gates import promotion
-from fraud_provenance.gates.facts import MODEL, collect_model, registration_input
+from fraud_provenance.gates.facts import MODEL, collect_model, model_statement, registration_input
 from fraud_provenance.gates.registry import CANDIDATE
 from fraud_provenance.gates.step import Step
 from fraud_provenance.planning import newest_model, registry_of
@@ -37,7 +37,7 @@ def _load(workspace: Workspace) -> None:
 
     lease = scoring.open_serving(workspace)
     with Step(workspace.trust, "score", "judge") as step:
-        read = step.read(MODEL, [lease.champion().evidence.model_id])
+        read = step.read_statement(lease.champion().evidence.model.statement)
         scoring.model_files(workspace, step, read)
         lease.confirm()
 
@@ -47,7 +47,9 @@ def _evaluate(workspace: Workspace) -> None:
     from fraud_provenance.defs import training
 
     with Step(workspace.trust, "evaluate", "judge") as step:
-        training.model_files(workspace, step, step.read(MODEL, [newest_model(workspace)]))
+        digest = promotion.digest_of_model(workspace.trust, newest_model(workspace))
+        read = step.read_statement(model_statement(workspace.trust, digest))
+        training.model_files(workspace, step, read)
 
 
 def _candidate(workspace: Workspace) -> None:
@@ -100,10 +102,18 @@ def forged_model(change: FilesChange) -> Callable[[Home], None]:
     return attack
 
 
-def resign(home: Home, asset: str, outputs: Mapping[str, Any], folder: Path | None = None) -> str:
+def resign(
+    home: Home,
+    asset: str,
+    outputs: Mapping[str, Any],
+    folder: Path | None = None,
+    lie: Callable[[dict[str, Any]], None] = lambda _predicate: None,
+    made_from: Sequence[str] = (),
+) -> str:
     """The asset's step signs its newest statement again with other outputs; returns its digest.
 
-    With `folder`, the statement is about that folder's files, as another partition.
+    With `folder`, the statement is about that folder's files, as another partition, `made_from`
+    these bytes. `lie` has its way with the predicate.
     """
     from fraud_provenance.evidence import encoding
 
@@ -120,7 +130,7 @@ def resign(home: Home, asset: str, outputs: Mapping[str, Any], folder: Path | No
                 partition=str(outputs["model_id"]),
                 size=path.stat().st_size,
                 sha256=encoding.digest_bytes(path.read_bytes()),
-                made_from=manifest.entries[0].made_from,
+                made_from=tuple(made_from) or manifest.entries[0].made_from,
             )
             for path in sorted(folder.iterdir())
         ]
@@ -131,6 +141,7 @@ def resign(home: Home, asset: str, outputs: Mapping[str, Any], folder: Path | No
     internal = predicate["buildDefinition"]["internalParameters"]
     internal |= {"sequence": sequence, "previous": previous}
     predicate["runDetails"]["byproducts"][0]["annotations"] |= dict(outputs)
+    lie(predicate)
     made = statements.build_statement(statements.PROVENANCE, asset, manifest.digest, predicate)
     return trust.signing.sign(made, node.bundle.identity).statement.digest
 

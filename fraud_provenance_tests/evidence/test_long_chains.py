@@ -20,7 +20,10 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 @dataclass
 class Decisions:
-    """A store of decisions whose bundles are taken for verified; each lists others as inputs."""
+    """A store of decisions whose bundles are taken for verified; each lists others as inputs.
+
+    They are denials: a permission does not rest on decisions.
+    """
 
     found: dict[str, Statement]
     verified: int = 0
@@ -32,7 +35,7 @@ class Decisions:
     def add(self, name: str, inputs: list[str]) -> str:
         predicate = statements.summary_predicate(
             verifier_id="urn:gate", at=encoding.utc_text(NOW), resource="urn:resource",
-            policy_digest="0" * 64, inputs=inputs, allowed=True, environment="local",
+            policy_digest="0" * 64, inputs=inputs, allowed=False, environment="local",
             gate="data_access", facts={}, reasons=[],
         )  # fmt: skip
         made = statements.build_statement(
