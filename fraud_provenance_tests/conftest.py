@@ -310,7 +310,8 @@ class Forger:
             decision=decision.statement.digest if decision else "",
         )
         if "entries" not in lies:
-            lies["entries"] = [self.forged_entry([first.sha256])]
+            own_day = f"forged-{self.made}"  # a folder of its own is written once
+            lies["entries"] = [self.forged_entry([first.sha256], own_day)]
         return self.provenance(FEATURES, "features", **({"materials": [material]} | lies))
 
 

@@ -75,7 +75,7 @@ def transaction_scores(
         for day, why in usable.refused.items():
             context.log.warning(f"left out {day}: {why}")
         features = step.read("transaction_features", usable.partitions or days)
-        model = step.read("fraud_model", [champion.evidence.model_id])
+        model = step.read_statement(champion.evidence.model.statement)
         ubj, contract = model_files(workspace, step, model)
         rows, times = {}, {}
         for item in features.files:

@@ -13,6 +13,8 @@ from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.errors import Reason, VerificationError
 from fraud_provenance.evidence.lineage import Node
 from fraud_provenance.fraud.model_file import TREES, check_model_folder
+from fraud_provenance.gates.champion import digest_of_model
+from fraud_provenance.gates.facts import model_statement
 from fraud_provenance.gates.features import view_digests
 from fraud_provenance.gates.policy import Policy
 from fraud_provenance.gates.serving import serving_folder
@@ -361,9 +363,10 @@ def model_evaluation(
 
     workspace = provenance.open()
     model_id = newest_model(workspace)
+    attested = model_statement(workspace.trust, digest_of_model(workspace.trust, model_id))
     with Step(workspace.trust, "evaluate", context.run_id) as step:
         data = step.read(TRAINING_SET, [HELD_OUT, KNOWN])
-        model = step.read(MODEL, [model_id])
+        model = step.read_statement(attested)
         frames = support.frames_of(data)
         held_out = frames[HELD_OUT]
         ubj, contract = model_files(workspace, step, model)

@@ -77,11 +77,13 @@ class Artifacts:
         known = [head for head in self.store.files_named(found) if head.asset == node.name]
         other = next((head for head in known if head.partition != entry.partition), None)
         code, told = RootCause.DIGEST_MISMATCH, ""
-        if any((head.path, head.partition) == here for head in known):
+        if known and is_written_once(node):
+            code = RootCause.SUBJECT_MISMATCH
+            told = "; these bytes were attested by another statement"
+        elif any((head.path, head.partition) == here for head in known):
             code, told = RootCause.ROLLBACK, "; these bytes are an older version's"
         elif other is not None:
-            by_day = node.provenance and node.provenance.outputs.get("location", DATA) == DATA
-            code = RootCause.SUBJECT_PARTITION_MISMATCH if by_day else RootCause.SUBJECT_MISMATCH
+            code = RootCause.SUBJECT_PARTITION_MISMATCH
             told = f"; these bytes belong to {other.partition}"
         elif grown:
             code = RootCause.PARTITION_MUTATED_AFTER_ATTESTATION
@@ -132,6 +134,8 @@ class Artifacts:
 
     def _is_superseded(self, node: Node, heads: Sequence[Head]) -> bool:
         """Whether a newer statement really attests the partition; the index alone is no proof."""
+        if is_written_once(node):
+            return False
         old = node.provenance
         for head in heads:
             newer = self.node(head.statement)
@@ -155,7 +159,7 @@ class Artifacts:
             return []
         folder, names = self.location(node), {entry.path for entry in node.manifest.entries}
         prefix = ""
-        if node.provenance.outputs.get("location", DATA) == DATA:
+        if not is_written_once(node):
             prefix = f"{node.manifest.asset}/"
             heads = self.store.heads(node.manifest.asset)
             names |= self._attested([head for found in heads.values() for head in found])
@@ -184,6 +188,14 @@ class Artifacts:
             for head in heads
             if head.statement not in paths or head.path in paths[head.statement]
         }
+
+
+def is_written_once(node: Node) -> bool:
+    """Whether a materialisation's folder is its manifest, for good: any but those below `data/`.
+
+    Such a folder has a name of its own, as a model's has. What is made next lies elsewhere.
+    """
+    return node.provenance is not None and node.provenance.outputs.get("location", DATA) != DATA
 
 
 def _state(path: str) -> tuple[int, ...] | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from fraud_provenance.evidence import statements
-from fraud_provenance.evidence.artifacts import Artifacts
+from fraud_provenance.evidence.artifacts import Artifacts, is_written_once
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
     ProvenanceError,
@@ -247,6 +247,7 @@ class LineageVerifier:
         rule.check_parameters(provenance.parameters)
         manifest = self._manifest(bundle.statement.subject_digest, provenance.asset)
         node.manifest = manifest
+        yield from self._check_written_once(node, provenance, manifest)
         views: list[Manifest] = []
         for material in provenance.materials:
             if material.role in ("input", "source"):
@@ -266,6 +267,26 @@ class LineageVerifier:
                 )
         if any(material.role == "source" for material in provenance.materials):
             yield from self._check_not_back(node, provenance, manifest)
+
+    def _check_written_once(self, node: Node, provenance: Provenance, manifest: Manifest) -> _Work:
+        """Nobody changes a folder that is a manifest, not even who wrote it first."""
+        if not is_written_once(node):
+            return
+        for partition in manifest.partitions:
+            for version in self.store.versions(provenance.asset, partition):
+                if version.sequence >= provenance.sequence:
+                    continue
+                before = yield version.statement
+                is_same = before.manifest == manifest  # attested anew, and nothing changed
+                if not before.reasons and is_written_once(before) and not is_same:
+                    raise VerificationError(
+                        reason(
+                            RootCause.SUBJECT_MISMATCH,
+                            f"{partition} was attested with other files before, as"
+                            f" {version.statement[:12]}, and is not written again",
+                            partition=partition,
+                        )
+                    )
 
     def _manifest(self, digest: str, asset: str) -> Manifest:
         """The manifest that `digest` names, which must be one of `asset`."""

@@ -37,22 +37,27 @@ class Champion:
 
 
 def digest_of_model(trust: Trust, model_id: str) -> str:
-    """The manifest digest attested for a logged model.
+    """The manifest digest attested for a logged model: by its first statement, the only one.
 
     Raises:
-        VerificationError: DECISION_MISSING for a model that no evidence knows.
+        VerificationError: EVIDENCE_MISSING for a model that no evidence knows, or what is wrong
+            with all that there is.
     """
-    heads = trust.store.heads(MODEL).get(model_id)
-    records = trust.store.records(statement=heads[0].statement) if heads else []
-    if not records:
-        raise VerificationError(
-            reason(
-                RootCause.EVIDENCE_MISSING,
-                f"the registry names {model_id[:40]!r}, which no evidence attests",
-                artifact=MODEL,
-            )
+    lineage = trust.lineage()
+    statements_of = dict.fromkeys(head.statement for head in trust.store.versions(MODEL, model_id))
+    nodes = [lineage.node(statement) for statement in statements_of] if model_id else []
+    for node in nodes:
+        if not node.reasons:
+            return node.statement_of().subject_digest
+    if nodes:
+        raise nodes[0].refusal()
+    raise VerificationError(
+        reason(
+            RootCause.EVIDENCE_MISSING,
+            f"the registry names {model_id[:40]!r}, which no evidence attests",
+            artifact=MODEL,
         )
-    return records[0].subject_digest
+    )
 
 
 def decisions_on(trust: Trust, policy: Policy, gate: str) -> list[Node]:

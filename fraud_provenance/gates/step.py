@@ -185,8 +185,29 @@ class Step:
             EvidenceError, VerificationError: something about the input is not valid.
             GateDenied: the policy refuses. BackendError: could not decide.
         """
+        return self._read(asset, self._choose(asset, sorted(set(partitions))), purpose)
+
+    def read_statement(self, statement: str, purpose: str = "") -> VerifiedInput:
+        """As `read`, of all that one statement attests: what was decided on, not what is newest.
+
+        Raises:
+            As `read`.
+        """
+        node = self.lineage.node(statement)
+        if node.provenance is None or node.manifest is None:
+            raise node.refusal()
+        asset, sequence = node.provenance.asset, node.provenance.sequence
+        chosen = [
+            Head(
+                asset=asset, partition=entry.partition, path=entry.path, sha256=entry.sha256,
+                statement=statement, sequence=sequence,
+            )
+            for entry in node.manifest.entries
+        ]  # fmt: skip
+        return self._read(asset, chosen, purpose)
+
+    def _read(self, asset: str, chosen: list[Head], purpose: str) -> VerifiedInput:
         purpose = purpose or self.rule.purposes[0]
-        chosen = self._choose(asset, sorted(set(partitions)))
         nodes = {head.statement: self.lineage.node(head.statement) for head in chosen}
         about: dict[str, set[str]] = {}
         for head in chosen:

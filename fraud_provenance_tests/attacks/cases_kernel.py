@@ -1,9 +1,10 @@
-"""K1: what the kernel takes for verified."""
+"""K1, AP-10: what the kernel takes for verified, and what it goes by when it looks for bytes."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
-from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence import encoding, lineage, statements
+from fraud_provenance.evidence.artifacts import Artifacts
 from fraud_provenance.evidence.layout import StepRule
 from fraud_provenance.evidence.lineage import LineageVerifier
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
@@ -11,12 +12,19 @@ from fraud_provenance.evidence.nodes import Node
 from fraud_provenance.evidence.statements import Material, Provenance
 from fraud_provenance.gates import promotion
 from fraud_provenance.gates.facts import MODEL
-from fraud_provenance_tests.attacks.cases_other_models import evaluated_itself
+from fraud_provenance.gates.step import Step, VerifiedInput
+from fraud_provenance_tests.attacks.cases_evidence import approve
+from fraud_provenance_tests.attacks.cases_other_models import evaluated_itself, sign_model
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import promote
 from fraud_provenance_tests.attacks.model import Attack, Case
 from fraud_provenance_tests.attacks.mutants import both, without
 from fraud_provenance_tests.attacks.serving import (
+    TREES,
+    load,
+    model_folder,
+    other_trees,
+    resign,
     unchanged,
 )
 
@@ -65,6 +73,39 @@ def unattested_training(kind: str, asset: str = "") -> Attack:
     return attack
 
 
+def overwrite(change: Callable[[bytes], bytes]) -> Attack:
+    """An attack: the model's bytes are changed after the approval and signed under the same id."""
+
+    def attack(home: Home) -> None:
+        folder = model_folder(home)
+        trees = folder / TREES
+        trees.write_bytes(change(trees.read_bytes()))
+        outputs = {"model_id": folder.parent.name}
+        with home.surroundings():
+            resign(home, MODEL, outputs | {"model_signature": sign_model(home, folder)}, folder)
+
+    return attack
+
+
+def signed_again(home: Home) -> None:
+    """The twin: the same bytes are attested once more, looked at and approved anew."""
+    overwrite(bytes)(home)
+    approve(home)
+
+
+def _read_newest(self: Step, statement: str, purpose: str = "") -> VerifiedInput:
+    node = self.lineage.node(statement)
+    return self.read(node.name, node.manifest.partitions if node.manifest else (), purpose)
+
+
+newest_counts = both(
+    without(LineageVerifier, "_check_written_once", ()),
+    lambda: patched(lineage, "is_written_once", lambda _node: False),
+    lambda: patched(Artifacts, "check", lambda *_arguments: []),
+    lambda: patched(Step, "read_statement", _read_newest),
+)
+"""A mutant: a model's id stands for the newest bytes under it, and a newer statement for files."""
+
 CASES = [
     *(
         Case("K1", unattested_training(kind, asset), promote(), evaluated_itself,
@@ -75,4 +116,8 @@ CASES = [
             ("policy release", statements.POLICY_RELEASE, ""),
         )
     ),
+    Case("AP-10", overwrite(other_trees), promote(), signed_again, newest_counts,
+         state="approved", variant="promotion"),
+    Case("AP-10", overwrite(other_trees), load, overwrite(bytes), newest_counts, variant="load",
+         quick=True),
 ]  # fmt: skip
