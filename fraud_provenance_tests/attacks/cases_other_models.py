@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from fraud_provenance.evidence.lineage import LineageVerifier
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.fraud import evaluation
 from fraud_provenance.gates import facts, promotion
@@ -19,7 +20,7 @@ from fraud_provenance_tests.attacks.cases_evidence import any_signature, approve
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import promote
 from fraud_provenance_tests.attacks.model import Attack, Case
-from fraud_provenance_tests.attacks.mutants import both, policy_without
+from fraud_provenance_tests.attacks.mutants import both, policy_without, without
 from fraud_provenance_tests.attacks.serving import (
     TREES,
     FilesChange,
@@ -120,7 +121,11 @@ def _newest_evaluation() -> AbstractContextManager[object]:
     return patched(facts, "_evaluation", found)
 
 
-any_evaluation = both(_newest_evaluation, policy_without("SUBJECT_MISMATCH"))
+any_evaluation = both(
+    _newest_evaluation,
+    policy_without("SUBJECT_MISMATCH"),
+    without(LineageVerifier, "_check_inputs"),  # what a permission rests on, judged by the kernel
+)
 """A mutant: the newest evaluation speaks for every model."""
 
 
