@@ -12,7 +12,7 @@ from fraud_provenance.defs import columns, support
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.errors import Reason, VerificationError
 from fraud_provenance.evidence.lineage import Node
-from fraud_provenance.fraud.model_file import TREES, check_model_folder
+from fraud_provenance.fraud.model_file import TREES, check_inputs, check_model_folder
 from fraud_provenance.gates.champion import digest_of_model
 from fraud_provenance.gates.facts import model_statement
 from fraud_provenance.gates.features import view_digests
@@ -416,11 +416,13 @@ def check_model(
     """
     from fraud_provenance.fraud.errors import DataError
 
-    parameters = model.provenance.parameters if model.provenance else {}
+    parameters, outputs = model.provenance_of().parameters, model.provenance_of().outputs
     allowed = policy.data("thresholds")["allowed_model_files"]["value"]
     try:
-        return check_model_folder(files, parameters, allowed, serving_folder(workspace.home))
+        contract = check_model_folder(files, parameters, allowed, serving_folder(workspace.home))
+        check_inputs(contract["names"], outputs.get("features"))
     except DataError as error:
         raise VerificationError(
             Reason(code=error.code, message=str(error), remedy=error.remedy, artifact=MODEL)
         ) from error
+    return contract

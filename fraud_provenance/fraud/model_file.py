@@ -10,7 +10,7 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,6 +70,28 @@ def check_model_folder(
         _probe(files[TREES], expected, scratch)
         _known.add(seen)
     return contract
+
+
+def check_inputs(names: Sequence[str], signed: object) -> None:
+    """A model's inputs are those that were signed with it, in the order of the features.
+
+    The trees know inputs by place: names exchanged alike in trees, contract and statement give each
+    of the two the values of the other.
+
+    Args:
+        names: The inputs that the feature contract names, hence the booster.
+        signed: What the training step's statement names.
+
+    Raises:
+        DataError: FEATURE_DEF_MISMATCH.
+    """
+    from fraud_provenance.fraud.columns import FEATURES  # polars comes with it
+
+    if list(names) != signed:
+        raise _refused("FEATURE_DEF_MISMATCH", f"its inputs are {list(names)}, signed: {signed}")
+    known = [name for name in names if name in FEATURES]
+    if known != [name for name in FEATURES if name in known]:
+        raise _refused("FEATURE_DEF_MISMATCH", f"its inputs are in another order: {known}")
 
 
 def _refused(code: str, message: str) -> DataError:

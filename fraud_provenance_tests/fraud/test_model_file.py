@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from fraud_provenance.fraud import model_file, model_probe
+from fraud_provenance.fraud.columns import FEATURES
 from fraud_provenance.fraud.errors import DataError
-from fraud_provenance.fraud.model_file import check_model_folder
+from fraud_provenance.fraud.model_file import check_inputs, check_model_folder
 from fraud_provenance.fraud.model_probe import MalformedModel, check_model, parse_ubjson
 
 ALLOWED = ("MLmodel", "feature_contract.json", "model.ubj")
@@ -192,3 +193,28 @@ def test_model_of_other_parameters_is_malformed(trees: bytes, lie: dict[str, Any
 
 def test_honest_model_holds_together(trees: bytes) -> None:
     assert check_model(parse_ubjson(trees), EXPECTED) == 3
+
+
+EXCHANGED = [FEATURES[1], FEATURES[0], *FEATURES[2:]]
+
+
+@pytest.mark.parametrize("names", [list(FEATURES), list(FEATURES[3:]), ["a", *FEATURES, "b"]])
+def test_inputs_that_were_signed_in_the_features_order_pass(names: list[str]) -> None:
+    check_inputs(names, names)
+
+
+@pytest.mark.parametrize(
+    ("names", "signed"),
+    [
+        (EXCHANGED, list(FEATURES)),
+        (list(FEATURES), EXCHANGED),
+        (EXCHANGED, EXCHANGED),
+        (list(FEATURES), list(FEATURES[1:])),
+        (list(FEATURES), None),
+        ([*FEATURES, FEATURES[0]], [*FEATURES, FEATURES[0]]),
+    ],
+    ids=["in the model", "in the statement", "alike", "left out", "not signed", "twice"],
+)
+def test_inputs_under_exchanged_names_are_refused(names: list[str], signed: object) -> None:
+    with pytest.raises(DataError, match="FEATURE_DEF_MISMATCH"):
+        check_inputs(names, signed)

@@ -58,6 +58,21 @@ reasons contains lib.reason(rego.metadata.rule(), sprintf("%v", [feature]), "The
 }
 
 # METADATA
+# title: Features must stand in their order
+# description: The trees know inputs by place. Names in another order are other inputs, wherever they were exchanged alike.
+# custom:
+#   short_name: features_ordered
+#   code: FEATURE_DEF_MISMATCH
+#   remedy: Train again with the product's own code, or have the order in allowed_features changed and signed.
+reasons contains lib.reason(rego.metadata.rule(), model_name, "The model's features are not in the order of the reviewed ones, or one is named twice.") if {
+	enough_features
+	every feature in input.model.features {
+		feature_known(feature)
+	}
+	not features_ordered
+}
+
+# METADATA
 # title: The model must be in an allowed format
 # description: Formats that can run code when they are loaded are refused.
 # custom:
@@ -219,6 +234,18 @@ enough_features if {
 # custom:
 #   short_name: feature_known
 feature_known(feature) if feature in data.thresholds.allowed_features.value
+
+# METADATA
+# title: The features stand in their order
+# description: True if the model has the reviewed features in their order; it may lack some.
+# custom:
+#   short_name: features_ordered
+features_ordered if {
+	input.model.features == [feature |
+		some feature in data.thresholds.allowed_features.value
+		feature in input.model.features
+	]
+}
 
 # METADATA
 # title: The format is allowed
