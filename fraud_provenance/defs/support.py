@@ -18,6 +18,7 @@ from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import ConfigError, reason
 from fraud_provenance.evidence.nodes import Node
+from fraud_provenance.gates.serving import require_ours, require_private
 from fraud_provenance.gates.step import Materialisation, VerifiedInput
 from fraud_provenance.planning import mlflow_uri
 from fraud_provenance.workspace import PROJECT, Workspace, settings_from
@@ -195,4 +196,22 @@ def scratch_folder(workspace: Workspace, name: str) -> Path:
     folder = workspace.scratch / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
+    return folder
+
+
+def private_folder(workspace: Workspace, name: str) -> Path:
+    """As `scratch_folder`, under a name that nobody can know beforehand, and ours alone.
+
+    For what a tool hands over through files: what it wrote is what is read.
+
+    Raises:
+        VerificationError: TMP_PERMS.
+    """
+    import tempfile
+
+    parent = scratch_folder(workspace, name)
+    require_private(workspace.home, parent.relative_to(workspace.home).as_posix())
+    folder = Path(tempfile.mkdtemp(dir=parent))
+    for ours in (parent, folder):
+        require_ours(ours)
     return folder

@@ -17,6 +17,7 @@ from fraud_provenance.defs import support
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import EvidenceError, reason
 from fraud_provenance.fraud.mart import DBT_BUILD, MART, read_mart
+from fraud_provenance.gates.serving import require_ours
 from fraud_provenance.gates.step import Materialisation, Step, VerifiedInput
 from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.planning import sources_digest, window_of
@@ -88,6 +89,7 @@ def transaction_features(
         if support.HEADLESS in context.run.tags:
             _prepare_next_stages(workspace)
         built = list(invocation.stream())
+        require_ours(output)
         mart = read_mart(output)  # before this process opens the database for its columns
         # Only now: while dbt works, fetching would wait in a loop that takes a core from it.
         events = list(
@@ -117,10 +119,10 @@ def _prepare(workspace: Workspace, read: VerifiedInput, days: list[str]) -> Path
 
     import polars as pl
 
-    folder = support.scratch_folder(workspace, "dbt")
+    folder = support.private_folder(workspace, "dbt")
     read.export(folder / "input")
     (folder / "window").mkdir()
-    (folder / "output").mkdir()
+    (folder / "output").mkdir(mode=0o700)
     pl.DataFrame({"day": [date.fromisoformat(day) for day in days]}).write_parquet(
         folder / "window" / "days.parquet"
     )

@@ -29,11 +29,21 @@ def serving_folder(home: Path) -> Path:
     """
     folder = home / "serving"
     folder.mkdir(mode=0o700, exist_ok=True)
+    require_ours(folder)
+    require_private(home, "serving")
+    return folder
+
+
+def require_ours(folder: Path) -> None:
+    """A real folder that belongs to this user and that nobody else may even enter.
+
+    Raises:
+        VerificationError: TMP_PERMS.
+    """
+    _require_own(folder)
     facts = folder.lstat()
     if stat.S_IMODE(facts.st_mode) & 0o077 or facts.st_uid != os.geteuid():
         raise _open_to_others(folder, "belongs to others or is open to them")
-    require_private(home, "serving")
-    return folder
 
 
 def require_private(home: Path, location: str) -> None:
