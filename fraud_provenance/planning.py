@@ -74,13 +74,20 @@ def revoked_partitions(workspace: Workspace, asset: str) -> dict[str, Reason]:
 
 
 def unjudged_days(workspace: Workspace, asset: str, suites: Sequence[str]) -> list[str]:
-    """Attested days whose newest bytes no suite has failed and not every suite has judged."""
+    """Attested days whose newest bytes no suite has failed and not every suite has judged.
+
+    A result of a former form of its suite is no judgement.
+    """
     results = workspace.store.contract_results(asset)
+    layout = workspace.trust.policies.current().layout
+    forms = {suite: layout.contract(suite).suite_digests for suite in suites}
     days = []
     for day, heads in workspace.store.heads(asset).items():
         found = results.get((day, heads[0].sha256), {})
         failed = any(item.result == "FAILED" for item in found.values())
-        if not failed and set(suites) - found.keys():
+        judged = {suite for suite in suites
+                  if suite in found and found[suite].suite_digest in forms[suite]}  # fmt: skip
+        if not failed and set(suites) - judged:
             days.append(day)
     return sorted(days)
 

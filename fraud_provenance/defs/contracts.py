@@ -89,8 +89,8 @@ def raw_contracts(
             blocking=True,
             description=(
                 "Pandera, without coercion: feature columns, types and ranges; windows are nested; "
-                "calendar flags follow from the time; a sample equals its recomputation as of "
-                "each transaction's own moment."
+                "calendar flags follow from the time; rows are exactly those of the raw day, and "
+                "every feature equals its recomputation as of each transaction's own moment."
             ),
         ),
         dg.AssetCheckSpec(
@@ -161,7 +161,7 @@ def judge_days(
             first = schemas.check_raw_schema(judged, thresholds)
         else:
             raw = _raw_of(step, workspace, read, days)
-            first = schemas.check_feature_schema(judged, thresholds, raw, _seed(read))
+            first = schemas.check_feature_schema(judged, thresholds, raw)
         pending = [_attest(step, read.view.select(days), first)]
         sound = [day for day in days if not first.failures_of(day)]
         reports = [first]
@@ -187,29 +187,25 @@ def judge_days(
 def _raw_of(
     step: Step, workspace: Workspace, features: VerifiedInput, days: Sequence[str]
 ) -> "pl.DataFrame":
-    """The raw rows that the features of `days` were made from: exactly those, or none.
+    """The raw rows of the whole windows of `days`: those that the features were made from.
 
     Raises:
-        EvidenceError: PARTITION_MISSING where raw days changed since, or are missing; features that
-            cannot be recomputed are not judged, hence not usable.
+        EvidenceError: PARTITION_MISSING where raw days changed since, came to them, or are missing;
+            features that cannot be recomputed are not judged, hence not usable.
     """
     import polars as pl
 
     from fraud_provenance.fraud.columns import RAW_SCHEMA
 
-    made_from = {
-        entry.partition: set(entry.made_from)
-        for entry in features.view.entries
-        if entry.partition in set(days)
-    }
-    used = set().union(*made_from.values())
-    current = {
-        day: heads[0].sha256
-        for day, heads in workspace.store.heads(_RAW.asset).items()
-        if heads[0].sha256 in used
-    }
-    known = sorted(current)
-    stale = [day for day in days if {current[d] for d in window_of([day], known)} != made_from[day]]
+    made_from = {entry.partition: set(entry.made_from) for entry in features.view.entries}
+    # Not only the days that they say: a window is no less wrong for a day that was left out.
+    known = step.usable(_RAW.asset, step="features").partitions
+    heads = workspace.store.heads(_RAW.asset)
+    stale = [
+        day
+        for day in days
+        if {heads[other][0].sha256 for other in window_of([day], known)} != made_from[day]
+    ]
     if stale:
         raise EvidenceError(
             reason(
@@ -222,11 +218,6 @@ def _raw_of(
         )
     frames = support.frames_of(step.read(_RAW.asset, window_of(days, known)))
     return pl.concat([frame.select(list(RAW_SCHEMA)) for frame in frames.values()])
-
-
-def _seed(read: VerifiedInput) -> int:
-    """Which customers and terminals are recomputed follows from the bytes that are judged."""
-    return int(encoding.digest_json(read.digests)[:16], 16)
 
 
 def _attest(

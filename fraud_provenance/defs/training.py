@@ -21,7 +21,6 @@ from fraud_provenance.gates.serving import serving_folder
 from fraud_provenance.gates.step import Step, VerifiedInput
 from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.planning import (
-    POINT_IN_TIME,
     declared_empty,
     model_parameters,
     newest_model,
@@ -33,7 +32,6 @@ from fraud_provenance.workspace import Workspace
 if TYPE_CHECKING:
     import polars as pl
 
-    from fraud_provenance.fraud.contract import ContractReport
     from fraud_provenance.fraud.model import Split, TrainedModel, TrainingConfig
 
 TRAINING_SET, MODEL, EVALUATION = "training_set", "fraud_model", "model_evaluation"
@@ -103,13 +101,8 @@ def training_set(
             HELD_OUT: joined.filter(~in_train),
             KNOWN: joined.filter(in_train & (pl.col("tx_fraud") == 1)),
         }
-        sources = {
-            TRAIN: split.train,
-            HELD_OUT: (*split.delay, *split.test),
-            KNOWN: split.train,
-        }
         for name, part in parts.items():
-            made_from = [read.digests[day] for day in sources[name]]
+            made_from = [read.digests[day] for day in days_of_part(split)[name]]
             step.write(name, f"{TRAINING_SET}/{name}.parquet", parquet_bytes(part), made_from)
         rows = {name: part.height for name, part in parts.items()}
         times = {name: support.event_range(part) for name, part in parts.items()}
@@ -134,6 +127,11 @@ def training_set(
     )
 
 
+def days_of_part(split: "Split") -> dict[str, tuple[str, ...]]:
+    """The days that each part's rows are of."""
+    return {TRAIN: split.train, HELD_OUT: (*split.delay, *split.test), KNOWN: split.train}
+
+
 def _point_in_time(
     workspace: Workspace, read: VerifiedInput, split: "Split"
 ) -> "tuple[pl.DataFrame, dict[str, str]]":
@@ -145,7 +143,7 @@ def _point_in_time(
     from fraud_provenance.fraud.model import SPLIT_COLUMNS
 
     frame = pl.concat(support.frames_of(read).values())
-    offline = support.scratch_folder(workspace, "feast-training")
+    offline = support.private_folder(workspace, "feast-training")
     feast.write_offline(offline, frame)
     store = feast.open_store(offline / "registry", offline)
     views = view_digests(feast.apply_definitions(store))
@@ -159,60 +157,6 @@ def _point_in_time(
         .otherwise(pl.lit("test"))
     )
     return joined.with_columns(split=part).select([*FEATURE_SCHEMA, *SPLIT_COLUMNS]), views
-
-
-@dg.asset_check(
-    asset=TRAINING_SET,
-    name=POINT_IN_TIME,
-    blocking=True,
-    description="No feature is newer than its event, and nothing to be evaluated was learnt from.",
-)
-def training_set_point_in_time(
-    context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
-) -> dg.AssetCheckResult:
-    """Prove the join and the split on the bytes that will be used."""
-    from fraud_provenance.defs.contracts import failure_metadata
-
-    report = judge_training_set(provenance.open(), context.run.run_id)
-    metadata: dict[str, Any] = {
-        "rows_judged": sum(report.rows.values()),
-        "checks": list(report.checks),
-    }
-    if report.failures:
-        metadata |= failure_metadata(report.failures)
-    return dg.AssetCheckResult(
-        passed=not report.failures,
-        severity=dg.AssetCheckSeverity.ERROR,
-        metadata=metadata,
-        description=(
-            f"{len(report.failures)} of {len(report.checks)} checks failed"
-            if report.failures
-            else f"{len(report.checks)} checks passed"
-        ),
-    )
-
-
-def judge_training_set(workspace: Workspace, run_id: str) -> "ContractReport":
-    """Run and sign the training set's contract."""
-    from fraud_provenance.fraud.training_checks import check_training_set
-
-    with Step(workspace.trust, "contracts", run_id) as step:
-        read = step.read(TRAINING_SET, [TRAIN, HELD_OUT, KNOWN])
-        frames = support.frames_of(read)
-        report = check_training_set(frames, step.policy.data("contracts"))
-        # The contract judges the files together, so a failure anywhere fails all of them.
-        pending = step.attest_contract(
-            read.view,
-            suite=report.suite,
-            suite_digest=encoding.digest_json(report.suite_config),
-            checks=report.checks,
-            failures=[f.public() | {"day": name} for f in report.failures for name in frames],
-            warnings=[f.public() | {"day": TRAIN} for f in report.warnings],
-            rows=report.rows,
-        )
-        step.join_reads()
-        pending.result()
-    return report
 
 
 @dg.asset(

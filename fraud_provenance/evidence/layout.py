@@ -98,19 +98,28 @@ class ContractRule(_Closed):
 
     `suite_digests` are those of every form of the suite whose results still count, thresholds
     included: a suite that was made weaker speaks for nothing until two people released it.
+    `former_suite_digests` are of forms that saw too little. What was read on their word stays
+    explained by it; nothing is read on it any more, and whoever judges does so in a form that
+    counts.
     """
 
     asset: str
     step: str
     suite_digests: tuple[str, ...]
+    former_suite_digests: tuple[str, ...] = ()
 
-    def check_suite(self, suite: str, digest: str) -> None:
-        """Refuse the results of a suite in a form that nobody approved.
+    def check_suite(self, suite: str, digest: str, *, former: bool = False) -> None:
+        """Refuse the results of a suite in a form that does not count.
+
+        Args:
+            suite: the suite's name.
+            digest: of its form.
+            former: also a former form will do.
 
         Raises:
             VerificationError: EXPECTATION_CHANGE_UNAPPROVED.
         """
-        if digest not in self.suite_digests:
+        if digest not in (*self.suite_digests, *(self.former_suite_digests if former else ())):
             raise VerificationError(
                 reason(
                     RootCause.EXPECTATION_CHANGE_UNAPPROVED,

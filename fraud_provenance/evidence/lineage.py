@@ -493,7 +493,7 @@ class LineageVerifier:
         self.signers.check_environment(contract.environment)
         rule = self.layout.contract(contract.suite)
         self.signers.check_workload(bundle, rule.step)
-        rule.check_suite(contract.suite, contract.suite_digest)
+        rule.check_suite(contract.suite, contract.suite_digest, former=True)
         judged = self.store.manifest(bundle.statement.subject_digest)
         if judged.asset != rule.asset:
             raise VerificationError(

@@ -44,13 +44,13 @@ create table if not exists entries (
 create index if not exists by_bytes on entries (sha256);
 create table if not exists results (
     asset text not null, partition text not null, sha256 text not null, suite text not null,
-    result text not null, checks integer not null, rows integer not null,
-    statement text not null, log text not null, log_index integer not null);
+    suite_digest text not null, result text not null, checks integer not null,
+    rows integer not null, statement text not null, log text not null, log_index integer not null);
 create index if not exists by_result on results (asset, sha256);
 create table if not exists revoked (statement text primary key);
 """
 REVOCATIONS, DEPLOYMENTS = "revocations", "deployments"  # chains beside the assets'
-_SCHEMA_VERSION = 3  # an index of another version is thrown away and built anew
+_SCHEMA_VERSION = 4  # an index of another version is thrown away and built anew
 _UNKNOWN_LOG = -1
 _TABLES = ("bundles", "entries", "results", "revoked")
 _UNREADABLE = (ProvenanceError, ValueError, LookupError, TypeError, AttributeError, sqlite3.Error)
@@ -108,6 +108,7 @@ class ContractResult(BaseModel):
     partition: str
     sha256: str
     suite: str
+    suite_digest: str
     result: str
     checks: int
     rows: int
@@ -390,7 +391,8 @@ class EvidenceStore:
     def contract_results(self, asset: str) -> dict[tuple[str, str], dict[str, ContractResult]]:
         """(partition, sha256) → suite → its newest result."""
         rows = self._query(
-            "select partition, sha256, suite, result, checks, rows, statement from results "
+            "select partition, sha256, suite, suite_digest, result, checks, rows, statement "
+            "from results "
             "where asset = ? and statement not in (select statement from revoked) "
             "order by log_rank(log), log_index",
             (asset,),
@@ -436,11 +438,12 @@ class EvidenceStore:
             manifest = self.manifest(subject["digest"]["sha256"])
             notes = document["predicate"]["annotations"]
             failed = set(notes["failedPartitions"])
+            form = str(document["predicate"]["configuration"][0]["digest"]["sha256"])
             db.executemany(
-                "insert into results values (?,?,?,?,?,?,?,?,?,?)",
+                "insert into results values (?,?,?,?,?,?,?,?,?,?,?)",
                 [
                     (
-                        manifest.asset, e.partition, e.sha256, facts["suite"],
+                        manifest.asset, e.partition, e.sha256, facts["suite"], form,
                         "FAILED" if e.partition in failed else "PASSED", _count(notes["checks"]),
                         _count(notes["rows"].get(e.partition, 0)), statement, log, log_index,
                     )

@@ -38,6 +38,7 @@ CODES: Final = frozenset(
         "TRIGGER_SUSPECT",
         "LEAKAGE_FEATURE",
         "PIT_LEAKAGE",
+        "FEATURE_RECOMPUTE_MISMATCH",
         "SPLIT_CONTAMINATION",
     }
 )

@@ -1,10 +1,14 @@
-"""The 14 features a second time, without SQL: an independent account to hold the mart against.
+"""The features a second time, without SQL: an independent account to hold the mart against.
 
 Prefix sums over rows sorted by (key, time) and binary search for the windows' ends. It shares no
 code with the dbt models, so that a mistake in a window frame (a row too many, a label too young)
-shows as a difference. Source of the definitions: Fraud Detection Handbook, chapter 3.
+shows as a difference. What the mart only carries along must equal the raw rows. Every row of the
+days judged is compared. Source of the definitions: Fraud Detection Handbook, chapter 3.
 """
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -21,12 +25,20 @@ from fraud_provenance.fraud.columns import (
 from fraud_provenance.fraud.contract import Failure
 
 Integers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 LOOK_BACK_DAYS: Final = DELAY_DAYS + max(WINDOWS_DAYS)
 """Days before a transaction that its features can depend on."""
 
-CHECK: Final = "features_equal_their_recomputation"
-_REMEDY: Final = "compare the model's window frame with the published definition"
+SAME_ROWS: Final = "rows_and_their_own_columns_are_those_of_the_raw_day"
+RECOMPUTED: Final = "features_equal_their_recomputation"
+CARRIED: Final = ("tx_datetime", "customer_id", "terminal_id", "tx_amount", "tx_fraud")
+"""What a feature row has from its raw row as it is, besides the transaction's number."""
+
+_KEY: Final = ("day", "transaction_id")
+_DERIVED: Final = (
+    "tx_during_weekend", "tx_during_night", *CUSTOMER_FEATURES, *TERMINAL_FEATURES,
+)  # fmt: skip
 _DAY_S = 86_400
 # Larger than any window, so that times of two keys never overlap; 2^31 keys still fit 63 bits.
 _KEY_SPAN_S = 2**32
@@ -43,24 +55,32 @@ def recompute_features(raw: pl.DataFrame) -> pl.DataFrame:
         The same transactions sorted by transaction_id x the columns of `FEATURE_SCHEMA`.
     """
     rows = raw.sort("transaction_id")
-    columns = [*_customer_features(rows), *_terminal_features(rows)]
-    return rows.with_columns(*_CALENDAR, *columns).select(
-        pl.col(name).cast(dtype) for name, dtype in FEATURE_SCHEMA.items()
+    return _derived(rows, np.ones(rows.height, dtype=np.bool_)).select(*FEATURE_SCHEMA)
+
+
+def _derived(rows: pl.DataFrame, wanted: Mask) -> pl.DataFrame:
+    """The wanted rows, in order, with everything that is computed from all of them."""
+    with ThreadPoolExecutor(2) as pool:  # numpy sorts and searches without the interpreter's lock
+        windows = [
+            pool.submit(compute, rows, wanted)
+            for compute in (_customer_features, _terminal_features)
+        ]
+    columns = [
+        series.cast(FEATURE_SCHEMA[series.name]) for window in windows for series in window.result()
+    ]
+    return rows.filter(pl.Series(wanted)).with_columns(
+        (pl.col("tx_datetime").dt.weekday() > 5).cast(pl.Int8).alias("tx_during_weekend"),
+        (pl.col("tx_datetime").dt.hour() <= 6).cast(pl.Int8).alias("tx_during_night"),
+        *columns,
     )
 
 
-_CALENDAR: Final = (
-    (pl.col("tx_datetime").dt.weekday() > 5).alias("tx_during_weekend"),
-    (pl.col("tx_datetime").dt.hour() <= 6).alias("tx_during_night"),
-)
-
-
-def _customer_features(rows: pl.DataFrame) -> list[pl.Series]:
+def _customer_features(rows: pl.DataFrame, wanted: Mask) -> list[pl.Series]:
     cents = np.rint(rows["tx_amount"].to_numpy() * 100).astype(np.int64)
-    customer = _Windows(rows["customer_id"].to_numpy().astype(np.int64), _moments(rows), cents)
+    customer = _Windows(rows, "customer_id", cents, wanted, newer_s=0)
     columns: list[pl.Series] = []
     for days in WINDOWS_DAYS:
-        count, total = customer.sums(older_s=days * _DAY_S, newer_s=0)
+        count, total = customer.sums(older_s=days * _DAY_S)
         columns += [
             pl.Series(f"customer_id_nb_tx_{days}day_window", count),
             pl.Series(f"customer_id_avg_amount_{days}day_window", total / (100 * count)),
@@ -68,14 +88,12 @@ def _customer_features(rows: pl.DataFrame) -> list[pl.Series]:
     return columns
 
 
-def _terminal_features(rows: pl.DataFrame) -> list[pl.Series]:
+def _terminal_features(rows: pl.DataFrame, wanted: Mask) -> list[pl.Series]:
     frauds = rows["tx_fraud"].to_numpy().astype(np.int64)
-    terminal = _Windows(rows["terminal_id"].to_numpy().astype(np.int64), _moments(rows), frauds)
+    terminal = _Windows(rows, "terminal_id", frauds, wanted, newer_s=DELAY_DAYS * _DAY_S)
     columns: list[pl.Series] = []
     for days in WINDOWS_DAYS:
-        count, total = terminal.sums(
-            older_s=(DELAY_DAYS + days) * _DAY_S, newer_s=DELAY_DAYS * _DAY_S
-        )
+        count, total = terminal.sums(older_s=(DELAY_DAYS + days) * _DAY_S)
         columns += [
             pl.Series(f"terminal_id_nb_tx_{days}day_window", count),
             pl.Series(f"terminal_id_risk_{days}day_window", total / np.maximum(count, 1)),
@@ -83,107 +101,153 @@ def _terminal_features(rows: pl.DataFrame) -> list[pl.Series]:
     return columns
 
 
-def _moments(rows: pl.DataFrame) -> Integers:
-    moment_s = rows["tx_datetime"].dt.epoch("s").to_numpy().astype(np.int64)
-    return moment_s - moment_s.min() if rows.height else moment_s
-
-
 class _Windows:
-    """Counts and sums over the rows of one key within a span of time, for every row at once."""
+    """Counts and sums over the rows of one key within a span of time, for every wanted row."""
 
-    def __init__(self, key: Integers, moment_s: Integers, value: Integers) -> None:
-        self._order = np.lexsort((moment_s, key))
-        self._position = key[self._order] * _KEY_SPAN_S + moment_s[self._order]
-        self._running = np.concatenate([[0], np.cumsum(value[self._order])])
-
-    def sums(self, older_s: int, newer_s: int) -> tuple[Integers, Integers]:
-        """Return (count, sum) of the rows with t - older_s < s <= t - newer_s, in row order."""
-        first = np.searchsorted(self._position, self._position - older_s, side="right")
-        after = np.searchsorted(self._position, self._position - newer_s, side="right")
+    def __init__(
+        self, rows: pl.DataFrame, key: str, value: Integers, wanted: Mask, newer_s: int
+    ) -> None:
+        moment_s = rows["tx_datetime"].dt.epoch("s").to_numpy().astype(np.int64)
+        since_s = moment_s - moment_s.min() if rows.height else moment_s
+        position = rows[key].to_numpy().astype(np.int64) * _KEY_SPAN_S + since_s
+        order = pl.Series(position).arg_sort().to_numpy()
+        asked = order[wanted[order]]
+        self._position = position[order]
+        self._running = np.concatenate([[0], np.cumsum(value[order])])
+        self._asked = position[asked]  # the wanted rows by (key, time)
+        self._row = (np.cumsum(wanted) - 1)[asked]  # which of the wanted rows each of them is
         # A window that reaches before the key's first row must not run into the key before it.
-        start = np.searchsorted(self._position, self._position // _KEY_SPAN_S * _KEY_SPAN_S)
-        first, after = np.maximum(first, start), np.maximum(after, start)
-        count, total = np.empty_like(self._order), np.empty_like(self._order)
-        count[self._order] = after - first
-        total[self._order] = self._running[after] - self._running[first]
+        self._start = np.searchsorted(self._position, self._asked // _KEY_SPAN_S * _KEY_SPAN_S)
+        self._after = self._end(newer_s)
+
+    def _end(self, older_s: int) -> Integers:
+        """The place after the last row with s <= t - older_s."""
+        found = np.searchsorted(self._position, self._asked - older_s, side="right")
+        after: Integers = np.maximum(found, self._start)
+        return after
+
+    def sums(self, older_s: int) -> tuple[Integers, Integers]:
+        """Return (count, sum) of the rows with t - older_s < s <= t - newer_s, in row order."""
+        first = self._end(older_s)
+        count, total = np.empty_like(self._row), np.empty_like(self._row)
+        count[self._row] = self._after - first
+        total[self._row] = self._running[self._after] - self._running[first]
         return count, total
 
 
-def check_recomputed(
-    raw: pl.DataFrame, features: pl.DataFrame, *, sample_rows: int, seed: int
-) -> list[Failure]:
-    """Hold features against their recomputation from the raw transactions.
+def check_rows(raw: pl.DataFrame, features: Mapping[str, pl.DataFrame]) -> list[Failure]:
+    """Hold the rows of feature days, and what they carry along, against the raw rows.
 
-    All rows of some customers and of some terminals are recomputed; which ones follows from the
-    seed. A wrong window shows in any of them.
+    Args:
+        raw: Rows x the columns of `RAW_SCHEMA`: at least the days of the features.
+        features: Day to its rows x the columns of `FEATURE_SCHEMA`.
+
+    Returns:
+        FEATURE_RECOMPUTE_MISMATCH by day, keys first: a transaction that the other side lacks or
+        has once only, then by column where a row is not what the raw row says.
+    """
+    found = _stacked(features, CARRIED)
+    expected = _of_days(raw, features).select(*_KEY, *CARRIED).pipe(_sorted)
+    failures: list[Failure] = []
+    if not _same_keys(found, expected):
+        for wrong, example in (
+            (found.filter(~pl.struct(_KEY).is_first_distinct()), "a transaction is repeated"),
+            (found.join(expected, on=_KEY, how="anti"), "no such transaction in the raw day"),
+            (expected.join(found, on=_KEY, how="anti"), "a transaction has no features"),
+        ):
+            failures += _by_day(SAME_ROWS, wrong, "transaction_id", pl.lit(example))
+    return failures + _differences(SAME_ROWS, found, expected, CARRIED)
+
+
+def check_recomputed(raw: pl.DataFrame, features: Mapping[str, pl.DataFrame]) -> list[Failure]:
+    """Hold every feature of every row against its recomputation from the raw transactions.
 
     Args:
         raw: Rows x the columns of `RAW_SCHEMA`: the days of the features and `LOOK_BACK_DAYS`
             before them (fewer only if there are none).
-        features: Rows x at least the columns of `FEATURE_SCHEMA`.
-        sample_rows: About how many raw rows are recomputed for each of the two keys; all of them
-            if there are fewer.
-        seed: Any integer; take it from the data, so that nobody chooses the sample beforehand.
+        features: Day to its rows x the columns of `FEATURE_SCHEMA`.
 
     Returns:
-        PIT_LEAKAGE by day and feature where a value is not bit for bit the recomputed one. A
-        transaction that the raw rows do not hold differs in all its features, one that the features
-        lack is reported for its whole row.
+        PIT_LEAKAGE by day and feature where a value is not bit for bit the recomputed one. Rows
+        that only one side has are told by `check_rows`.
     """
-    share = min(1.0, sample_rows / max(raw.height, 1))
-    common = ("tx_amount", "tx_fraud", "tx_during_weekend", "tx_during_night")
-    failures: list[Failure] = []
-    for key, compute, names in (
-        ("customer_id", _customer_features, (*common, *CUSTOMER_FEATURES)),
-        ("terminal_id", _terminal_features, tuple(TERMINAL_FEATURES)),
-    ):
-        rows, found = (_sampled(frame, key, share, seed) for frame in (raw, features))
-        expected = rows.with_columns(*_CALENDAR, *compute(rows)).select(
-            "transaction_id", *(pl.col(name).cast(FEATURE_SCHEMA[name]) for name in names)
-        )
-        failures += _differences(found, expected, names)
-        failures += _missing(rows, found)
-    return failures
+    wanted = raw["tx_datetime"].dt.date().is_in(_dates(features)).to_numpy()
+    computed = _derived(raw, wanted).with_columns(day=pl.col("tx_datetime").dt.date())
+    expected = computed.select(*_KEY, *_DERIVED).pipe(_sorted)
+    return _differences(RECOMPUTED, _stacked(features, _DERIVED), expected, _DERIVED)
 
 
-def _sampled(frame: pl.DataFrame, key: str, share: float, seed: int) -> pl.DataFrame:
-    """Keep the rows of about this share of the keys (splitmix64's finaliser as hash)."""
-    if share >= 1:
-        return frame
-    value = frame[key].to_numpy().astype(np.uint64) + np.uint64(seed % 2**64)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    value = value ^ (value >> np.uint64(31))
-    return frame.filter(pl.Series(value < np.uint64(int(share * 2**64))))
+def _dates(features: Mapping[str, pl.DataFrame]) -> list[date]:
+    return [date.fromisoformat(day) for day in features]
+
+
+def _of_days(raw: pl.DataFrame, features: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """The raw rows of the features' days, with their day: theirs by contract, whatever is read."""
+    rows = raw.with_columns(day=pl.col("tx_datetime").dt.date())
+    return rows.filter(pl.col("day").is_in(_dates(features)))
+
+
+def _stacked(features: Mapping[str, pl.DataFrame], names: tuple[str, ...]) -> pl.DataFrame:
+    """All days as one frame; a row's day is the partition that it lies in, whatever it says."""
+    return pl.concat(
+        frame.select(pl.lit(date.fromisoformat(day)).alias("day"), "transaction_id", *names)
+        for day, frame in features.items()
+    ).pipe(_sorted)
+
+
+def _sorted(frame: pl.DataFrame) -> pl.DataFrame:
+    """By day and transaction, as days are written; what is sorted is not sorted again."""
+    place = frame.select(
+        pl.col("day").to_physical().cast(pl.Int64) * 2**32 + pl.col("transaction_id")
+    )
+    return frame if place.to_series().is_sorted() else frame.sort(_KEY)
+
+
+def _same_keys(found: pl.DataFrame, expected: pl.DataFrame) -> bool:
+    return found.select(_KEY).equals(expected.select(_KEY))
 
 
 def _differences(
-    found: pl.DataFrame, expected: pl.DataFrame, names: tuple[str, ...]
+    check: str, found: pl.DataFrame, expected: pl.DataFrame, names: tuple[str, ...]
 ) -> list[Failure]:
-    both = found.join(expected, on="transaction_id", how="left", suffix="_expected")
+    """What differs, column by column, in the rows that both sides have; both sorted by key."""
+    if not _same_keys(found, expected):
+        found = found.join(expected, on=_KEY, how="semi", maintain_order="left")
+        expected = found.select(_KEY).join(expected, on=_KEY, how="left", maintain_order="left")
     failures: list[Failure] = []
     for name in names:
-        wrong = both.filter(pl.col(name).ne_missing(pl.col(f"{name}_expected")))
-        example = pl.format("{} instead of {}", name, f"{name}_expected").first()
-        failures += _by_day(wrong, name, example)
+        differs = found[name].ne_missing(expected[name])
+        if differs.any():
+            pairs = found.with_columns(expected[name].alias("expected")).filter(differs)
+            example = pl.format("{} instead of {}", name, "expected").first()
+            failures += _by_day(check, pairs, name, example)
     return failures
 
 
-def _missing(rows: pl.DataFrame, found: pl.DataFrame) -> list[Failure]:
-    """Report raw rows of the features' own days that the features lack."""
-    days = found["tx_datetime"].dt.date().unique()
-    own = rows.filter(pl.col("tx_datetime").dt.date().is_in(days.implode()))
-    lost = own.join(found, on="transaction_id", how="anti")
-    return _by_day(lost, "transaction_id", pl.lit("a transaction has no features"))
+_CODES: Final = {
+    SAME_ROWS: (
+        "FEATURE_RECOMPUTE_MISMATCH",
+        "make the day's features again, and find out who could write between dbt and the read",
+    ),
+    RECOMPUTED: ("PIT_LEAKAGE", "compare the model's window frame with the published definition"),
+}
+"""Check to the code of what it finds, and what to do."""
 
 
-def _by_day(wrong: pl.DataFrame, column: str, example: pl.Expr) -> list[Failure]:
+def describe_checks() -> list[dict[str, str]]:
+    """What both checks are, as a suite's digest covers it."""
+    return [
+        {"check": SAME_ROWS, "code": _CODES[SAME_ROWS][0], "columns": ", ".join(CARRIED)},
+        {"check": RECOMPUTED, "code": _CODES[RECOMPUTED][0], "rows": "all"},
+    ]
+
+
+def _by_day(check: str, wrong: pl.DataFrame, column: str, example: pl.Expr) -> list[Failure]:
     if wrong.height == 0:
         return []
-    counts = wrong.group_by(pl.col("tx_datetime").dt.date().alias("day")).agg(
-        pl.len().alias("rows"), example.alias("example")
-    )
+    code, remedy = _CODES[check]
+    counts = wrong.group_by("day").agg(pl.len().alias("rows"), example.alias("example"))
     return [
-        Failure(str(day), CHECK, "PIT_LEAKAGE", column, rows, str(text), _REMEDY)
+        Failure(str(day), check, code, column, rows, str(text), remedy)
         for day, rows, text in counts.sort("day").iter_rows()
     ]

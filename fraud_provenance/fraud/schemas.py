@@ -23,8 +23,13 @@ from fraud_provenance.fraud.columns import (
 )
 from fraud_provenance.fraud.contract import ContractReport, Failure, require_days, threshold
 from fraud_provenance.fraud.errors import DataError
-from fraud_provenance.fraud.recompute import CHECK as RECOMPUTED
-from fraud_provenance.fraud.recompute import check_recomputed
+from fraud_provenance.fraud.recompute import (
+    RECOMPUTED,
+    SAME_ROWS,
+    check_recomputed,
+    check_rows,
+    describe_checks,
+)
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -82,19 +87,18 @@ def check_raw_schema(
 
 
 def check_feature_schema(
-    frames: Mapping[str, pl.DataFrame],
-    thresholds: Mapping[str, Any],
-    raw: pl.DataFrame,
-    seed: int = 0,
+    frames: Mapping[str, pl.DataFrame], thresholds: Mapping[str, Any], raw: pl.DataFrame
 ) -> ContractReport:
-    """Check days of transaction features, and hold a sample against its recomputation.
+    """Check days of transaction features, and hold every row against the raw transactions.
+
+    Rows and what they carry along are compared in every day of the right form, before anything
+    else is said of it; features only where the day's own values hold together.
 
     Args:
         frames: Day to its rows x the columns of `FEATURE_SCHEMA`.
         thresholds: The parsed `policies/data/contracts.json` (section `feature_schema`).
         raw: The raw transactions that the features were made from: rows x the columns of
             `RAW_SCHEMA`.
-        seed: Decides which customers and terminals are recomputed; take it from the data.
 
     Returns:
         The report of suite `feature_schema`.
@@ -103,21 +107,18 @@ def check_feature_schema(
         DataError: PARTITION_MISSING without days; THRESHOLD_MISSING or THRESHOLD_TYPE.
     """
     maximum = threshold(thresholds, "feature_schema", "amount_maximum")
-    sample_rows = int(threshold(thresholds, "feature_schema", "recomputed_rows"))
     report = _check("feature_schema", frames, FEATURE_SCHEMA, _feature_rules(maximum))
-    sound = [frames[day] for day in report.days if not report.failures_of(day)]
-    leaks = (
-        check_recomputed(raw, pl.concat(sound), sample_rows=sample_rows, seed=seed) if sound else []
-    )
-    recomputed = {"check": RECOMPUTED, "code": "PIT_LEAKAGE", "sample_rows": sample_rows}
+    deformed = {finding.day for finding in report.findings if finding.check in _FORM_CHECKS}
+    formed = {day: frames[day] for day in report.days if day not in deformed}
+    strange = check_rows(raw, formed) if formed else []
+    sound = {day: frame for day, frame in formed.items() if not report.failures_of(day)}
+    leaks = check_recomputed(raw, sound) if sound else []
+    described = [*report.suite_config["checks"], *describe_checks()]
     return replace(
         report,
-        suite_config={
-            **report.suite_config,
-            "checks": [*report.suite_config["checks"], recomputed],
-        },
-        checks=(*report.checks, RECOMPUTED),
-        findings=tuple(sorted((*report.findings, *leaks), key=lambda f: f.day)),
+        suite_config={**report.suite_config, "checks": described},
+        checks=(*report.checks, SAME_ROWS, RECOMPUTED),
+        findings=tuple(sorted((*strange, *report.findings, *leaks), key=lambda f: f.day)),
     )
 
 

@@ -1,6 +1,7 @@
 """What a training set must hold to before a model learns from it.
 
-In: the parts of the training set as they will be used. Out: findings. Leakage (columns nobody
+In: the parts of the training set as they will be used, the attested features and the split that was
+asked for. Out: findings. Rows or values that are not the attested ones, leakage (columns nobody
 reviewed, features that give the label away), contamination, immature labels, planted amounts.
 """
 
@@ -11,16 +12,26 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from fraud_provenance.fraud.columns import FEATURE_SCHEMA, FEATURES, LABEL
+from fraud_provenance.fraud.columns import (
+    CUSTOMER_FEATURES,
+    FEATURE_SCHEMA,
+    FEATURES,
+    LABEL,
+    TERMINAL_FEATURES,
+)
 from fraud_provenance.fraud.contract import ContractReport, Failure, threshold
 from fraud_provenance.fraud.feature_store import check_point_in_time
 from fraud_provenance.fraud.history import surprise
-from fraud_provenance.fraud.model import SPLIT_COLUMNS, check_split
+from fraud_provenance.fraud.model import SPLIT_COLUMNS, Split, check_split
 
 SUITE: Final = "training_set_point_in_time"
 _SECTION: Final = "training_set"
 _NEIGHBOUR_CENTS: Final = 50
+_KEY: Final = "transaction_id"
+_PARTS: Final = ("train", "evaluation", "known_frauds")
 CHECKS: Final = (
+    "rows_are_those_of_the_days_asked_for",
+    "values_are_the_attested_ones",
     "features_are_not_newer_than_their_event",
     "transactions_are_in_one_part_only",
     "parts_follow_each_other_in_time",
@@ -33,7 +44,10 @@ CHECKS: Final = (
 
 
 def check_training_set(
-    frames: Mapping[str, pl.DataFrame], thresholds: Mapping[str, Any]
+    frames: Mapping[str, pl.DataFrame],
+    thresholds: Mapping[str, Any],
+    attested: Mapping[str, pl.DataFrame],
+    asked: Split,
 ) -> ContractReport:
     """Judge a training set as a whole.
 
@@ -41,6 +55,8 @@ def check_training_set(
         frames: "train", "evaluation" and "known_frauds" to their rows x the columns of
             `FEATURE_SCHEMA` and of `model.SPLIT_COLUMNS`.
         thresholds: The parsed `policies/data/contracts.json` (section `training_set`).
+        attested: Day to the rows of its attested features, x the columns of `FEATURE_SCHEMA`.
+        asked: The split that was asked for; all its days are in `attested`.
 
     Returns:
         The report of suite `training_set_point_in_time`. A failure concerns all parts, for they are
@@ -53,10 +69,11 @@ def check_training_set(
         name: threshold(thresholds, _SECTION, name)
         for name in ("single_feature_auc_maximum", "label_delay_days", "surprise_of_a_finding")
     }
-    train, held_out, known = (frames[name] for name in ("train", "evaluation", "known_frauds"))
+    train, held_out, known = (frames[name] for name in _PARTS)
     found = _columns(frames)
     if not found:
-        found += check_point_in_time(pl.concat([train, held_out]))
+        found += _equals_attested(frames, attested, asked)
+        found += check_point_in_time(pl.concat(frames[name].select(_AGREED) for name in _PARTS))
         found += check_split(train, held_out)
         found += _labels_are_mature(train, held_out, int(limits["label_delay_days"]))
         found += _known_frauds(train, known)
@@ -64,7 +81,7 @@ def check_training_set(
         found += _trigger(train, limits["surprise_of_a_finding"])
     return ContractReport(
         suite=SUITE,
-        suite_config={"suite": SUITE, "checks": list(CHECKS), "limits": limits, "version": 2},
+        suite_config={"suite": SUITE, "checks": list(CHECKS), "limits": limits, "version": 3},
         checks=CHECKS,
         days=tuple(sorted(frames)),
         rows={name: frame.height for name, frame in frames.items()},
@@ -76,9 +93,13 @@ def _finding(check: str, code: str, column: str, rows: int, example: str, remedy
     return Failure("train", check, code, column, rows, example, remedy)
 
 
+_AGREED: Final = (*FEATURE_SCHEMA, *SPLIT_COLUMNS)
+_TYPES: Final = {**FEATURE_SCHEMA, "split": pl.String}  # stamps of the join are told by themselves
+
+
 def _columns(frames: Mapping[str, pl.DataFrame]) -> list[Failure]:
-    agreed = {*FEATURE_SCHEMA, *SPLIT_COLUMNS}
-    return [
+    agreed = set(_AGREED)
+    named = [
         _finding(
             "columns_are_reviewed", code, column, frame.height, f"{what} in {name}", remedy
         )
@@ -95,6 +116,86 @@ def _columns(frames: Mapping[str, pl.DataFrame]) -> list[Failure]:
         )
         for column in sorted(columns)
     ]  # fmt: skip
+    return named or [
+        _finding(
+            "columns_are_reviewed", "SCHEMA_TYPE", column, frame.height,
+            f"{frame.schema[column]} instead of {dtype} in {name}", "join the training set again",
+        )
+        for name, frame in sorted(frames.items())
+        for column, dtype in _TYPES.items()
+        if frame.schema[column] != dtype
+    ]  # fmt: skip
+
+
+def _equals_attested(
+    frames: Mapping[str, pl.DataFrame], attested: Mapping[str, pl.DataFrame], asked: Split
+) -> list[Failure]:
+    """Each part has the attested rows of its days, all of them, and no other value in them."""
+    days = {"train": asked.train, "delay": asked.delay, "test": asked.test}
+    rows = {
+        split: pl.concat(attested[day].select(*FEATURE_SCHEMA) for day in named).with_columns(
+            split=pl.lit(split)
+        )
+        for split, named in days.items()
+    }
+    wanted = {
+        "train": rows["train"],
+        "evaluation": pl.concat([rows["delay"], rows["test"]]),
+        "known_frauds": rows["train"].filter(pl.col(LABEL) == 1),
+    }
+    found: list[Failure] = []
+    for name in _PARTS:
+        expected, part = wanted[name].sort(_KEY), frames[name].sort(_KEY)
+        if not part[_KEY].equals(expected[_KEY]):
+            found += _other_rows(name, part, expected, pl.concat(rows.values()))
+            part = part.join(expected, on=_KEY, how="semi", maintain_order="left")
+            once = expected.unique(_KEY, keep="first")
+            expected = part.select(_KEY).join(once, on=_KEY, how="left", maintain_order="left")
+        found += _other_values(name, part, expected)
+    return found
+
+
+def _other_rows(
+    name: str, part: pl.DataFrame, expected: pl.DataFrame, anywhere: pl.DataFrame
+) -> list[Failure]:
+    """Transactions that a part lacks, has twice, or has from days that are another part's."""
+    strange = part.join(expected, on=_KEY, how="anti")
+    foreign = strange.join(anywhere, on=_KEY, how="semi")
+    lost = expected.join(part, on=_KEY, how="anti")
+    of_another, other = "SPLIT_CONTAMINATION", "FEATURE_RECOMPUTE_MISMATCH"
+    return [
+        Failure(
+            name, CHECKS[0], code, _KEY, rows, f"{what} {name}", "join the training set again"
+        )
+        for code, rows, what in (
+            (of_another, foreign.height, "transactions of another part's days in"),
+            (other, strange.height - foreign.height, "transactions that nobody attested in"),
+            (other, part.height - part[_KEY].n_unique(), "transactions are repeated in"),
+            # A card that is not known as compromised stays in the test that it should be out of.
+            (of_another if name == "known_frauds" else other, lost.height,
+             "transactions are left out of"),
+        )
+        if rows
+    ]  # fmt: skip
+
+
+def _other_values(name: str, part: pl.DataFrame, expected: pl.DataFrame) -> list[Failure]:
+    """What differs in rows that both have, column by column, keys first."""
+    codes = dict.fromkeys({**CUSTOMER_FEATURES, **TERMINAL_FEATURES}, "PIT_LEAKAGE")
+    codes["split"] = "SPLIT_CONTAMINATION"
+    found = []
+    for column in _TYPES:
+        differs = part[column].ne_missing(expected[column])
+        at = differs.arg_max()  # of the first one
+        if at is not None and differs[at]:
+            found.append(
+                Failure(
+                    name, CHECKS[1], codes.get(column, "FEATURE_RECOMPUTE_MISMATCH"), column,
+                    int(differs.sum()), f"{part[column][at]} instead of {expected[column][at]}",
+                    "find out who could write between the features and the join; join again",
+                )
+            )  # fmt: skip
+    return found
 
 
 def _labels_are_mature(

@@ -142,11 +142,11 @@ class Step:
 
     # --- reading -----------------------------------------------------------------------------
 
-    def usable(self, asset: str, partitions: Iterable[str] | None = None) -> Usable:
-        """The partitions of `asset` whose contracts passed, for what this step needs."""
+    def usable(self, asset: str, partitions: Iterable[str] | None = None, step: str = "") -> Usable:
+        """The partitions of `asset` whose contracts passed, for what this (or that) step needs."""
         heads = self.trust.store.heads(asset)
         results = self.trust.store.contract_results(asset)
-        rule = self.rule.material(asset)
+        rule = (self.policy.layout.step(step) if step else self.rule).material(asset)
         suites = rule.requires_suites if rule else ()
         good: list[str] = []
         refused: dict[str, Reason] = {}
@@ -174,6 +174,10 @@ class Step:
             for suite in suites:
                 if suite not in found:
                     return reason(RootCause.CHECK_MISSING, f"{suite} has not run", **place)
+                forms = self.policy.layout.contract(suite).suite_digests
+                if found[suite].suite_digest not in forms:
+                    why = f"{suite} ran in a former form only"
+                    return reason(RootCause.CHECK_MISSING, why, **place)
                 if found[suite].result != "PASSED":
                     return reason(RootCause.CHECK_FAILED, f"{suite} failed", **place)
         return self.trust.revoked_head(heads, self.lineage)
@@ -332,6 +336,8 @@ class Step:
                     partition=entry.partition,
                 )
             )
+        rule = self.policy.layout.contract(contract.suite)
+        rule.check_suite(contract.suite, contract.suite_digest)
         facts = signer_facts(node)
         return {
             "suite": contract.suite,

@@ -7,11 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraud_provenance.fraud.columns import FEATURE_SCHEMA, RAW_SCHEMA, WINDOWS_DAYS
+from fraud_provenance.fraud.columns import (
+    CUSTOMER_FEATURES,
+    FEATURE_SCHEMA,
+    RAW_SCHEMA,
+    TERMINAL_FEATURES,
+    WINDOWS_DAYS,
+)
 from fraud_provenance.fraud.contract import Failure
-from fraud_provenance.fraud.recompute import check_recomputed, recompute_features
+from fraud_provenance.fraud.recompute import (
+    LOOK_BACK_DAYS,
+    check_recomputed,
+    check_rows,
+    recompute_features,
+)
 
 DAY_S = 86_400
+Days = dict[str, pl.DataFrame]
 
 
 def _raw(rows: list[tuple[int, int, int, int, int]]) -> pl.DataFrame:
@@ -64,24 +76,55 @@ def test_recompute_of_any_rows_equals_the_definition(
             assert have[f"terminal_id_risk_{days}day_window"] == risk
 
 
-def _check(
-    raw_days: dict[str, pl.DataFrame], features: pl.DataFrame, sample_rows: int = 10**6
-) -> list[Failure]:
-    raw = pl.concat(raw_days.values())
-    return check_recomputed(raw, features, sample_rows=sample_rows, seed=1)
+def _check(raw_days: Days, features: pl.DataFrame) -> list[Failure]:
+    raw, days = pl.concat(raw_days.values()), by_day(features)
+    return [*check_rows(raw, days), *check_recomputed(raw, days)]
 
 
-def test_check_recomputed_of_the_right_features_finds_nothing(
-    raw_days: dict[str, pl.DataFrame], features: pl.DataFrame
-) -> None:
+def by_day(features: pl.DataFrame) -> Days:
+    """The rows of each day, wherever their own times say that they belong."""
+    day = pl.col("tx_datetime").dt.date().cast(pl.String)
+    parts = features.with_columns(day=day).partition_by("day", as_dict=True, include_key=False)
+    return {str(key): rows for (key,), rows in parts.items()}
+
+
+def test_checks_of_the_right_features_find_nothing(raw_days: Days, features: pl.DataFrame) -> None:
     assert _check(raw_days, features) == []
+
+
+def test_checks_of_rows_in_another_order_find_nothing(
+    raw_days: Days, features: pl.DataFrame
+) -> None:
+    assert _check(raw_days, features.sample(fraction=1.0, shuffle=True, seed=3)) == []
+
+
+def test_checks_of_one_day_need_only_the_days_before_it(
+    raw_days: Days, features: pl.DataFrame
+) -> None:
+    days = sorted(raw_days)
+    raw = pl.concat([raw_days[day] for day in days[-LOOK_BACK_DAYS - 1 :]])
+    last = {days[-1]: by_day(features)[days[-1]]}
+
+    assert [*check_rows(raw, last), *check_recomputed(raw, last)] == []
+
+
+@pytest.mark.parametrize("feature", [*CUSTOMER_FEATURES, *TERMINAL_FEATURES, "tx_during_night"])
+def test_one_wrong_value_among_all_rows_is_found(
+    raw_days: Days, features: pl.DataFrame, feature: str
+) -> None:
+    at = pl.int_range(pl.len()) == features.height - 7
+    wrong = pl.when(at).then(pl.col(feature) + 1).otherwise(pl.col(feature))
+
+    failures = _check(raw_days, features.with_columns(wrong.cast(features.schema[feature])))
+
+    assert [(f.code, f.column, f.rows) for f in failures] == [("PIT_LEAKAGE", feature, 1)]
 
 
 @pytest.mark.parametrize(
     "feature", ["terminal_id_risk_7day_window", "customer_id_nb_tx_1day_window"]
 )
 def test_check_recomputed_of_a_window_with_later_rows_names_the_feature(
-    raw_days: dict[str, pl.DataFrame], features: pl.DataFrame, feature: str
+    raw_days: Days, features: pl.DataFrame, feature: str
 ) -> None:
     leaked = features.with_columns((pl.col(feature) + 1).cast(features.schema[feature]))
 
@@ -91,31 +134,64 @@ def test_check_recomputed_of_a_window_with_later_rows_names_the_feature(
     assert len(failures) == 50
 
 
-def test_check_recomputed_of_an_unknown_transaction_fails(
-    raw_days: dict[str, pl.DataFrame], features: pl.DataFrame
+CHANGED: dict[str, pl.Expr] = {
+    "customer_id": pl.col("customer_id") + 1,
+    "terminal_id": pl.col("terminal_id").max() - pl.col("terminal_id"),
+    "tx_datetime": pl.col("tx_datetime") + pl.duration(microseconds=1),
+    "tx_amount": pl.col("tx_amount") + 0.01,
+    "tx_fraud": (1 - pl.col("tx_fraud")).cast(pl.Int8),
+}
+
+
+@pytest.mark.parametrize("column", CHANGED)
+def test_a_changed_column_of_one_row_is_named_before_anything_else(
+    raw_days: Days, features: pl.DataFrame, column: str
 ) -> None:
+    at = pl.int_range(pl.len()) == features.height // 2
+    changed = pl.when(at).then(CHANGED[column]).otherwise(pl.col(column)).alias(column)
+
+    failures = _check(raw_days, features.with_columns(changed))
+
+    assert [(f.code, f.column, f.rows) for f in failures] == [
+        ("FEATURE_RECOMPUTE_MISMATCH", column, 1)
+    ]
+
+
+def test_an_unknown_transaction_fails(raw_days: Days, features: pl.DataFrame) -> None:
     strange = features.head(1).with_columns(transaction_id=pl.lit(10**8, pl.Int32))
 
-    assert _check(raw_days, strange)
+    failures = _check(raw_days, pl.concat([features, strange]))
+
+    assert [(f.code, f.column, f.rows) for f in failures] == [
+        ("FEATURE_RECOMPUTE_MISMATCH", "transaction_id", 1)
+    ]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2**64 + 5])
-def test_check_recomputed_of_a_sample_finds_a_wrong_window_and_no_right_one(
-    raw_days: dict[str, pl.DataFrame], features: pl.DataFrame, seed: int
-) -> None:
-    raw, feature = pl.concat(raw_days.values()), "terminal_id_nb_tx_1day_window"
-    leaked = features.with_columns((pl.col(feature) + 1).cast(pl.Int32))
-
-    failures = check_recomputed(raw, leaked, sample_rows=2_000, seed=seed)
-
-    assert check_recomputed(raw, features, sample_rows=2_000, seed=seed) == []
-    assert {failure.column for failure in failures} == {feature}
-    assert 0 < sum(failure.rows for failure in failures) < raw.height / 3
-
-
-def test_check_recomputed_of_a_lost_transaction_reports_its_row(
-    raw_days: dict[str, pl.DataFrame], features: pl.DataFrame
-) -> None:
+def test_a_lost_transaction_reports_its_row(raw_days: Days, features: pl.DataFrame) -> None:
     failures = _check(raw_days, features.slice(1))
 
-    assert {(f.code, f.column, f.rows) for f in failures} == {("PIT_LEAKAGE", "transaction_id", 1)}
+    assert [(f.code, f.column, f.rows) for f in failures] == [
+        ("FEATURE_RECOMPUTE_MISMATCH", "transaction_id", 1)
+    ]
+
+
+def test_a_repeated_transaction_reports_its_row(raw_days: Days, features: pl.DataFrame) -> None:
+    failures = _check(raw_days, pl.concat([features, features.head(1)]))
+
+    assert [(f.code, f.column, f.rows) for f in failures] == [
+        ("FEATURE_RECOMPUTE_MISMATCH", "transaction_id", 1)
+    ]
+
+
+def test_a_row_under_another_day_is_missing_in_its_own(
+    raw_days: Days, features: pl.DataFrame
+) -> None:
+    days = by_day(features)
+    first, second = sorted(days)[:2]
+    days |= {first: days[first].slice(1), second: pl.concat([days[second], days[first].head(1)])}
+
+    failures = check_rows(pl.concat(raw_days.values()), days)
+
+    assert {(f.day, f.code, f.rows) for f in failures} == {
+        (day, "FEATURE_RECOMPUTE_MISMATCH", 1) for day in (first, second)
+    }

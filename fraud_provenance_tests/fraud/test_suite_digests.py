@@ -9,6 +9,7 @@ import pytest
 from fraud_provenance.evidence import encoding
 from fraud_provenance.fraud.contract import ContractReport
 from fraud_provenance.fraud.expectations import check_feature_expectations, check_raw_expectations
+from fraud_provenance.fraud.model import Split
 from fraud_provenance.fraud.profile import profile_days
 from fraud_provenance.fraud.schemas import check_feature_schema, check_raw_schema
 from fraud_provenance.fraud.training_checks import check_training_set
@@ -53,12 +54,14 @@ def report(
         case "raw_expectations":
             return check_raw_expectations(profile_days(few), last, thresholds, None)
         case "feature_schema":
-            return check_feature_schema(few_features, thresholds, pl.concat(few.values()), 1)
+            return check_feature_schema(few_features, thresholds, pl.concat(few.values()))
         case "feature_expectations":
             profile = profile_days(few_features)
             return check_feature_expectations(profile, last, thresholds, None)
         case _:
-            return check_training_set(parts, thresholds)
+            first, second, third = sorted(feature_days)[:3]
+            asked = Split(train=(first,), delay=(second,), test=(third,))
+            return check_training_set(parts, thresholds, feature_days, asked)
 
 
 @pytest.mark.parametrize("report", CONTRACTS, indirect=True)
