@@ -438,7 +438,7 @@ class EvidenceStore:
             manifest = self.manifest(subject["digest"]["sha256"])
             notes = document["predicate"]["annotations"]
             failed = set(notes["failedPartitions"])
-            form = str(document["predicate"]["configuration"][0]["digest"]["sha256"])
+            form = _form(document["predicate"])
             db.executemany(
                 "insert into results values (?,?,?,?,?,?,?,?,?,?,?)",
                 [
@@ -474,6 +474,14 @@ def _count(value: object) -> int:
             reason(RootCause.EVIDENCE_MALFORMED, f"{str(value)[:40]!r} is not a count")
         )
     return value
+
+
+def _form(predicate: dict[str, Any]) -> str:
+    """The digest of the form of the suite that judged; empty where nothing is told of it."""
+    try:
+        return str(predicate["configuration"][0]["digest"]["sha256"])
+    except (LookupError, TypeError):
+        return ""  # it is found, and does not verify
 
 
 def _facts(document: dict[str, Any]) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def risk_ahead(home: Home, table: pl.DataFrame) -> pl.DataFrame:
     """The risk of the seven days that follow each transaction, at its own event time."""
     days = [str(path) for path in sorted((home.path / "data/raw_transactions").glob("*.parquet"))]
     with duckdb.connect() as connection:
-        ahead = connection.execute(_AHEAD, {"days": days}).pl()
+        ahead = connection.sql(_AHEAD, params={"days": days}).pl()
     keys = ["terminal_id", "event_timestamp"]
     joined = table.join(ahead.unique(keys), on=keys, how="left", maintain_order="left")
     risk = pl.col("ahead").cast(pl.Float64).alias("terminal_id_risk_7day_window")
