@@ -34,7 +34,12 @@ from fraud_provenance.evidence.store import EvidenceStore
 
 Kind = Literal["contract_failed", "gate_refused", "not_trusted", "could_not_decide", "run_failed"]
 WEBHOOK_VARIABLE = "FRAUD_PROVENANCE_WEBHOOK"
-CONTRACTED_ASSETS = ("raw_transactions", "transaction_features", "training_set")
+CONTRACTED_ASSETS = (
+    "raw_transactions",
+    "transaction_features",
+    "training_set",
+    "transaction_scores",
+)
 _TITLES: Mapping[str, str] = {
     "contract_failed": "Contract failed",
     "gate_refused": "Refused",

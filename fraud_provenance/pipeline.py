@@ -259,6 +259,19 @@ class Pipeline:
                 self._run_days("scoring", days, known)
         else:
             log_heartbeat(trust, champion.evidence.digest, champion.decision.statement)
+        self._judge_scores()
+
+    def _judge_scores(self) -> None:
+        """Judge scores whose run was killed before their contract; note the days that failed."""
+        rest = planning.scores_to_judge(self.workspace)
+        if rest:
+            with self._stage("score contracts", f"{len(rest)} days"):
+                try:
+                    self._run_job("score_contracts")
+                except GateDenied as denied:  # such as a model that is too old to be read again
+                    self.report.refused.extend(denied.reasons)
+                    self.report.newly_failed = True
+        self.report.refused.extend(contract_reasons(self.workspace.trust, "transaction_scores"))
 
     def _audit(self) -> None:
         """What this run signed is in the log, nothing else is, and the log's head is remembered."""

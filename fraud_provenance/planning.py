@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fraud_provenance import prediction_log
+from fraud_provenance import prediction_log, score_contract
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import Reason
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 RAW_SUITES = ("raw_schema", "raw_expectations")
 FEATURE_SUITES = ("feature_schema", "feature_expectations")
 POINT_IN_TIME = "training_set_point_in_time"
+SCORE_SUITES = (score_contract.SUITE,)
 FEATURE_SERVICE = "fraud_model_v1"
 # A day's widest window: a terminal's risk looks back 30 days beyond the 7 days of label delay.
 WINDOW_DAYS = 37
@@ -363,6 +364,31 @@ def days_to_score(workspace: Workspace, asked: Sequence[str]) -> list[str]:
     again = [day for day in usable if day in scored]
     wanted = [day for day in asked if day in usable] or sorted({*later, *again})
     return [day for day in wanted if day not in current]
+
+
+def judgeable_scores(workspace: Workspace) -> list[str]:
+    """Scored days whose features are still those that were scored: these can be compared."""
+    features = current_entries(workspace, "transaction_features")
+    lost = {*_unlogged_days(workspace), *revoked_partitions(workspace, "transaction_scores")}
+    return sorted(
+        day
+        for day, entry in current_entries(workspace, "transaction_scores").items()
+        if day not in lost and day in features and features[day].sha256 in entry.made_from
+    )
+
+
+def scores_to_judge(workspace: Workspace) -> list[str]:
+    """Days whose newest scores their contract has still to judge: those made since it is known."""
+    unjudged = unjudged_days(workspace, "transaction_scores", SCORE_SUITES)
+    wanted = set(judgeable_scores(workspace)).intersection(unjudged) if unjudged else set()
+    heads = workspace.store.heads("transaction_scores")
+    trust = workspace.trust
+    since = score_contract.due_since(trust) if wanted else None
+    return sorted(
+        day
+        for day in wanted
+        if score_contract.is_due(trust.lineage().node(heads[day][0].statement), since)
+    )
 
 
 def _unlogged_days(workspace: Workspace) -> set[str]:

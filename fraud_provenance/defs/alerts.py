@@ -19,10 +19,10 @@ from fraud_provenance.alerts import (
 )
 from fraud_provenance.defs.verification import CHECK
 from fraud_provenance.evidence.errors import ConfigError, ProvenanceError
-from fraud_provenance.planning import FEATURE_SUITES, POINT_IN_TIME, RAW_SUITES
+from fraud_provenance.planning import FEATURE_SUITES, POINT_IN_TIME, RAW_SUITES, SCORE_SUITES
 from fraud_provenance.resources import ProvenanceResource
 
-_SIGNED_SUITES = {*RAW_SUITES, *FEATURE_SUITES, POINT_IN_TIME}
+_SIGNED_SUITES = {*RAW_SUITES, *FEATURE_SUITES, POINT_IN_TIME, *SCORE_SUITES}
 _CHECK_STOPPED_RUN = "DagsterAssetCheckFailedError"
 
 

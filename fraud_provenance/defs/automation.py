@@ -10,6 +10,7 @@ from fraud_provenance.defs.contracts import feature_contracts, raw_contracts
 from fraud_provenance.defs.features import feature_store
 from fraud_provenance.defs.ingest import raw_transactions
 from fraud_provenance.defs.release import champion, release_candidate
+from fraud_provenance.defs.score_contracts import score_contracts
 from fraud_provenance.defs.scoring import transaction_scores
 from fraud_provenance.defs.training import (
     fraud_model,
@@ -75,6 +76,11 @@ feature_contracts_job = dg.define_asset_job(
     "feature_contracts",
     dg.AssetSelection.checks(feature_contracts),
     description="Judge feature days that no contract has judged yet.",
+)
+score_contracts_job = dg.define_asset_job(
+    "score_contracts",
+    dg.AssetSelection.checks(score_contracts),
+    description="Compare scored days with their features and model that nobody has compared yet.",
 )
 provenance_check_job = dg.define_asset_job(
     "provenance_check",

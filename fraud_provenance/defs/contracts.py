@@ -122,8 +122,8 @@ def _judge(
     reports = judge_days(workspace, context.run.run_id, suites.asset, days)
     for report in reports:
         for day in sorted({failure.day for failure in report.failures}):
-            yield _mark(suites.asset, report, day)
-        yield _check_result(suites.asset, report)
+            yield mark_day(suites.asset, report, day)
+        yield check_result(suites.asset, report)
     if len(reports) == 1:
         yield dg.AssetCheckResult(
             asset_key=dg.AssetKey(suites.asset),
@@ -238,7 +238,7 @@ def _attest(
     )
 
 
-def _mark(asset: str, report: "ContractReport", day: str) -> dg.AssetCheckEvaluation:
+def mark_day(asset: str, report: "ContractReport", day: str) -> dg.AssetCheckEvaluation:
     """The failed day by itself, as the UI shows it, since the checks have no partitions.
 
     It belongs to this run: Dagster keeps one evaluation by (check, run, day), and the same day
@@ -273,7 +273,8 @@ def failure_metadata(failures: Sequence[Any]) -> dict[str, Any]:
     return {"failures": dg.TableMetadataValue(records, dg.TableSchema(columns=columns))}
 
 
-def _check_result(asset: str, report: "ContractReport") -> dg.AssetCheckResult:
+def check_result(asset: str, report: "ContractReport") -> dg.AssetCheckResult:
+    """A report as the UI shows it."""
     bad = sorted({failure.day for failure in report.failures})
     codes = sorted({failure.code for failure in report.failures})
     metadata: Mapping[str, Any] = {

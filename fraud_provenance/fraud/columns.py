@@ -76,3 +76,21 @@ FEATURES: Final[tuple[str, ...]] = (
 """The model's 15 inputs, in the order in which the model sees them."""
 
 LABEL: Final = "tx_fraud"
+
+SCORE_SCHEMA: Final[Mapping[str, PolarsType]] = MappingProxyType(
+    {
+        **{
+            name: FEATURE_SCHEMA[name]
+            for name in (
+                "transaction_id",
+                "tx_datetime",
+                "customer_id",
+                "terminal_id",
+                "tx_amount",
+            )
+        },
+        "score": pl.Float32,
+        "is_alert": pl.Boolean,
+    }
+)
+"""`transaction_scores`, one row per transaction."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from fraud_provenance.fraud.columns import FEATURE_SCHEMA, RAW_SCHEMA
+from fraud_provenance.fraud.columns import FEATURE_SCHEMA, RAW_SCHEMA, SCORE_SCHEMA
 from fraud_provenance.fraud.errors import DataError
 
 CODES: Final = frozenset(
@@ -40,13 +40,15 @@ CODES: Final = frozenset(
         "PIT_LEAKAGE",
         "FEATURE_RECOMPUTE_MISMATCH",
         "SPLIT_CONTAMINATION",
+        "FEATURE_RECOMPUTE_MISMATCH",
+        "PREDLOG_GAP",
     }
 )
 """The closed vocabulary of root causes that a contract can name."""
 
 # Statements go to a public log. An aggregate of fewer rows could be as good as one row's value.
 LEAST_ROWS_OF_AN_AGGREGATE: Final = 20
-_PUBLIC_COLUMNS: Final = frozenset({*RAW_SCHEMA, *FEATURE_SCHEMA, "split"})
+_PUBLIC_COLUMNS: Final = frozenset({*RAW_SCHEMA, *FEATURE_SCHEMA, *SCORE_SCHEMA, "split"})
 
 
 @dataclass(frozen=True)

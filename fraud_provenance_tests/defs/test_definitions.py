@@ -64,7 +64,7 @@ def test_part_of_a_job_runs_the_checks_that_the_whole_job_would() -> None:
     assert names == {"training_set", "fraud_model", "training_set_training_set_point_in_time"}
 
 
-@pytest.mark.parametrize("job", ["ingest", "features", "training"])
+@pytest.mark.parametrize("job", ["ingest", "features", "training", "scoring"])
 def test_stage_job_keeps_its_contracts(job: str) -> None:
     blocking = [
         key
