@@ -252,15 +252,19 @@ def features_of(trust: Trust, scores: Node, day: str) -> str:
     """
     sources = set(scores_entry(scores.manifest, day).made_from)
     materials = scores.provenance.materials if scores.provenance else ()
-    for material in materials:
-        if material.name == FEATURES and material.role == "input":
-            for entry in trust.store.manifest(material.digest).entries:
-                if entry.partition == day and entry.sha256 in sources:
-                    return entry.sha256
+    found = {
+        entry.sha256
+        for material in materials
+        if material.name == FEATURES and material.role == "input"
+        for entry in trust.store.manifest(material.digest).entries
+        if entry.partition == day and entry.sha256 in sources
+    }
+    if len(found) == 1:
+        return found.pop()
     raise VerificationError(
         reason(
             RootCause.FEATURE_TRACE_MISMATCH,
-            "the scores were made from no feature file of their day",
+            f"the scores were made from {len(found) or 'no'} feature files of their day",
             artifact=SCORES,
             partition=day,
         )

@@ -1,6 +1,8 @@
 """The prediction log: logged before published, chained, repaired after a kill, checked by trace."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +13,29 @@ from fraud_provenance.evidence.errors import BackendError, VerificationError, re
 from fraud_provenance.gates.step import Materialisation, recover
 from fraud_provenance.gates.trust import Trust
 from fraud_provenance.prediction_batch import Batch, read_batch
-from fraud_provenance_tests.conftest import DAYS, Chain, codes
+from fraud_provenance_tests.conftest import DAYS, Chain, codes, copy_home, open_workspace
 from fraud_provenance_tests.scored import SCORER, Deployed, batch_of, deploy, score
 
 
+@pytest.fixture(scope="module")
+def made(
+    honest: Chain, tmp_path_factory: pytest.TempPathFactory, policy_project: Path
+) -> tuple[Chain, Deployed]:
+    """A home with a champion, made once; tests work on copies."""
+    home = copy_home(honest.workspace.home, tmp_path_factory.mktemp("deployed") / "home")
+    chain = replace(honest, workspace=open_workspace(home, policy_project))
+    return chain, deploy(chain.trust)
+
+
 @pytest.fixture
-def deployed(chain: Chain) -> Deployed:
-    return deploy(chain.trust)
+def chain(made: tuple[Chain, Deployed], tmp_path: Path, policy_project: Path) -> Chain:
+    home = copy_home(made[0].workspace.home, tmp_path / "home")
+    return replace(made[0], workspace=open_workspace(home, policy_project))
+
+
+@pytest.fixture
+def deployed(made: tuple[Chain, Deployed]) -> Deployed:
+    return made[1]
 
 
 def claims(trust: Trust, made: Materialisation) -> Batch:
@@ -38,7 +56,7 @@ def resign(trust: Trust, made: Materialisation, **lies: Any) -> None:
 
 def test_batches_are_numbered_and_chained(chain: Chain, deployed: Deployed) -> None:
     first = score(chain.trust, deployed)
-    second = score(chain.trust, deployed, DAYS[1:2], rows=7)
+    second = score(chain.trust, deployed, DAYS[1:2])
     one, two = claims(chain.trust, first), claims(chain.trust, second)
     assert (one.sequence, one.previous, one.total_rows) == (1, "", 5)
     assert (two.sequence, two.total_rows) == (2, 12)

@@ -677,13 +677,14 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "Run the step again with the product's own commands: they write every parameter down.",
     ),
     "PREDLOG_FORK": (
-        "Scores that were logged once were logged again, and differ.",
-        "Find out why the day was scored again. The first batch is what was decided by at "
-        "that time.",
+        "Scores that were logged once were logged again and differ, from the same features and "
+        "model.",
+        "Find out who scored the day again. The first batch is what was decided by at that time; "
+        "revoke the version that is wrong, then run.",
     ),
     "PREDLOG_GAP": (
-        "The scores leave out transactions that the day's features have.",
-        "Score the day again with the product's own commands, and find out who left rows out.",
+        "The scores are not one row for each transaction of the day's features.",
+        "Find out who left rows out, revoke the day's scores, then run: the day is scored again.",
     ),
     "ROOT_MALFORMED": (
         "A trust root or witness file is not usable, or trusts a key without an end.",

@@ -1,12 +1,12 @@
 """The prediction log as a whole: nothing edited, left out, moved or cut off, and nobody silent.
 
-Two questions. `chain_problems`: do the signed batches follow each other, and is each what it claims
-to be? It reads signed statements only. `row_problems`: are the score files, row by row, those whose
-Merkle roots were signed, and the features those that were logged?
+Two questions. `chain_problems`: do the signed batches follow each other, is each what it claims to
+be, and does none of them contradict an earlier one? It reads signed statements only.
+`row_problems`: are the score files, row by row, those whose Merkle roots were signed, the features
+those that were logged, and the scores what comes out when they are computed again?
 """
 
 import io
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fraud_provenance.evidence import encoding, files, merkle, statements
@@ -20,14 +20,19 @@ from fraud_provenance.evidence.errors import (
 from fraud_provenance.evidence.lineage import Node
 from fraud_provenance.evidence.manifest import FileEntry
 from fraud_provenance.evidence.verdict import Verdict
-from fraud_provenance.evidence.verification import VerifiedBundle
 from fraud_provenance.gates.promotion import decisions_on
 from fraud_provenance.gates.trust import Trust
+from fraud_provenance.investigate.score_rows import Comparison, judgement_problems
+from fraud_provenance.investigate.score_versions import (
+    Logged,
+    Version,
+    version_problems,
+    versions_by_day,
+)
 from fraud_provenance.prediction_batch import (
     FEATURES,
     LEAF_HASH_BYTES,
     SCORES,
-    Batch,
     DayOfBatch,
     leaf_hashes,
     leaves,
@@ -35,20 +40,6 @@ from fraud_provenance.prediction_batch import (
     scores_entry,
 )
 from fraud_provenance.prediction_log import batch_problems, remembered_length
-
-
-@dataclass(frozen=True)
-class Logged:
-    """One batch of the chain, verified."""
-
-    node: Node
-    bundle: VerifiedBundle
-    batch: Batch
-
-    @property
-    def name(self) -> str:
-        """As reasons call it."""
-        return f"batch {self.batch.sequence}"
 
 
 def verify_predictions(trust: Trust) -> Verdict:
@@ -94,7 +85,7 @@ def read_chain(trust: Trust) -> tuple[list[Node], list[Logged], list[Reason]]:
 
 
 def chain_problems(trust: Trust, chain: list[Logged]) -> list[Reason]:
-    """Gaps, breaks, and batches whose claims do not hold."""
+    """Gaps, breaks, forks, and batches whose claims do not hold."""
     problems = _order_problems(trust, chain)
     decisions = _allowing_decisions(trust)
     lease = timedelta(seconds=_threshold(trust, "champion_lease_seconds"))
@@ -113,6 +104,7 @@ def chain_problems(trust: Trust, chain: list[Logged]) -> list[Reason]:
                     artifact=item.name,
                 )
             )
+    problems += version_problems(versions_by_day(trust, chain))
     return problems + _unlogged(trust, chain)
 
 
@@ -212,43 +204,51 @@ def _threshold(trust: Trust, name: str) -> int:
 
 
 def row_problems(trust: Trust, chain: list[Logged]) -> list[Reason]:
-    """Rows and features of every day whose newest scores a batch is about."""
-    heads = trust.store.heads(SCORES)
+    """Rows and features of the newest logged scores of every day, compared with each other.
+
+    From the batches to the bytes: what lies in a folder under the newest name proves nothing.
+    """
     problems: list[Reason] = []
-    for item in chain:
-        scores = trust.lineage().node(item.batch.scores_statement)
-        for day, claimed in item.batch.batches.items():
-            if day not in heads or heads[day][0].statement != scores.statement:
-                continue  # a newer batch answers for the day
-            problems += _day_problems(trust, item, scores, day, claimed)
-            problems += _feature_problems(trust, item, day, claimed)
+    comparison = Comparison(trust)
+    for _, versions in sorted(versions_by_day(trust, chain).items()):
+        version = versions[-1]
+        found, scores = _day_problems(trust, version)
+        more, features = _feature_problems(trust, version)
+        problems += [*found, *more]
+        if version.withdrawn is not None:
+            continue  # nobody may use these scores; the next run makes others
+        problems += version.scores.all_reasons()
+        problems += judgement_problems(trust, version)
+        if scores and features:
+            problems += comparison.problems(version, scores, features)
     return problems
 
 
-def _day_problems(
-    trust: Trust, item: Logged, scores: Node, day: str, claimed: DayOfBatch
-) -> list[Reason]:
+def _day_problems(trust: Trust, version: Version) -> tuple[list[Reason], bytes]:
+    """What is wrong with a day's score file, and its bytes if they are the logged ones."""
+    item, scores, day, claimed = version.item, version.scores, version.day, version.claimed
     try:
         entry = scores_entry(scores.manifest, day)
         content = files.read_once(trust.lineage().artifacts.location(scores) / entry.path)
         rows = _rows_of(content)
     except ProvenanceError as error:
-        return [_edited(item, day, str(error))]
+        return [_edited(item, day, str(error))], b""
     if merkle.root_of(rows) == claimed.merkle_root and len(rows) == claimed.rows:
         if encoding.digest_bytes(content) == entry.sha256:
-            return []
-        return [
-            reason(
-                RootCause.DIGEST_MISMATCH,
-                "the scores are the logged ones, something else in their file is not",
-                artifact=SCORES,
-                partition=day,
-            )
-        ]
+            return [], content
+        other = reason(
+            RootCause.DIGEST_MISMATCH,
+            "the scores are the logged ones, something else in their file is not",
+            artifact=SCORES,
+            partition=day,
+        )
+        return [other], b""
     index = _first_difference(trust, scores, entry, rows, claimed)
     if index is None:
-        return [_edited(item, day, f"{len(rows)} rows do not lead to the signed root")]
-    return [_edited(item, f"{day}#{index}", f"row {index} is not the one that was logged")]
+        why = f"{len(rows)} rows do not lead to the signed root"
+        return [_edited(item, day, why)], b""
+    why = f"row {index} is not the one that was logged"
+    return [_edited(item, f"{day}#{index}", why)], b""
 
 
 def _edited(item: Logged, place: str, message: str) -> Reason:
@@ -291,24 +291,29 @@ def _first_difference(
     return int(different[0]) if different.size else shared
 
 
-def _feature_problems(trust: Trust, item: Logged, day: str, claimed: DayOfBatch) -> list[Reason]:
-    """The feature file of the day, hashed again, must be the logged one while it is the newest."""
-    for head in trust.store.heads(FEATURES).get(day, ()):
-        if head.sha256 != claimed.features_sha256:
-            return []  # superseded: the next run scores the day again
+def _feature_problems(trust: Trust, version: Version) -> tuple[list[Reason], bytes]:
+    """The feature file of the day, hashed again, must be the logged one while it is the newest.
+
+    With its bytes if it is; there are none where a newer version took its place.
+    """
+    wanted = version.claimed.features_sha256
+    for head in trust.store.heads(FEATURES).get(version.day, ()):
+        if head.sha256 != wanted:
+            return [], b""  # superseded: the next run scores the day again
         node = trust.lineage().node(head.statement)
+        content, found = b"", "nothing"
         try:
             content = files.read_once(trust.lineage().artifacts.location(node) / head.path)
             found = encoding.digest_bytes(content)
         except ProvenanceError:
-            found = "nothing"
-        if found != claimed.features_sha256:
-            return [
-                reason(
-                    RootCause.FEATURE_TRACE_MISMATCH,
-                    f"features are {found[:12]} now, {claimed.features_sha256[:12]} was logged",
-                    artifact=item.name,
-                    partition=day,
-                )
-            ]
-    return []
+            pass
+        if found == wanted:
+            return [], content
+        changed = reason(
+            RootCause.FEATURE_TRACE_MISMATCH,
+            f"features are {found[:12]} now, {wanted[:12]} was logged",
+            artifact=version.item.name,
+            partition=version.day,
+        )
+        return [changed], b""
+    return [], b""

@@ -4,6 +4,7 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
+from fraud_provenance import score_contract
 from fraud_provenance.evidence import merkle
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
@@ -17,6 +18,8 @@ from fraud_provenance.evidence.lineage import Node
 from fraud_provenance.evidence.verdict import Link, Verdict
 from fraud_provenance.gates.facts import collect_model
 from fraud_provenance.gates.trust import Trust
+from fraud_provenance.investigate.score_rows import judgement_problems
+from fraud_provenance.investigate.score_versions import version_problems, versions_of_day
 from fraud_provenance.prediction_batch import SCORES, leaves, read_batch, scores_entry
 from fraud_provenance.prediction_log import batch_about, batch_problems
 
@@ -50,7 +53,7 @@ def trace_score(trust: Trust, transaction_id: int) -> Trace:
         EvidenceError: no score of this transaction is stored.
     """
     lineage = trust.lineage()
-    day, index = _find(trust, transaction_id)
+    day = _find(trust, transaction_id)
     head = trust.store.heads(SCORES)[day][0]
     scores = lineage.node(head.statement)
     chain: list[tuple[str, Node]] = [("scores", scores)]
@@ -58,10 +61,13 @@ def trace_score(trust: Trust, transaction_id: int) -> Trace:
     batch = _batch(trust, scores)
     chain.append(("prediction batch", batch))
     try:
-        score = _prove(trust, scores, batch, day, index, transaction_id)
+        score = _prove(trust, scores, batch, day, transaction_id)
     except ProvenanceError as error:
         extra += list(error.reasons)
-        score = Score(transaction_id, day, {}, index, 0, (), "")
+        score = Score(transaction_id, day, {}, -1, 0, (), "")
+    more, judged = _of_the_day(trust, day, scores)
+    extra += more
+    chain += [("score contract", node) for node in judged]
     if batch.bundle is not None:
         claims = read_batch(batch.bundle.statement)
         extra += batch_problems(trust, claims, scores, batch.bundle.statement.subject_digest)
@@ -96,8 +102,11 @@ def _raw_digests(scores: Node, chain: list[tuple[str, Node]], day: str) -> set[s
     }
 
 
-def _find(trust: Trust, transaction_id: int) -> tuple[str, int]:
-    """(day, row) of a transaction in the score files."""
+def _find(trust: Trust, transaction_id: int) -> str:
+    """The day whose score file seems to have a transaction: a hint, for the bytes are unverified.
+
+    What is told of the score comes from the bytes that its batch names, see `_prove`.
+    """
     import polars as pl
 
     for day in sorted(trust.store.heads(SCORES), reverse=True):
@@ -106,16 +115,30 @@ def _find(trust: Trust, transaction_id: int) -> tuple[str, int]:
             ids = pl.read_parquet(path, columns=["transaction_id"])["transaction_id"]
         except (OSError, pl.exceptions.PolarsError):
             continue  # whatever lies there now is judged by its digest, not read here
-        found = ids.index_of(transaction_id)
-        if found is not None:
-            return day, found
-    raise EvidenceError(
+        if ids.index_of(transaction_id) is not None:
+            return day
+    raise _absent(transaction_id)
+
+
+def _absent(transaction_id: int) -> EvidenceError:
+    return EvidenceError(
         reason(
             RootCause.EVIDENCE_MISSING,
             f"no score of transaction {transaction_id} is stored",
             artifact=SCORES,
         )
     )
+
+
+def _of_the_day(trust: Trust, day: str, scores: Node) -> tuple[list[Reason], list[Node]]:
+    """What speaks against the day's logged versions, and what the scores' contract said of them."""
+    versions = versions_of_day(trust, day)
+    problems = version_problems({day: versions})
+    newest = [version for version in versions if version.scores.statement == scores.statement][-1:]
+    for version in newest:
+        problems += judgement_problems(trust, version)
+    judged = [score_contract.result_of(trust, scores, day)] if newest else []
+    return problems, [node for node in judged if node is not None]
 
 
 def _batch(trust: Trust, scores: Node) -> Node:
@@ -131,14 +154,15 @@ def _batch(trust: Trust, scores: Node) -> Node:
     return found
 
 
-def _prove(
-    trust: Trust, scores: Node, batch: Node, day: str, index: int, transaction_id: int
-) -> Score:
-    """Recompute the row's leaf and its path to the signed root, from verified bytes."""
+def _prove(trust: Trust, scores: Node, batch: Node, day: str, transaction_id: int) -> Score:
+    """Find the row, recompute its leaf and its path to the signed root, all in verified bytes."""
     import polars as pl
 
     entry = scores_entry(scores.manifest, day)
     frame = pl.read_parquet(io.BytesIO(trust.lineage().artifacts.read(scores, entry)))
+    index = frame["transaction_id"].index_of(transaction_id)
+    if index is None:
+        raise _absent(transaction_id)
     rows = leaves(frame)
     path = merkle.inclusion_path(rows, index)
     root = merkle.root_from_path(rows[index], index, len(rows), path)
@@ -153,8 +177,6 @@ def _prove(
                 partition=day,
             )
         )
-    if row["transaction_id"] != transaction_id:
-        raise VerificationError(reason(RootCause.MERKLE_MISMATCH, "the row moved while reading"))
     return Score(transaction_id, day, row, index, len(rows), tuple(path), root)
 
 
@@ -183,9 +205,9 @@ def _role(node: Node) -> str:
 
 
 _ORDER = (
-    "scores", "prediction batch", "model", "model signature", "evaluation", "release decision",
-    "approval", "registration decision", "training set", "features", "raw days", "contract",
-    "access decision",
+    "scores", "prediction batch", "score contract", "model", "model signature", "evaluation",
+    "release decision", "approval", "registration decision", "training set", "features",
+    "raw days", "contract", "access decision",
 )  # fmt: skip
 
 

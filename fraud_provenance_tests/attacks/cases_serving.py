@@ -354,7 +354,7 @@ CASES = [
     Case("SV-05", edit_score, command("P6", "audit"), rewritten(score_file),
          without(predictions, "row_problems", []), variant="edited, by the audit"),
     Case("SV-09", edit_features, audit_predictions, rewritten(feature_file),
-         without(predictions, "_feature_problems", [])),
+         without(predictions, "_feature_problems", ([], b""))),
     Case("SV-10", full_disk("evidence/bundles"), load, full_disk("reports"),
          without(prediction_log, "require_writable")),
     Case("OP-04", full_in_the_middle, heartbeat_twice, variant="heartbeat"),

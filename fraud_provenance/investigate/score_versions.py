@@ -1,0 +1,169 @@
+"""Every logged version of a day's scores, and whether a later one may differ from the one before.
+
+Scores that were logged once are what was decided by. A day is scored again, and may come out
+otherwise, because its features have a newer version, because another model became champion, or
+because people withdrew the scores or what they were made from. Anything else is a fork of the
+prediction log. A retry after a crash logs the same rows again, and that is no fork.
+
+Signed statements only: rows are counted here, not read.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from fraud_provenance.evidence import encoding
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import Reason, reason
+from fraud_provenance.evidence.lineage import Node
+from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.gates.trust import Trust
+from fraud_provenance.prediction_batch import (
+    FEATURES,
+    SCORES,
+    Batch,
+    DayOfBatch,
+    read_batch,
+    scores_entry,
+)
+from fraud_provenance.prediction_log import batch_about
+
+
+@dataclass(frozen=True)
+class Logged:
+    """One batch of the chain, verified."""
+
+    node: Node
+    bundle: VerifiedBundle
+    batch: Batch
+
+    @property
+    def name(self) -> str:
+        """As reasons call it."""
+        return f"batch {self.batch.sequence}"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One logged version of one day's scores."""
+
+    item: Logged
+    scores: Node
+    day: str
+    claimed: DayOfBatch
+
+    @property
+    def withdrawn(self) -> Reason | None:
+        """Why these scores may not be used any more, if people withdrew them or their sources."""
+        return self.scores.revoked.get(scores_entry(self.scores.manifest, self.day).sha256)
+
+    def is_withdrawn_before(self, moment: datetime) -> bool:
+        """Whether that was signed before `moment`."""
+        why = self.withdrawn
+        return why is not None and encoding.parse_utc(why.at) < moment
+
+    @property
+    def features(self) -> Node | None:
+        """The statement of the features that these scores were made from, as it was read."""
+        wanted = (self.day, self.claimed.features_sha256)
+        found = [
+            read
+            for decision in self.scores.children
+            for read in decision.children
+            if read.provenance is not None
+            and read.provenance.asset == FEATURES
+            and read.manifest is not None
+            and wanted in {(entry.partition, entry.sha256) for entry in read.manifest.entries}
+        ]
+        return max(found, key=lambda node: node.provenance_of().sequence, default=None)
+
+
+def versions_by_day(trust: Trust, chain: Iterable[Logged]) -> dict[str, list[Version]]:
+    """Day → its logged versions, oldest first: by the scores' own sequence, then by the batch's.
+
+    A batch that does not fit its scores has none here; `batch_problems` tells.
+    """
+    found: dict[str, list[Version]] = {}
+    for item in chain:
+        if not item.batch.scores_statement:
+            continue
+        scores = trust.lineage().node(item.batch.scores_statement)
+        covered = scores.manifest.partitions if scores.manifest and scores.provenance else ()
+        for day in set(covered).intersection(item.batch.batches):
+            version = Version(item, scores, day, item.batch.batches[day])
+            found.setdefault(day, []).append(version)
+    for versions in found.values():
+        versions.sort(key=lambda v: (v.scores.provenance_of().sequence, v.item.batch.sequence))
+    return found
+
+
+def versions_of_day(trust: Trust, day: str) -> list[Version]:
+    """The logged versions of one day, without a walk over the whole log."""
+    named = dict.fromkeys(head.statement for head in trust.store.versions(SCORES, day))
+    chain = []
+    for statement in named:
+        node = batch_about(trust, trust.lineage().node(statement))
+        if node is None or node.bundle is None or node.reasons:
+            continue  # whoever needs this batch says what is wrong with it
+        chain.append(Logged(node, node.bundle, read_batch(node.bundle.statement)))
+    return versions_by_day(trust, chain).get(day, [])
+
+
+def version_problems(versions: Mapping[str, list[Version]]) -> list[Reason]:
+    """Forks, and rows that the signed count of the day's features does not explain."""
+    problems: list[Reason] = []
+    for _, known in sorted(versions.items()):
+        for index, version in enumerate(known):
+            if version.withdrawn is not None:
+                continue  # people have looked at it
+            problems += _fork(known[:index], version)
+            problems += _gap(version)
+    return problems
+
+
+def _fork(earlier: list[Version], version: Version) -> list[Reason]:
+    signed_at = version.scores.bundle.signed_at if version.scores.bundle else None
+    standing = [v for v in earlier if signed_at and not v.is_withdrawn_before(signed_at)]
+    if not standing or _is_explained(standing[-1], version):
+        return []
+    before = standing[-1]
+    return [
+        reason(
+            RootCause.PREDLOG_FORK,
+            f"{before.item.name} logged {before.claimed.rows} rows of this day, {version.item.name}"
+            f" logs {version.claimed.rows} others from the same features and model",
+            artifact=version.item.name,
+            partition=version.day,
+        )
+    ]
+
+
+def _is_explained(before: Version, after: Version) -> bool:
+    """Whether the day may differ: the same rows, another champion's, or of newer features."""
+    old, new = before.claimed, after.claimed
+    if (old.rows, old.merkle_root) == (new.rows, new.merkle_root):
+        return True
+    if before.item.batch.model_digest != after.item.batch.model_digest:
+        return True
+    if old.features_sha256 == new.features_sha256:
+        return False
+    made = [version.features for version in (before, after)]
+    sequences = [node.provenance_of().sequence if node else 0 for node in made]
+    return sequences[0] < sequences[1]
+
+
+def _gap(version: Version) -> list[Reason]:
+    """One row for each row of the features, as the step that made these has counted them."""
+    features = version.features
+    counted = features.provenance_of().outputs.get("rows") if features else None
+    expected = counted.get(version.day) if isinstance(counted, dict) else None
+    if expected is None or expected == version.claimed.rows:
+        return []
+    return [
+        reason(
+            RootCause.PREDLOG_GAP,
+            f"{version.claimed.rows} rows were logged, the day's features have {expected}",
+            artifact=version.item.name,
+            partition=version.day,
+        )
+    ]
