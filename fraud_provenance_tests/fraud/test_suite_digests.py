@@ -7,11 +7,13 @@ import polars as pl
 import pytest
 
 from fraud_provenance.evidence import encoding
+from fraud_provenance.fraud.columns import SCORE_SCHEMA
 from fraud_provenance.fraud.contract import ContractReport
 from fraud_provenance.fraud.expectations import check_feature_expectations, check_raw_expectations
 from fraud_provenance.fraud.model import Split
 from fraud_provenance.fraud.profile import profile_days
 from fraud_provenance.fraud.schemas import check_feature_schema, check_raw_schema
+from fraud_provenance.fraud.score_checks import check_scores
 from fraud_provenance.fraud.training_checks import check_training_set
 from fraud_provenance_tests.fraud.conftest import PROJECT
 
@@ -58,16 +60,27 @@ def report(
         case "feature_expectations":
             profile = profile_days(few_features)
             return check_feature_expectations(profile, last, thresholds, None)
+        case "scores_match_features":
+            return scores_report(feature_days)
         case _:
             first, second, third = sorted(feature_days)[:3]
             asked = Split(train=(first,), delay=(second,), test=(third,))
             return check_training_set(parts, thresholds, feature_days, asked)
 
 
-@pytest.mark.parametrize("report", CONTRACTS, indirect=True)
-def test_layout_approves_the_suite_in_force(report: ContractReport) -> None:
+def scores_report(feature_days: Days) -> ContractReport:
+    day, frame = next(iter(feature_days.items()))
+    scored = frame.with_columns(score=pl.lit(0.5, pl.Float32), is_alert=pl.lit(False))
+    return check_scores({day: scored.select(list(SCORE_SCHEMA))[1:]}, {day: frame}, b"", {})
+
+
+@pytest.mark.parametrize(
+    ("report", "suite"), [(name, name) for name in CONTRACTS], indirect=["report"], ids=CONTRACTS
+)
+def test_layout_approves_the_suite_in_force(report: ContractReport, suite: str) -> None:
     digest = encoding.digest_json(report.suite_config)
     approved = CONTRACTS[report.suite]["suite_digests"]
+    assert report.suite == suite
     assert approved[-1] == digest, (
         f"{report.suite} changed: review it, then add {digest} to contracts.{report.suite}"
         ".suite_digests in policies/data/layout.json"
