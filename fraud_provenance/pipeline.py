@@ -216,7 +216,12 @@ class Pipeline:
                 self._run_job("online_features")
 
     def _training(self) -> None:
-        due = planning.training_due(self.workspace, self.options.training_config())
+        try:
+            due = planning.training_due(self.workspace, self.options.training_config())
+        except VerificationError as outdated:  # the champion goes on scoring
+            self.report.refused.extend(outdated.reasons)
+            self.report.newly_failed = True
+            return
         if due:
             with self._stage("training", " → ".join(due)):
                 try:

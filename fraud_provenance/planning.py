@@ -3,7 +3,7 @@
 Plans only; an edited index can make work repeat or be missed, never make anything trusted.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from fraud_provenance import prediction_log, score_contract
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import Reason
+from fraud_provenance.evidence.errors import Reason, VerificationError
 from fraud_provenance.evidence.lineage import Node
 from fraud_provenance.evidence.manifest import FileEntry
 from fraud_provenance.gates import promotion
 from fraud_provenance.gates.features import view_digests
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, Registry
-from fraud_provenance.gates.step import Step
+from fraud_provenance.gates.step import Step, Usable
 from fraud_provenance.gates.surroundings import code_of
 from fraud_provenance.landing import is_empty, landed_days
 from fraud_provenance.work_tree import folder_digest
@@ -253,20 +253,40 @@ def training_due(workspace: Workspace, config: "TrainingConfig") -> list[str]:
     """The assets of the training stage from the first that is not current on.
 
     Raises:
-        DataError: PARTITION_MISSING where the training days are not all usable.
+        As `training_split`.
     """
-    from fraud_provenance.fraud.model import resolve_split
-
-    usable = usable_days(workspace, "training_set", "transaction_features")
-    if not usable:
+    with Step(workspace.trust, "training_set", "plan") as probe:
+        usable = probe.usable("transaction_features")
+    if not usable.partitions:
         return []
     stages = ["training_set", "fraud_model", "model_evaluation", "release_candidate"]
     checks = (_training_set_is_current, _model_is_current, _is_evaluated, _is_registered)
-    split = resolve_split(config, usable, declared_empty(workspace))
+    split = training_split(config, usable, declared_empty(workspace))
     for index, is_current in enumerate(checks):
         if not is_current(workspace, config, split):
             return stages[index:]
     return []
+
+
+def training_split(config: "TrainingConfig", usable: Usable, empty: Collection[str]) -> "Split":
+    """The days of train, delay and test, of those that may be used.
+
+    Raises:
+        DataError: PARTITION_MISSING where the training days are not all usable.
+        VerificationError: SNAPSHOT_INCOHERENT where such a day was made from an older version.
+    """
+    from fraud_provenance.fraud.errors import DataError
+    from fraud_provenance.fraud.model import resolve_split
+
+    outdated = {
+        day: why for day, why in usable.refused.items() if why.code == RootCause.SNAPSHOT_INCOHERENT
+    }
+    try:
+        return resolve_split(config, usable.partitions, empty)
+    except DataError as missing:
+        wanted = resolve_split(config, [*usable.partitions, *outdated], empty)
+        reasons = [outdated[day] for day in wanted.days if day in outdated]
+        raise VerificationError(*dict.fromkeys(reasons)) from missing
 
 
 def _training_set_is_current(

@@ -25,6 +25,7 @@ from fraud_provenance.planning import (
     model_parameters,
     newest_model,
     split_parameters,
+    training_split,
 )
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
@@ -83,14 +84,12 @@ def training_set(
     """Join and split."""
     import polars as pl
 
-    from fraud_provenance.fraud.model import resolve_split
-
     workspace = provenance.open()
     config = training.config()
     with Step(workspace.trust, "training_set", context.run_id) as probe:
-        usable = probe.usable("transaction_features").partitions
+        usable = probe.usable("transaction_features")
     empty = declared_empty(workspace)
-    split = resolve_split(config, usable, empty)
+    split = training_split(config, usable, empty)
     parameters = split_parameters(config, split)
     with Step(workspace.trust, "training_set", context.run_id, parameters) as step:
         read = step.read("transaction_features", split.days)

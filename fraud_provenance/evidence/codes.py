@@ -698,7 +698,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "SNAPSHOT_INCOHERENT": (
         "What was read rests on two versions of one partition, or on one that was no longer "
         "the newest.",
-        "Run again: what was made from an older version is made anew.",
+        "Run again: what was made from an older version is made anew. Where the newer version "
+        "failed its contracts, correct that day or roll it back first.",
     ),
     "THRESHOLD_OUT_OF_RANGE": (
         "The model's threshold, or the share of transactions that it would alert on, is "

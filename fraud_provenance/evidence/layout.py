@@ -194,6 +194,12 @@ class Layout(_Closed):
         """The step that produces `asset`, or an empty string."""
         return next((name for name, rule in self.steps.items() if rule.produces == asset), "")
 
+    def inputs(self, asset: str) -> tuple[str, ...]:
+        """The attested assets that `asset` is made from."""
+        maker = self.steps.get(self.producer(asset))
+        named = [item.asset for item in maker.materials] if maker else []
+        return tuple(name for name in named if name not in self.sources)
+
     @cached_property
     def distances(self) -> dict[str, int]:
         """Each produced asset's steps away from the raw data, the longest way: a layout's order."""

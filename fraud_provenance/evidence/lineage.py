@@ -4,7 +4,8 @@ Order for each node, fixed: stored bytes equal their name → signature, certifi
 inclusion → predicate and single subject → neither it nor its signer revoked → signer allowed by the
 layout for that step and environment → closed parameters → manifest → materials: each read was
 allowed by a signed decision under a released policy, whose inputs verify in turn → every output
-made from bytes of a material → contracts passed, not vacuously, on these very bytes → no older
+made from bytes of a material → all that was read is one world: of each partition one version, the
+newest when that was decided → contracts passed, not vacuously, on these very bytes → no older
 version came back undecided. Then, for the chain as a whole: versions without gap or fork, and the
 files on disk, and no others.
 """
@@ -29,6 +30,7 @@ from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.nodes import Node, below
 from fraud_provenance.evidence.revocations import Revocations, read_revocation
 from fraud_provenance.evidence.signers import Signers, identity_of
+from fraud_provenance.evidence.snapshots import SINCE, Reading, Snapshots, rests_of
 from fraud_provenance.evidence.statements import Contract, Material, Provenance, Summary
 from fraud_provenance.evidence.store import EvidenceStore
 from fraud_provenance.evidence.verdict import Verdict
@@ -105,6 +107,7 @@ class LineageVerifier:
         self._released = released
         self.signers = Signers(layout, environment)
         self.versions = Versions(store, SeenHeads(home), self.node)
+        self.snapshots = Snapshots(store, self.node)
         self._nodes: dict[str, Node] = {}
         self.artifacts = Artifacts(home, store, self.node, self._nodes.get)
         self._open: set[str] = set()
@@ -265,8 +268,28 @@ class LineageVerifier:
                         partition=entry.partition,
                     )
                 )
+        yield from self._check_snapshot(node, manifest)
         if any(material.role == "source" for material in provenance.materials):
             yield from self._check_not_back(node, provenance, manifest)
+
+    def _check_snapshot(self, node: Node, manifest: Manifest) -> _Work:
+        """All that was read rests on one version of each partition, the newest at that time."""
+        readings = [
+            Reading(
+                self._manifest(
+                    child.statement_of().subject_digest, child.statement_of().subject_name
+                ),
+                tuple(child.children),
+                child.bundle.logged,
+            )
+            for child in node.children
+            if child.bundle and child.summary and child.summary.gate == _ACCESS
+        ]
+        node.rests = rests_of(manifest.entries, readings)
+        if node.bundle and node.bundle.signed_at >= SINCE:
+            found = yield from self.snapshots.judge(readings)
+            if found:
+                raise VerificationError(found)
 
     def _check_written_once(self, node: Node, provenance: Provenance, manifest: Manifest) -> _Work:
         """Nobody changes a folder that is a manifest, not even who wrote it first."""

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import ProvenanceError, Reason, VerificationError, reason
-from fraud_provenance.evidence.manifest import Manifest
+from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.statements import Contract, Provenance, Statement, Summary
 from fraud_provenance.evidence.verdict import Link
 from fraud_provenance.evidence.verification import VerifiedBundle
+
+Version = tuple[str, str, str]
+"""Asset, partition, and the SHA-256 of its bytes (of all its files, where it has several)."""
 
 
 @dataclass
@@ -32,6 +35,8 @@ class Node:
     children: list["Node"] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     revoked: dict[str, Reason] = field(default_factory=dict)
+    rests: dict[FileEntry, frozenset[Version]] = field(default_factory=dict)
+    """Each file of a materialisation with every version that it was made from."""
     distance: int = 0
     is_sound: bool = False
     """Neither it nor anything below it is refused. What was not looked through is not sound."""

@@ -90,6 +90,17 @@ class Head(BaseModel):
     sequence: int
 
 
+class VersionAt(BaseModel):
+    """One version of a partition: SHA-256 of its files, place in the log (unverified)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    partition: str
+    statement: str
+    files: frozenset[str]
+    logged: tuple[int, int]
+
+
 class ChainLink(BaseModel):
     """One statement in the order of its asset's versions (unverified)."""
 
@@ -362,6 +373,33 @@ class EvidenceStore:
             (asset, partition),
         )
         return [Head(**dict(row)) for row in rows]
+
+    def replaced(self, asset: str) -> list[VersionAt]:
+        """The versions of those partitions that have several statements, the newest first."""
+        rows = self._query(
+            "select e.partition, e.statement, group_concat(distinct e.sha256) as files, "
+            "min(log_rank(b.log)) as log, min(b.log_index) as log_index "
+            "from entries e join bundles b on b.statement = e.statement "
+            "where e.asset = ? and e.partition in (select partition from entries "
+            "where asset = ? group by partition having count(distinct statement) > 1) "
+            "group by e.partition, e.statement order by e.sequence desc",
+            (asset, asset),
+        )
+        return [
+            VersionAt(
+                partition=row["partition"],
+                statement=row["statement"],
+                files=frozenset(row["files"].split(",")),
+                logged=(row["log"], row["log_index"]),
+            )
+            for row in rows
+        ]
+
+    def state(self) -> tuple[int, int]:
+        """Another one after every change of the index, whoever made it."""
+        with self._lock:
+            others = int(self._db.execute("pragma data_version").fetchone()[0])
+            return others, self._db.total_changes
 
     def chain(self, name: str) -> list[ChainLink]:
         """The statements of an asset, of `deployments` or of `revocations`, in order."""

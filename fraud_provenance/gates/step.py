@@ -29,6 +29,7 @@ from fraud_provenance.evidence.lineage import LineageVerifier, Node, identity_of
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.secrets import refuse_secrets
 from fraud_provenance.evidence.signing import PendingSignature
+from fraud_provenance.evidence.snapshots import Reading, two_versions
 from fraud_provenance.evidence.statements import Material
 from fraud_provenance.evidence.store import ContractResult, Head
 from fraud_provenance.evidence.verification import VerifiedBundle
@@ -96,6 +97,7 @@ class _Reading:
     material: Material
     view: Manifest
     pending: PendingSignature | None = None
+    nodes: tuple[Node, ...] = ()
 
 
 @dataclass
@@ -143,20 +145,33 @@ class Step:
     # --- reading -----------------------------------------------------------------------------
 
     def usable(self, asset: str, partitions: Iterable[str] | None = None, step: str = "") -> Usable:
-        """The partitions of `asset` whose contracts passed, for what this (or that) step needs."""
+        """The partitions of `asset` whose contracts passed, for what this (or that) step needs.
+
+        What was made from an older version of something is left out until it is made anew.
+        """
         heads = self.trust.store.heads(asset)
+        wanted = sorted(heads) if partitions is None else sorted(set(partitions))
+        outdated = self._outdated(asset, {name: heads[name] for name in wanted if name in heads})
         results = self.trust.store.contract_results(asset)
         rule = (self.policy.layout.step(step) if step else self.rule).material(asset)
         suites = rule.requires_suites if rule else ()
         good: list[str] = []
         refused: dict[str, Reason] = {}
-        for partition in sorted(heads) if partitions is None else sorted(set(partitions)):
-            problem = self._unusable(asset, partition, heads.get(partition), suites, results)
+        for partition in wanted:
+            problem = outdated.get(partition) or self._unusable(
+                asset, partition, heads.get(partition), suites, results
+            )
             if problem is None:
                 good.append(partition)
             else:
                 refused[partition] = problem
         return Usable(tuple(good), refused)
+
+    def _outdated(self, asset: str, heads: Mapping[str, list[Head]]) -> dict[str, Reason]:
+        """Partition → why nothing may be made from it; contracts may judge it nevertheless."""
+        if self.rule.produces is None:
+            return {}
+        return self.lineage.snapshots.outdated_heads(heads, self.policy.layout.inputs(asset))
 
     def _unusable(
         self,
@@ -231,8 +246,22 @@ class Step:
             entries.append(entry)
             handed.append(VerifiedFile(entry.partition, entry.path, entry.sha256, content))
         view = Manifest.of(asset, entries)
+        self._check_snapshot(Reading(view, tuple(nodes.values())))
         self._decide(asset, view, chosen, nodes, purpose)
         return VerifiedInput(asset, view, tuple(handed), tuple(nodes.values()))
+
+    def _check_snapshot(self, reading: Reading) -> None:
+        """Refuse to read what does not rest on the newest version of each partition.
+
+        Raises:
+            VerificationError: SNAPSHOT_INCOHERENT.
+        """
+        if self.rule.produces is None:
+            return  # contracts judge days beside others that are not made anew yet
+        before = [Reading(item.view, item.nodes) for item in self._readings if item.pending]
+        found = two_versions([*before, reading]) or self.lineage.snapshots.problem([reading])
+        if found:
+            raise VerificationError(found)
 
     def _content(self, node: Node, entry: FileEntry) -> bytes:
         """The attested bytes; a partition whose file is gone is one that is not there."""
@@ -318,7 +347,7 @@ class Step:
         material = Material(
             name=asset, digest=view.digest, role="input", decision=pending.statement.digest
         )
-        self._readings.append(_Reading(material, view, pending))
+        self._readings.append(_Reading(material, view, pending, tuple(nodes.values())))
 
     def _contract_fact(self, statement: str, entry: FileEntry) -> dict[str, Any]:
         """What the signed result says about exactly these bytes; the index only found it."""
@@ -442,6 +471,7 @@ class Step:
         manifest = Manifest.of(asset, self._entries)
         self.trust.store.put_manifest(manifest)
         self.join_reads()
+        self._refuse_overtaken()
         with files.exclusive_lock(self.trust.home / "run" / f"{asset}.lock"):
             if self._staging is not None:
                 name = f"{asset}.{manifest.digest}.{secrets.token_hex(4)}"
@@ -453,6 +483,26 @@ class Step:
                 publish(self._staging, self.trust.home / self.location)
         self._discard_staging()
         return Materialisation(manifest, bundle, sequence)
+
+    def _refuse_overtaken(self) -> None:
+        """Do not sign what the verifier would refuse: something newer was logged before a read was.
+
+        Raises:
+            VerificationError: SNAPSHOT_INCOHERENT.
+        """
+        readings = [
+            Reading(item.view, item.nodes, item.pending.result().logged)
+            for item in self._readings
+            if item.pending is not None
+        ]
+        read = {reading.view.asset for reading in readings}
+        below = {name for asset in read for name in self.policy.layout.inputs(asset)}
+        for asset in sorted(read | below):
+            with files.exclusive_lock(self.trust.home / "run" / f"{asset}.lock"):
+                pass  # whoever was about to publish a version of it has done so
+        found = self.lineage.snapshots.problem(readings)
+        if found:
+            raise VerificationError(found)
 
     def _finish(self, finish: Finish, statement: str, staged: Path) -> None:
         try:
