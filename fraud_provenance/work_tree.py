@@ -2,83 +2,170 @@
 
 import os
 import re
-import subprocess
-from collections.abc import Collection
+import sys
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from fraud_provenance import compiled
 from fraud_provenance.evidence import encoding
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.errors import BackendError, EvidenceError, reason
 from fraud_provenance.evidence.files import read_once
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
+from fraud_provenance.git_objects import Repository, TreeFile
 
-_DEADLINE_S = 30
+if TYPE_CHECKING:
+    from dulwich.ignore import IgnoreFilter
+
 _CODE = ("fraud_provenance", "policies", "dbt_project", "tools")
+# What tools leave among the code. dbt parses its sources anew and runs nothing of its own folders.
+_MADE = ("dbt_project/.user.yml", "dbt_project/target/", "dbt_project/logs/")
+# With Python's tag in its name a file is found through its source alone, never by its own name.
+_TAGGED = re.compile(r"(?:.*/)?__pycache__/[^/.]+\.[^/]+\.pyc")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_TYPE, _PLAIN = 0o170000, 0o100000
 
 
 def is_on_branch(project: Path, commit: str, branch: str) -> bool:
-    """Whether `commit` is an ancestor of `branch` (a full ref) in the project's repository."""
-    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", commit):
-        return False
-    tip = _git(project, "rev-parse", "--verify", "--end-of-options", f"{branch}^{{commit}}").strip()
-    return bool(tip) and _git(project, "merge-base", commit, tip).strip() == commit
+    """Whether `commit` is an ancestor of `branch` (a full ref) in the project's repository.
 
-
-def _git(project: Path, *arguments: str, stdin: str = "") -> str:
-    done = subprocess.run(  # noqa: S603 - argument list, no shell
-        ["git", "--no-replace-objects", *arguments],  # noqa: S607 - the user's own git
-        cwd=project,
-        input=stdin,
-        capture_output=True,
-        timeout=_DEADLINE_S,
-        check=False,
-        text=True,
-        env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
-    )
-    return done.stdout if done.returncode == 0 else ""
-
-
-def state(project: Path) -> tuple[str, bool]:
-    """(commit, dirty): dirty if a file is not as committed or what runs has one git does not know.
-
-    Asked of the bytes, not of `git status`: a flag in the index, a filter or a private exclude list
-    hides changes from that. Outside a repository the tree counts as dirty.
+    Raises:
+        BackendError: GIT_UNAVAILABLE, e.g. a history that was cut short before it.
     """
-    commit = _git(project, "rev-parse", "HEAD").strip()
-    committed = _committed(project)
-    unknown = _unknown(project, committed, *_CODE)
-    paths = [name for name in committed if (project / name).is_file()]
-    found = _git(project, "hash-object", "--no-filters", "--stdin-paths", stdin="\n".join(paths))
-    same = dict(zip(paths, found.split(), strict=False)) == committed
-    linked = any((project / name).is_symlink() for name in paths)
-    return commit, not commit or not same or linked or bool(unknown)
+    repository = Repository.around(project.resolve())
+    if repository is None or not _COMMIT.fullmatch(commit) or not branch.startswith("refs/"):
+        return False
+    tip = repository.commit(branch)
+    return bool(tip) and repository.has_ancestor(tip, commit)
 
 
-def _committed(project: Path) -> dict[str, str]:
-    """Path → git's digest of the bytes, for each file of the commit."""
-    listed = _git(project, "ls-tree", "-r", "-z", "HEAD").split("\0")
+def state(project: Path, cache: Path | None = None) -> tuple[str, bool]:
+    """(commit, dirty): dirty if a file is not as committed or what runs has one it does not know.
+
+    Commit and tree are read from git's objects, and held against the files' bytes: an ignored file
+    counts as any other. A compiled file must be what its source compiles to (`cache`: a file that
+    remembers it). Outside of a repository the tree counts as dirty.
+
+    Raises:
+        BackendError: GIT_UNAVAILABLE, commit or tree could not be read whole.
+    """
+    repository, commit, committed = _committed(project)
+    if repository is None or not committed:
+        return commit, True
+    if (_code_files(project) | _loaded(project)) - set(committed):
+        return commit, True
+    if any(not _is_plain(project, name, item) for name, item in committed.items()):
+        return commit, True
+    if any(repository.blob_id(_content(project / name)) != item.id
+           for name, item in committed.items()):  # fmt: skip
+        return commit, True
+    sources = [project / name for name in sorted(committed) if _is_code(name, ".py")]
+    return commit, bool(compiled.lying(sources, cache))
+
+
+def _committed(project: Path) -> tuple[Repository | None, str, dict[str, TreeFile]]:
+    """The repository, its commit, and path → what the commit has there; all empty without one."""
+    folder = project.resolve()
+    repository = Repository.around(folder)
+    commit = repository.commit("HEAD") if repository else ""
+    files = repository.files(commit, folder) if repository and commit else {}
+    return repository, commit, files
+
+
+def _is_code(name: str, suffix: str) -> bool:
+    return name.endswith(suffix) and name.partition("/")[0] in _CODE
+
+
+def _is_plain(project: Path, name: str, item: TreeFile) -> bool:
+    """Whether a regular file lies at a committed path, and neither it nor a folder is a link."""
+    path = project / name
+    parents = path.parents[: len(path.parents) - len(project.parents) - 1]
+    linked = any(place.is_symlink() for place in (path, *parents))
+    return item.mode & _TYPE == _PLAIN and not linked and path.is_file()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_once(path)
+    except EvidenceError as error:
+        raise _unreadable(path.name, error.reasons[0].message) from error
+
+
+def _unreadable(name: str, why: str) -> BackendError:
+    message = f"{name} could not be read: {why}"
+    return BackendError(reason(RootCause.GIT_UNAVAILABLE, message, artifact="work tree"))
+
+
+def _code_files(project: Path) -> set[str]:
+    """Whatever lies below the folders of code, ignored or not, but for what tools leave there."""
+    found: set[str] = set()
+    for folder in _CODE:
+        found.update(name for name in _below(project, folder) if not name.startswith(_MADE))
+    return {name for name in found if not _TAGGED.fullmatch(name)}
+
+
+def _below(project: Path, folder: str = "", ignored: "IgnoreFilter | None" = None) -> Iterator[str]:
+    """Whatever is no folder below a folder, relative to the project; links count as files."""
+
+    def is_ignored(name: str) -> bool:
+        return name in (".git", ".git/") or (
+            ignored is not None and ignored.is_ignored(name) is True
+        )
+
+    waiting = [folder]
+    while waiting:
+        name = waiting.pop()
+        place = project / name
+        if name and (place.is_symlink() or not place.is_dir()):
+            if os.path.lexists(place) and not is_ignored(name):
+                yield name
+        elif not (name and is_ignored(f"{name}/")):
+            try:
+                waiting.extend(f"{name}/{item}" if name else item for item in os.listdir(place))
+            except OSError as error:
+                raise _unreadable(name or "the project", error.strerror or "") from error
+
+
+def _loaded(project: Path) -> set[str]:
+    """The project's files that this process has imported; what is installed lies apart."""
+    root, installed = f"{project.resolve()}/", f"{Path(sys.prefix).resolve()}/"
+    found = {
+        str(Path(origin).resolve())
+        for module in list(sys.modules.values())
+        if isinstance(origin := getattr(module, "__file__", None), str)
+    }
     return {
-        name: facts.split()[2]
-        for facts, _, name in (line.partition("\t") for line in listed if line)
+        name.removeprefix(root)
+        for name in found
+        if name.startswith(root) and not name.startswith(installed)
     }
 
 
-def _unknown(project: Path, committed: Collection[str], *folders: str) -> set[str]:
-    """Files that no commit has and that the project's own `.gitignore` does not leave out."""
-    listed = _git(
-        project, "ls-files", "-z", "--others", "--exclude-from=.gitignore", "--", *folders
-    )
-    tracked = _git(project, "ls-files", "-z", "--cached", "--", *folders)
-    return {name for name in f"{listed}{tracked}".split("\0") if name} - set(committed)
-
-
 def files(project: Path) -> list[Path]:
-    """Every file of the commit and every other that `.gitignore` does not leave out; no links."""
-    committed = _committed(project)
-    paths = [project / name for name in sorted({*committed, *_unknown(project, committed)})]
+    """Every file of the commit, of the code, and every other that is not ignored; no links.
+
+    `.gitignore` of the project alone says what is ignored. Outside of a repository: of the code.
+
+    Raises:
+        BackendError: GIT_UNAVAILABLE, they could not be listed whole.
+    """
+    from dulwich.ignore import IgnoreFilter, read_ignore_patterns
+
+    _, _, committed = _committed(project)
+    names = set(committed) | _code_files(project)
+    if committed or (project / ".git").exists():
+        rules = project / ".gitignore"
+        patterns = read_ignore_patterns(BytesIO(_content(rules))) if rules.exists() else ()
+        ignored = IgnoreFilter(patterns)
+        names.update(_below(project, ignored=ignored))
+    paths = [project / name for name in sorted(names)]
     return [path for path in paths if path.is_file() and not path.is_symlink()]
 
 
 def digest(project: Path) -> str:
-    """SHA-256 of the manifest over every file of the work tree that git does not ignore."""
+    """SHA-256 of the manifest over every file of the work tree that is not ignored."""
     return folder_digest(project, files(project))
 
 

@@ -201,7 +201,7 @@ class Workspace:
     @cached_property
     def code_facts(self) -> CodeFacts:
         """What is running, measured once per process."""
-        commit, dirty = work_tree.state(self.project)
+        commit, dirty = work_tree.state(self.project, cache_folder() / "compiled.json")
         materials = (
             Material(name="work tree", digest=work_tree.digest(self.project), role="source_code"),
             Material(name="requirements.lock", digest=self.lock_digest, role="lock"),

@@ -1,12 +1,16 @@
 """What counts as exactly a commit, whatever git was told to overlook."""
 
+import importlib
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fraud_provenance import work_tree
+from fraud_provenance.evidence.errors import BackendError
 
 MACRO = "dbt_project/macros/windows.sql"
 IGNORED = (Path(work_tree.__file__).parents[1] / ".gitignore").read_text("utf-8")
@@ -125,6 +129,29 @@ def add_to_a_cache(project: Path) -> None:
     (cache / "new.sql").write_text("select 1\n", "utf-8")
 
 
+def add_ignored_code(name: str) -> Callable[[Path], None]:
+    def change(project: Path) -> None:
+        (project / ".git" / "info" / "exclude").write_text("*\n", "utf-8")
+        path = project / "fraud_provenance" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    return change
+
+
+def link_a_folder(project: Path) -> None:
+    """Its files are as committed, and lie where anyone may change them."""
+    macros = project / "dbt_project" / "macros"
+    elsewhere = macros.rename(project / "docs" / "macros")
+    macros.symlink_to(elsewhere)
+
+
+def commit_a_link(project: Path) -> None:
+    (project / MACRO).unlink()
+    (project / MACRO).symlink_to("../../docs/notes.md")
+    git(project, "commit", "-q", "-a", "-m", "A link")
+
+
 def leave_the_repository(project: Path) -> None:
     (project / ".git").rename(project / "git")
 
@@ -134,7 +161,14 @@ def leave_the_repository(project: Path) -> None:
     [
         edit, edit_unwatched, edit_skipped, edit_behind_a_filter, edit_behind_a_replacement, stage,
         lose, link, add, add_staged, add_excluded, add_ignored_in_its_folder, add_a_dbt_package,
-        add_to_a_cache, leave_the_repository,
+        add_to_a_cache, leave_the_repository, link_a_folder, commit_a_link,
+        *(
+            add_ignored_code(name)
+            for name in (
+                "hidden.pyc", "native.so", "native.cpython-311-x86_64-linux-gnu.so", "hook.pth",
+                "package/__init__.pyc", "__pycache__/plain.pyc", "rules.rego", "archive.zip",
+            )
+        ),
     ],
 )  # fmt: skip
 def test_tree_that_is_not_exactly_its_commit_is_dirty(
@@ -146,9 +180,15 @@ def test_tree_that_is_not_exactly_its_commit_is_dirty(
     assert work_tree.state(project)[1]
 
 
-@pytest.mark.parametrize("where", ["dbt_project/target/run.sql", "docs/later.md"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "dbt_project/target/run.sql", "docs/later.md", "dbt_project/.user.yml", "docs/script.py",
+        "fraud_provenance/__pycache__/of_a_source_that_went.cpython-311.pyc",
+    ],
+)  # fmt: skip
 def test_what_is_ignored_or_does_not_run_leaves_the_tree_clean(project: Path, where: str) -> None:
-    (project / where).parent.mkdir(exist_ok=True)
+    (project / where).parent.mkdir(exist_ok=True, parents=True)
     (project / where).write_text("select 1\n", "utf-8")
     assert not work_tree.state(project)[1]
 
@@ -162,3 +202,37 @@ def test_digest_follows_every_file_that_is_not_ignored(project: Path) -> None:
     edited = work_tree.digest(project)
     add_excluded(project)
     assert len({before, edited, work_tree.digest(project)}) == 3
+
+
+def test_module_that_was_imported_from_beside_the_commit_is_a_change(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "helpful.py").write_text("x = 1\n", "utf-8")
+    assert not work_tree.state(project)[1]
+    monkeypatch.syspath_prepend(project)
+    monkeypatch.delitem(sys.modules, "helpful", raising=False)
+    importlib.import_module("helpful")
+    assert work_tree.state(project)[1]
+    monkeypatch.delitem(sys.modules, "helpful")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to this user")
+def test_folder_that_cannot_be_listed_leaves_it_undecided(project: Path) -> None:
+    macros = project / "dbt_project" / "macros"
+    macros.chmod(0)
+    for question in (work_tree.state, work_tree.files):
+        with pytest.raises(BackendError, match=r"GIT_UNAVAILABLE.*could not be read"):
+            question(project)
+    macros.chmod(0o755)
+
+
+def test_work_tree_that_stops_answering_leaves_it_undecided(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_place: Path) -> list[str]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(work_tree.os, "listdir", refuse)
+    for question in (work_tree.state, work_tree.files):
+        with pytest.raises(BackendError, match=r"GIT_UNAVAILABLE.*could not be read"):
+            question(project)

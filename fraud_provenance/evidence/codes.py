@@ -711,8 +711,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "Commit the changes, then run again: what the changed tree made is made anew.",
     ),
     "GIT_UNAVAILABLE": (
-        "Git did not tell which code this is.",
-        "Read what git says below, mend the repository, then run again.",
+        "Which code this is could not be read: the commit, its tree or the files are not whole.",
+        "Mend what is named (`git fsck` helps) or clone anew, then run again.",
     ),
     "METRIC_BELOW_MINIMUM": (
         "A metric is below the policy's minimum.",

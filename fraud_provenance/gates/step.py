@@ -112,6 +112,7 @@ class Step:
 
     def __post_init__(self) -> None:
         """Take the policy as it is now; the whole step runs under it."""
+        self.trust.code()  # which code this is must be known before anything is signed
         self.policy: Policy = self.trust.policies.current()
         self.lineage: LineageVerifier = self.trust.lineage(self.policy)
         self.rule = self.policy.layout.step(self.name)
