@@ -24,6 +24,11 @@ from fraud_provenance.evidence.errors import (
 )
 from fraud_provenance.evidence.notes import MAX_NOTE_BYTES
 
+ENTRY_KIND = ("hashedrekord", "0.0.2")
+"""The one kind of entry that Rekor v2 makes, of a DSSE envelope too (rekor-v2-spec, 6.1.4)."""
+ALGORITHM = "SHA2_256"
+"""What our own signers sign a digest by."""
+
 WIDTH = 256  # hashes in a full tile, entries in a full entry bundle
 _HASH_BYTES = 32
 _HEIGHT = 8  # levels of the tree that one tile spans
@@ -316,15 +321,17 @@ class Tree:
 
 @dataclass(frozen=True)
 class LogEntry:
-    """What one leaf says: the digest that was signed, and with which certificate.
+    """What one leaf says: the digest that was signed, the signature, and with which certificate.
 
-    `digest` is SHA-256 over the signed bytes (for a DSSE envelope, its pre-authentication
-    encoding). `certificate` is DER, or empty where a bare key signed.
+    `digest` is over the signed bytes (for a DSSE envelope, its pre-authentication encoding), by
+    `algorithm`: ours is SHA-256. `certificate` is DER, or empty where a bare key signed.
     """
 
     index: int
     leaf: bytes
+    algorithm: str
     digest: str
+    signature: bytes
     certificate: bytes
 
 
@@ -333,6 +340,7 @@ def read_entries(log: LogFiles, tree: Tree, start: int) -> Iterator[LogEntry]:
 
     Raises:
         VerificationError: LOG_CORRUPT, an entry is not what the tree says, or cannot be read.
+            LOG_ENTRY_KIND, this log makes no such entries.
     """
     for bundle in range(start // WIDTH, -(-tree.size // WIDTH)):
         first = bundle * WIDTH
@@ -349,38 +357,48 @@ def read_entries(log: LogFiles, tree: Tree, start: int) -> Iterator[LogEntry]:
 
 
 def parse_entry(index: int, leaf: bytes, body: bytes) -> LogEntry:
-    """Read a canonical `hashedrekord` or `dsse` body of version 0.0.2 (rekor-tiles).
+    """Read the canonical body of an entry of the one kind that our log makes.
 
     Raises:
-        VerificationError: LOG_CORRUPT. An entry that we cannot read could hide anything.
+        VerificationError: LOG_ENTRY_KIND, it is of another kind. LOG_CORRUPT, it cannot be read.
+            Either could hide anything.
     """
     try:
         document = encoding.strict_json(body, _MAX_ENTRY_BYTES)
-        match document["kind"], document["apiVersion"]:
-            case "hashedrekord", "0.0.2":
-                spec = document["spec"]["hashedRekordV002"]
-                digest, verifiers = spec["data"], [spec["signature"]["verifier"]]
-            case "dsse", "0.0.2":
-                spec = document["spec"]["dsseV002"]
-                digest = spec["payloadHash"]
-                verifiers = [item["verifier"] for item in spec["signatures"]]
-            case kind:
-                raise ValueError(f"an entry of kind {kind}")
-        found = base64.b64decode(digest["digest"], validate=True).hex()
-        certificates = [_certificate(item) for item in verifiers]
-    except (ProvenanceError, LookupError, TypeError, ValueError, binascii.Error) as error:
+        said = (document["kind"], document["apiVersion"])
+    except (ProvenanceError, LookupError, TypeError) as error:
         raise _corrupt(f"entry {index}", f"cannot be read: {error!r}") from error
-    named = [item for item in certificates if item]
-    return LogEntry(index, leaf, found, named[0] if named else b"")
+    if said != ENTRY_KIND:
+        shown = f"an entry of kind {str(said[0])[:40]}/{str(said[1])[:20]}"
+        place = f"log entry {index}"
+        raise VerificationError(reason(RootCause.LOG_ENTRY_KIND, shown, artifact=place))
+    try:
+        spec = document["spec"]["hashedRekordV002"]
+        data, signature = spec["data"], spec["signature"]
+        algorithm = str(data["algorithm"])
+        digest = base64.b64decode(data["digest"], validate=True).hex()
+        content = base64.b64decode(signature["content"], validate=True)
+        certificate = _certificate(signature["verifier"])
+    except (LookupError, TypeError, ValueError, binascii.Error) as error:
+        raise _corrupt(f"entry {index}", f"cannot be read: {error!r}") from error
+    return LogEntry(index, leaf, algorithm, digest, content, certificate)
 
 
 def _certificate(verifier: dict[str, Any]) -> bytes:
-    raw = verifier.get("x509Certificate", {}).get("rawBytes", "")
-    return base64.b64decode(raw, validate=True)
+    """The certificate that a signature is verified with; nothing where it is a bare key."""
+    if ("x509Certificate" in verifier) == ("publicKey" in verifier):
+        raise ValueError("an entry is signed with a certificate or with a key")
+    if "publicKey" in verifier:
+        return b""
+    return base64.b64decode(verifier["x509Certificate"]["rawBytes"], validate=True)
 
 
 def signed_digest(payload: bytes, payload_type: str) -> str:
-    """The digest under which the log knows a DSSE envelope: SHA-256 of its PAE (DSSE v1)."""
+    """The digest under which the log knows a DSSE envelope: SHA-256 of its PAE."""
+    return hashlib.sha256(pre_authentication(payload, payload_type)).hexdigest()
+
+
+def pre_authentication(payload: bytes, payload_type: str) -> bytes:
+    """What a DSSE envelope's signature is over (DSSE v1, PAE)."""
     kind = payload_type.encode("utf-8")
-    encoded = b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
-    return hashlib.sha256(encoded).hexdigest()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)

@@ -1,11 +1,14 @@
 """A transparency log that tests make lie: files as Rekor writes them, any key, any history."""
 
 import base64
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -39,6 +42,24 @@ def entry_body(digest: str, certificate: bytes = b"", signature: bytes = b"signa
     spec = {"hashedRekordV002": {"data": data, "signature": signed}}
     document = {"apiVersion": "0.0.2", "kind": "hashedrekord", "spec": spec}
     return json.dumps(document, separators=(",", ":"), sort_keys=True).encode()
+
+
+def dsse_v1_body(document: dict[str, Any]) -> bytes:
+    """The body of an entry of Rekor v1's kind `dsse` 0.0.1 for a bundle's envelope.
+
+    It names a digest of the envelope's JSON, which has no canonical form: nobody can check it.
+    """
+    envelope = document["dsseEnvelope"]
+    raw = base64.b64decode(document["verificationMaterial"]["certificate"]["rawBytes"])
+    pem = x509.load_der_x509_certificate(raw).public_bytes(Encoding.PEM)
+    payload = hashlib.sha256(base64.b64decode(envelope["payload"])).hexdigest()
+    signature = envelope["signatures"][0]["sig"]
+    spec = {
+        "envelopeHash": {"algorithm": "sha256", "value": "0" * 64},
+        "payloadHash": {"algorithm": "sha256", "value": payload},
+        "signatures": [{"signature": signature, "verifier": base64.b64encode(pem).decode()}],
+    }
+    return json.dumps({"apiVersion": "0.0.1", "kind": "dsse", "spec": spec}).encode()
 
 
 class SimulatedLog:
@@ -97,6 +118,27 @@ class SimulatedLog:
         made = notes.unsigned_checkpoint(self.origin, len(bodies), root)
         signature = self.private.sign(made.text)
         return made.with_signatures([NoteSignature(self.origin, self.key.log_id[:4], signature)])
+
+    def enter(self, body: bytes, kind: str = "hashedrekord", version: str = "0.0.2") -> Any:  # noqa: ANN401 - JSON
+        """A further entry of this log, as a bundle proves it: all that the log's key can make."""
+        self.bodies.append(body)
+        index, head = len(self.bodies) - 1, self.head()
+        path = [bytes.fromhex(item) for item in merkle.inclusion_path(self.bodies, index)]
+        proof = {
+            "logIndex": str(index),
+            "rootHash": base64.b64encode(head.root).decode(),
+            "treeSize": str(head.size),
+            "hashes": [base64.b64encode(item).decode() for item in path],
+            "checkpoint": {"envelope": head.note.decode()},
+        }
+        return {
+            "logIndex": str(index),
+            "logId": {"keyId": base64.b64encode(self.key.log_id).decode()},
+            "kindVersion": {"kind": kind, "version": version},
+            "integratedTime": "0",
+            "inclusionProof": proof,
+            "canonicalizedBody": base64.b64encode(body).decode(),
+        }
 
     def publish(self) -> Checkpoint:
         """Write checkpoint, tiles and entry bundles as they must be for the present entries."""

@@ -1,6 +1,7 @@
 """Reading a log's tiles: what does not add up to the signed root is never handed out."""
 
 import http.server
+import json
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -274,23 +275,35 @@ def test_entry_bundle_that_is_cut_is_corrupt(broken: SimulatedLog, cut: int) -> 
         list(read_entries(found, tree, 512))
 
 
-def test_dsse_entry_is_read_like_a_hashedrekord() -> None:
-    body = (
-        b'{"apiVersion":"0.0.2","kind":"dsse","spec":{"dsseV002":{"payloadHash":{"algorithm":'
-        b'"SHA2_256","digest":"qrs="},"signatures":[{"content":"AA==","verifier":{"keyDetails":'
-        b'"PKIX_ECDSA_P256_SHA_256","x509Certificate":{"rawBytes":"AQI="}}}]}}}'
-    )
-    found = parse_entry(3, b"leaf", body)
+@pytest.mark.parametrize(
+    ("kind", "version"),
+    [("dsse", "0.0.1"), ("dsse", "0.0.2"), ("hashedrekord", "0.0.1"), ("hashedrekord", "0.0.3"),
+     ("intoto", "0.0.2"), (["hashedrekord"], "0.0.2"), ("hashedrekord", 2), (None, None)],
+)  # fmt: skip
+def test_entry_of_a_kind_that_the_log_does_not_make_is_refused(
+    kind: object, version: object
+) -> None:
+    body = json.loads(entry_body("aabb", b"\1\2")) | {"kind": kind, "apiVersion": version}
+    with pytest.raises(VerificationError, match=r"LOG_ENTRY_KIND.*log entry 3"):
+        parse_entry(3, b"leaf", json.dumps(body).encode())
 
-    assert (found.index, found.digest, found.certificate) == (3, "aabb", b"\1\2")
+
+def test_entry_says_what_was_signed_and_by_whom() -> None:
+    found = parse_entry(3, b"leaf", entry_body("aabb", b"\1\2", b"\3"))
+    assert (found.index, found.leaf) == (3, b"leaf")
+    assert (found.algorithm, found.digest) == ("SHA2_256", "aabb")
+    assert (found.signature, found.certificate) == (b"\3", b"\1\2")
+    assert parse_entry(3, b"leaf", entry_body("aabb")).certificate == b""
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"[]", b"{}", b'{"kind":"hashedrekord","apiVersion":"0.0.3","spec":{}}',
+        b"", b"[]", b"{}", b'{"kind":"hashedrekord","apiVersion":"0.0.2","spec":{}}',
         b'{"kind":"hashedrekord","apiVersion":"0.0.2","spec":{"hashedRekordV002":{}}}',
         entry_body("00").replace(b"AA==", b"A"),
+        entry_body("00").replace(b"publicKey", b"neither"),
+        entry_body("00").replace(b'"publicKey"', b'"x509Certificate":{},"publicKey"'),
     ],
 )  # fmt: skip
 def test_entry_that_cannot_be_read_is_no_entry(body: bytes) -> None:

@@ -19,13 +19,19 @@ from sigstore.models import ClientTrustConfig
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
-from fraud_provenance.evidence import statements, verification
+from fraud_provenance.evidence import bundle_form, statements, verification
 from fraud_provenance.evidence.checkpoints import WitnessedLogs
-from fraud_provenance.evidence.errors import ConfigError, ProvenanceError
+from fraud_provenance.evidence.errors import (
+    ConfigError,
+    ProvenanceError,
+    VerificationError,
+    reason,
+)
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.evidence.verification import BundleVerifier, _ReadIdentity, load_issuers
 from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import Chain
+from fraud_provenance_tests.evidence.simulated_log import SimulatedLog, dsse_v1_body
 
 pytestmark = pytest.mark.integration
 
@@ -671,7 +677,7 @@ def test_two_timestamps_are_refused_whatever_the_form_says(
 ) -> None:
     payload = base64.b64decode(bundle["dsseEnvelope"]["payload"])
     bundle["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"] *= 2
-    monkeypatch.setattr(verification, "_check_shape", lambda _document: None)
+    monkeypatch.setattr(bundle_form, "check_shape", lambda _document: None)
     assert refusal(verifier, bundle) == "TIMESTAMP_INVALID"
 
     class Satisfied:
@@ -682,3 +688,110 @@ def test_two_timestamps_are_refused_whatever_the_form_says(
 
     monkeypatch.setattr(verifier, "_verifier", Satisfied())
     assert refusal(verifier, bundle) == "TIMESTAMP_INVALID"
+
+
+# --- made with the log's own key -----------------------------------------------------------------
+
+
+@pytest.fixture
+def log(home_with_servers: Workspace) -> SimulatedLog:
+    """The home's log in the hands of who has its key; nothing is published."""
+    return SimulatedLog.of_home(home_with_servers.home)
+
+
+def entered(bundle: Document, entry: Document) -> Document:
+    bundle["verificationMaterial"]["tlogEntries"] = [entry]
+    return bundle
+
+
+def test_verify_of_a_further_honest_entry_passes(
+    verifier: BundleVerifier, bundle: Document, log: SimulatedLog
+) -> None:
+    body = base64.b64decode(entry_of(bundle)["canonicalizedBody"])
+    made = entered(bundle, log.enter(body))
+    assert verifier.verify(json.dumps(made).encode()).log_index == len(log.bodies) - 1
+
+
+@pytest.mark.parametrize("said", [("dsse", "0.0.1"), ("hashedrekord", "0.0.2")], ids=str)
+def test_verify_of_an_entry_of_another_kind_is_refused_before_the_library_is_asked(
+    verifier: BundleVerifier,
+    bundle: Document,
+    log: SimulatedLog,
+    said: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verifier, "_verifier", None)
+    assert refusal(verifier, entered(bundle, log.enter(dsse_v1_body(bundle), *said))) == (
+        "LOG_ENTRY_KIND"
+    )
+
+
+def test_verify_of_an_entry_under_another_digest_algorithm_is_refused(
+    verifier: BundleVerifier, bundle: Document, log: SimulatedLog
+) -> None:
+    body = base64.b64decode(entry_of(bundle)["canonicalizedBody"])
+    made = entered(bundle, log.enter(body.replace(b"SHA2_256", b"SHA2_384", 1)))
+    assert refusal(verifier, made) == "DIGEST_ALG_UNACCEPTABLE"
+
+
+def test_verify_of_an_entry_of_a_log_that_the_root_does_not_know_is_untrusted(
+    verifier: BundleVerifier, bundle: Document
+) -> None:
+    entry_of(bundle)["logId"]["keyId"] = base64.b64encode(b"k" * 32).decode()
+    assert refusal(verifier, bundle) == "CHECKPOINT_UNTRUSTED"
+
+
+def test_verify_of_an_entry_with_another_index_than_its_proof_is_a_mismatch(
+    verifier: BundleVerifier, bundle: Document
+) -> None:
+    entry_of(bundle)["logIndex"] = "0"
+    assert refusal(verifier, bundle) == "LOG_ENTRY_MISMATCH"
+
+
+def test_verify_where_the_library_reads_another_message_is_malformed(
+    verifier: BundleVerifier, bundle: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Other:
+        """A library that reads what we did not."""
+
+        def verify_dsse(self, *_arguments: object) -> tuple[str, bytes]:
+            return verification.PAYLOAD_TYPE, b"{}"
+
+    monkeypatch.setattr(verifier, "_verifier", Other())
+    assert refusal(verifier, bundle) == "EVIDENCE_MALFORMED"
+
+
+def test_verify_of_a_certificate_that_names_nobody_says_so_through_the_library(
+    verifier: BundleVerifier, bundle: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(*_arguments: object) -> None:
+        raise VerificationError(reason("IDENTITY_UNTRUSTED", "nobody"))
+
+    monkeypatch.setattr(_ReadIdentity, "verify", nobody)
+    assert refusal(verifier, bundle) == "IDENTITY_UNTRUSTED"
+
+
+def test_verify_where_a_library_fails_in_its_own_way_is_malformed(
+    verifier: BundleVerifier, bundle: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifier, "_verifier", None)
+    assert refusal(verifier, bundle) == "EVIDENCE_MALFORMED"
+
+
+def test_certificate_of_another_kind_of_key_is_malformed(
+    honest: Chain, verifier: BundleVerifier, bundle: Document
+) -> None:
+    raw = base64.b64decode(bundle["verificationMaterial"]["certificate"]["rawBytes"])
+    own = x509.load_der_x509_certificate(raw)
+    key, issuer = authority(honest)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(own.subject)
+        .issuer_name(issuer.subject)
+        .public_key(ec.generate_private_key(ec.SECP384R1()).public_key())
+        .serial_number(1)
+        .not_valid_before(own.not_valid_before_utc)
+        .not_valid_after(own.not_valid_after_utc)
+        .sign(key, hashes.SHA256())
+    )
+    assert refusal(verifier, present(bundle, made)) == "EVIDENCE_MALFORMED"
