@@ -236,14 +236,14 @@ class Pipeline:
         if candidate is None:
             return
         trust = self.workspace.trust
-        promotion.finish_move(trust, registry)
-        if promotion.is_ready(trust, registry):
-            with self._stage("promotion"):
-                try:
+        try:
+            promotion.finish_move(trust, registry)
+            if promotion.is_ready(trust, registry):
+                with self._stage("promotion"):
                     self._run_job("promotion")
-                except GateDenied as denied:  # the present champion goes on scoring
-                    self.report.refused.extend(denied.reasons)
-                    self.report.newly_failed = True
+        except GateDenied as denied:  # the present champion goes on scoring
+            self.report.refused.extend(denied.reasons)
+            self.report.newly_failed = True
         champion = registry.alias(CHAMPION)
         if champion is None or champion.model_id != candidate.model_id:
             digest = promotion.digest_of_model(trust, candidate.model_id)

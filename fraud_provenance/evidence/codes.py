@@ -624,8 +624,10 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "Have the model approved again, if it still deserves it.",
     ),
     "DECISION_EXPIRED": (
-        "The decision that made the champion is older than the layout allows.",
-        "Look at the champion again: approve it and promote.",
+        "A promotion's decision counts no more: a champion's for as long as the layout says, one "
+        "that was not carried out for minutes and under its own policy.",
+        "Promote again: what was not carried out is decided anew. A champion has to be looked at "
+        "and approved again.",
     ),
     "EVALUATION_TOO_SMALL": (
         "The evaluation has too few rows or frauds to mean anything.",

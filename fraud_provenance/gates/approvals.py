@@ -88,10 +88,11 @@ def approval_nodes(trust: Trust, policy: Policy) -> list[Node]:
     return [node for node in nodes if node.bundle is not None]
 
 
-def approval_fact(policy: Policy, node: Node) -> dict[str, Any] | None:
+def approval_fact(policy: Policy, node: Node, *, superseded: bool) -> dict[str, Any] | None:
     """One approval as policy input; None where its signer is no principal or it is malformed.
 
     It was issued when the timestamp authority says, whatever the approver's clock said.
+    `superseded`: a deployment came after it.
     """
     assert node.bundle is not None  # noqa: S101 - approval_nodes returns only these
     bundle = node.bundle
@@ -113,6 +114,7 @@ def approval_fact(policy: Policy, node: Node) -> dict[str, Any] | None:
         "issued_at": encoding.utc_text(bundle.signed_at),
         "expires_at": predicate["expires_at"],
         "revoked": _is_withdrawn(node),
+        "superseded": superseded,
     }
 
 

@@ -4,9 +4,8 @@ The decision is the authority, the alias a hint: where they differ, there is no 
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 
-from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence import statements
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
     BackendError,
@@ -20,6 +19,7 @@ from fraud_provenance.evidence.lineage import Node
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.evidence.versions import DEPLOYMENTS
+from fraud_provenance.gates.effect import check_standing, taken_back
 from fraud_provenance.gates.facts import MODEL, ModelEvidence, collect_model
 from fraud_provenance.gates.features import skew_problems
 from fraud_provenance.gates.policy import Policy
@@ -73,6 +73,8 @@ def decisions_on(trust: Trust, policy: Policy, gate: str) -> list[Node]:
 def deployments(trust: Trust, policy: Policy) -> list[Node]:
     """The decisions that made champions, oldest first; each names the one before it.
 
+    Those that were taken back made none. The index only finds them: gate and place are as signed.
+
     Raises:
         VerificationError, EvidenceError: one of them is gone or damaged.
     """
@@ -80,7 +82,15 @@ def deployments(trust: Trust, policy: Policy) -> list[Node]:
     problems = lineage.versions.problems(DEPLOYMENTS)
     if problems:
         raise VerificationError(*problems)
-    return [lineage.node(link.statement) for link in lineage.versions.links(DEPLOYMENTS)]
+    back = taken_back(trust, policy)
+    found = []
+    for link in lineage.versions.links(DEPLOYMENTS):
+        node = lineage.node(link.statement)
+        said = node.summary
+        signed = said and (said.gate, said.allowed, said.facts.get("sequence"))
+        if link.statement not in back and signed in (None, ("deploy", True, link.sequence)):
+            found.append(node)
+    return found
 
 
 def check_registered(
@@ -97,10 +107,14 @@ def check_registered(
 
 def was_promoted(trust: Trust, registry: Registry) -> bool:
     """Whether there should be a champion: an alias names one, or a decision allowed one."""
-    return registry.alias(CHAMPION) is not None or any(
-        record.step == "deploy" and record.result == "PASSED"
+    if registry.alias(CHAMPION) is not None:
+        return True
+    allowed = {
+        record.statement
         for record in trust.store.records(predicate_type=statements.VERIFICATION_SUMMARY)
-    )
+        if record.step == "deploy" and record.result == "PASSED"
+    }
+    return bool(allowed and allowed - taken_back(trust, trust.policies.current()))
 
 
 def find_champion(trust: Trust, registry: Registry, policy: Policy | None = None) -> Champion:
@@ -112,6 +126,7 @@ def find_champion(trust: Trust, registry: Registry, policy: Policy | None = None
         evidence's own root cause.
     """
     policy = policy or trust.policies.current()
+    trust.store.refresh()
     alias = _champion_alias(registry)
     decided = deployments(trust, policy)
     if decided and not registry.is_there():
@@ -121,14 +136,9 @@ def find_champion(trust: Trust, registry: Registry, policy: Policy | None = None
             reason(RootCause.DECISION_MISSING, "there is no champion yet", artifact=CHAMPION)
         )
     decision = _current_decision(alias, decided)
-    _check_age(trust, policy, decision)
     assert alias is not None  # noqa: S101 - checked by _current_decision
     evidence = collect_model(trust, policy, decision.bundle.statement.subject_digest)  # type: ignore[union-attr]  # _current_decision returns only decisions with a bundle
-    problems: list[Reason] = list(evidence.verdict.reasons)
-    problems += decision.all_reasons()
-    if problems:
-        unique = dict.fromkeys(problems)
-        raise VerificationError(*sorted(unique, key=lambda item: item.distance))
+    check_standing(trust, policy, decision, evidence.verdict.reasons)
     check_registered(registry, alias, evidence)
     skew = skew_problems(trust, evidence.model)
     if skew:
@@ -145,21 +155,6 @@ def _champion_alias(registry: Registry) -> RegisteredVersion | None:
 
 def _fail_closed(message: str, *more: Reason) -> BackendError:
     return BackendError(reason(RootCause.FAIL_CLOSED, message, artifact=CHAMPION), *more)
-
-
-def _check_age(trust: Trust, policy: Policy, decision: Node) -> None:
-    """A decision holds for as long as the layout says; then people look at the champion again."""
-    days = policy.layout.step("deploy").max_age_days
-    signed_at = decision.bundle.signed_at if decision.bundle else None
-    if signed_at is None or trust.clock() > signed_at + timedelta(days=days):
-        raise VerificationError(
-            reason(
-                RootCause.DECISION_EXPIRED,
-                f"the champion was decided on more than {days} days ago",
-                artifact=CHAMPION,
-                at=encoding.utc_text(signed_at) if signed_at else "",
-            )
-        )
 
 
 def _current_decision(alias: RegisteredVersion | None, allowed: list[Node]) -> Node:

@@ -23,7 +23,6 @@ from fraud_provenance.evidence.errors import (
 from fraud_provenance.evidence.lineage import Node, identity_of
 from fraud_provenance.evidence.versions import DEPLOYMENTS
 from fraud_provenance.gates import cosign as cosign_binary
-from fraud_provenance.gates.approvals import approval_fact, approval_nodes
 from fraud_provenance.gates.champion import (
     Champion,
     approver,
@@ -42,6 +41,7 @@ from fraud_provenance.gates.decisions import (
     sign_decision,
     signer_facts,
 )
+from fraud_provenance.gates.effect import take_effect, taken_back
 from fraud_provenance.gates.facts import (
     METRICS,
     MODEL,
@@ -54,6 +54,12 @@ from fraud_provenance.gates.policy import Answer, Policy
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, RegisteredVersion, Registry
 from fraud_provenance.gates.surroundings import code_of, surroundings_problems
 from fraud_provenance.gates.trust import Trust
+from fraud_provenance.gates.waiting import (
+    known_approvals,
+    superseded_model,
+    unused_approvals,
+    waiting_models,
+)
 
 __all__ = [
     "Champion",
@@ -73,15 +79,6 @@ __all__ = [
 ]
 
 _MAX_REASONS = 50  # that a denial repeats
-# Whoever signed such a decision was not the gate: it consumes nothing.
-_NO_DECISION = frozenset(
-    (
-        RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP,
-        RootCause.ISSUER_MISMATCH,
-        RootCause.PREDICATE_TYPE,
-        RootCause.ENVIRONMENT_MISMATCH,
-    )
-)
 
 
 def register_candidate(trust: Trust, registry: Registry, digest: str) -> str:
@@ -153,19 +150,6 @@ def registration_of(trust: Trust, policy: Policy, digest: str) -> Node:
     return found[-1]
 
 
-def unused_approvals(trust: Trust, policy: Policy) -> list[Node]:
-    """Approvals that no allowed deployment has consumed yet, oldest first."""
-    used = {
-        digest
-        for node in decisions_on(trust, policy, "deploy")
-        if node.summary
-        and node.summary.allowed
-        and not any(item.code in _NO_DECISION for item in node.reasons)
-        for digest in node.summary.inputs
-    }
-    return [node for node in approval_nodes(trust, policy) if node.statement not in used]
-
-
 def is_ready(trust: Trust, registry: Registry) -> str:
     """The digest of the model whose promotion is due, or an empty string.
 
@@ -179,45 +163,23 @@ def is_ready(trust: Trust, registry: Registry) -> str:
 def _chosen(
     trust: Trust, registry: Registry, policy: Policy
 ) -> tuple[RegisteredVersion, str] | None:
-    waiting = _waiting(trust, policy)
+    waiting = waiting_models(trust, policy)
     candidate = registry.alias(CANDIDATE)
     if candidate is not None:
         digest = digest_of_model(trust, candidate.model_id)
         if digest in waiting:
             return candidate, digest
     for digest in waiting:
-        records = trust.store.records(
-            predicate_type=statements.PROVENANCE, asset=MODEL, subject=digest
-        )
-        ids = trust.store.manifest(digest).partitions if records else ()
-        version = registry.of_model(ids[0]) if ids else None
+        version = _version_of(trust, registry, digest)
         if version is not None:
             return version, digest
     return None
 
 
-def _waiting(trust: Trust, policy: Policy) -> list[str]:
-    """Models with approvals that no decision has used, nor refused for their own flaws."""
-    refused = {
-        (node.bundle.statement.subject_digest, digest)
-        for node in decisions_on(trust, policy, "deploy")
-        if node.bundle and node.summary and not node.reasons and _is_flaw_of_approvals(node)
-        for digest in node.summary.inputs
-    }
-    found = dict.fromkeys(
-        node.bundle.statement.subject_digest
-        for node in unused_approvals(trust, policy)
-        if node.bundle and (node.bundle.statement.subject_digest, node.statement) not in refused
-    )
-    return list(found)
-
-
-def _is_flaw_of_approvals(decision: Node) -> bool:
-    """Whether a model was refused for its approvals alone: asking again changes nothing."""
-    notes = decision.bundle.statement.predicate["annotations"] if decision.bundle else {}
-    codes = {str(item.get("code")) for item in notes.get("reasons", ())}
-    flaws = all(code.startswith("APPROVAL_") or code == RootCause.SELF_APPROVAL for code in codes)
-    return bool(codes) and flaws and not (decision.summary and decision.summary.allowed)
+def _version_of(trust: Trust, registry: Registry, digest: str) -> RegisteredVersion | None:
+    records = trust.store.records(predicate_type=statements.PROVENANCE, asset=MODEL, subject=digest)
+    ids = trust.store.manifest(digest).partitions if records else ()
+    return registry.of_model(ids[0]) if ids else None
 
 
 def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Champion:
@@ -227,7 +189,7 @@ def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Cha
     its timestamp is the time by which everything is judged. 4. Cosign verifies. 5. OPA decides.
     6. The log's tail is looked at. 7. The move is journalled, the decision signed and logged.
     8. If another promotion was logged first, this one is void. 9. The alias moves, if it still
-    names what it named.
+    names what it named and the decision may still take effect.
 
     Raises:
         GateDenied: refused, signed and logged. VerificationError: evidence is not valid, or
@@ -235,19 +197,15 @@ def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Cha
     """
     with files.exclusive_lock(trust.home / "run" / "promotion.lock"):
         trust.self_check()
-        _finish_move(trust, registry)
+        _recover_move(trust, registry)
         policy = trust.policies.current()
         chosen = _chosen(trust, registry, policy)
         if chosen is None:
             standing = _standing(trust, registry)
-            if standing is not None:
+            chosen = _asked_for(trust, registry, policy, standing)
+            if chosen is None:
+                assert standing is not None  # noqa: S101 - else something was asked for
                 return standing  # asked twice: decided and done
-            candidate = registry.alias(CANDIDATE)
-            if candidate is None:
-                raise EvidenceError(
-                    reason(RootCause.DECISION_MISSING, "no candidate is registered")
-                )
-            chosen = candidate, digest_of_model(trust, candidate.model_id)
         version, digest = chosen
         evidence = collect_model(trust, policy, digest)
         check_registered(registry, version, evidence)
@@ -256,6 +214,23 @@ def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Cha
         decision = _decide(trust, registry, policy, evidence, cosign, version)
         _finish_move(trust, registry)
         return Champion(version.version, evidence, decision)
+
+
+def _asked_for(
+    trust: Trust, registry: Registry, policy: Policy, standing: Champion | None
+) -> tuple[RegisteredVersion, str] | None:
+    """What an explicit promotion means while nothing waits: the candidate, if it is not champion.
+
+    Else the model whose approval the last promotion used up: whoever gave it is told so.
+    """
+    if standing is not None:
+        digest = superseded_model(trust, policy, standing.evidence.digest)
+        version = _version_of(trust, registry, digest) if digest else None
+        return (version, digest) if version is not None else None
+    candidate = registry.alias(CANDIDATE)
+    if candidate is None:
+        raise EvidenceError(reason(RootCause.DECISION_MISSING, "no candidate is registered"))
+    return candidate, digest_of_model(trust, candidate.model_id)
 
 
 def _standing(trust: Trust, registry: Registry) -> Champion | None:
@@ -289,11 +264,18 @@ def finish_move(trust: Trust, registry: Registry) -> None:
     """Complete a move that a decision allowed and a kill interrupted; cheap if there is none."""
     if _move_path(trust).exists():
         with files.exclusive_lock(trust.home / "run" / "promotion.lock"):
-            _finish_move(trust, registry)
+            _recover_move(trust, registry)
+
+
+def _recover_move(trust: Trust, registry: Registry) -> None:
+    """Finish what a killed promotion left, after a look at what was logged since."""
+    if _move_path(trust).exists():
+        last_look(trust, trust.policies.current())
+        _finish_move(trust, registry)
 
 
 def _finish_move(trust: Trust, registry: Registry) -> None:
-    """Move the alias as journalled, if the decision was signed and is the newest.
+    """Move the alias as journalled, if the decision was signed, is the newest and has effect.
 
     The journal is a note of what to do next; that it may be done, the decision says.
     """
@@ -301,18 +283,20 @@ def _finish_move(trust: Trust, registry: Registry) -> None:
     if not path.exists():
         return
     move = encoding.strict_json(files.read_once(path, limit_bytes=1 << 12))
-    decided = deployments(trust, trust.policies.current())
+    policy = trust.policies.current()
+    decided = deployments(trust, policy)
     try:
         decision = str(move.get("decision")) if isinstance(move, dict) else ""
-        if trust.store.has(decision):  # else it was killed before anything was decided
-            _move_alias(registry, decision, decided[-1] if decided else None)
-    except VerificationError:
+        is_due = trust.store.has(decision) and decision not in taken_back(trust, policy)
+        if is_due:  # else it was killed before anything was decided, or after it was taken back
+            _move_alias(trust, registry, decision, decided[-1] if decided else None)
+    except (VerificationError, GateDenied):
         path.unlink()  # a conflict stays one; evidence and alias say what holds
         raise
     path.unlink()
 
 
-def _move_alias(registry: Registry, decision: str, newest: Node | None) -> None:
+def _move_alias(trust: Trust, registry: Registry, decision: str, newest: Node | None) -> None:
     if newest is None or newest.summary is None or newest.statement != decision:
         raise VerificationError(
             reason(
@@ -323,7 +307,8 @@ def _move_alias(registry: Registry, decision: str, newest: Node | None) -> None:
         )
     facts, current = newest.summary.facts, registry.alias(CHAMPION)
     if (current.version if current else "") != facts.get("version"):
-        registry.move(CHAMPION, str(facts.get("from_version")), str(facts.get("version")))
+        with registry.asking(lambda: take_effect(trust, decision)):
+            registry.move(CHAMPION, str(facts.get("from_version")), str(facts.get("version")))
 
 
 def _check_copies(trust: Trust, registry: Registry, evidence: ModelEvidence) -> None:
@@ -372,10 +357,7 @@ def _decide(
     if registration.summary is None or registration.bundle is None:
         raise VerificationError(*registration.reasons)
     roots = [evidence.model, evidence.evaluation, evidence.signature, registration, request]
-    judged = [(n, approval_fact(policy, n)) for n in unused_approvals(trust, policy)]
-    given = [(node, fact) for node, fact in judged if fact is not None]
-    # What was withdrawn is named where there is nothing else, and forgotten beside a new one.
-    known = [item for item in given if not item[1]["revoked"]] or given
+    known = known_approvals(trust, policy, evidence.digest)
     document: dict[str, Any] = {}
     if evidence.verdict.trusted:
         document = registration_input(trust, policy, evidence)

@@ -6,7 +6,8 @@ seconds that `verify` and `trace` do not have. Whatever is read is compared with
 
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class Registry:
     def __init__(self, uri: str, home: Path) -> None:
         self.uri = uri
         self._home = home
+        self._may_move: Callable[[], None] | None = None
 
     def _client(self) -> Any:  # noqa: ANN401 - MLflow is imported late
         from mlflow import MlflowClient
@@ -247,11 +249,20 @@ class Registry:
             ) from error
         return str(made.version)
 
+    @contextmanager
+    def asking(self, may_move: Callable[[], None]) -> Iterator[None]:
+        """Each move within asks `may_move` last, when nobody else can move; it raises its no."""
+        self._may_move = may_move
+        try:
+            yield
+        finally:
+            self._may_move = None
+
     def move(self, alias: str, expected: str, version: str) -> None:
         """Point `alias` at `version` if it still names `expected` (empty: no version).
 
         Raises:
-            VerificationError: CAS_CONFLICT.
+            VerificationError: CAS_CONFLICT. Whatever `asking` was given raises.
         """
         with files.exclusive_lock(self._home / "run" / "registry.lock"):
             found = self.alias(alias)
@@ -264,7 +275,10 @@ class Registry:
                         artifact=MODEL_NAME,
                     )
                 )
-            self._client().set_registered_model_alias(MODEL_NAME, alias, version)
+            client = self._client()
+            if self._may_move is not None:
+                self._may_move()
+            client.set_registered_model_alias(MODEL_NAME, alias, version)
 
 
 def _wrong(code: str, version: str, what: str) -> VerificationError:

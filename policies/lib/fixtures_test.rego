@@ -101,6 +101,7 @@ approval(principal, subject) := {
 	"issued_at": "2026-11-23T09:30:00Z",
 	"expires_at": "2026-11-30T09:30:00Z",
 	"revoked": false,
+	"superseded": false,
 }
 
 deployment := object.union(registration, {

@@ -97,6 +97,19 @@ reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The 
 }
 
 # METADATA
+# title: An approval must not be used up
+# description: A deployment uses up every approval given before it. Named only if there are too few that match.
+# custom:
+#   short_name: approval_current
+#   code: APPROVAL_SUPERSEDED
+#   remedy: Approve the model again, if it is to replace what was promoted since.
+reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "A later promotion used the approval up, or that cannot be told.") if {
+	not enough_approvals
+	some approval in input.approvals
+	not still_unused(approval)
+}
+
+# METADATA
 # title: An approval must be by an approver
 # description: Named only if there are too few approvals that match; a trainer or policy author is named as such.
 # custom:
@@ -152,6 +165,7 @@ matches_in_everything(approval) if {
 	approved_policy(approval)
 	approval_in_force(approval)
 	still_stands(approval)
+	still_unused(approval)
 	given_by_approver(approval)
 	approver_independent(approval)
 }
@@ -244,6 +258,13 @@ approval_in_force(approval) if {
 # custom:
 #   short_name: still_stands
 still_stands(approval) if approval.revoked == false
+
+# METADATA
+# title: The approval is not used up
+# description: True if it says that no deployment came after it.
+# custom:
+#   short_name: still_unused
+still_unused(approval) if approval.superseded == false
 
 # METADATA
 # title: The approver is one

@@ -40,6 +40,7 @@ lies := [
 	{"path": "/issued_at", "value": "2026-10-01T00:00:00Z", "codes": {"APPROVAL_EXPIRED"}},
 	{"path": "/issued_at", "value": "2023-10-01T00:00:00Z", "codes": {"APPROVAL_EXPIRED", "APPROVAL_ROLE"}},
 	{"path": "/revoked", "value": true, "codes": {"APPROVAL_REVOKED"}},
+	{"path": "/superseded", "value": true, "codes": {"APPROVAL_SUPERSEDED"}},
 	{"path": "/roles", "value": [], "codes": {"APPROVAL_ROLE"}},
 	{"path": "/roles", "value": ["trainer"], "codes": {"APPROVAL_ROLE"}},
 	{"path": "/identity/subject", "value": "stranger@example.com", "codes": {"APPROVAL_ROLE"}},

@@ -1,0 +1,127 @@
+"""Approvals that wait for a promotion, those that one used up, and those that were judged.
+
+A deployment uses up every approval that was signed before it, of whichever model: who approved a
+model a while ago did not say that it should replace what was decided on since.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.evidence.lineage import Node
+from fraud_provenance.gates.approvals import approval_fact, approval_nodes
+from fraud_provenance.gates.champion import decisions_on, deployments
+from fraud_provenance.gates.policy import Policy
+from fraud_provenance.gates.trust import Trust
+
+# Whoever signed such a decision was not the gate: it uses up nothing.
+_NO_DECISION = frozenset(
+    (
+        RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP,
+        RootCause.ISSUER_MISMATCH,
+        RootCause.PREDICATE_TYPE,
+        RootCause.ENVIRONMENT_MISMATCH,
+    )
+)
+_FINAL = frozenset((RootCause.SELF_APPROVAL, RootCause.MODEL_REVOKED))
+
+
+def unused_approvals(trust: Trust, policy: Policy) -> list[Node]:
+    """Approvals given since the last deployment, oldest first.
+
+    Raises:
+        VerificationError, EvidenceError: the deployments cannot be told.
+    """
+    is_used_up = _used_up(trust, policy)
+    return [node for node in approval_nodes(trust, policy) if not is_used_up(node)]
+
+
+def known_approvals(trust: Trust, policy: Policy, digest: str) -> list[tuple[Node, dict[str, Any]]]:
+    """The approvals that the gate judges for model `digest`, each with its fact.
+
+    What was withdrawn, or used up for this very model, is named where there is nothing else, and
+    forgotten beside a new one.
+
+    Raises:
+        As `unused_approvals`.
+    """
+    is_used_up = _used_up(trust, policy)
+    given = []
+    for node in approval_nodes(trust, policy):
+        is_old = is_used_up(node)
+        fact = approval_fact(policy, node, superseded=is_old)
+        if fact is not None and (not is_old or fact["model_digest"] == digest):
+            given.append((node, fact))
+    return [item for item in given if not (item[1]["revoked"] or item[1]["superseded"])] or given
+
+
+def waiting_models(trust: Trust, policy: Policy) -> list[str]:
+    """Models with approvals that no deployment used up, and not refused for good.
+
+    Raises:
+        As `unused_approvals`.
+    """
+    refused = {
+        (node.statement_of().subject_digest, digest)
+        for node in decisions_on(trust, policy, "deploy")
+        if node.summary and _is_final(node)
+        for digest in node.summary.inputs
+    }
+    found = dict.fromkeys(
+        subject
+        for node in unused_approvals(trust, policy)
+        if ((subject := node.statement_of().subject_digest), node.statement) not in refused
+    )
+    return list(found)
+
+
+def superseded_model(trust: Trust, policy: Policy, champion: str) -> str:
+    """A model, not the champion, of which an approval was used up before anybody judged it.
+
+    Asked for explicitly it is refused, once: then it was judged. Nothing waits for it.
+
+    Raises:
+        As `unused_approvals`.
+    """
+    is_used_up = _used_up(trust, policy)
+    judged = {
+        digest
+        for node in decisions_on(trust, policy, "deploy")
+        if node.summary
+        for digest in node.summary.inputs
+    }
+    for node in approval_nodes(trust, policy):
+        subject = node.statement_of().subject_digest
+        if node.statement not in judged and subject != champion and is_used_up(node):
+            return subject
+    return ""
+
+
+def _used_up(trust: Trust, policy: Policy) -> Callable[[Node], bool]:
+    """Whether a deployment came after an approval.
+
+    Both the order in the log and the timestamps count: an approval that was signed before and
+    logged later is as old as its signature.
+    """
+    made = [
+        node.bundle
+        for node in deployments(trust, policy)
+        if node.bundle and not any(item.code in _NO_DECISION for item in node.reasons)
+    ]
+
+    def is_used_up(approval: Node) -> bool:
+        given = approval.bundle
+        return given is None or any(
+            given.logged < later.logged or given.signed_at < later.signed_at for later in made
+        )
+
+    return is_used_up
+
+
+def _is_final(decision: Node) -> bool:
+    """Whether a model was refused for its approvals alone, or was withdrawn: for good, that is."""
+    notes = decision.bundle.statement.predicate["annotations"] if decision.bundle else {}
+    codes = {str(item.get("code")) for item in notes.get("reasons", ())}
+    is_final = all(code.startswith("APPROVAL_") or code in _FINAL for code in codes)
+    is_signed = all(item.code == RootCause.MODEL_REVOKED for item in decision.reasons)
+    return bool(codes) and is_final and is_signed and not decision.summary_of().allowed
