@@ -289,6 +289,9 @@ class PlainStep:
         chosen = [item for partition in sorted(set(partitions)) for item in known[partition]]
         return PlainInput(asset, tuple(chosen))
 
+    def newest_result(self, asset: str, suite: str) -> Any:  # noqa: ANN401
+        """No result is signed."""
+
     def read_source(self, asset: str, paths: Mapping[str, Path]) -> PlainInput:
         """The files named."""
         named = [
@@ -331,6 +334,7 @@ class PlainStep:
         rows: Mapping[str, int],
         warnings: Sequence[Mapping[str, Any]] = (),
         waivers: Mapping[str, str] | None = None,
+        history: str = "",
     ) -> Done:
         """Remember which days failed."""
         bad = {item["day"] for item in failures}
@@ -419,7 +423,8 @@ def _read_batch(statement: object) -> Any:  # noqa: ANN401
 def _replacements() -> Iterator[tuple[object, object]]:
     """(the product's own, what stands in for it)."""
     from fraud_provenance import prediction_batch, prediction_log
-    from fraud_provenance.defs import release, scoring, support, training
+    from fraud_provenance.defs import raw_history, release, scoring, support, training
+    from fraud_provenance.fraud.summaries import summarise
     from fraud_provenance.gates import copies, promotion
     from fraud_provenance.gates import step as gate
 
@@ -428,6 +433,8 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield Workspace, PlainWorkspace
     yield support.evidence_metadata, _evidence_metadata
     yield support.decision_metadata, lambda workspace, decision: {}
+    yield raw_history.summaries_of, lambda workspace, step, frames, sha256: summarise(frames)
+    yield raw_history.keep, lambda *_: ""
     yield training.model_files, _model_files
     yield promotion.digest_of_model, lambda trust, model_id: NO_DIGEST
     yield release._refuse_unsafe_model, lambda *_: None

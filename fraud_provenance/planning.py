@@ -104,6 +104,12 @@ def failed_days(workspace: Workspace, asset: str) -> dict[str, str]:
     }
 
 
+def passed_days(workspace: Workspace, asset: str, suites: Sequence[str]) -> set[str]:
+    """Attested days whose newest bytes every suite has judged, and none has failed."""
+    unjudged = unjudged_days(workspace, asset, suites)
+    return set(workspace.store.heads(asset)).difference(unjudged, failed_days(workspace, asset))
+
+
 def sources_digest() -> str:
     """SHA-256 over the dbt project's own files: what decides whether features are current."""
     folder = PROJECT / "dbt_project"

@@ -116,6 +116,7 @@ class Workspace:
         self.project = settings.project
         self.landing = self.home / "landing"
         self.data = self.home / "data"
+        self.history = self.home / "history"
         self.dvc_remote = self.home / "dvc-remote"
         self.mlflow = self.home / "mlflow"
         self.feast = self.home / "feast"

@@ -5,13 +5,13 @@ demands; Dagster's check is what people see. Failing one day fails the check of 
 that day, and leaves the other days usable.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from fraud_provenance.defs import support
+from fraud_provenance.defs import raw_history, support
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import ConfigError, EvidenceError, reason
@@ -22,6 +22,7 @@ from fraud_provenance.planning import (
     WINDOW_DAYS,
     declared_empty,
     failed_days,
+    passed_days,
     unjudged_days,
     window_of,
 )
@@ -139,14 +140,9 @@ def judge_days(
     workspace: Workspace, run_id: str, asset: str, days: Sequence[str]
 ) -> "list[ContractReport]":
     """Run both suites on `days` of `asset` and sign their results."""
-    from fraud_provenance.fraud import expectations, profile, schemas
+    from fraud_provenance.fraud import schemas
 
     suites = _RAW if asset == _RAW.asset else _FEATURES
-    check_expectations: Callable[..., ContractReport] = (
-        expectations.check_raw_expectations
-        if suites is _RAW
-        else expectations.check_feature_expectations
-    )
     with Step(workspace.trust, "contracts", run_id) as step:
         known = sorted(workspace.store.heads(asset))
         failed = failed_days(workspace, asset)
@@ -172,16 +168,40 @@ def judge_days(
                 for day, waiver in declared_empty(workspace).items()
                 if min(usable) < day < max(usable)
             }
-            docs = workspace.reports / "data_docs" / suites.expectations
-            second = check_expectations(
-                profile.profile_days(usable), sound, thresholds, docs, empty
-            )
-            pending.append(_attest(step, read.view.select(sound), second, empty))
+            second, history = _as_wholes(workspace, step, suites, read, usable, sound, empty)
+            pending.append(_attest(step, read.view.select(sound), second, empty, history))
             reports.append(second)
         step.join_reads()
         for signature in pending:
             signature.result()
     return reports
+
+
+def _as_wholes(
+    workspace: Workspace,
+    step: Step,
+    suites: _Suites,
+    read: VerifiedInput,
+    usable: "Mapping[str, pl.DataFrame]",
+    sound: Sequence[str],
+    empty: Mapping[str, str],
+) -> "tuple[ContractReport, str]":
+    """Judge the sound days beside the usable ones; also the digest of what is kept of raw days."""
+    from fraud_provenance.fraud import expectations, profile
+
+    thresholds = step.policy.data("contracts")
+    docs = workspace.reports / "data_docs" / suites.expectations
+    if suites is not _RAW:
+        table = profile.profile_days(usable)
+        report = expectations.check_feature_expectations(table, sound, thresholds, docs, empty)
+        return report, ""
+    summaries = raw_history.summaries_of(workspace, step, usable, read.digests)
+    table = profile.profile_days(usable, summaries, sound)
+    report = expectations.check_raw_expectations(table, sound, thresholds, docs, empty)
+    waiting = usable.keys() - {*sound, *passed_days(workspace, suites.asset, RAW_SUITES)}
+    failed = {failure.day for failure in report.failures}
+    accepted = set(summaries["day"]).difference(waiting, failed)
+    return report, raw_history.keep(workspace, summaries, accepted)
 
 
 def _raw_of(
@@ -225,6 +245,7 @@ def _attest(
     view: Any,  # noqa: ANN401 - a manifest
     report: "ContractReport",
     waivers: Mapping[str, str] | None = None,
+    history: str = "",
 ) -> Any:  # noqa: ANN401 - a pending signature
     return step.attest_contract(
         view,
@@ -235,6 +256,7 @@ def _attest(
         warnings=[warning.public() for warning in report.warnings],
         rows=report.rows,
         waivers=waivers,
+        history=history,
     )
 
 

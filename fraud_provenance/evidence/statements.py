@@ -259,12 +259,14 @@ def contract_predicate(
     decision: str,
     warnings: Sequence[Mapping[str, Any]] = (),
     waivers: Mapping[str, str] | None = None,
+    history: str = "",
 ) -> dict[str, Any]:
     """in-toto test result: one contract suite over the partitions of one manifest.
 
     `failures` and `warnings` are `disclosure.Finding`s; `rows` are the rows judged a day;
     `decision` is the access decision under which the data were read; `waivers` are, by day, the
-    statements that declare days empty which would else be missing.
+    statements that declare days empty which would else be missing; `history` is the SHA-256 of what
+    the step keeps of the days that it accepted, for the next one to compare with.
 
     Raises:
         VerificationError: PII_IN_ATTESTATION where a finding says more than everyone may know.
@@ -291,7 +293,8 @@ def contract_predicate(
             "failures": failures,
             "warnings": warnings,
         }
-        | ({"waivers": dict(waivers)} if waivers else {}),
+        | ({"waivers": dict(waivers)} if waivers else {})
+        | ({"history": history} if history else {}),
     }
 
 
@@ -314,6 +317,7 @@ class Contract(BaseModel):
     failures: tuple[disclosure.Finding, ...] = ()
     warnings: tuple[disclosure.Finding, ...] = ()
     waivers: dict[str, str] = {}
+    history: str = ""
 
     def judges(self, partition: str) -> RootCause | None:
         """None if the partition passed, else why the result does not speak for it."""
@@ -346,6 +350,7 @@ def read_contract(statement: Statement) -> Contract:
             failures=tuple(disclosure.Finding(**item) for item in notes["failures"]),
             warnings=tuple(disclosure.Finding(**item) for item in notes.get("warnings", ())),
             waivers=notes.get("waivers", {}),
+            history=notes.get("history", ""),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _invalid(RootCause.PREDICATE_TYPE, f"malformed test result: {error!r}") from error

@@ -441,6 +441,15 @@ class EvidenceStore:
             found.setdefault((result.partition, result.sha256), {})[result.suite] = result
         return found
 
+    def newest_result(self, asset: str, suite: str) -> str:
+        """The statement of a suite's newest result that was not revoked, or an empty string."""
+        rows = self._query(
+            "select statement from results where asset = ? and suite = ? and statement not in "
+            "(select statement from revoked) order by log_rank(log) desc, log_index desc limit 1",
+            (asset, suite),
+        )
+        return str(rows[0]["statement"]) if rows else ""
+
     def _query(self, sql: str, values: tuple[Any, ...]) -> list[sqlite3.Row]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()

@@ -22,6 +22,7 @@ CODES: Final = frozenset(
         "NON_FINITE",
         "VALUE_RANGE",
         "DUPLICATE_KEY",
+        "DUPLICATE_BUSINESS_KEY",
         "EVENT_TIME_OUTSIDE_PARTITION",
         "EMPTY_PARTITION",
         "VOLUME",

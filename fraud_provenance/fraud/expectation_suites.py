@@ -142,6 +142,26 @@ RAW: Final = (
         "constant_columns",
         "deliver each row's own values",
     ),
+    *(
+        _at_most(
+            f"{kind}s_are_not_{what}",
+            "SENTINEL_VALUE",
+            f"{kind}_{which}_share",
+            f"{kind}_id",
+            f"{kind}_{which}_share",
+            "deliver each row's own identifiers",
+        )
+        for which, what in (("placeholder", "placeholders"), ("crowd", "one_and_the_same"))
+        for kind in ("customer", "terminal")
+    ),
+    _at_most(
+        "payments_are_not_repeated_nearly",
+        "DUPLICATE_BUSINESS_KEY",
+        "near_duplicate_share",
+        "",
+        "near_duplicate_share",
+        "ask the source for the day without the repeated payments",
+    ),
     Expectation(
         check="customers_and_terminals_are_not_exchanged",
         code="COLUMNS_SWAPPED",

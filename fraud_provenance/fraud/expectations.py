@@ -20,10 +20,12 @@ from fraud_provenance.fraud.contract import (
     require_days,
     threshold,
 )
+from fraud_provenance.fraud.crowding import CROWDING_PROFILE, IDENTIFIERS
 from fraud_provenance.fraud.data_docs import write_data_docs
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.fraud.expectation_suites import FEATURE, RAW, Expectation
 from fraud_provenance.fraud.history import HISTORY_PROFILE
+from fraud_provenance.fraud.summaries import REPEATS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 _LEAST_EXPECTED_FRAUDS: Final = 4.0
 # So many expected cases make half of them impossible by chance (Poisson: less than 1 in 10,000).
 _ENOUGH: Final = 40.0
-_NOT_COMPARED: Final = ("row_overlap", "frauds", "fraud_rate", *HISTORY_PROFILE)
+_NOT_COMPARED: Final = ("frauds", "fraud_rate", *HISTORY_PROFILE, *CROWDING_PROFILE, *REPEATS)
 # Gaps of less than an hour say nothing, whatever the days before had.
 _LEAST_GAP_MINUTES: Final = 60.0
 
@@ -62,7 +64,7 @@ def check_raw_expectations(
     """
     frame = _comparisons(profile, days, thresholds, "raw_expectations", empty_days)
     certain = threshold(thresholds, "raw_expectations", "surprise_of_a_finding")
-    frame = frame.with_columns(*_single_amounts(certain, thresholds))
+    frame = frame.with_columns(*_single_amounts(certain, thresholds), *_gathered(certain))
     return _validate("raw_expectations", frame, RAW, thresholds, docs_dir)
 
 
@@ -79,6 +81,18 @@ def _single_amounts(certain: float, thresholds: Mapping[str, Any]) -> list[pl.Ex
         pl.when(stands_in).then(excess).otherwise(0.0).alias("placeholder_share"),
         pl.when(~stands_in).then(excess).otherwise(0.0).alias("point_mass"),
         pl.when(~stands_in & small).then(excess).otherwise(0.0).alias("trigger_share"),
+    ]
+
+
+def _gathered(certain: float) -> list[pl.Expr]:
+    """Shares that chance does not explain; 0 where it does."""
+    names = [f"{kind}_{which}" for kind in IDENTIFIERS for which in ("placeholder", "crowd")]
+    return [
+        pl.when(pl.col(f"{name}_surprise") > certain)
+        .then(f"{name}_excess")
+        .otherwise(0.0)
+        .alias(f"{name}_share")
+        for name in ("near_duplicate", *names)
     ]
 
 
@@ -130,7 +144,7 @@ def _comparisons(
     ordered = profile.sort("day")
     if "customers" in ordered.columns:
         per_row = pl.col("customers", "terminals") / pl.col("rows")
-        ordered = ordered.with_columns(per_row).join(_overlaps(ordered), on="day", how="left")
+        ordered = ordered.with_columns(per_row)
     compared = [
         name
         for name, dtype in ordered.schema.items()
@@ -139,7 +153,9 @@ def _comparisons(
     rate = _median_before("fraud_rate", window)
     expected = pl.max_horizontal(rate * pl.col("rows"), pl.lit(_LEAST_EXPECTED_FRAUDS))
     deviation = (pl.col("frauds") - expected) / expected.sqrt()
-    earlier_copies = pl.int_range(pl.len()).over("content_sha256").cast(pl.Int64)
+    if "content_repeats" not in ordered.columns:
+        copies = pl.int_range(pl.len()).over("content_sha256").cast(pl.Int64)
+        ordered = ordered.with_columns(content_repeats=copies)
     return (
         ordered.sort("day")
         .with_columns(
@@ -147,7 +163,6 @@ def _comparisons(
             *(_ratio_to_before(name, window).alias(f"{name}_ratio") for name in compared),
             pl.when(rate.is_not_null()).then(deviation).alias("fraud_count_z"),
             _gap_days(ordered["day"].sort(), set(empty_days) - known),
-            earlier_copies.alias("content_repeats"),
         )
         .filter(pl.col("day").cast(pl.String).is_in(list(days)))
     )
@@ -198,24 +213,6 @@ def _history_ratios(profile: pl.DataFrame, window: int) -> list[pl.Expr]:
         .alias("longest_gap_ratio"),
         (pl.col("origin_day") - origin_before).abs().alias("origin_shift_days"),
     ]
-
-
-def _overlaps(profile: pl.DataFrame) -> pl.DataFrame:
-    """Return for each day the largest share of a sketch that an earlier day has, too."""
-    both = [_overlap(profile, name) for name in ("row_sketch", "moment_sketch")]
-    return pl.concat(both).group_by("day").agg(pl.col("row_overlap").max())
-
-
-def _overlap(profile: pl.DataFrame, sketch: str) -> pl.DataFrame:
-    hashes = profile.select("day", sketch).explode(sketch).drop_nulls()
-    shared = hashes.join(hashes, on=sketch, suffix="_before").filter(
-        pl.col("day_before") < pl.col("day")
-    )
-    pairs = shared.group_by("day", "day_before").len()
-    largest = pairs.group_by("day").agg(pl.col("len").max())
-    size = profile.select("day", size=pl.col(sketch).list.len())
-    overlap = pl.col("len").fill_null(0) / pl.col("size")
-    return size.join(largest, on="day", how="left").select("day", row_overlap=overlap)
 
 
 def _validate(

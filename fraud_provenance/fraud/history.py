@@ -33,7 +33,6 @@ _REJECT: Final = 9.0
 _DAY_S: Final = 86_400
 
 HISTORY_PROFILE: Final[Mapping[str, Any]] = {
-    "repeated_ids": pl.Int64,
     "known_pair_share": pl.Float64,
     "swapped_pair_share": pl.Float64,
     "hundredfold_surprise": pl.Float64,
@@ -61,21 +60,25 @@ def history_of(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         compared with is null, or 0 where 0 means that nothing was found.
     """
     days = sorted(frames)
-    rows = pl.concat(
-        frames[day].select(
-            "transaction_id", "tx_datetime", "customer_id", "terminal_id", "tx_amount", "tx_fraud",
-            "tx_time_days", day=pl.lit(number, pl.Int32),
-        )
-        for number, day in enumerate(days)
-    )  # fmt: skip
+    rows = rows_of(frames)
     plain = _of_each_day(rows)
     table = pl.DataFrame({"day": days}).with_columns(number=pl.int_range(pl.len(), dtype=pl.Int32))
-    for part in (plain, _repeated(rows), _pairs(rows), _recurring(rows), _amounts(rows, len(days))):
+    for part in (plain, _pairs(rows), _recurring(rows), _amounts(rows, len(days))):
         table = table.join(part.rename({"day": "number"}), on="number", how="left")
     return table.with_columns(
-        pl.col("repeated_ids").fill_null(0),
         clock_shift_minutes=_clock_shift(table),
     ).select("day", *(pl.col(name).cast(kind) for name, kind in HISTORY_PROFILE.items()))
+
+
+def rows_of(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """All rows of all days, in the order of the days; `day` counts them from 0."""
+    return pl.concat(
+        frames[day].select(
+            "tx_datetime", "customer_id", "terminal_id", "tx_amount", "tx_fraud", "tx_time_days",
+            day=pl.lit(number, pl.Int32),
+        )
+        for number, day in enumerate(sorted(frames))
+    )  # fmt: skip
 
 
 def surprise(found: float, expected: float) -> float:
@@ -131,14 +134,6 @@ def _clock_shift(table: pl.DataFrame) -> pl.Series:
     error = 1 / (length * (2 * pl.col("n")).sqrt()).clip(lower_bound=1e-9)
     minutes = (turn.abs() - 6 * error).clip(lower_bound=0) * 1440 / (2 * np.pi)
     return table.select(clock_shift_minutes=minutes).to_series()
-
-
-def _repeated(rows: pl.DataFrame) -> pl.DataFrame:
-    ids = rows.select("day", "transaction_id")
-    if ids["transaction_id"].n_unique() == ids.height:  # the usual case, at a fraction of the cost
-        return ids.select(pl.col("day").unique(), repeated_ids=pl.lit(0))
-    again = ids.select("day", again=pl.col("day") > pl.col("day").min().over("transaction_id"))
-    return again.group_by("day").agg(repeated_ids=pl.col("again").sum())
 
 
 def _pairs(rows: pl.DataFrame) -> pl.DataFrame:

@@ -4,11 +4,10 @@ A profile carries no customer, terminal or transaction: counts, quantiles, rates
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from fraud_provenance.fraud.columns import (
@@ -18,15 +17,10 @@ from fraud_provenance.fraud.columns import (
     TERMINAL_FEATURES,
     PolarsType,
 )
+from fraud_provenance.fraud.crowding import crowding_of
 from fraud_provenance.fraud.errors import DataError
-from fraud_provenance.fraud.history import history_of
-
-SKETCH_SIZE: Final = 64
-"""Row hashes kept per day: the smallest ones, a uniform sample of the distinct payments.
-
-`row_sketch` hashes customer, terminal and cents; `moment_sketch` customer, terminal and second of
-the day, so that a repeated feed shows even where somebody stirred its amounts.
-"""
+from fraud_provenance.fraud.history import history_of, rows_of
+from fraud_provenance.fraud.summaries import repeats_of, summarise
 
 _COMMON: Final[Mapping[str, PolarsType]] = {
     "day": pl.Date,
@@ -36,36 +30,39 @@ _COMMON: Final[Mapping[str, PolarsType]] = {
     "amount_mean": pl.Float64,
     "amount_median": pl.Float64,
     "amount_p99": pl.Float64,
-    "content_sha256": pl.String,
 }
 RAW_PROFILE: Final[Mapping[str, PolarsType]] = {
     **_COMMON,
     "zero_share": pl.Float64,
-    "most_frequent_amount_rows": pl.Int64,
     "customers": pl.Int64,
     "terminals": pl.Int64,
     "hours_covered": pl.Int64,
-    "row_sketch": pl.List(pl.UInt64),
-    "moment_sketch": pl.List(pl.UInt64),
 }
 FEATURE_PROFILE: Final[Mapping[str, PolarsType]] = {
     **_COMMON,
+    "content_sha256": pl.String,
     **{f"mean_{name}": pl.Float64 for name in (*CUSTOMER_FEATURES, *TERMINAL_FEATURES)},
 }
 
 
-def profile_days(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+def profile_days(
+    frames: Mapping[str, pl.DataFrame],
+    summaries: pl.DataFrame | None = None,
+    judged: Collection[str] | None = None,
+) -> pl.DataFrame:
     """Describe each day in one row.
 
     Args:
         frames: Day to its rows x the columns of `RAW_SCHEMA` or of `FEATURE_SCHEMA` (all days the
             same kind).
+        summaries: Of raw days, `summarise` of all days that are known, those of `frames` among
+            them (None: of `frames` alone).
+        judged: Of raw days, those that are not accepted yet (None: all of them).
 
     Returns:
-        Days (ascending) x the columns of `RAW_PROFILE` and `history.HISTORY_PROFILE`, or of
-        `FEATURE_PROFILE`. Statistics of an empty
-        day are null. `content_sha256` and `row_sketch` leave out dates and transaction ids, so that
-        a repeated feed has the same ones whatever its dates. Amounts in currency units.
+        Days (ascending) x the columns of `RAW_PROFILE`, `history.HISTORY_PROFILE`,
+        `crowding.CROWDING_PROFILE` and `summaries.REPEATS`, or of `FEATURE_PROFILE`. Statistics of
+        an empty day are null. Amounts in currency units.
 
     Raises:
         DataError: PARTITION_MISSING without days, SCHEMA_COLUMN_MISSING if a day lacks a column.
@@ -90,7 +87,11 @@ def profile_days(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     days = pl.col("day").str.to_date("%Y-%m-%d")
     table = pl.DataFrame(rows, schema={**schema, "day": pl.String})
     if not features:
-        table = table.join(history_of(frames), on="day", how="left")
+        known = summarise(frames) if summaries is None else summaries
+        gathered = crowding_of(rows_of(frames), len(frames))
+        gathered = gathered.sort("day").with_columns(day=pl.Series(sorted(frames)))
+        for part in (history_of(frames), gathered, repeats_of(known, list(frames), judged)):
+            table = table.join(part, on="day", how="left")
     return table.with_columns(days)
 
 
@@ -109,21 +110,6 @@ def _statistics(frame: pl.DataFrame, *more: pl.Expr) -> dict[str, Any]:
 
 def _describe_raw(frame: pl.DataFrame) -> dict[str, Any]:
     amount = pl.col("tx_amount")
-    payments = frame.select(
-        pl.col("customer_id", "terminal_id").cast(pl.Int64),
-        # No amount at all (missing, infinite) still is a value of the content.
-        pl.when(amount.is_finite() & (amount.abs() < 1e15))
-        .then((amount * 100).round())
-        .otherwise(-1)
-        .fill_null(-1)
-        .cast(pl.Int64)
-        .alias("cents"),
-    ).sort("customer_id", "terminal_id", "cents")
-    moments = frame.select(
-        pl.col("customer_id", "terminal_id").cast(pl.Int64),
-        pl.col("tx_datetime").dt.epoch("s") % 86_400,
-    )
-    counts = payments["cents"].value_counts(name="n")["n"]
     return {
         **_statistics(
             frame,
@@ -132,10 +118,6 @@ def _describe_raw(frame: pl.DataFrame) -> dict[str, Any]:
             pl.col("terminal_id").n_unique().cast(pl.Int64).alias("terminals"),
             pl.col("tx_datetime").dt.hour().n_unique().cast(pl.Int64).alias("hours_covered"),
         ),
-        "most_frequent_amount_rows": int(counts.to_numpy().max(initial=0)),
-        "content_sha256": _digest(payments),
-        "row_sketch": _sketch(payments.fill_null(-1).to_numpy()),
-        "moment_sketch": _sketch(moments.fill_null(-1).to_numpy()),
     }
 
 
@@ -154,17 +136,3 @@ def _digest(content: pl.DataFrame) -> str:
     for column in content.fill_null(-1).get_columns():
         digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
     return digest.hexdigest()
-
-
-def _sketch(payments: npt.NDArray[np.int64]) -> list[int]:
-    """Return the smallest distinct hashes of the rows (bottom-k sketch).
-
-    The hash is splitmix64's finaliser, written out so that profiles of different releases compare.
-    """
-    value = np.zeros(len(payments), dtype=np.uint64)
-    for column in payments.T:
-        value = value + column.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        value = value ^ (value >> np.uint64(31))
-    return [int(item) for item in np.unique(value)[:SKETCH_SIZE]]

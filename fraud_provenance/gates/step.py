@@ -30,7 +30,7 @@ from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.secrets import refuse_secrets
 from fraud_provenance.evidence.signing import PendingSignature
 from fraud_provenance.evidence.snapshots import Reading, two_versions
-from fraud_provenance.evidence.statements import Material
+from fraud_provenance.evidence.statements import Contract, Material
 from fraud_provenance.evidence.store import ContractResult, Head
 from fraud_provenance.evidence.verification import VerifiedBundle
 from fraud_provenance.evidence.versions import went_back
@@ -40,7 +40,15 @@ from fraud_provenance.gates.trust import Trust
 
 Finish = Callable[[Trust, str, Path], object]
 """What must be done with signed output before it may be seen: (trust, statement, staged files)."""
-_WRITTEN = ("evidence", "trust", "witness", "landing", "run", "alerts")  # file by file, by us alone
+_WRITTEN = (
+    "evidence",
+    "trust",
+    "witness",
+    "landing",
+    "run",
+    "alerts",
+    "history",
+)  # file by file, by us alone
 
 
 @dataclass(frozen=True)
@@ -378,6 +386,12 @@ class Step:
             "signer": facts["signer"],
         }
 
+    def newest_result(self, asset: str, suite: str) -> Contract | None:
+        """What a suite's newest result says, if it and all that it rests on verifies."""
+        statement = self.trust.store.newest_result(asset, suite)
+        node = self.lineage.node(statement) if statement else None
+        return None if node is None or node.all_reasons() else node.contract
+
     def read_source(self, asset: str, paths: Mapping[str, Path]) -> VerifiedInput:
         """Bytes from outside the attested world (the landing zone), bound by their digests."""
         entries, handed = [], []
@@ -582,6 +596,7 @@ class Step:
         rows: Mapping[str, int],
         warnings: Sequence[Mapping[str, Any]] = (),
         waivers: Mapping[str, str] | None = None,
+        history: str = "",
     ) -> PendingSignature:
         """Sign what a contract found about exactly the bytes that were read.
 
@@ -602,6 +617,7 @@ class Step:
             decision=self._decision_about(view),
             warnings=warnings,
             waivers=waivers,
+            history=history,
         )
         statement = statements.build_statement(
             statements.TEST_RESULT, view.asset, view.digest, predicate

@@ -163,7 +163,7 @@ def unjudged() -> AbstractContextManager[object]:
 
     return both(
         lambda: patched(schemas, "check_raw_schema", schema),
-        lambda: patched(profile, "profile_days", lambda frames: frames),
+        lambda: patched(profile, "profile_days", lambda frames, *_: frames),
         lambda: patched(expectations, "check_raw_expectations", whole_days),
     )()
 

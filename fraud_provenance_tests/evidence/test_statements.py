@@ -302,3 +302,10 @@ def test_statement_with_a_great_many_subjects_is_a_bomb() -> None:
     }  # fmt: skip
     with pytest.raises(ProvenanceError, match="SIZE_LIMIT"):
         statements.parse_statement(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize("history", ["", A])
+def test_contract_names_what_is_kept_of_accepted_days(history: str) -> None:
+    predicate = contract(history=history)
+    assert ("history" in predicate["annotations"]) is bool(history)
+    assert statements.read_contract(statement(statements.TEST_RESULT, predicate)).history == history

@@ -182,6 +182,14 @@ def test_contract_results_keep_the_newest_of_each_suite(chain: Chain) -> None:
     assert [found[day]["raw_expectations"].result for day in DAYS] == ["PASSED", "PASSED"]
 
 
+def test_newest_result_of_a_suite_is_the_last_in_the_log(chain: Chain) -> None:
+    store = chain.trust.store
+    made = judge(chain.trust, RAW, DAYS[:1], RAW_SUITES[:1])["raw_schema"].statement.digest
+    assert store.newest_result(RAW, "raw_schema") == made
+    assert store.newest_result(RAW, "raw_expectations") not in {made, ""}
+    assert store.newest_result(FEATURES, "raw_schema") == ""
+
+
 def test_records_match_every_filter_given(honest: Chain) -> None:
     store, statement = honest.trust.store, honest.features.bundle.statement
     found = store.records(
