@@ -41,7 +41,6 @@ CODES: Final = frozenset(
         "PIT_LEAKAGE",
         "FEATURE_RECOMPUTE_MISMATCH",
         "SPLIT_CONTAMINATION",
-        "FEATURE_RECOMPUTE_MISMATCH",
         "PREDLOG_GAP",
     }
 )
