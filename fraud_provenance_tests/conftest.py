@@ -206,6 +206,7 @@ class Forger:
         who = lies.pop("who", f"/steps/{by}")
         subject = lies.pop("subject", made)
         sequence, previous = self.trust.lineage().versions.next(made)
+        now = encoding.utc_text(self.trust.clock())
         honest: dict[str, Any] = {
             "builder_id": "urn:forger",
             "environment": self.environment,
@@ -216,8 +217,8 @@ class Forger:
             "previous": previous,
             "run_id": "run-forger",
             "materials": materials,
-            "started_at": "2018-04-03T00:00:00Z",
-            "finished_at": "2018-04-03T00:00:00Z",
+            "started_at": now,
+            "finished_at": now,
             "outputs": {"location": self.folder_of(entries[0].path) if entries else "data"},
         }
         predicate = statements.provenance_predicate(**(honest | lies))

@@ -247,6 +247,7 @@ class LineageVerifier:
                     f"step {provenance.step} may not produce {provenance.asset}",
                 )
             )
+        self.signers.check_span(bundle, provenance.started_at, provenance.finished_at)
         rule.check_parameters(provenance.parameters)
         manifest = self._manifest(bundle.statement.subject_digest, provenance.asset)
         node.manifest = manifest
@@ -441,6 +442,7 @@ class LineageVerifier:
                 or said.get("replaces") != replaced.statement
             ):
                 raise back_without
+            self.signers.check_assent(decision, [(yield replaced.statement)])
 
     def _fill_decision(self, node: Node, bundle: VerifiedBundle) -> _Work:
         node.kind = "decision"
@@ -494,6 +496,23 @@ class LineageVerifier:
             raise VerificationError(
                 reason(RootCause.EVIDENCE_MISSING, f"the decision rests on no {what}")
             )
+        evidence = [child for child in inputs if child.kind in _OF_A_MODEL]
+        for child in inputs:
+            if child.kind == "approval":
+                self._check_approval(child, summary, evidence)
+
+    def _check_approval(self, approval: Node, summary: Summary, evidence: Sequence[Node]) -> None:
+        """An approval that a permission rests on is of what was decided, and came after it."""
+        said = approval.statement_of().predicate
+        bound = ("environment", "evidence_set", "policy_digest")
+        decided = (
+            summary.environment,
+            summary.facts.get("evidence_set"),
+            summary.policy_digest,
+        )
+        if tuple(said.get(name) for name in bound) != decided:
+            raise _foreign(approval)
+        self.signers.check_assent(approval, below(evidence))
 
     def _check_policy(self, node: Node, digest: str) -> _Work:
         """The policy that decided was in force; the signatures that put it there are children."""

@@ -1,7 +1,8 @@
 """Who may sign what: each check compares a verified bundle with the layout, exactly."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
@@ -91,12 +92,7 @@ class Signers:
     @staticmethod
     def check_clock(bundle: VerifiedBundle, claimed: object) -> None:
         """The time that a signer states is the time of the signature."""
-        try:
-            said = encoding.parse_utc(str(claimed))
-        except ValueError as error:
-            raise VerificationError(
-                reason(RootCause.TIME_SKEW, f"{str(claimed)[:40]!r} is no time")
-            ) from error
+        said = _time(claimed)
         if abs(bundle.signed_at - said) > MAX_CLOCK_SKEW:
             at = encoding.utc_text(bundle.signed_at)
             raise VerificationError(
@@ -106,15 +102,54 @@ class Signers:
             )  # fmt: skip
 
     @staticmethod
+    def check_span(bundle: VerifiedBundle, started: object, finished: object) -> None:
+        """A step ended when its statement was signed, and began before, however long that is."""
+        if _time(started) > _time(finished):
+            why = f"its step ended at {finished}, before it began at {started}"
+            raise VerificationError(reason(RootCause.TIME_SKEW, why))
+        Signers.check_clock(bundle, finished)
+
+    @staticmethod
+    def check_assent(assent: Node, named: Iterable[Node]) -> None:
+        """Nobody agrees to what was not there: `assent` was signed after all that it names."""
+        if assent.bundle is None:
+            return
+        given = assent.bundle.signed_at
+        for item in named:
+            if item.bundle is not None and _is_before(given, item.bundle.signed_at):
+                raise VerificationError(
+                    reason(
+                        RootCause.APPROVAL_BEFORE_EVIDENCE,
+                        f"signed at {encoding.utc_text(given)}, before {item.name[:80]} was"
+                        f" ({encoding.utc_text(item.bundle.signed_at)})",
+                        artifact=assent.name,
+                        identity=str(assent.bundle.identity),
+                        at=encoding.utc_text(given),
+                    )
+                )
+
+    @staticmethod
     def check_order(later: Node, earlier: Node) -> None:
-        """An input was signed before its output; seconds, as the timestamps are compared."""
+        """An input was signed before its output."""
         if later.bundle is None or earlier.bundle is None:
             return
-        first, second = earlier.bundle.signed_at, later.bundle.signed_at
-        if first.replace(microsecond=0) > second.replace(microsecond=0):
+        if _is_before(later.bundle.signed_at, earlier.bundle.signed_at):
             raise VerificationError(
                 reason(RootCause.ORDER_INVALID, f"signed before its input {earlier.name}")
             )
+
+
+def _time(claimed: object) -> datetime:
+    try:
+        return encoding.parse_utc(str(claimed))
+    except ValueError as error:
+        why = f"{str(claimed)[:40]!r} is no time"
+        raise VerificationError(reason(RootCause.TIME_SKEW, why)) from error
+
+
+def _is_before(first: datetime, second: datetime) -> bool:
+    """Compared by seconds, which is what timestamp authorities promise."""
+    return first.replace(microsecond=0) < second.replace(microsecond=0)
 
 
 def identity_of(layout: Layout, step: str) -> Identity:

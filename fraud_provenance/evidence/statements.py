@@ -202,6 +202,8 @@ class Provenance(BaseModel):
     run_id: str
     materials: tuple[Material, ...]
     outputs: dict[str, Any]
+    started_at: str
+    finished_at: str
 
     def material(self, role: str) -> Material | None:
         """The first material with `role`, if any."""
@@ -241,6 +243,8 @@ def read_provenance(statement: Statement) -> Provenance:
             run_id=details["metadata"]["invocationId"],
             materials=materials,
             outputs=details["byproducts"][0]["annotations"],
+            started_at=details["metadata"]["startedOn"],
+            finished_at=details["metadata"]["finishedOn"],
         )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise _invalid(RootCause.PREDICATE_TYPE, f"malformed provenance: {error!r}") from error

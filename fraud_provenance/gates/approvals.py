@@ -1,12 +1,20 @@
 """Approvals: a person's signature under one exact model, environment, evidence set and policy."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
 from fraud_provenance.evidence import encoding, statements
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ConfigError, GateDenied, reason
-from fraud_provenance.evidence.lineage import Node
+from fraud_provenance.evidence.errors import (
+    ConfigError,
+    GateDenied,
+    Reason,
+    VerificationError,
+    reason,
+)
+from fraud_provenance.evidence.nodes import Node, below
+from fraud_provenance.evidence.signers import Signers
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.evidence.verification import VerifiedBundle
 from fraud_provenance.gates.decisions import identity_fact
@@ -116,6 +124,20 @@ def approval_fact(policy: Policy, node: Node, *, superseded: bool) -> dict[str, 
         "revoked": _is_withdrawn(node),
         "superseded": superseded,
     }
+
+
+def premature(evidence: ModelEvidence, approvals: Iterable[Node]) -> dict[str, list[Reason]]:
+    """By statement, why approvals of this very evidence do not count: it was not there yet."""
+    roots = (evidence.model, evidence.evaluation, evidence.signature)
+    found = {}
+    for node in approvals:
+        if node.statement_of().predicate.get("evidence_set") != evidence.evidence_set:
+            continue  # of other evidence, which the policy judges
+        try:
+            Signers.check_assent(node, below(roots))
+        except VerificationError as error:
+            found[node.statement] = [*error.reasons]
+    return found
 
 
 def _is_withdrawn(node: Node) -> bool:

@@ -23,6 +23,7 @@ from fraud_provenance.evidence.errors import (
 from fraud_provenance.evidence.lineage import Node, identity_of
 from fraud_provenance.evidence.versions import DEPLOYMENTS
 from fraud_provenance.gates import cosign as cosign_binary
+from fraud_provenance.gates.approvals import premature
 from fraud_provenance.gates.champion import (
     Champion,
     approver,
@@ -358,6 +359,7 @@ def _decide(
         raise VerificationError(*registration.reasons)
     roots = [evidence.model, evidence.evaluation, evidence.signature, registration, request]
     known = known_approvals(trust, policy, evidence.digest)
+    early = premature(evidence, [node for node, _ in known])
     document: dict[str, Any] = {}
     if evidence.verdict.trusted:
         document = registration_input(trust, policy, evidence)
@@ -374,9 +376,12 @@ def _decide(
                 "verified": cosign_binary.count_accepted(trust, cosign(), checked),
                 "required": len(checked),
             },
-            "approvals": [fact for _, fact in known],
+            "approvals": [fact for node, fact in known if node.statement not in early],
         }
         answer = _ask(trust, policy, "model_deployment", document, evidence)
+        if not answer.allowed:
+            why = [item for reasons in early.values() for item in reasons]
+            answer = Answer(allowed=False, reasons=(*why, *answer.reasons))
     else:  # no policy can allow what does not verify; the root cause is the reason
         answer = Answer(allowed=False, reasons=evidence.verdict.reasons[:_MAX_REASONS])
     if answer.allowed:
@@ -386,7 +391,10 @@ def _decide(
         node
         for node, fact in known
         if fact["model_digest"] == evidence.digest
-        and not (answer.allowed and (node.reasons or not _binds(fact, document)))
+        and not (
+            answer.allowed
+            and (node.reasons or node.statement in early or not _binds(fact, document))
+        )
     ]
     return _sign_deployment(trust, registry, policy, evidence, answer, [*roots, *own], version, own)
 

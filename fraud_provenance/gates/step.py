@@ -28,6 +28,7 @@ from fraud_provenance.evidence.errors import (
 from fraud_provenance.evidence.lineage import LineageVerifier, Node, identity_of
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.secrets import refuse_secrets
+from fraud_provenance.evidence.signers import Signers
 from fraud_provenance.evidence.signing import PendingSignature
 from fraud_provenance.evidence.snapshots import Reading, two_versions
 from fraud_provenance.evidence.statements import Contract, Material
@@ -479,6 +480,7 @@ class Step:
 
         Raises:
             BackendError: could not sign; nothing became visible.
+            VerificationError: TIME_SKEW, this machine's clock is wrong; nothing became visible.
         """
         if not self._entries:
             raise ConfigError(reason(RootCause.USAGE, f"step {self.name} wrote nothing"))
@@ -534,6 +536,8 @@ class Step:
         sequence, previous = versions.next(asset)
         self._refuse_going_back(asset, sequence, manifest, outputs)
         code = self.trust.code()
+        finished_at = encoding.utc_text(self.trust.clock())
+        started_at = min(self.started_at, finished_at)  # clocks are set back, too
         statement = statements.build_statement(
             statements.PROVENANCE,
             asset,
@@ -552,8 +556,8 @@ class Step:
                     *code.materials,
                     Material(name="policies", digest=self.policy.digest, role="policy"),
                 ],
-                started_at=self.started_at,
-                finished_at=encoding.utc_text(self.trust.clock()),
+                started_at=started_at,
+                finished_at=finished_at,
                 outputs={
                     "location": self.location,
                     "git_commit": code.git_commit,
@@ -563,6 +567,7 @@ class Step:
             ),
         )
         signed = self.trust.signing.sign(statement, self.identity)
+        Signers.check_span(signed, started_at, finished_at)
         versions.seen.remember(asset, sequence, signed.statement.digest)
         return signed, sequence
 

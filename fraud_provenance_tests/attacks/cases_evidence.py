@@ -18,6 +18,7 @@ from fraud_provenance.gates import copies, facts
 from fraud_provenance.gates.facts import EVALUATION
 from fraud_provenance_tests.attacks.bundles import (
     MODEL,
+    as_of_now,
     changed_bundle,
     document_of,
     newest,
@@ -101,7 +102,7 @@ def told(change: Callable[[Predicate], None]) -> Attack:
             sequence, previous = home.workspace().trust.lineage().versions.next(MODEL)
             internal = predicate["buildDefinition"]["internalParameters"]
             internal |= {"sequence": sequence, "previous": previous}
-            change(predicate)
+            change(as_of_now(predicate))
             home.forger().sign(
                 statements.PROVENANCE, MODEL, record.subject_digest, predicate, "/steps/train"
             )

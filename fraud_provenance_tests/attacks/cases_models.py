@@ -16,6 +16,7 @@ from fraud_provenance.gates import facts, promotion
 from fraud_provenance_tests.attacks import mutants
 from fraud_provenance_tests.attacks.bundles import (
     MODEL,
+    as_of_now,
     changed_bundle,
     document_of,
     forget_index,
@@ -155,6 +156,8 @@ def next_statement(subjects: int, *, signed: bool) -> Attack:
         sequence, previous = workspace.trust.lineage().versions.next(MODEL)
         internal = payload["predicate"]["buildDefinition"]["internalParameters"]
         internal |= {"sequence": sequence, "previous": previous}
+        if signed:
+            as_of_now(payload["predicate"])
         payload["subject"] *= subjects
         said = encoding.canonical_json(payload)
         document["dsseEnvelope"]["payload"] = base64.b64encode(said).decode()

@@ -19,6 +19,7 @@ from fraud_provenance.gates.registry import CANDIDATE
 from fraud_provenance.gates.step import Step
 from fraud_provenance.planning import newest_model, registry_of
 from fraud_provenance.workspace import Workspace
+from fraud_provenance_tests.attacks.bundles import as_of_now
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import question
 from fraud_provenance_tests.attacks.mutants import both, without
@@ -136,7 +137,7 @@ def resign(
         ]
         manifest = Manifest.of(asset, entries)
         trust.store.put_manifest(manifest)
-    predicate = deepcopy(node.bundle.statement.predicate)
+    predicate = as_of_now(deepcopy(node.bundle.statement.predicate))
     sequence, previous = trust.lineage().versions.next(asset)
     internal = predicate["buildDefinition"]["internalParameters"]
     internal |= {"sequence": sequence, "previous": previous}

@@ -17,7 +17,7 @@ from fraud_provenance.evidence.layout import Layout
 from fraud_provenance.evidence.lineage import LineageVerifier, Node
 from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.signers import Signers
-from fraud_provenance.evidence.statements import Material
+from fraud_provenance.evidence.statements import Material, Summary
 from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
 from fraud_provenance.gates.step import Step
 from fraud_provenance_tests.conftest import (
@@ -531,7 +531,7 @@ def test_input_signed_after_its_output_is_refused(chain: Chain) -> None:
             found = honest.verify(content)
             if found.statement.digest != late:
                 return found
-            moved = found.signed_at + dt.timedelta(hours=1)
+            moved = found.signed_at + dt.timedelta(minutes=4)
             return found.model_copy(update={"signed_at": moved})
 
     lineage = with_layout(chain, lambda layout: layout)
@@ -853,6 +853,88 @@ def test_clock_of_a_signer_is_right_to_some_minutes(
 def test_time_that_is_none_is_no_time(shared: Chain, said: object) -> None:
     with pytest.raises(VerificationError, match="TIME_SKEW"):
         Signers.check_clock(shared.raw.bundle, said)
+
+
+HOUR, MINUTE = dt.timedelta(hours=1), dt.timedelta(minutes=1)
+SPANS: dict[str, tuple[dt.timedelta, dt.timedelta, bool]] = {
+    "a moment": (dt.timedelta(0), dt.timedelta(0), True),
+    "hours": (-9 * HOUR, dt.timedelta(0), True),
+    "a clock that is slow": (-2 * MINUTE, -MINUTE, True),
+    "a clock that is fast": (dt.timedelta(0), MINUTE, True),
+    "ended before it began": (MINUTE, dt.timedelta(0), False),
+    "ended long before it was signed": (-9 * HOUR, -8 * HOUR, False),
+    "in the future": (8 * HOUR, 9 * HOUR, False),
+}
+
+
+@pytest.mark.parametrize(("start", "end", "is_right"), SPANS.values(), ids=SPANS)
+def test_step_says_that_it_ran_when_its_statement_was_signed(
+    shared: Chain, start: dt.timedelta, end: dt.timedelta, is_right: bool
+) -> None:
+    bundle = shared.raw.bundle
+    said = [encoding.utc_text(bundle.signed_at + after) for after in (start, end)]
+    if is_right:
+        Signers.check_span(bundle, *said)
+        return
+    with pytest.raises(VerificationError, match="TIME_SKEW"):
+        Signers.check_span(bundle, *said)
+
+
+@pytest.mark.parametrize(
+    "lie", [{"started_at": "2018-04-03"}, {"finished_at": "2018-04-03T00:00:00Z"}]
+)
+def test_materialisation_that_tells_another_time_is_refused(
+    shared: Chain, forger: Forger, lie: dict[str, str]
+) -> None:
+    assert codes(shared.verdict(forger.raw(**lie))) == ["TIME_SKEW"]
+
+
+def approved(chain: Chain, forger: Forger, **lies: str) -> tuple[Node, Summary]:
+    """An approval of `e…e`, and a permission that rests on it."""
+    said = {
+        "environment": "local", "evidence_set": "e" * 64, "policy_digest": "f" * 64,
+        "issued_at": encoding.utc_text(chain.trust.clock()), "expires_at": "", "reason": "good",
+    } | lies  # fmt: skip
+    who = "risk.officer@example.com"
+    node = chain.node(forger.sign(statements.APPROVAL, "fraud_model", "d" * 64, said, who))
+    decided = Summary(
+        gate="deploy", environment="local", resource="", policy_digest="f" * 64, inputs=(),
+        allowed=True, at="", facts={"evidence_set": "e" * 64},
+    )  # fmt: skip
+    return node, decided
+
+
+@pytest.mark.parametrize("lie", ["", "evidence_set", "policy_digest"])
+def test_permission_rests_on_an_approval_of_what_was_decided(
+    shared: Chain, forger: Forger, lie: str
+) -> None:
+    approval, decided = approved(shared, forger, **({lie: "0" * 64} if lie else {}))
+    lineage = shared.trust.lineage()
+    evidence = [lineage.node(shared.features.bundle.statement.digest)]
+    if not lie:
+        lineage._check_approval(approval, decided, evidence)
+        return
+    with pytest.raises(VerificationError, match="DECISION_MISSING"):
+        lineage._check_approval(approval, decided, evidence)
+
+
+def test_permission_does_not_rest_on_an_approval_from_before_its_evidence(
+    shared: Chain, forger: Forger
+) -> None:
+    approval, decided = approved(shared, forger)
+    lineage = shared.trust.lineage()
+    evidence = lineage.node(shared.features.bundle.statement.digest)
+    below = evidence.children[0]
+    assert approval.bundle is not None
+    assert below.bundle is not None
+    later = approval.bundle.signed_at + dt.timedelta(seconds=1)
+    moved = replace(below, bundle=below.bundle.model_copy(update={"signed_at": later}))
+    evidence = replace(evidence, children=[moved])
+    with pytest.raises(VerificationError, match="APPROVAL_BEFORE_EVIDENCE"):
+        lineage._check_approval(approval, decided, [evidence])
+    unread = Node(kind="evidence", name="unread", statement="0" * 64)
+    Signers.check_assent(approval, [unread])  # what was not read has no time
+    Signers.check_assent(unread, [evidence])
 
 
 def test_larger_file_of_the_same_kind_was_added_to(chain: Chain) -> None:

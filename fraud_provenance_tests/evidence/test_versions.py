@@ -1,5 +1,6 @@
 """Chains of versions: no gap, no fork, nothing forgotten, and no way back without a decision."""
 
+import datetime as dt
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -198,6 +199,25 @@ def test_way_back_without_a_decision_is_refused(
     ingest(chain.trust, {DAY: b"late rows"})
     made = going_back(chain, forger, outputs)
     assert codes(chain.verdict(made)) == ["ROLLBACK"]
+
+
+def test_way_back_that_was_decided_before_what_it_replaces_is_refused(
+    chain: Chain, forger: Forger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who ingests knows the digest of the statement that it will sign."""
+    late = ingest(chain.trust, {DAY: b"late rows"}).bundle
+    decided = decision(chain, forger)
+    made = going_back(chain, forger, {"supersede": {DAY: decided}})
+    verify = chain.trust.bundles.verify
+
+    def earlier(content: bytes) -> VerifiedBundle:
+        found = verify(content)
+        moved = late.signed_at - dt.timedelta(seconds=1)
+        is_it = found.statement.digest == decided
+        return found.model_copy(update={"signed_at": moved}) if is_it else found
+
+    monkeypatch.setattr(chain.trust.bundles, "verify", earlier)
+    assert codes(chain.verdict(made)) == ["APPROVAL_BEFORE_EVIDENCE"]
 
 
 def test_decision_allows_one_way_back(chain: Chain, forger: Forger) -> None:
