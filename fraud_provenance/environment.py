@@ -1,4 +1,7 @@
-"""The installed packages: against the lock by name and version, against their RECORD by bytes.
+"""The installed packages: against the locks by name and version, against their RECORD by bytes.
+
+Beside them: whatever else Python would import or run from their folders, start-up hooks anywhere on
+the search path, and modules that this process has imported from elsewhere.
 
 Hashing 1 GiB takes seconds, so its outcome is kept for each installation, beside a listing of every
 file's size, times and inode; as long as the listing is the same, nothing is read again. The outcome
@@ -10,24 +13,30 @@ import csv
 import hashlib
 import os
 import re
+import stat
 import sys
 import sysconfig
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from email.parser import HeaderParser
 from functools import lru_cache
 from importlib import metadata
+from importlib.machinery import PathFinder, all_suffixes
 from pathlib import Path
 
+from fraud_provenance.compiled import lying
 from fraud_provenance.evidence import encoding, files
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import EvidenceError
 
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE)
-_CODE = (".py", ".so", ".pth", ".pyd", ".dylib")
+_CODE = (*all_suffixes(), ".pth", ".pyo", ".pyd", ".dylib", ".dll", ".egg-link", ".egg", ".zip")
 _HOOKS = ("sitecustomize", "usercustomize")
-_OWN = "fraud-provenance"
-_INSTALLERS = ("pip", "setuptools", "uv", "wheel")  # of the bootstrap, before there is a lock
+_EXPECTED = ("fraud-provenance", "pip")  # this project, and what Python itself brings
+_LOCKS = ("requirements.lock", "tools/bootstrap.lock")
 _MAX_NAMED = 20
+_TAGGED = re.compile(r"/__pycache__/[^/.]+\.[^/]+\.pyc$")
+_RUNNING = Path(__file__).resolve().parents[1]  # the work tree that this code was loaded from
 
 
 def problems(project: Path, cache: Path) -> tuple[str, ...]:
@@ -37,20 +46,24 @@ def problems(project: Path, cache: Path) -> tuple[str, ...]:
     """
     distributions = installed()
     roots = sorted({sysconfig.get_path(name) for name in ("purelib", "platlib")})
-    lock = files.read_once(project / "requirements.lock").decode("utf-8")
-    found = lock_problems(lock, {name: version for name, version, _ in distributions})
-    paths = [path for root in roots for path in _walk(root)]
+    scripts = sysconfig.get_path("scripts")
+    pins = "\n".join(files.read_once(project / name).decode("utf-8") for name in _LOCKS)
+    found = lock_problems(pins, [(name, version) for name, version, _ in distributions])
+    walked = [path for root in roots for path in _walk(root)]
+    paths = list(dict.fromkeys([*walked, *_listed(scripts)]))
     key = encoding.digest_bytes("\n".join(map(_facts, paths)).encode("utf-8", "surrogateescape"))
     kept = cache / f"{encoding.digest_json(roots)[:16]}.json"
     known = _remembered(kept, key)
     if known is None:
-        known = file_problems(paths, _records([item for _, _, item in distributions]))
+        records = _records([item for _, _, item in distributions])
+        known = [*file_problems(paths, records), *compiled_problems(paths, records)]
         cache.mkdir(parents=True, exist_ok=True)
         files.write_atomic(
             kept, encoding.canonical_json({"listing": key, "problems": known}), durable=False
         )
-    hooks = hook_problems(sys.path)  # they may lie outside of what was listed
-    return (*found[:_MAX_NAMED], *hooks[:_MAX_NAMED], *known[:_MAX_NAMED])
+    # Neither lies only where was listed.
+    loaded = hook_problems(sys.path) + loaded_problems(sys.modules, (*roots, scripts, str(project)))
+    return (*found[:_MAX_NAMED], *loaded[:_MAX_NAMED], *known[:_MAX_NAMED])
 
 
 @lru_cache(maxsize=1)  # what a process has loaded does not change by a later installation
@@ -73,25 +86,37 @@ def installed() -> list[tuple[str, str, metadata.Distribution]]:
     return found
 
 
-def lock_problems(lock: str, installed: Mapping[str, str]) -> list[str]:
-    """Installed distributions that the lock does not name, or names in another version."""
-    pins = {_normal(name): version for name, version in _PIN.findall(lock)}
-    expected = {_OWN, *_INSTALLERS}
-    return [
-        f"{RootCause.ENV_LOCK_MISMATCH}: {name} {version}, the lock says"
-        f" {pins.get(_normal(name), 'nothing')}"
-        for name, version in sorted(installed.items())
-        if pins.get(_normal(name)) != version and _normal(name) not in expected
-    ]
+def lock_problems(pins: str, installed: Sequence[tuple[str, str]]) -> list[str]:
+    """Installed distributions that no lock names, or names in another version, or that are twice.
+
+    `pins`: the text of the locks.
+    """
+    locked = {(_normal(name), version) for name, version in _PIN.findall(pins)}
+    found, seen = [], set()
+    for name, version in sorted(installed):
+        normal = _normal(name)
+        if normal in seen:
+            found.append(f"{RootCause.ENV_LOCK_MISMATCH}: {name} {version} is there twice")
+        elif (normal, version) not in locked and normal not in _EXPECTED:
+            said = sorted(pin for pinned, pin in locked if pinned == normal)
+            told = f"{name} {version}, the lock says {', '.join(said) or 'nothing'}"
+            found.append(f"{RootCause.ENV_LOCK_MISMATCH}: {told}")
+        seen.add(normal)
+    return found
 
 
 def file_problems(paths: Sequence[str], records: Mapping[str, Collection[str]]) -> list[str]:
-    """Files that are not what a RECORD says, and code that no RECORD names."""
+    """Files that are not what a RECORD says, and code that no RECORD names.
+
+    A folder that is a link could hold anything: nothing below it is looked at.
+    """
     found = []
     for path in paths:
         folder, _, name = path.rpartition("/")
+        if _TAGGED.search(path):
+            continue  # used for its source alone: `compiled_problems`
         if path not in records:
-            if name.endswith(_CODE):
+            if name.endswith(_CODE) or Path(path).is_dir():
                 found.append(f"{RootCause.ENV_FILE_MISMATCH}: no package names {name}")
         elif records[path] and _record_digest(path) not in records[path]:
             place = f"{folder.rpartition('/')[2]}/{name}"
@@ -99,15 +124,47 @@ def file_problems(paths: Sequence[str], records: Mapping[str, Collection[str]]) 
     return found
 
 
-def hook_problems(search_path: Sequence[str]) -> list[str]:
-    """Start-up hooks on the search path, but for those of Python itself."""
-    own = Path(sysconfig.get_path("stdlib"))
-    return [
-        f"{RootCause.ENV_FILE_MISMATCH}: start-up hook {name}.py"
-        for folder in search_path
-        for name in _HOOKS
-        if Path(folder) != own and (Path(folder) / f"{name}.py").exists()
+def compiled_problems(paths: Sequence[str], records: Mapping[str, Collection[str]]) -> list[str]:
+    """Compiled files that are younger than the installation and hold other code than their source.
+
+    The installer compiles everything before it writes the last RECORD, and to compile all of it
+    again would take minutes. Goes by the change time of the file system, which no program sets.
+    """
+    lists = [path for path in records if path.endswith("/RECORD") and os.path.lexists(path)]
+    installed_ns = max((os.lstat(path).st_ctime_ns for path in lists), default=0)
+    young = [
+        path for path in paths if _TAGGED.search(path) and os.lstat(path).st_ctime_ns > installed_ns
     ]
+    sources = {Path(path).parent.parent / f"{Path(path).name.split('.')[0]}.py" for path in young}
+    lies = lying(source for source in sorted(sources) if source.is_file())
+    return [f"{RootCause.ENV_FILE_MISMATCH}: {path.name} is of other code" for path in lies]
+
+
+def hook_problems(search_path: Sequence[str]) -> list[str]:
+    """Start-up hooks on the search path, in whatever form, but for those of Python itself."""
+    own = Path(sysconfig.get_path("stdlib"))
+    folders = [folder for folder in search_path if Path(folder) != own]
+    PathFinder.invalidate_caches()
+    return [
+        f"{RootCause.ENV_FILE_MISMATCH}: start-up hook {name}"
+        for folder in folders
+        for name in _HOOKS
+        if PathFinder.find_spec(name, [folder]) is not None
+    ]
+
+
+def loaded_problems(modules: Mapping[str, object], places: Sequence[str]) -> list[str]:
+    """Modules that were imported from a file neither below `places` nor of Python itself."""
+    own = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), str(_RUNNING), *places)
+    roots = tuple(f"{os.path.realpath(place)}/" for place in own if place)
+    found = []
+    for name, module in list(modules.items()):
+        path = getattr(module, "__file__", None)
+        if not isinstance(path, str) or not os.path.isfile(path):
+            continue
+        if not os.path.realpath(path).startswith(roots):
+            found.append(f"{RootCause.ENV_FILE_MISMATCH}: {name} was imported from elsewhere")
+    return sorted(found)
 
 
 def _records(distributions: Sequence[metadata.Distribution]) -> dict[str, set[str]]:
@@ -129,15 +186,27 @@ def _record_digest(path: str) -> str:
 
 
 def _walk(root: str) -> Iterator[str]:
+    """Every file below `root`, and folders that are links."""
     for folder, names, found in os.walk(root):
-        names[:] = sorted(name for name in names if name != "__pycache__")
-        yield from (f"{folder}/{name}" for name in sorted(found))
+        names.sort()
+        links = [name for name in names if os.path.islink(f"{folder}/{name}")]
+        yield from (f"{folder}/{name}" for name in sorted([*found, *links]))
+
+
+def _listed(folder: str) -> list[str]:
+    """The files of one folder."""
+    with suppress(OSError), os.scandir(folder) as items:
+        return sorted(item.path for item in items if item.is_file())
+    return []
 
 
 def _facts(path: str) -> str:
-    facts = os.lstat(path)
-    times = f"{facts.st_mtime_ns} {facts.st_ctime_ns}"
-    return f"{path} {facts.st_size} {times} {facts.st_ino}"
+    """What changes with a file, and with what it links to."""
+    found = [os.lstat(path)]
+    if stat.S_ISLNK(found[0].st_mode) and os.path.exists(path):
+        found.append(os.stat(path))
+    facts = [(at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino) for at in found]
+    return f"{path} {facts}"
 
 
 def _remembered(cache: Path, key: str) -> list[str] | None:

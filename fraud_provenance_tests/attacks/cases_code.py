@@ -1,4 +1,4 @@
-"""F4, N1, RP-05: which code this is, whatever git says, hides or cannot say."""
+"""F4, F5, N1, RP-05: which code this is, whatever git says, hides or cannot say."""
 
 import compileall
 import importlib
@@ -16,6 +16,11 @@ from pathlib import Path
 from fraud_provenance import work_tree
 from fraud_provenance_tests.attacks.arena import commit_all
 from fraud_provenance_tests.attacks.cases_governance import commit_the_change, leave_the_tree_dirty
+from fraud_provenance_tests.attacks.cases_reproducibility import (
+    any_packages,
+    installed,
+    locked_package,
+)
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import training
 from fraud_provenance_tests.attacks.model import Attack, Case
@@ -155,11 +160,55 @@ def not_imported(home: Home) -> None:
     (folder / "left_over.py").write_text("x = 1\n")
 
 
+# --- what is installed ---------------------------------------------------------------------------
+
+
+def compiled_hook(folder: Path) -> None:
+    locked_package(folder)
+    (folder / "sitecustomize.py").write_text("print('I was here')\n")
+    compileall.compile_file(folder / "sitecustomize.py", quiet=1, legacy=True)
+    (folder / "sitecustomize.py").unlink()
+
+
+def hook_as_a_folder(folder: Path) -> None:
+    locked_package(folder)
+    (folder / "usercustomize").mkdir()
+    (folder / "usercustomize" / "__init__.py").touch()
+
+
+def linked_folder(folder: Path) -> None:
+    locked_package(folder)
+    (folder / "left_pad").symlink_to(folder.parent)
+
+
+def package_compiled_otherwise(folder: Path) -> None:
+    """Beside a package as locked, its compiled file holds other code."""
+    locked_package(folder)
+    source = folder / "iniconfig" / "__init__.py"
+    kept = Path(importlib.util.cache_from_source(str(source)))
+    compileall.compile_file(source, quiet=1, force=True)
+    header = kept.read_bytes()[:16]
+    kept.write_bytes(header + marshal.dumps(compile("ANY = 1", str(source), "exec")))
+
+
+def package_compiled(folder: Path) -> None:
+    locked_package(folder)
+    compileall.compile_dir(folder / "iniconfig", quiet=1, force=True)
+
+
 _TRAIN = training(train_days=6)
 
 CASES = [
     Case("F4", another_git(leave_the_tree_dirty), _TRAIN, another_git(commit_the_change),
          git_is_believed),
+    *(
+        Case("F5", installed(attack), _TRAIN, installed(package_compiled), any_packages,
+             variant=variant)
+        for variant, attack in (
+            ("compiled hook", compiled_hook), ("hook as a folder", hook_as_a_folder),
+            ("linked folder", linked_folder), ("other code", package_compiled_otherwise),
+        )
+    ),
     *(
         Case("N1", together(leave_the_tree_dirty, change), _TRAIN,
              together(commit_the_change, twin), git_is_believed, variant=variant)
