@@ -62,10 +62,33 @@ def check_raw_expectations(
         DataError: PARTITION_MISSING if there is no day or a day has no profile; THRESHOLD_MISSING
             or THRESHOLD_TYPE; CHECK_ERROR if an expectation could not be evaluated.
     """
+    frame = raw_statistics(profile, days, thresholds, empty_days)
+    return _validate("raw_expectations", frame, RAW, thresholds, docs_dir)
+
+
+def raw_statistics(
+    profile: pl.DataFrame,
+    days: Sequence[str],
+    thresholds: Mapping[str, Any],
+    empty_days: Collection[str] = (),
+) -> pl.DataFrame:
+    """Compute what suite `raw_expectations` bounds.
+
+    Args:
+        profile: As `check_raw_expectations`.
+        days: The days to judge.
+        thresholds: The parsed `policies/data/contracts.json`.
+        empty_days: As `check_raw_expectations`.
+
+    Returns:
+        The days to judge x `day` and every statistic of the suite.
+
+    Raises:
+        DataError: As `check_raw_expectations`.
+    """
     frame = _comparisons(profile, days, thresholds, "raw_expectations", empty_days)
     certain = threshold(thresholds, "raw_expectations", "surprise_of_a_finding")
-    frame = frame.with_columns(*_single_amounts(certain, thresholds), *_gathered(certain))
-    return _validate("raw_expectations", frame, RAW, thresholds, docs_dir)
+    return frame.with_columns(*_single_amounts(certain, thresholds), *_gathered(certain))
 
 
 def _single_amounts(certain: float, thresholds: Mapping[str, Any]) -> list[pl.Expr]:
