@@ -254,6 +254,8 @@ class LineageVerifier:
         yield from self._check_written_once(node, provenance, manifest)
         views: list[Manifest] = []
         for material in provenance.materials:
+            if material.role == "policy" and not self._released(material.digest):
+                raise _never_in_force(material.digest)
             if material.role in ("input", "source"):
                 views.append((yield from self._material(node, provenance, material, rule)))
         rule.check_materials(
@@ -518,8 +520,7 @@ class LineageVerifier:
         """The policy that decided was in force; the signatures that put it there are children."""
         releases = self._released(digest)
         if not releases:
-            why = f"policy {digest[:12]} was never in force"
-            raise VerificationError(reason(RootCause.POLICY_UNSIGNED, why, artifact="policies"))
+            raise _never_in_force(digest)
         first: list[Node] = []
         for statement in releases[0]:
             first.append((yield statement))
@@ -685,6 +686,11 @@ def _foreign(child: Node) -> VerificationError:
     """What stands among a decision's inputs says nothing about its subject."""
     why = f"the decision rests on a {child.kind} ({child.name[:80]}) that is about something else"
     return VerificationError(reason(RootCause.DECISION_MISSING, why))
+
+
+def _never_in_force(policy: str) -> VerificationError:
+    why = f"policy {policy[:12]} was never in force"
+    return VerificationError(reason(RootCause.POLICY_UNSIGNED, why, artifact="policies"))
 
 
 def _unread(asset: str) -> VerificationError:

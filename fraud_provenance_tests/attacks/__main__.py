@@ -6,13 +6,15 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from fraud_provenance_tests.attacks import registry, tournament
+from fraud_provenance.workspace import Settings, Workspace
+from fraud_provenance_tests.attacks import registry, slots, tournament
 from fraud_provenance_tests.attacks.arena import PROJECT, Arena
 from fraud_provenance_tests.attacks.model import Case, lines
 
@@ -39,6 +41,7 @@ def main() -> int:
         try:
             arena.open(lambda text: screen.print(f"· {text}", markup=False))
             results = _play(arena, chosen)
+            matrix = None if options.only else _play_matrix(arena)
         finally:
             if not options.arena:
                 arena.down()
@@ -47,8 +50,11 @@ def main() -> int:
         screen.print(f"named stops without a case: {', '.join(unplayed)}", markup=False)
     if not options.only:
         OUT.parent.mkdir(exist_ok=True)
-        OUT.write_text(json.dumps(tournament.document(results), indent=1) + "\n", "utf-8")
-    return 0 if all(item.holds for item in results) and not registry.problems() else 1
+        document = tournament.document(results) | {"slots": asdict(matrix) if matrix else None}
+        OUT.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    holes = matrix.holes if matrix else []
+    all_hold = all(item.holds for item in results) and not registry.problems()
+    return 0 if all_hold and not holes else 1
 
 
 def _arguments() -> argparse.Namespace:
@@ -66,6 +72,18 @@ def _arguments() -> argparse.Namespace:
 def _chosen(only: Sequence[str]) -> list[Case]:
     wanted = tuple(only)
     return [case for case in registry.cases() if not wanted or case.id.startswith(wanted)]
+
+
+def _play_matrix(arena: Arena) -> slots.Played:
+    """Every valid statement of the scored home in every slot of every other one."""
+    home = arena.copy("scored")
+    project = arena.product.project
+    played = slots.play(Workspace(Settings(home=home, project=project)))
+    holes = len(played.holes)
+    screen.print(f"slot matrix: {played.pairs} changed statements, {holes} not refused")
+    for hole in played.holes[:20]:
+        screen.print(f"  {hole}", style="red", markup=False)
+    return played
 
 
 def _play(arena: Arena, chosen: Sequence[Case]) -> list[tournament.Result]:

@@ -1,0 +1,167 @@
+"""The slot matrix: every valid statement of a home put into every slot of every other one.
+
+A slot is a place in a statement that names a statement or a manifest by its digest. What is put
+there is valid, only not meant for it. The changed statement counts as signed by its honest signer
+at its honest time: what refuses it is what the verifier demands of the slot, and nothing else.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence.lineage import LineageVerifier
+from fraud_provenance.evidence.nodes import Node
+from fraud_provenance.evidence.statements import Statement
+from fraud_provenance.evidence.store import ChainLink, EvidenceStore
+from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
+from fraud_provenance.workspace import Workspace
+
+_CHANGED = b"the changed statement"
+Path = tuple[str | int, ...]
+
+
+@dataclass
+class Overlay:
+    """A home's store and bundle verifier, in which one statement stands for another."""
+
+    store: EvidenceStore
+    bundles: BundleVerifier
+    honest: VerifiedBundle | None = None
+    changed: Statement | None = None
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the store has
+        return getattr(self.store, name)
+
+    def put(self, honest: VerifiedBundle, changed: Statement) -> None:
+        """From here on `changed` is in the place of the honest statement."""
+        self.honest, self.changed = honest, changed
+
+    def bundle(self, statement: str) -> tuple[str, bytes]:
+        if self.changed is not None and statement == self.changed.digest:
+            return "", _CHANGED
+        return self.store.bundle(statement)
+
+    def chain(self, name: str) -> list[ChainLink]:
+        """The chain with the changed statement in it, as it says of itself."""
+        links = self.store.chain(name)
+        if self.honest is None or self.changed is None:
+            return links
+        here = self.honest.statement.digest
+        said = {"statement": self.changed.digest, "previous": _previous(self.changed.predicate)}
+        return [link.model_copy(update=said) if link.statement == here else link for link in links]
+
+    def verify(self, content: bytes) -> VerifiedBundle:
+        if content != _CHANGED:
+            return self.bundles.verify(content)
+        assert self.honest is not None
+        return self.honest.model_copy(update={"statement": self.changed})
+
+
+def _previous(predicate: dict[str, Any]) -> str:
+    build = predicate.get("buildDefinition", {})
+    facts = predicate.get("annotations", {})
+    places = (build.get("internalParameters", {}), predicate, facts.get("facts", {}))
+    return next((str(place["previous"]) for place in places if "previous" in place), "")
+
+
+@dataclass
+class Played:
+    """How many changed statements there were, and those that nothing refused."""
+
+    pairs: int = 0
+    holes: list[str] = field(default_factory=list)
+
+
+def play(workspace: Workspace, every: int = 1) -> Played:
+    """Put every valid statement (or manifest) into each slot of each; or each `every`th pair."""
+    trust = workspace.trust
+    overlay = Overlay(trust.store, trust.bundles)
+    walker = LineageVerifier(
+        overlay, overlay, trust.policies.current().layout, trust.environment, trust.home,  # type: ignore[arg-type]  # as these
+        trust.policies.releases.signed_for,
+    )  # fmt: skip
+    records = {record.statement: record for record in trust.store.records()}
+    valid = {name: node for name in records if (node := walker.node(name)).is_sound}
+    manifests = sorted(
+        {r.subject_digest for r in records.values() if _has_manifest(trust.store, r.subject_digest)}
+    )
+    played, number = Played(), 0
+    for _, node in sorted(valid.items()):
+        for path, digest in _slots(node, valid.keys(), manifests):
+            for instead in valid if digest in valid else manifests:
+                number += 1
+                if number % every or instead == digest:
+                    continue
+                if digest in valid and _facts(valid[instead]) == _facts(valid[digest]):
+                    continue  # it says the same: an honest one, too
+                played.pairs += 1
+                if _passes(overlay, walker, node, _with(node, path, instead)):
+                    where = ".".join(map(str, path))
+                    kind = (
+                        f"{valid[instead].kind} {valid[instead].name}"
+                        if instead in valid
+                        else instead[:12]
+                    )
+                    played.holes.append(f"{node.kind} {node.name}: {where} takes {kind}")
+        overlay.honest = overlay.changed = None
+    return played
+
+
+def _has_manifest(store: EvidenceStore, digest: str) -> bool:
+    return store.manifest_path(digest).exists()
+
+
+def _slots(
+    node: Node, known: Iterable[str], manifests: Iterable[str]
+) -> Iterator[tuple[Path, str]]:
+    """Each place in a statement that names a known statement or manifest."""
+    wanted = {*known, *manifests}
+    document = json.loads(node.statement_of().content)
+    waiting: list[tuple[Path, Any]] = [((), document)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [((*path, key), item) for key, item in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*path, index), item) for index, item in enumerate(value)]
+        elif isinstance(value, str) and value in wanted:
+            yield path, value
+
+
+def _with(node: Node, path: Path, instead: str) -> Statement:
+    document = deepcopy(json.loads(node.statement_of().content))
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = instead
+    return statements.parse_statement(encoding.canonical_json(document))
+
+
+def _passes(overlay: Overlay, walker: LineageVerifier, node: Node, changed: Statement) -> bool:
+    assert node.bundle is not None
+    overlay.put(node.bundle, changed)
+    try:
+        made = walker.node(changed.digest)
+        return walker.verify("slot", "test", [made], with_files=False).trusted
+    finally:
+        walker._nodes.pop(changed.digest, None)
+
+
+def _facts(node: Node) -> object:
+    """All that a statement says which counts where it is used: who says what about what."""
+    said = node.statement_of()
+    if node.summary:
+        facts = node.summary
+        return (
+            said.subject_digest,
+            facts.gate,
+            facts.allowed,
+            encoding.canonical_json(facts.facts),
+        )
+    if node.contract:
+        found = node.contract
+        return (said.subject_digest, found.suite, found.failed, found.rows)
+    return said.digest
