@@ -341,7 +341,8 @@ def _model_is_current(workspace: Workspace, config: "TrainingConfig", split: "Sp
 
 def _is_evaluated(workspace: Workspace, config: "TrainingConfig", split: "Split") -> bool:
     newest = newest_model(workspace)
-    is_evaluated = newest in workspace.store.heads("model_evaluation")
+    measured = _outputs(workspace, "model_evaluation", "alert_rate")
+    is_evaluated = measured.get(newest) is not None  # earlier versions did not measure it
     is_experiment = newest in experimental_partitions(workspace, "model_evaluation")
     return (
         is_evaluated

@@ -21,6 +21,7 @@ from fraud_provenance.evidence.manifest import FileEntry, Manifest
 from fraud_provenance.evidence.statements import Identity, Material
 from fraud_provenance.evidence.verdict import Verdict
 from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.fraud.model import XGBoostParameters
 from fraud_provenance.gates.step import Materialisation, Step
 from fraud_provenance.gates.trust import CodeFacts, Trust
 from fraud_provenance.workspace import Settings, Workspace
@@ -66,6 +67,19 @@ def codes(found: Verdict | Node | ProvenanceError) -> list[str]:
 
 def raw_path(day: str) -> str:
     return f"{RAW}/{day}.parquet"
+
+
+_BOUNDS = {"partitions": [DAYS[0], DAYS[-1]]}
+PARAMETERS: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("ingest", "features", "score"), _BOUNDS),
+    "feature_store": _BOUNDS | {"feature_service": "fraud_model_v1"},
+    "training_set": {
+        "train_start": DAYS[0], "train_days": 7, "delay_days": 7, "test_days": 7,
+        "feature_service": "fraud_model_v1",
+    },
+    "train": XGBoostParameters().model_dump(mode="json") | {"cards_per_day": 100},
+}  # fmt: skip
+"""What each step's statement must carry, by the layout."""
 
 
 def ingest(trust: Trust, days: Mapping[str, bytes]) -> Materialisation:
@@ -212,7 +226,7 @@ class Forger:
             "environment": self.environment,
             "asset": made,
             "step": by,
-            "parameters": {},
+            "parameters": PARAMETERS.get(by, {}),
             "sequence": sequence,
             "previous": previous,
             "run_id": "run-forger",

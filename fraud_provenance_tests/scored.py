@@ -28,7 +28,7 @@ from fraud_provenance.gates.step import Finish, Materialisation, Step
 from fraud_provenance.gates.trust import Trust
 from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.prediction_batch import leaf_hashes, leaves
-from fraud_provenance_tests.conftest import DAYS, FEATURES, RAW, judge
+from fraud_provenance_tests.conftest import DAYS, FEATURES, PARAMETERS, RAW, judge
 
 FEATURE_SUITES = ("feature_schema", "feature_expectations")
 SCORER = Identity(issuer="workloads", subject="/steps/score")
@@ -111,7 +111,7 @@ def deploy(
     """Train on the features and decide for the model, without asking the policy's gates."""
     if not trust.store.heads("training_set"):
         featurise(trust)
-        with Step(trust, "training_set", "run-set") as step:
+        with Step(trust, "training_set", "run-set", PARAMETERS["training_set"]) as step:
             read = step.read(FEATURES, DAYS)
             step.write("train", "training_set/train.parquet", b"rows", read.digests.values())
             step.commit({})
@@ -120,7 +120,8 @@ def deploy(
         parameters = trained(trees).resolved_parameters["requested"]
     location = f"mlflow/artifacts/models/{model_id}/artifacts"
     files = model_folder(trees, content)
-    with Step(trust, "train", "run-train", parameters, location) as step:
+    given = PARAMETERS["train"] | dict(parameters)
+    with Step(trust, "train", "run-train", given, location) as step:
         read = step.read("training_set", ["train"])
         for name, file in files.items():
             step.write(model_id, name, file, read.digests.values())

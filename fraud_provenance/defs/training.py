@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 TRAINING_SET, MODEL, EVALUATION = "training_set", "fraud_model", "model_evaluation"
 TRAIN, HELD_OUT, KNOWN = "train", "evaluation", "known_frauds"
+TESTED = "test"  # what the metrics are about: the held-out days after the delay
 
 
 class TrainingResource(dg.ConfigurableResource["TrainingResource"]):
@@ -301,7 +302,7 @@ def model_evaluation(
     """Score the held-out days with the verified bytes and measure."""
     import polars as pl
 
-    from fraud_provenance.fraud.evaluation import evaluate
+    from fraud_provenance.fraud.evaluation import alert_rate, evaluate
     from fraud_provenance.fraud.model import predict
 
     workspace = provenance.open()
@@ -325,7 +326,12 @@ def model_evaluation(
                 "dataset_sha256": data.digests[HELD_OUT],
                 "model_id": model_id,
                 "rows": {HELD_OUT: held_out.height},
-                "event_time": {HELD_OUT: support.event_range(held_out)},
+                "event_time": {
+                    HELD_OUT: support.event_range(held_out),
+                    TESTED: support.event_range(held_out.filter(pl.col("split") == TESTED)),
+                },
+                "threshold": contract["threshold"],
+                "alert_rate": alert_rate(scored, float(contract["threshold"])),
             }
         )
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}

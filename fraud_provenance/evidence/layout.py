@@ -48,6 +48,7 @@ class StepRule(_Closed):
     environments: tuple[str, ...]
     purposes: tuple[str, ...]
     parameters: dict[str, dict[str, Any]]
+    required_parameters: tuple[str, ...] = ()
     materials: tuple[MaterialRule, ...]
     max_age_days: int
 
@@ -70,6 +71,17 @@ class StepRule(_Closed):
             problems = jsonschema.Draft7Validator(self.parameters[name]).iter_errors(value)
             if (problem := next(problems, None)) is not None:
                 raise _unexpected(f"parameter {name}: {problem.message[:200]}")
+
+    def check_complete(self, given: Collection[str]) -> None:
+        """Refuse a statement without a parameter that the layout demands of each one.
+
+        Raises:
+            VerificationError: PARAM_MISSING.
+        """
+        missing = [name for name in self.required_parameters if name not in given]
+        if missing:
+            message = f"the statement lacks {', '.join(missing)[:200]}"
+            raise VerificationError(reason(RootCause.PARAM_MISSING, message))
 
     def check_materials(self, read: Collection[tuple[str, str]]) -> None:
         """Refuse fewer or more partitions of an asset than the layout says; `read`: (asset, one).

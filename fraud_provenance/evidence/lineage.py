@@ -2,12 +2,12 @@
 
 Order for each node, fixed: stored bytes equal their name → signature, certificate, timestamp, log
 inclusion → predicate and single subject → neither it nor its signer revoked → signer allowed by the
-layout for that step and environment → closed parameters → manifest → materials: each read was
-allowed by a signed decision under a released policy, whose inputs verify in turn → every output
-made from bytes of a material → all that was read is one world: of each partition one version, the
-newest when that was decided → contracts passed, not vacuously, on these very bytes → no older
-version came back undecided. Then, for the chain as a whole: versions without gap or fork, and the
-files on disk, and no others.
+layout for that step and environment → parameters, all and no others → manifest → materials: each
+read was allowed by a signed decision under a released policy, whose inputs verify in turn → every
+output made from bytes of a material → all that was read is one world: of each partition one
+version, the newest when that was decided → contracts passed, not vacuously, on these very bytes →
+no older version came back undecided. Then, for the chain as a whole: versions without gap or fork,
+and the files on disk, and no others.
 """
 
 import time
@@ -249,6 +249,7 @@ class LineageVerifier:
             )
         self.signers.check_span(bundle, provenance.started_at, provenance.finished_at)
         rule.check_parameters(provenance.parameters)
+        rule.check_complete(provenance.parameters)
         manifest = self._manifest(bundle.statement.subject_digest, provenance.asset)
         node.manifest = manifest
         yield from self._check_written_once(node, provenance, manifest)

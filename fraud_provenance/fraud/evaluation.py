@@ -63,6 +63,20 @@ def evaluate(scored: pl.DataFrame) -> dict[str, Any]:
     }
 
 
+def alert_rate(scored: pl.DataFrame, threshold: float) -> float:
+    """Return the share of test rows at or above a threshold, as scoring alerts on them.
+
+    Args:
+        scored: As for `evaluate`.
+        threshold: The model's own.
+
+    Returns:
+        Between 0 and 1, over all test rows: scoring knows no compromised cards.
+    """
+    scores = scored.filter(pl.col("split") == "test")["score"]
+    return float((scores >= threshold).sum()) / max(scores.len(), 1)
+
+
 def _check(scored: pl.DataFrame) -> None:
     missing = [name for name in _NEEDED if name not in scored.columns]
     if missing:

@@ -15,6 +15,8 @@ from fraud_provenance.gates.surroundings import code_of
 from fraud_provenance.gates.trust import Trust
 
 MODEL, EVALUATION = "fraud_model", "model_evaluation"
+_FEED = "raw_transactions"
+_TRAIN, _TRAINING_SET, _TESTED = "train", "training_set", "test"
 _IGNORED = frozenset((".git", ".gitattributes", ".github", ".gitignore"))
 """What the signing library ignores by itself; these names are never in a model folder here."""
 METRICS = ("auc_roc", "average_precision", "card_precision_100")
@@ -177,6 +179,7 @@ def registration_input(trust: Trust, policy: Policy, evidence: ModelEvidence) ->
         "model": _model_fact(evidence),
         "code": [asdict(item) for item in code],
         "evaluation": _evaluation_fact(evidence),
+        "days": day_facts(trust, policy, evidence),
         "contracts": _contract_facts([evidence.model, evidence.evaluation]),
         "evidence": {
             "statements": len(evidence.statements),
@@ -237,7 +240,73 @@ def _evaluation_fact(evidence: ModelEvidence) -> dict[str, Any]:
         "metrics": {name: outputs["metrics"][name] for name in METRICS},
         "rows": outputs["metrics"]["rows"],
         "frauds": outputs["metrics"]["frauds"],
+    } | {name: outputs[name] for name in ("threshold", "alert_rate") if name in outputs}
+
+
+def day_facts(trust: Trust, policy: Policy, evidence: ModelEvidence) -> dict[str, str]:
+    """What was known when, in days; what cannot be told is left out, and refused for that.
+
+    The last day learnt from is that of the training set that the model really read, by the bytes
+    its rows were made from and by what its own step and the model's signed. The first test day is
+    what the evaluation measured.
+    """
+    learnt = [*_train_days(evidence.model), *_signed_days(evidence.model, _TRAIN, last=True)]
+    tested = _signed_days(evidence.evaluation, _TESTED, last=False)
+    newest = _newest_day(trust, policy)
+    found = {
+        "trained_until": max(learnt, default=""),
+        "tested_from": min(tested, default=""),
+        "newest": newest,
     }
+    return {name: day for name, day in found.items() if day}
+
+
+def _train_days(model: Node) -> list[str]:
+    """The days whose features the train parts below a model were made from."""
+    days: list[str] = []
+    for made in _read_by(model, _TRAINING_SET):
+        manifest = made.manifest
+        sources = {
+            digest
+            for entry in (manifest.entries if manifest else ())
+            if entry.partition == _TRAIN
+            for digest in entry.made_from
+        }
+        days += [
+            entry.partition
+            for features in _read_by(made)
+            for entry in (features.manifest.entries if features.manifest else ())
+            if entry.sha256 in sources
+        ]
+        days += _signed_days(made, _TRAIN, last=True)
+    return days
+
+
+def _read_by(node: Node, asset: str = "") -> list[Node]:
+    """The materialisations (of one asset) that a materialisation read."""
+    return [
+        child
+        for decision in node.children
+        for child in decision.children
+        if child.provenance is not None and asset in ("", child.provenance.asset)
+    ]
+
+
+def _signed_days(node: Node, part: str, *, last: bool) -> list[str]:
+    """The day of the first or last event of a part, as its own step signed it; none if not told."""
+    times = node.provenance.outputs.get("event_time") if node.provenance else None
+    ends = times.get(part) if isinstance(times, dict) else None
+    return [str(ends[-1 if last else 0])[:10]] if isinstance(ends, list) and ends else []
+
+
+def _newest_day(trust: Trust, policy: Policy) -> str:
+    """The newest day of the feed that is attested and verifies."""
+    lineage = trust.lineage(policy)
+    heads = trust.store.heads(_FEED)
+    for day in sorted(heads, reverse=True):
+        if all(lineage.node(head.statement).is_sound for head in heads[day]):
+            return day
+    return ""
 
 
 def _contract_facts(roots: Iterable[Node]) -> list[dict[str, Any]]:

@@ -484,6 +484,7 @@ class Step:
         """
         if not self._entries:
             raise ConfigError(reason(RootCause.USAGE, f"step {self.name} wrote nothing"))
+        self.rule.check_complete(self.parameters)  # a verifier would refuse it
         asset = self.rule.produces or ""
         manifest = Manifest.of(asset, self._entries)
         self.trust.store.put_manifest(manifest)

@@ -178,6 +178,7 @@ RAW_LIES: dict[str, tuple[str, Callable[[Forger], dict[str, Any]]]] = {
     "unexpected parameter": (
         "PARAM_UNEXPECTED", lambda _: {"parameters": {"partitions": [], "sample_frac": 0.01}},
     ),
+    "missing parameter": ("PARAM_MISSING", lambda _: {"parameters": {}}),
     "manifest of another asset": (
         "SUBJECT_MISMATCH",
         lambda forger: {

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from fraud_provenance.fraud.errors import DataError
-from fraud_provenance.fraud.evaluation import evaluate
+from fraud_provenance.fraud.evaluation import alert_rate, evaluate
 
 Row = tuple[int, int, int, str, float | None]
 
@@ -39,6 +39,15 @@ BASE: list[Row] = [
     (4, 4, 1, "test", 0.7),
     (4, 6, 0, "test", 0.1),
 ]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"), [(0.7, 4 / 6), (0.71, 3 / 6), (2.0, 0.0), (0.0, 1.0)]
+)
+def test_alert_rate_is_the_share_of_all_test_rows_at_or_above(
+    threshold: float, expected: float
+) -> None:
+    assert alert_rate(_scored(BASE), threshold) == pytest.approx(expected)
 
 
 def test_evaluate_takes_out_cards_known_on_the_day() -> None:

@@ -24,3 +24,11 @@ def test_threshold_without_number_or_reason_is_refused(
     changed = thresholds | {"raw_schema": {"amount_maximum": wrong}}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(changed, SCHEMA)
+
+
+def test_gates_and_contracts_mean_the_same_label_delay(thresholds: dict[str, Any]) -> None:
+    gates = json.loads((POLICIES / "data" / "thresholds.json").read_text("utf-8"))
+    assert (
+        gates["label_delay_days"]["value"]
+        == thresholds["training_set"]["label_delay_days"]["value"]
+    )

@@ -65,7 +65,7 @@ registration := {
 		"format": "ubj",
 		"files": ["model.ubj", "feature_contract.json"],
 		"features": data.thresholds.allowed_features.value,
-		"parameters": {"max_depth": 6, "seed": 0},
+		"parameters": {name: 1 | some name in data.layout.steps.train.required_parameters},
 	},
 	"code": [made_with("transaction_features"), made_with("fraud_model")],
 	"evaluation": {
@@ -77,7 +77,10 @@ registration := {
 		"metrics": {"auc_roc": 0.86, "average_precision": 0.63, "card_precision_100": 0.27},
 		"rows": 58264,
 		"frauds": 385,
+		"threshold": 0.21,
+		"alert_rate": 0.02,
 	},
+	"days": {"trained_until": "2018-07-31", "tested_from": "2018-08-08", "newest": "2018-09-30"},
 	"contracts": [
 		contract_count("raw_transactions", "raw_schema"),
 		contract_count("raw_transactions", "raw_expectations"),

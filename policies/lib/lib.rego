@@ -98,6 +98,16 @@ instant_ns(text) := time.parse_rfc3339_ns(text) if {
 }
 
 # METADATA
+# title: Day
+# description: Number of a day such as 2018-07-31, counted from 1970; undefined for anything else.
+# custom:
+#   short_name: day_number
+day_number(text) := floor(instant_ns(concat("", [text, "T00:00:00Z"])) / (((24 * 60) * 60) * 1000000000)) if {
+	is_string(text)
+	count(text) == 10
+}
+
+# METADATA
 # title: Order of times
 # description: True if the first time is not after the second, but for the clocks' allowed difference.
 # custom:

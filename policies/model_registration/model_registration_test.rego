@@ -25,6 +25,10 @@ test_values_at_the_minimum_are_allowed if {
 	}
 	allowed(fixtures.replaced(honest, "/evaluation/rows", data.thresholds.min_evaluation_rows.value))
 	allowed(fixtures.replaced(honest, "/evaluation/frauds", data.thresholds.min_evaluation_frauds.value))
+	allowed(fixtures.replaced(honest, "/evaluation/alert_rate", data.thresholds.alert_rate.minimum))
+	allowed(fixtures.replaced(honest, "/evaluation/alert_rate", data.thresholds.alert_rate.maximum))
+	allowed(fixtures.replaced(honest, "/days/newest", "2018-08-07"))
+	allowed(fixtures.replaced(honest, "/days/newest", "2018-10-29"))
 }
 
 test_dirty_tree_is_allowed_only_where_the_policy_says_so if {
@@ -65,8 +69,23 @@ lies := [
 	{"path": "/model/features/0", "value": "tx_during_night", "codes": {"FEATURES_TOO_FEW"}},
 	{"path": "/model/features", "value": array.reverse(data.thresholds.allowed_features.value), "codes": {"FEATURE_DEF_MISMATCH"}},
 	{"path": "/model/features", "value": array.concat(data.thresholds.allowed_features.value, ["tx_amount"]), "codes": {"FEATURE_DEF_MISMATCH"}},
-	{"path": "/model/parameters", "value": {}, "codes": {"INPUT_MISSING"}},
-	{"path": "/model/parameters", "value": {"sample_frac": 0.01}, "codes": {"PARAM_UNEXPECTED"}},
+	{"path": "/model/parameters", "value": {}, "codes": {"INPUT_MISSING", "PARAM_MISSING"}},
+	{"path": "/model/parameters", "value": {"sample_frac": 0.01}, "codes": {"PARAM_UNEXPECTED", "PARAM_MISSING"}},
+	{"path": "/model/parameters", "value": object.remove(honest.model.parameters, ["seed"]), "codes": {"PARAM_MISSING"}},
+	{"path": "/model/parameters", "value": object.remove(honest.model.parameters, ["nthread"]), "codes": {"PARAM_MISSING"}},
+	{"path": "/evaluation/threshold", "value": 2, "codes": {"THRESHOLD_OUT_OF_RANGE"}},
+	{"path": "/evaluation/threshold", "value": 1, "codes": {"THRESHOLD_OUT_OF_RANGE"}},
+	{"path": "/evaluation/threshold", "value": 0, "codes": {"THRESHOLD_OUT_OF_RANGE"}},
+	{"path": "/evaluation/alert_rate", "value": 0, "codes": {"THRESHOLD_OUT_OF_RANGE"}},
+	{"path": "/evaluation/alert_rate", "value": 0.00009, "codes": {"THRESHOLD_OUT_OF_RANGE"}},
+	{"path": "/evaluation/alert_rate", "value": 0.99, "codes": {"THRESHOLD_OUT_OF_RANGE"}},
+	{"path": "/evaluation/alert_rate", "value": "0.02", "codes": {"THRESHOLD_OUT_OF_RANGE", "INPUT_INVALID", "INPUT_TYPE"}},
+	{"path": "/days/tested_from", "value": "2018-08-07", "codes": {"EVAL_ON_TRAIN"}},
+	{"path": "/days/tested_from", "value": "2018-07-25", "codes": {"EVAL_ON_TRAIN"}},
+	{"path": "/days/trained_until", "value": "2018-08-01", "codes": {"EVAL_ON_TRAIN"}},
+	{"path": "/days/newest", "value": "2018-08-06", "codes": {"IMMATURE_LABELS"}},
+	{"path": "/days/newest", "value": "2018-10-30", "codes": {"MODEL_TOO_OLD"}},
+	{"path": "/days/newest", "value": "2018-9-30", "codes": {"IMMATURE_LABELS", "MODEL_TOO_OLD", "INPUT_INVALID"}},
 	{"path": "/code/0/git_dirty", "value": true, "codes": {"GIT_DIRTY"}},
 	{"path": "/code/1/git_commit", "value": "", "codes": {"GIT_DIRTY"}},
 	{"path": "/code", "value": [], "codes": {"GIT_DIRTY", "INPUT_INVALID"}},
@@ -183,6 +202,15 @@ removals := [
 	{"path": "/evaluation/dataset_sha256", "code": "EVAL_ON_TRAIN"},
 	{"path": "/evaluation/training_sha256", "code": "EVAL_ON_TRAIN"},
 	{"path": "/evaluation/training_sha256", "code": "INPUT_MISSING"},
+	{"path": "/evaluation/threshold", "code": "THRESHOLD_OUT_OF_RANGE"},
+	{"path": "/evaluation/alert_rate", "code": "THRESHOLD_OUT_OF_RANGE"},
+	{"path": "/days", "code": "EVAL_ON_TRAIN"},
+	{"path": "/days/trained_until", "code": "EVAL_ON_TRAIN"},
+	{"path": "/days/trained_until", "code": "IMMATURE_LABELS"},
+	{"path": "/days/trained_until", "code": "MODEL_TOO_OLD"},
+	{"path": "/days/tested_from", "code": "EVAL_ON_TRAIN"},
+	{"path": "/days/newest", "code": "IMMATURE_LABELS"},
+	{"path": "/days/newest", "code": "MODEL_TOO_OLD"},
 	{"path": "/contracts", "code": "CHECK_MISSING"},
 	{"path": "/contracts/0/asset", "code": "CHECK_MISSING"},
 	{"path": "/contracts/0/suite", "code": "CHECK_MISSING"},
