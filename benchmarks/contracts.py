@@ -127,7 +127,7 @@ def value(column: str, new: pl.Expr | float) -> Change:
 
 def new_ids(scene: Scene, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows under ids that nobody had."""
-    first = int(scene.own["transaction_id"].max()) + 1  # type: ignore[call-overload]  # a number
+    first = int(scene.own["transaction_id"].max()) + 1  # type: ignore[arg-type]  # a number
     return rows.with_columns(transaction_id=(pl.int_range(pl.len()) + first).cast(pl.Int32))
 
 
