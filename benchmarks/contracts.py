@@ -268,12 +268,14 @@ FAULTS = (
 
 
 def scaled(rows: pl.DataFrame, volume: float) -> pl.DataFrame:
-    """A tenth: every tenth customer. Tenfold: ten cities with the same habits, other times."""
+    """A tenth: every tenth customer. Tenfold: ten cities, each with its own times and prices."""
     if volume < 1:
         return rows.filter(pl.col("customer_id") % round(1 / volume) == 0)
     cities = []
     for city in range(round(volume)):
-        noise = np.random.default_rng(city).integers(-600, 601, rows.height) * (city > 0)
+        chance = np.random.default_rng(city)
+        noise = chance.integers(-600, 601, rows.height) * (city > 0)
+        dearer = 1 + chance.uniform(-0.05, 0.05, rows.height) * (city > 0)
         second = (pl.col("tx_datetime").dt.epoch("s") % _DAY_S + pl.Series(noise)).clip(
             0, _DAY_S - 1
         )
@@ -283,6 +285,7 @@ def scaled(rows: pl.DataFrame, volume: float) -> pl.DataFrame:
                 pl.col("transaction_id") * round(volume) + city,
                 pl.col("customer_id") + city * 10_000,
                 pl.col("terminal_id") + city * 20_000,
+                (pl.col("tx_amount") * pl.Series(dearer)).round(2),
                 tx_datetime=(start + pl.duration(seconds=second)).cast(pl.Datetime("us")),
                 tx_time_seconds=(pl.col("tx_time_days").cast(pl.Int32) * _DAY_S + second).cast(
                     pl.Int32
