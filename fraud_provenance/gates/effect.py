@@ -113,7 +113,7 @@ def _check_clock(trust: Trust, decision: Node) -> None:
     if signed_at is not None and signed_at > now + MAX_CLOCK_SKEW:
         raise BackendError(
             reason(
-                RootCause.TIME_SKEW,
+                RootCause.FAIL_CLOSED,
                 f"the decision was signed at {encoding.utc_text(signed_at)}, and this host's clock"
                 f" says {encoding.utc_text(now)}",
                 artifact=CHAMPION,

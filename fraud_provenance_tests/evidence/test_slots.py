@@ -1,7 +1,12 @@
 """Whatever valid statement is put where another is due, it is refused (a sample of the matrix)."""
 
+from collections.abc import Iterator
+
+from fraud_provenance.evidence.lineage import LineageVerifier
+from fraud_provenance.evidence.nodes import Node
+from fraud_provenance.evidence.verification import VerifiedBundle
 from fraud_provenance_tests.attacks import slots
-from fraud_provenance_tests.attacks.cases_kernel import any_statement_decides
+from fraud_provenance_tests.attacks.home import patched
 from fraud_provenance_tests.conftest import Chain
 
 
@@ -11,6 +16,11 @@ def test_no_slot_of_the_honest_chain_takes_another_valid_statement(chain: Chain)
     assert played.holes == []
 
 
-def test_slot_that_nobody_looks_at_is_seen_by_the_matrix(chain: Chain) -> None:
-    with any_statement_decides():
+def test_slots_that_nobody_looks_at_are_seen_by_the_matrix(chain: Chain) -> None:
+    def believe(_self: LineageVerifier, node: Node, _bundle: VerifiedBundle) -> Iterator[str]:
+        node.kind = "decision"
+        yield from ()
+
+    with patched(LineageVerifier, "_fill_decision", believe):
+        assert slots.play(chain.workspace).pairs > 0
         assert slots.play(chain.workspace).holes

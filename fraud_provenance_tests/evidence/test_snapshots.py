@@ -20,6 +20,7 @@ from fraud_provenance.gates.trust import Trust
 from fraud_provenance_tests.conftest import (
     DAYS,
     FEATURES,
+    PARAMETERS,
     RAW,
     Chain,
     Forger,
@@ -38,7 +39,7 @@ INCOHERENT = "SNAPSHOT_INCOHERENT"
 
 def featurise(trust: Trust, *days: str) -> Materialisation:
     """Judged features of days, each made from its window."""
-    with Step(trust, "features", "run-features") as step:
+    with Step(trust, "features", "run-features", PARAMETERS["features"]) as step:
         read = step.read(RAW, {other for day in days for other in WINDOWS[day]})
         for day in days:
             sources = [read.digests[other] for other in WINDOWS[day]]
@@ -58,7 +59,7 @@ def land(trust: Trust, day: str, content: bytes) -> Materialisation:
 
 def read(trust: Trust, *days: str) -> VerifiedInput:
     """What the training set would be made from."""
-    with Step(trust, "training_set", "run") as step:
+    with Step(trust, "training_set", "run", PARAMETERS["training_set"]) as step:
         found = step.read(FEATURES, days)
         step.join_reads()
         return found
@@ -66,7 +67,7 @@ def read(trust: Trust, *days: str) -> VerifiedInput:
 
 def train_set(trust: Trust, reads: Sequence[Sequence[str]] = (DAYS,)) -> Materialisation:
     """A training set of all days, in one read or in several."""
-    with Step(trust, "training_set", "run-training-set") as step:
+    with Step(trust, "training_set", "run-training-set", PARAMETERS["training_set"]) as step:
         parts = [step.read(FEATURES, days) for days in reads]
         sources = [digest for part in parts for digest in part.digests.values()]
         step.write("train", "training_set/train.parquet", str(sources).encode(), sources)
@@ -88,7 +89,7 @@ def careless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def usable(trust: Trust) -> tuple[tuple[str, ...], dict[str, str]]:
-    with Step(trust, "training_set", "plan") as step:
+    with Step(trust, "training_set", "plan", PARAMETERS["training_set"]) as step:
         found = step.usable(FEATURES)
     return found.partitions, {day: str(why.code) for day, why in found.refused.items()}
 
@@ -132,7 +133,7 @@ def test_day_that_was_set_back_needs_no_new_features(world: Chain) -> None:
     landing = trust.home / "landing" / f"{FIRST}.parquet"
     content = f"transactions of {FIRST}".encode()
     landing.write_bytes(content)
-    with Step(trust, "ingest", "run-rollback") as step:
+    with Step(trust, "ingest", "run-rollback", PARAMETERS["ingest"]) as step:
         step.read_source("landing", {FIRST: landing})
         step.write(FIRST, raw_path(FIRST), content, old.entries[0].made_from)
         step.commit({"rows": {FIRST: 3}, "supersede": {FIRST: signed.statement.digest}})
@@ -247,7 +248,7 @@ def test_version_that_is_logged_while_a_read_is_decided_stops_the_step(
         ingest(world.trust, {FIRST: b"late rows"})
         return sign(*given, **named)
 
-    with Step(world.trust, "training_set", "run") as step:
+    with Step(world.trust, "training_set", "run", PARAMETERS["training_set"]) as step:
         monkeypatch.setattr(step_module, "sign_decision", late)
         found = step.read(FEATURES, DAYS)
         step.write("train", "training_set/train.parquet", b"rows", found.digests.values())
@@ -283,7 +284,7 @@ def reading(asset: str, entries: Mapping[FileEntry, Any], location: str = "data"
     view = Manifest.of(asset, entries)
     provenance = statements.Provenance(
         environment="local", asset=asset, step="s", parameters={}, sequence=1, previous="",
-        run_id="", materials=(), outputs={"location": location},
+        run_id="", started_at="", finished_at="", materials=(), outputs={"location": location},
     )  # fmt: skip
     node = Node("materialisation", asset, "0" * 64, manifest=view, provenance=provenance)
     node.rests = dict(entries)
