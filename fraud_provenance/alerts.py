@@ -30,6 +30,7 @@ from fraud_provenance.evidence.errors import (
     ProvenanceError,
     reason,
 )
+from fraud_provenance.evidence.secret_forms import redacted
 from fraud_provenance.evidence.store import EvidenceStore
 
 Kind = Literal["contract_failed", "gate_refused", "not_trusted", "could_not_decide", "run_failed"]
@@ -84,7 +85,7 @@ class Alert(BaseModel):
     def of(cls, kind: Kind, scope: str, headline: str, body: Sequence[str], now: datetime) -> Self:
         """An alert whose identity is kind, `scope` and headline; `body` are further lines."""
         lines = [f"{_TITLES[kind]}: {headline}", *body]
-        text = "\n".join(lines)
+        text = redacted("\n".join(lines))
         if len(text) > _TEXT_LIMIT:
             text = text[: _TEXT_LIMIT - 1] + "…"
         identity = encoding.digest_json({"kind": kind, "scope": scope, "headline": headline})

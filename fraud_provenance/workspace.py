@@ -27,7 +27,7 @@ from fraud_provenance.evidence.verification import BundleVerifier, load_issuers
 from fraud_provenance.gates import canaries
 from fraud_provenance.gates.policy import PolicyEngine, read_policies
 from fraud_provenance.gates.trust import CodeFacts, Trust
-from fraud_provenance.local import LocalSigstore, cache_folder, tool, tool_digest
+from fraud_provenance.local import LocalSigstore, cache_folder, check_private, tool, tool_digest
 
 PROJECT = Path(__file__).resolve().parent.parent
 HOME_VARIABLE = "FRAUD_PROVENANCE_HOME"
@@ -255,8 +255,10 @@ class Workspace:
         Secrets are looked for in the work tree, and among artifacts, models and DVC's objects.
 
         Raises:
-            VerificationError: the root cause, e.g. ROOT_DIGEST_MISMATCH or SECRET_IN_TREE.
+            VerificationError: the root cause, e.g. ROOT_DIGEST_MISMATCH or SECRET_IN_TREE;
+                TMP_PERMS, a key is open to others.
         """
+        check_private(self.home, self.environment)
         self.trust.policies.current()
         refuse_secrets(
             (path.relative_to(self.project).as_posix(), files.read_once(path))

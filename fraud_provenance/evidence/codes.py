@@ -576,8 +576,9 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "Find out what in the dbt project replaced the table; make the features again.",
     ),
     "TMP_PERMS": (
-        "A folder that models pass through is open to others, or is a link.",
-        "Take write permission from others (`chmod o-w`), and replace links by folders.",
+        "A folder that models pass through, or a private key, is open to others, or is a link.",
+        "Take permission from others (`chmod o-w`, for keys `go=`), and replace links. Outside of"
+        " the environment local, authorities and their keys belong on other machines.",
     ),
     "SOURCE_SCHEME": (
         "The registry names a model source that is no logged model of this home.",

@@ -5,9 +5,10 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from fraud_provenance.evidence import codes
+from fraud_provenance.evidence.secret_forms import redacted
 
 
 class Reason(BaseModel):
@@ -23,6 +24,12 @@ class Reason(BaseModel):
     identity: str = ""
     at: str = ""
     distance: int = 0  # steps away from the raw data: the smallest is the root cause
+
+    @field_validator("message", "artifact", "partition")
+    @classmethod
+    def _hide_secrets(cls, text: str) -> str:
+        """A reason is printed, stored and signed; what others' libraries say may hold a token."""
+        return redacted(text)
 
     def __str__(self) -> str:
         """Code, place and message on one line."""

@@ -1,26 +1,26 @@
-"""Secrets that must not lie among code or artifacts: found by their form, named by their place."""
+"""Secrets where they must not be: found by their form, named by their place, never shown."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from fraud_provenance.evidence import files
+from fraud_provenance.evidence import encoding, files
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import EvidenceError, VerificationError, reason
+from fraud_provenance.evidence.secret_forms import FILES, WORDS, has_form
 
-_MARKS = (b"PRIVATE KEY", b"AGE-SECRET-KEY-1", b"ghp_", b"AKIA")
-_SECRET = re.compile(
-    rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----\s+[A-Za-z0-9+/=:, -]{16}"
-    rb"|AGE-SECRET-KEY-1[0-9A-Z]{58}|\bghp_[A-Za-z0-9]{36}\b|\bAKIA[0-9A-Z]{16}\b"
-)
+_OFTEN = {mark: FILES[mark] for mark in (b"PRIVATE KEY", b"AGE-SECRET-KEY-", b"gh", b"AKIA")}
 _KEY_BYTES = 64 * 1024
 
 
 def has_secret(content: bytes) -> bool:
-    """Whether the bytes hold a private key or an access token. Cheap where they do not."""
-    return any(mark in content for mark in _MARKS) and _SECRET.search(content) is not None
+    """Whether the bytes hold a private key or an access token. Cheap where they do not.
+
+    What is larger than a key's file is looked through for the commonest forms only.
+    """
+    return has_form(content, FILES if len(content) <= _KEY_BYTES else _OFTEN)
 
 
 def key_sized(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -51,3 +51,35 @@ def refuse_secrets(contents: Iterable[tuple[str, bytes]]) -> None:
                     artifact=name,
                 )
             )
+
+
+def refuse_secret_words(content: bytes) -> None:
+    """Refuse the payload of a statement that holds a token, a private key or a password.
+
+    Raises:
+        VerificationError: SECRET_IN_ATTESTATION, naming the place and not the secret.
+    """
+    if has_form(content, WORDS):
+        place = _place(encoding.strict_json(content))
+        raise VerificationError(
+            reason(
+                RootCause.SECRET_IN_ATTESTATION,
+                f"{place or 'the statement'} holds what looks like a token, a key or a password",
+            )
+        )
+
+
+def _place(value: Any) -> str:  # noqa: ANN401 - JSON
+    """Name of the innermost field in which a secret stands."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if has_form(name.encode("utf-8"), WORDS):
+                return "a field's name"
+            found = _place(item)
+            if found:
+                return name[:40] if found == "it" else found
+    elif isinstance(value, list):
+        return next(filter(None, map(_place, value)), "")
+    elif isinstance(value, str) and has_form(value.encode("utf-8"), WORDS):
+        return "it"
+    return ""

@@ -22,6 +22,7 @@ from sigstore.sign import Signer, SigningContext
 
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import BackendError, ProvenanceError, reason
+from fraud_provenance.evidence.secrets import refuse_secret_words
 from fraud_provenance.evidence.statements import Identity, Statement, parse_statement
 from fraud_provenance.evidence.store import EvidenceStore
 from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
@@ -87,6 +88,7 @@ class SigningService:
 
         payload = Payload(hashing.Config().hash(folder))
         content = json_format.MessageToJson(payload.statement.pb).encode("utf-8")
+        refuse_secret_words(content)  # it names every file
         return self.sign(parse_statement(content), identity)
 
     def _sign(

@@ -15,6 +15,7 @@ from fraud_provenance.evidence import disclosure, encoding
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import EvidenceError, VerificationError, reason
 from fraud_provenance.evidence.manifest import is_sha256
+from fraud_provenance.evidence.secrets import refuse_secret_words
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
@@ -77,7 +78,8 @@ def build_statement(
     """A statement about exactly one subject, in canonical bytes.
 
     Raises:
-        VerificationError: PII_IN_ATTESTATION for a card number anywhere in the predicate.
+        VerificationError: PII_IN_ATTESTATION for a card number anywhere in the predicate,
+            SECRET_IN_ATTESTATION for a token, a private key or a password anywhere.
     """
     disclosure.refuse_card_numbers(predicate)
     content = encoding.canonical_json(
@@ -88,6 +90,7 @@ def build_statement(
             "predicate": dict(predicate),
         }
     )
+    refuse_secret_words(content)
     return parse_statement(content)
 
 

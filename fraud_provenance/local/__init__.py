@@ -9,7 +9,9 @@ trust configuration and the source of the tokens change.
 from fraud_provenance.local.processes import ServerStatus
 from fraud_provenance.local.sigstore import LocalSigstore
 from fraud_provenance.local.tools import cache_folder, tool, tool_digest, tools_dir
+from fraud_provenance.local.trust_root import check_private
 
 __all__ = [
-    "LocalSigstore", "ServerStatus", "cache_folder", "tool", "tool_digest", "tools_dir",
+    "LocalSigstore", "ServerStatus", "cache_folder", "check_private", "tool", "tool_digest",
+    "tools_dir",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ConfigError, reason
+from fraud_provenance.evidence.errors import ConfigError, VerificationError, reason
 from fraud_provenance.evidence.files import fsync_folder, write_atomic
 from fraud_provenance.evidence.witness import create_local_witness, policy_document
 from fraud_provenance.local import authority, ports
@@ -31,6 +32,7 @@ from fraud_provenance.local import authority, ports
 ISSUER_NAMES = ("workloads", "people")
 BACKDATED = dt.timedelta(hours=1)  # so that no clock skew makes a fresh root "not yet valid"
 _STAGING = ".private."
+_LOCAL = "local"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,30 @@ class Settings:
 def private_folder(home: Path) -> Path:
     """Where the keys are; nobody but the owner may enter."""
     return home / "trust" / "private"
+
+
+def check_private(home: Path, environment: str) -> None:
+    """Keys and their folders are the owner's alone; only a local home may have any in reach.
+
+    Raises:
+        VerificationError: TMP_PERMS.
+    """
+    for folder in (private_folder(home), home / "witness"):
+        if not os.path.lexists(folder):
+            continue
+        keys = sorted([*folder.glob("*.key"), *folder.glob("*.json")])
+        if environment != _LOCAL and keys and os.access(folder, os.X_OK):
+            raise _open_key(folder, f"an authority's keys are within reach in {environment}")
+        for path in (folder, *keys):
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                raise _open_key(path, "it is a link")
+            if mode & 0o077:
+                raise _open_key(path, f"others may use it (mode {stat.S_IMODE(mode):03o})")
+
+
+def _open_key(path: Path, what: str) -> VerificationError:
+    return VerificationError(reason(RootCause.TMP_PERMS, what, artifact=path.name))
 
 
 def _write_private(folder: Path, name: str, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""F4, F5, N1, RP-05: which code this is, whatever git says, hides or cannot say."""
+"""F4, F5, N1, RP-05, SN-09: which code this is, whatever git says or hides; what may be told."""
 
 import compileall
 import importlib
@@ -9,21 +9,35 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
 from fraud_provenance import work_tree
+from fraud_provenance.evidence import statements
+from fraud_provenance.evidence.statements import Identity
 from fraud_provenance_tests.attacks.arena import commit_all
 from fraud_provenance_tests.attacks.cases_governance import commit_the_change, leave_the_tree_dirty
 from fraud_provenance_tests.attacks.cases_reproducibility import (
     any_packages,
     installed,
     locked_package,
+    signed_with_the_model,
 )
 from fraud_provenance_tests.attacks.home import Home, patched
-from fraud_provenance_tests.attacks.judges import training
+from fraud_provenance_tests.attacks.judges import job, training
 from fraud_provenance_tests.attacks.model import Attack, Case
+from fraud_provenance_tests.attacks.mutants import without
 
 _MODULE = "fraud_provenance/fraud/model.py"
 _MORE = "fraud_provenance/fraud/more"
@@ -196,7 +210,44 @@ def package_compiled(folder: Path) -> None:
     compileall.compile_dir(folder / "iniconfig", quiet=1, force=True)
 
 
+# --- secrets -------------------------------------------------------------------------------------
+
+
+def told_with_the_model(secret: Callable[[Home], object]) -> Attack:
+    """The training step writes more than it should beside the model's facts."""
+
+    def attack(home: Home) -> None:
+        signed_with_the_model({"note": secret(home)})(home)
+
+    return attack
+
+
+def _own_token(home: Home) -> str:
+    return home.workspace().token(Identity(issuer="workloads", subject="/steps/train"))
+
+
+def _access_token(_home: Home) -> str:
+    return f"gh{'p_'}{'Ab3' * 12}"
+
+
+def _private_key(_home: Home) -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    ).decode()  # fmt: skip
+
+
+def _public_facts(home: Home) -> list[str]:
+    """What looks like a secret to a careless eye: digests, a signature, a public key, ids."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    signature = b64encode(key.sign(b"x", ec.ECDSA(hashes.SHA256()))).decode()
+    payload = _own_token(home).split(".")[1]
+    return [public.decode(), signature, payload, "9f" * 32, "m-8d2f3b0c4ad94c55a1f4bb0d30ab1cbe"]
+
+
 _TRAIN = training(train_days=6)
+_MODEL = job("P2", "training", assets=["fraud_model"])
 
 CASES = [
     Case("F4", another_git(leave_the_tree_dirty), _TRAIN, another_git(commit_the_change),
@@ -224,6 +275,14 @@ CASES = [
             ("without source", sourceless, compiled_anew),
             ("other code", compiled_otherwise, compiled_anew),
             ("from beside", imported_from_beside, not_imported),
+        )
+    ),
+    *(
+        Case("SN-09", told_with_the_model(secret), _MODEL, told_with_the_model(_public_facts),
+             without(statements, "refuse_secret_words"), variant=variant)
+        for variant, secret in (
+            ("OIDC token", _own_token), ("access token", _access_token),
+            ("private key", _private_key),
         )
     ),
 ]  # fmt: skip

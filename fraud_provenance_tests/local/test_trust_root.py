@@ -2,12 +2,13 @@
 
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sigstore.models import ClientTrustConfig, TrustedRoot
 
-from fraud_provenance.evidence.errors import ConfigError
+from fraud_provenance.evidence.errors import ConfigError, VerificationError
 from fraud_provenance.local import trust_root
 
 PUBLIC = (
@@ -131,3 +132,47 @@ def test_ensure_with_a_damaged_private_file_says_so(tmp_path: Path, name: str) -
 
     with pytest.raises(ConfigError, match=r"ROOT_DIGEST_MISMATCH: trust/private/ is damaged"):
         trust_root.ensure(tmp_path)
+
+
+def open_file(home: Path) -> None:
+    (trust_root.private_folder(home) / "people.key").chmod(0o640)
+
+
+def open_password(home: Path) -> None:
+    (trust_root.private_folder(home) / "fulcio.json").chmod(0o604)
+
+
+def open_folder(home: Path) -> None:
+    trust_root.private_folder(home).chmod(0o750)
+
+
+def open_witness(home: Path) -> None:
+    (home / "witness" / "witness.key").chmod(0o604)
+
+
+def linked_key(home: Path) -> None:
+    key = trust_root.private_folder(home) / "people.key"
+    key.symlink_to(key.rename(home / "people.key"))
+
+
+@pytest.mark.parametrize(
+    "change", [open_file, open_password, open_folder, open_witness, linked_key]
+)
+def test_key_that_is_not_its_owners_alone_is_refused(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    trust_root.ensure(tmp_path)
+    trust_root.check_private(tmp_path, "local")
+    change(tmp_path)
+    with pytest.raises(VerificationError, match="TMP_PERMS"):
+        trust_root.check_private(tmp_path, "local")
+
+
+def test_keys_of_authorities_are_within_reach_in_a_local_home_only(tmp_path: Path) -> None:
+    trust_root.check_private(tmp_path, "production")
+    trust_root.ensure(tmp_path)
+    with pytest.raises(VerificationError, match=r"TMP_PERMS.*within reach in production"):
+        trust_root.check_private(tmp_path, "production")
+    shutil.rmtree(trust_root.private_folder(tmp_path))
+    shutil.rmtree(tmp_path / "witness")
+    trust_root.check_private(tmp_path, "production")
