@@ -274,7 +274,7 @@ class PlainStep:
     def __exit__(self, *_: object) -> None:
         """Nothing was staged."""
 
-    def usable(self, asset: str, partitions: Iterable[str] | None = None) -> Any:  # noqa: ANN401
+    def usable(self, asset: str, partitions: Iterable[str] | None = None, step: str = "") -> Any:  # noqa: ANN401
         """The partitions on disk that broke no contract."""
         known = self.trust.store.files(asset).keys()
         failed = self.trust.store.failed(asset)
@@ -288,6 +288,10 @@ class PlainStep:
         known = self.trust.store.files(asset)
         chosen = [item for partition in sorted(set(partitions)) for item in known[partition]]
         return PlainInput(asset, tuple(chosen))
+
+    def read_statement(self, statement: str, purpose: str = "") -> PlainInput:
+        """The model of that id: without evidence its id is all that names it."""
+        return self.read(MODEL, [statement], purpose)
 
     def newest_result(self, asset: str, suite: str) -> Any:  # noqa: ANN401
         """No result is signed."""
@@ -388,9 +392,20 @@ def find_champion(trust: PlainTrust, registry: Registry, policy: object = None) 
     assert champion is not None  # noqa: S101 - the job before this one named it
     return SimpleNamespace(
         version=champion.version,
-        evidence=SimpleNamespace(model_id=champion.model_id, digest=NO_DIGEST),
+        evidence=SimpleNamespace(
+            model_id=champion.model_id,
+            digest=NO_DIGEST,
+            model=SimpleNamespace(statement=champion.model_id),
+        ),
         decision=SimpleNamespace(statement="", bundle=None, children=[]),
     )
+
+
+def _unjudged_days(workspace: Workspace, asset: str, suites: Sequence[str]) -> list[str]:
+    """Days that not every suite has judged."""
+    results = workspace.store.contract_results(asset)
+    known = workspace.store.heads(asset)
+    return sorted(day for day in known if set(suites) - results.get((day, NO_DIGEST), {}).keys())
 
 
 def _evidence_metadata(workspace: Workspace, made: object) -> dict[str, Any]:
@@ -422,10 +437,10 @@ def _read_batch(statement: object) -> Any:  # noqa: ANN401
 
 def _replacements() -> Iterator[tuple[object, object]]:
     """(the product's own, what stands in for it)."""
-    from fraud_provenance import prediction_batch, prediction_log
+    from fraud_provenance import planning, prediction_batch, prediction_log
     from fraud_provenance.defs import raw_history, release, scoring, support, training
     from fraud_provenance.fraud.summaries import summarise
-    from fraud_provenance.gates import copies, promotion
+    from fraud_provenance.gates import copies, facts, promotion
     from fraud_provenance.gates import step as gate
 
     yield gate.Step, PlainStep
@@ -435,7 +450,9 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield support.decision_metadata, lambda workspace, decision: {}
     yield raw_history.summaries_of, lambda workspace, step, frames, sha256: summarise(frames)
     yield raw_history.keep, lambda *_: ""
+    yield planning.unjudged_days, _unjudged_days
     yield training.model_files, _model_files
+    yield facts.model_statement, lambda trust, digest: newest(trust)
     yield promotion.digest_of_model, lambda trust, model_id: NO_DIGEST
     yield release._refuse_unsafe_model, lambda *_: None
     yield promotion.register_candidate, register_candidate

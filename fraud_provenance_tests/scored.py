@@ -31,6 +31,7 @@ from fraud_provenance.prediction_batch import leaf_hashes, leaves
 from fraud_provenance_tests.conftest import DAYS, FEATURES, PARAMETERS, RAW, judge
 
 FEATURE_SUITES = ("feature_schema", "feature_expectations")
+EVIDENCE = "e" * 64  # what was approved is what was decided on, whatever its name
 SCORER = Identity(issuer="workloads", subject="/steps/score")
 OFFICER = Identity(issuer="people", subject="risk.officer@example.com")
 ROWS = {DAYS[0]: 5, DAYS[1]: 7}
@@ -145,7 +146,9 @@ def _decide(trust: Trust, made: Materialisation, model_id: str) -> str:
     signature = _sign(trust, statements.MODEL_SIGNATURE, digest, {"run": model_id}, trainer)
     asked = _sign(trust, statements.PROMOTION_REQUEST, digest, said, gate)
     registered = _allow(trust, "release", digest, model_id, [model, evaluated, signature])
-    approved = _sign(trust, statements.APPROVAL, digest, {"issued_at": now}, OFFICER)
+    policy = trust.policies.current().digest
+    bound = {"environment": trust.environment, "evidence_set": EVIDENCE, "policy_digest": policy}
+    approved = _sign(trust, statements.APPROVAL, digest, bound | {"issued_at": now}, OFFICER)
     rests_on = [model, evaluated, signature, registered, asked, approved]
     return _allow(trust, "deploy", digest, model_id, rests_on)
 
@@ -164,7 +167,7 @@ def _allow(trust: Trust, gate: str, digest: str, model_id: str, inputs: Sequence
             name="fraud_model",
             digest=digest,
             inputs=list(inputs),
-            facts={"model_id": model_id},
+            facts={"model_id": model_id, "evidence_set": EVIDENCE},
             answer=Answer(allowed=True, reasons=()),
         )
         .result()
