@@ -408,6 +408,33 @@ def _unjudged_days(workspace: Workspace, asset: str, suites: Sequence[str]) -> l
     return sorted(day for day in known if set(suites) - results.get((day, NO_DIGEST), {}).keys())
 
 
+def _split_asked_for(workspace: Workspace, step: Any, read: object) -> Any:  # noqa: ANN401
+    """The split that training chose: the same days are usable."""
+    from fraud_provenance.fraud.model import TrainingConfig, resolve_split
+
+    return resolve_split(TrainingConfig(), step.usable("transaction_features").partitions, {})
+
+
+def _judge_scores(workspace: Any, run_id: str, days: Sequence[str]) -> Any:  # noqa: ANN401
+    """Compare scores with features and the champion's own output, and remember what failed."""
+    from fraud_provenance.defs import score_contracts, support
+    from fraud_provenance.fraud.score_checks import check_scores
+
+    with PlainStep(workspace.trust, "contracts", run_id) as step:
+        read = step.read("transaction_scores", days)
+        features = support.frames_of(step.read("transaction_features", days))  # type: ignore[arg-type]  # plain
+        champion = find_champion(workspace.trust, registry_of(workspace))
+        model = step.read_statement(champion.evidence.model_id)
+        ubj, contract = _model_files(workspace, step, model)
+        report = check_scores(score_contracts._tables(read), features, ubj, contract)  # type: ignore[arg-type]  # plain
+        failures = [failure.public() for failure in report.failures]
+        step.attest_contract(
+            read.view, suite=report.suite, suite_digest=NO_DIGEST, checks=report.checks,
+            failures=failures, rows=report.rows,
+        )  # fmt: skip
+    return report
+
+
 def _evidence_metadata(workspace: Workspace, made: object) -> dict[str, Any]:
     return {"git_commit": workspace.code_facts.git_commit}
 
@@ -438,7 +465,15 @@ def _read_batch(statement: object) -> Any:  # noqa: ANN401
 def _replacements() -> Iterator[tuple[object, object]]:
     """(the product's own, what stands in for it)."""
     from fraud_provenance import planning, prediction_batch, prediction_log
-    from fraud_provenance.defs import raw_history, release, scoring, support, training
+    from fraud_provenance.defs import (
+        raw_history,
+        release,
+        score_contracts,
+        scoring,
+        support,
+        training,
+        training_contract,
+    )
     from fraud_provenance.fraud.summaries import summarise
     from fraud_provenance.gates import copies, facts, promotion
     from fraud_provenance.gates import step as gate
@@ -451,6 +486,17 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield raw_history.summaries_of, lambda workspace, step, frames, sha256: summarise(frames)
     yield raw_history.keep, lambda *_: ""
     yield planning.unjudged_days, _unjudged_days
+    yield (
+        planning.judgeable_scores,
+        lambda workspace: sorted(workspace.store.heads("transaction_scores")),
+    )
+    yield planning.scores_to_judge, lambda workspace: []
+    yield training_contract._split_asked_for, _split_asked_for
+    yield (
+        training_contract._features_of,
+        lambda step, read, asked: step.read("transaction_features", asked.days),
+    )
+    yield score_contracts.judge_scores, _judge_scores
     yield training.model_files, _model_files
     yield facts.model_statement, lambda trust, digest: newest(trust)
     yield promotion.digest_of_model, lambda trust, model_id: NO_DIGEST

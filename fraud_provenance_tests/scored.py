@@ -101,6 +101,16 @@ def model_folder(trees: int, note: bytes = b"") -> dict[str, bytes]:
     }
 
 
+def _is_of_newest_features(trust: Trust) -> bool:
+    """Whether there is a training set, and it was made from the features as they are."""
+    heads = trust.store.heads("training_set").get("train")
+    if not heads:
+        return False
+    manifest = trust.lineage().node(heads[0].statement).manifest
+    newest = {files[0].sha256 for files in trust.store.heads(FEATURES).values()}
+    return manifest is not None and set(manifest.entries[0].made_from) == newest
+
+
 def deploy(
     trust: Trust,
     model_id: str = "m-1",
@@ -112,6 +122,7 @@ def deploy(
     """Train on the features and decide for the model, without asking the policy's gates."""
     if not trust.store.heads("training_set"):
         featurise(trust)
+    if not _is_of_newest_features(trust):
         with Step(trust, "training_set", "run-set", PARAMETERS["training_set"]) as step:
             read = step.read(FEATURES, DAYS)
             step.write("train", "training_set/train.parquet", b"rows", read.digests.values())
