@@ -1,0 +1,71 @@
+"""What is asked for as a kind is that kind, verified, or a refusal."""
+
+import pytest
+
+from fraud_provenance.evidence import statements
+from fraud_provenance.evidence.errors import VerificationError
+from fraud_provenance.evidence.manifest import Manifest
+from fraud_provenance.evidence.nodes import Node
+from fraud_provenance.evidence.statements import Identity
+from fraud_provenance_tests import scored
+from fraud_provenance_tests.conftest import DAYS, RAW, Chain, Forger, codes
+
+
+@pytest.mark.parametrize("kind", ["statement_of", "summary_of", "provenance_of"])
+def test_node_that_is_not_of_the_kind_asked_for_refuses(kind: str) -> None:
+    with pytest.raises(VerificationError, match="PREDICATE_TYPE"):
+        getattr(Node("leaf", "x", "0" * 64), kind)()
+
+
+def test_permission_to_read_that_rests_on_something_else_too_is_refused(
+    chain: Chain, forger: Forger
+) -> None:
+    view = Manifest.of(RAW, chain.raw.manifest.entries[:1])
+    inputs = [chain.raw.bundle, *chain.contracts.values(), chain.features.bundle]
+    assert codes(chain.node(forger.decision(view, inputs))) == ["DECISION_MISSING"]
+
+
+def test_contract_on_bytes_that_its_decision_does_not_name_is_refused(
+    chain: Chain, forger: Forger
+) -> None:
+    first, second = (Manifest.of(RAW, [entry]) for entry in chain.raw.manifest.entries[:2])
+    facts = {"step": "contracts", "asset": RAW, "partitions": [DAYS[1]]}
+    decision = forger.decision(second, [chain.raw.bundle], facts=facts).statement.digest
+    contract = forger.contract(first, "raw_schema", [chain.raw.bundle], decision=decision)
+    assert codes(chain.node(contract)) == ["DECISION_MISSING"]
+
+
+def test_model_is_attested_once_and_its_bytes_stay(chain: Chain) -> None:
+    trust = chain.trust
+    first = scored.deploy(trust).model
+    with pytest.raises(VerificationError, match="SUBJECT_MISMATCH"):
+        scored.deploy(trust, content=b"other")
+    trust.forget()
+    lineage = trust.lineage()
+    assert codes(lineage.node(trust.store.chain("fraud_model")[-1].statement)) == [
+        "SUBJECT_MISMATCH"
+    ]
+    found = lineage.artifacts.check(lineage.node(first.bundle.statement.digest))
+    assert [item.code for item in found] == ["SUBJECT_MISMATCH"]
+
+
+def test_permission_about_a_model_rests_on_what_its_gate_demands_and_on_nothing_else(
+    chain: Chain,
+) -> None:
+    trust = chain.trust
+    made = scored.deploy(trust)
+    lineage = trust.lineage()
+    inputs = list(lineage.node(made.decision).summary_of().inputs)
+    release = next(item for item in inputs if lineage.node(item).summary)
+    rests_on = list(lineage.node(release).summary_of().inputs)
+    gate = Identity(issuer="workloads", subject="/gates/deployment")
+    stranger = {"environment": "elsewhere", "at": "2026-01-01T00:00:00Z"}
+    refused = scored._sign(trust, statements.PROMOTION_REQUEST, made.digest, stranger, gate)
+    asked = next(item for item in inputs if lineage.node(item).kind == "promotion request")
+    with_request = scored._allow(trust, "release", made.digest, "m-1", [*rests_on, asked])
+    with_refused = scored._allow(trust, "release", made.digest, "m-1", [*rests_on, refused])
+    trust.forget()
+    lineage = trust.lineage()
+    assert lineage.node(release).is_sound
+    assert codes(lineage.node(with_request)) == ["DECISION_MISSING"]
+    assert not lineage.node(with_refused).is_sound
