@@ -152,12 +152,12 @@ def model_with(change: FilesChange, **lies: Any) -> Attack:
 
 
 def evaluated_unseen(change: FilesChange, **lies: Any) -> Attack:
-    """The same, and evaluation did not look at its names."""
+    """The same, and nobody but the policy looks at its names."""
 
     def attack(home: Home) -> None:
         second_model(home, change, **lies)
-        with inputs_unseen():
-            said = home.job("training", assets=["model_evaluation"])
+        home.hold(inputs_unseen())
+        said = home.job("training", assets=["model_evaluation"])
         assert said.code == 0, said
 
     return attack
