@@ -12,20 +12,16 @@ from fraud_provenance.defs import training as training_stage
 from fraud_provenance.defs import transform
 from fraud_provenance.fraud import schemas, training_checks
 from fraud_provenance.fraud.mart import DATABASE, MART
-from fraud_provenance.gates.step import Step
 from fraud_provenance_tests.attacks import faults
 from fraud_provenance_tests.attacks.cases_feature_store import SOURCE
 from fraud_provenance_tests.attacks.cases_other_models import second_model
-from fraud_provenance_tests.attacks.cases_training import NEW_DAY, trained
-from fraud_provenance_tests.attacks.home import Home, Said, patched
+from fraud_provenance_tests.attacks.cases_training import NEW_DAY, judged_features, trained
+from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import (
-    FEATURES,
-    contract_codes,
     job,
-    outcome,
     registration,
 )
-from fraud_provenance_tests.attacks.model import Attack, Case, Outcome
+from fraud_provenance_tests.attacks.model import Attack, Case
 from fraud_provenance_tests.attacks.mutants import both, policy_without, without
 from fraud_provenance_tests.attacks.serving import FilesChange, unchanged
 
@@ -51,18 +47,7 @@ def in_the_mart(*statements: str) -> Attack:
     return attack
 
 
-def read_by_scoring(home: Home) -> Outcome:
-    """P1: the new day's features are made and judged; stopped where scoring may not read them."""
-    said = home.job("features", days=[NEW_DAY])
-    codes = [*said.codes, *contract_codes(home.workspace(), FEATURES, NEW_DAY)]
-
-    def use(workspace: Any) -> None:  # noqa: ANN401 - a workspace
-        with Step(workspace.trust, "score", "judge") as step:
-            step.read(FEATURES, [NEW_DAY])
-
-    used = Said(1, said.reasons, said.out, said.err) if said.reasons else home.ask(use)
-    made = outcome(home, "P1", used)
-    return Outcome("P1", made.refused, tuple(dict.fromkeys(codes)), made.alerts, made.text)
+read_by_scoring = judged_features("P1", "score")
 
 
 _IN_THE_MART = {

@@ -22,7 +22,7 @@ from fraud_provenance_tests.attacks.arena import TRAINED
 from fraud_provenance_tests.attacks.home import Home, Said, patched
 from fraud_provenance_tests.attacks.judges import FEATURES, RAW, command, contract_codes, outcome
 from fraud_provenance_tests.attacks.judges import training as train
-from fraud_provenance_tests.attacks.model import Attack, Case, Outcome
+from fraud_provenance_tests.attacks.model import Attack, Case, Judge, Outcome
 from fraud_provenance_tests.attacks.mutants import both, policy_without, without
 from fraud_provenance_tests.product import APPROVER
 
@@ -117,18 +117,25 @@ def at_the_end(*statements: str) -> SQL:
     return change
 
 
-def featured(home: Home) -> Outcome:
-    """P2: the new day's features are made and judged; stopped where training may not use them."""
-    said = home.job("features", days=[NEW_DAY])
-    codes = [*said.codes, *contract_codes(home.workspace(), FEATURES, NEW_DAY)]
+def judged_features(stop: str, step: str) -> Judge:
+    """The new day's features are made and judged; stopped where `step` may not read them."""
 
-    def use(workspace: Any) -> None:  # noqa: ANN401 - a workspace
-        with Step(workspace.trust, "training_set", "judge") as step:
-            step.read(FEATURES, [NEW_DAY])
+    def judge(home: Home) -> Outcome:
+        said = home.job("features", days=[NEW_DAY])
+        codes = [*said.codes, *contract_codes(home.workspace(), FEATURES, NEW_DAY)]
 
-    used = Said(1, said.reasons, said.out, said.err) if said.reasons else home.ask(use)
-    made = outcome(home, "P2", used)
-    return Outcome("P2", made.refused, tuple(dict.fromkeys(codes)), made.alerts, made.text)
+        def use(workspace: Any) -> None:  # noqa: ANN401 - a workspace
+            with Step(workspace.trust, step, "judge") as opened:
+                opened.read(FEATURES, [NEW_DAY])
+
+        used = Said(1, said.reasons, said.out, said.err) if said.reasons else home.ask(use)
+        made = outcome(home, stop, used)
+        return Outcome(stop, made.refused, tuple(dict.fromkeys(codes)), made.alerts, made.text)
+
+    return judge
+
+
+featured = judged_features("P2", "training_set")
 
 
 CUSTOMERS = "models/intermediate/int_customer_windows.sql"
