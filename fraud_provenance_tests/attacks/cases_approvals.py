@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence.lineage import LineageVerifier
 from fraud_provenance.evidence.signers import Signers
 from fraud_provenance.evidence.verification import VerifiedBundle
 from fraud_provenance.gates import approvals, promotion
@@ -71,8 +72,10 @@ flaws_do_not_count = both(
         "APPROVAL_REVOKED", "APPROVAL_ROLE", "SELF_APPROVAL",
     ),
     without(promotion, "_binds", result=True),
+    without(LineageVerifier, "_check_inputs"),
 )  # fmt: skip
-"""A mutant: the rules about approvals are gone, and so is what chooses those that are used up."""
+"""A mutant: the rules about approvals are gone, in the policy and in the kernel, and so is what
+chooses those that are used up."""
 
 
 def case(name: str, attack: Attack, mutant: Mutant = flaws_do_not_count, **more: Any) -> Case:

@@ -71,8 +71,8 @@ def policy_without(*codes: str) -> Mutant:
 cosign_accepts_all = without(cosign, "run", result=True)
 """A mutant of the second verifier."""
 
-unordered = without(Signers, "check_order")
-"""A mutant: an output may be signed before its input."""
+unordered = both(without(Signers, "check_order"), without(Signers, "check_assent"))
+"""A mutant: an output may be signed before its input, an approval before what it names."""
 
 
 @contextmanager
