@@ -175,13 +175,23 @@ def _print_servers(
 
 
 @app.command()
-def up(as_json: Json = False) -> int:
+def up(
+    restored: Annotated[
+        bool,
+        typer.Option("--restore", help="First put the trust root of the release in force back."),
+    ] = False,
+    as_json: Json = False,
+) -> int:
     """Start the local Sigstore; on first use create the home, its trust root and policy release."""
-    from fraud_provenance.governing import found
+    from fraud_provenance.governing import found, restore
 
     workspace = open_workspace()
     workspace.create_folders()
     with progress() as say:
+        if restored:
+            names = restore(workspace)
+            say(f"put back: {', '.join(names) or 'nothing was changed'}")
+            workspace = open_workspace()
         servers = workspace.sigstore.up(say)
         release = found(workspace)
         if release:
@@ -236,10 +246,21 @@ def status(as_json: Json = False) -> int:
             workspace.start_check()
     except ProvenanceError as error:
         reasons, code = error.reasons, error.exit_code
-    more = {"reasons": [item.model_dump(mode="json") for item in reasons], "exit_code": code}
+    refused = [] if reasons or not servers else _refused_releases(workspace)
+    more = {
+        "reasons": [item.model_dump(mode="json") for item in reasons],
+        "refused_releases": [item.model_dump(mode="json") for item in refused],
+        "exit_code": code,
+    }
     _print_servers(servers, as_json, {"alerts": alerts} | more)
-    print_reasons(reasons)
+    print_reasons([*reasons, *refused])
     return code
+
+
+def _refused_releases(workspace: Workspace) -> list[Reason]:
+    """Why releases that enough people signed do not bind; nothing else is wrong with the home."""
+    chain = workspace.releases.chain()
+    return [why for one in chain.open_refusals if one.release.authors for why in one.reasons]
 
 
 # --- data ------------------------------------------------------------------------------------

@@ -6,12 +6,26 @@ second puts it into force. The first release of a home is signed by `up` for bot
 
 from dataclasses import dataclass
 
+from fraud_provenance.evidence import files, identities, trial
+from fraud_provenance.evidence.checkpoints import LogKeeper
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ConfigError, GateDenied, reason
-from fraud_provenance.evidence.layout import find_principal, parse_layout, parse_principals
-from fraud_provenance.evidence.releases import ROLE, SIGNATURES_NEEDED, Expectations, Release
+from fraud_provenance.evidence.errors import (
+    BackendError,
+    ConfigError,
+    GateDenied,
+    VerificationError,
+    reason,
+)
+from fraud_provenance.evidence.layout import find_principal, parse_principals
+from fraud_provenance.evidence.releases import (
+    ROLE,
+    SIGNATURES_NEEDED,
+    TRUST_FILES,
+    Expectations,
+    Release,
+)
 from fraud_provenance.evidence.signing import SigningService
-from fraud_provenance.evidence.statements import Identity
+from fraud_provenance.evidence.statements import Identity, Statement
 from fraud_provenance.evidence.verification import VerifiedBundle
 from fraud_provenance.gates.policy import read_policies
 from fraud_provenance.workspace import Workspace
@@ -50,16 +64,14 @@ def sign_release(workspace: Workspace, email: str, why: str) -> Signed:
 
     Raises:
         ConfigError: no reason, or nothing changed. GateDenied: not a policy author under the
-            release in force. VerificationError: the new layout or principals cannot be used.
-        BackendError: could not sign.
+            release in force. VerificationError: it was tried and could not be used, e.g.
+            ROOT_MALFORMED. BackendError: could not be tried, or signed.
     """
     if not why.strip():
         raise ConfigError(reason(RootCause.USAGE, "a release needs a reason"))
     releases = workspace.releases
     head = releases.chain().head
     expected = workspace.expectations()
-    _, contents = read_policies(workspace.policies_folder)
-    parse_layout(contents)  # nobody shall sign what could never be used
     if head and _is_same(head.expectations, expected):
         raise ConfigError(
             reason(
@@ -68,10 +80,12 @@ def sign_release(workspace: Workspace, email: str, why: str) -> Signed:
             )
         )
     _check_author(workspace, head, email)
-    bundle = _signing(workspace, head).sign(
-        expected.statement(email, why.strip()), Identity(issuer="people", subject=email)
-    )
+    _try(workspace, expected, head)  # nobody shall sign what could never be used
+    signer = identities.of_person(email)
+    bundle = _sign(workspace, head, expected.statement(email, why.strip()), signer)
     chain = releases.chain()
+    if refused := chain.why_not(lambda one: one == expected):
+        raise VerificationError(*refused)
     if chain.head and chain.head.expectations == expected:
         if releases.is_founded or expected.version == 1:
             releases.remember()
@@ -91,7 +105,7 @@ def _check_author(workspace: Workspace, head: Release | None, email: str) -> Non
         principals = parse_principals(contents["data/principals.json"])
     else:
         principals = workspace.releases.principals(head)
-    identity = Identity(issuer="people", subject=email)
+    identity = identities.of_person(email)
     principal = find_principal(principals, identity, workspace.clock())
     if principal is None or ROLE not in principal.roles:
         raise GateDenied(
@@ -104,13 +118,72 @@ def _check_author(workspace: Workspace, head: Release | None, email: str) -> Non
         )
 
 
-def _signing(workspace: Workspace, head: Release | None) -> SigningService:
-    """Signs under the trust root of the release in force: it judges the next one."""
+def _try(workspace: Workspace, expected: Expectations, head: Release | None) -> None:
+    """Everything that would keep a release from binding, and its witnesses asked for once."""
+    releases, at = workspace.releases, workspace.clock()
+    trial.check_trust(
+        {name: releases.objects.get(digest) for name, digest in expected.trust.items()}, at
+    )
+    if head:
+        _countersign(workspace, expected, head)
+    releases.check(expected, at, head.statements if head else (), head)
+
+
+def _countersign(workspace: Workspace, expected: Expectations, head: Release) -> None:
+    """The witnesses of a release countersign each log in use, so that it can be judged by them.
+
+    Raises:
+        VerificationError: the log did not grow, ROOT_MALFORMED. BackendError: too few answered.
+    """
+    known = workspace.releases.verifier(head.expectations).logs.memories
+    try:
+        keeper = LogKeeper(workspace.home, workspace.releases.verifier(expected).logs)
+        with keeper.lock():
+            for log_id, memory in keeper.logs.memories.items():
+                if log_id in known:
+                    keeper.begin(memory)
+    except ConfigError as error:
+        raise trial.as_malformed(error) from error
+
+
+def _sign(
+    workspace: Workspace, head: Release | None, statement: Statement, signer: Identity
+) -> VerifiedBundle:
+    """Sign under the trust root of the release in force, for it judges the next one.
+
+    Where its servers do not answer, those of an earlier release are asked: an address in it may
+    be wrong. What they sign is judged by the release in force all the same.
+    """
     if head is None:
-        verifier = workspace.bundles
         config = workspace.sigstore.trust_config
-    else:
-        verifier = workspace.releases.verifier(head.expectations)
-        digest = head.expectations.trust["client_trust_config.json"]
-        config = workspace.releases.objects.path(digest)
-    return SigningService(config, workspace.token, workspace.store, verifier)
+        return SigningService(config, workspace.token, workspace.store, workspace.bundles).sign(
+            statement, signer
+        )
+    releases, silent = workspace.releases, None
+    verifier, name = releases.verifier(head.expectations), "client_trust_config.json"
+    for digest in dict.fromkeys(
+        item.expectations.trust[name] for item in reversed(releases.chain().releases)
+    ):
+        config = releases.objects.path(digest)
+        service = SigningService(config, workspace.token, workspace.store, verifier)
+        try:
+            return service.sign(statement, signer)
+        except BackendError as error:
+            silent = silent or error
+    assert silent is not None  # noqa: S101 - there is a release, and its servers did not answer
+    raise silent
+
+
+def restore(workspace: Workspace) -> list[str]:
+    """Put the files of the trust root in force back where others lie; returns their names.
+
+    Raises:
+        VerificationError: no release of this home holds. EvidenceError: they were not kept.
+    """
+    expected = workspace.releases.head().expectations
+    found = workspace.releases.trust_digests()
+    changed = [name for name in TRUST_FILES if found[name] != expected.trust[name]]
+    for name in changed:
+        content = workspace.releases.objects.get(expected.trust[name])
+        files.write_atomic(workspace.home / "trust" / name, content)
+    return changed

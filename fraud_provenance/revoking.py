@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from fraud_provenance.alerts import Outbox, alert_of_error
-from fraud_provenance.evidence import encoding, files, statements
+from fraud_provenance.evidence import encoding, files, identities, statements
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
     ConfigError,
@@ -87,7 +87,7 @@ def person_for(workspace: Workspace, step: str, email: str) -> Identity:
         if workspace.environment != "local" or not may:
             raise ConfigError(reason(RootCause.USAGE, "say who you are: --as EMAIL"))
         return may[0]
-    identity = Identity(issuer="people", subject=email)
+    identity = identities.of_person(email)
     principal = layout.principal(identity, workspace.trust.clock())
     if principal is None or role not in principal.roles:
         raise GateDenied(

@@ -15,8 +15,15 @@ from fraud_provenance import environment, work_tree
 from fraud_provenance.evidence import encoding, files
 from fraud_provenance.evidence.checkpoints import LogKeeper, WitnessedLogs
 from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ConfigError, VerificationError, reason
+from fraud_provenance.evidence.errors import (
+    ConfigError,
+    ProvenanceError,
+    Reason,
+    VerificationError,
+    reason,
+)
 from fraud_provenance.evidence.log_audit import LogAuditor
+from fraud_provenance.evidence.manifest import Manifest
 from fraud_provenance.evidence.notes import log_keys
 from fraud_provenance.evidence.releases import Expectations, Releases
 from fraud_provenance.evidence.secrets import key_sized, refuse_secrets
@@ -25,7 +32,7 @@ from fraud_provenance.evidence.statements import Identity, Material
 from fraud_provenance.evidence.store import EvidenceStore
 from fraud_provenance.evidence.verification import BundleVerifier, load_issuers
 from fraud_provenance.gates import canaries
-from fraud_provenance.gates.policy import PolicyEngine, read_policies
+from fraud_provenance.gates.policy import Policy, PolicyEngine, read_policies
 from fraud_provenance.gates.trust import CodeFacts, Trust
 from fraud_provenance.local import LocalSigstore, cache_folder, check_private, tool, tool_digest
 
@@ -135,12 +142,39 @@ class Workspace:
         """The home's evidence."""
         self._require_trust_root()
         root = files.read_once(self.sigstore.trusted_root, limit_bytes=1 << 20)
-        return EvidenceStore(self.home / "evidence", log_keys(root))
+        try:
+            logs = [*log_keys(root)]
+        except ProvenanceError:
+            logs = []  # it orders nothing; what it is instead of the released one is said by that
+        return EvidenceStore(self.home / "evidence", logs)
 
     @cached_property
     def releases(self) -> Releases:
         """Which policy, trust root and tools are expected in this environment."""
-        return Releases(self.store, self.home / "trust", self.environment)
+        return Releases(self.store, self.home / "trust", self.environment, self._try_rules)
+
+    def _try_rules(
+        self,
+        expected: Expectations,
+        manifest: Manifest,
+        contents: Mapping[str, bytes],
+        at: datetime,
+    ) -> None:
+        """Compile a policy with the engine that its release names, and put canaries to it.
+
+        Raises:
+            VerificationError: TOOL_DIGEST_MISMATCH, the engine here is another; as
+                `canaries.check_policy`. BackendError: it could not be run.
+        """
+        path, found = tool("opa"), tool_digest("opa")
+        if found != expected.tools.get("opa"):
+            raise VerificationError(_other_tool("opa", found, expected.tools.get("opa", "")))
+        key = (manifest.digest, found, self.environment)
+        if key in _TRIED:
+            return
+        engine = PolicyEngine(self.policies_folder, lambda: path, self.releases)
+        canaries.check_policy(engine, Policy(manifest, contents), self.environment, at)
+        _TRIED.add(key)
 
     @cached_property
     def bundles(self) -> BundleVerifier:
@@ -240,13 +274,7 @@ class Workspace:
         path, found = tool(name), tool_digest(name)
         expected = self.releases.head().expectations.tools.get(name, "")
         if found != expected:
-            raise VerificationError(
-                reason(
-                    RootCause.TOOL_DIGEST_MISMATCH,
-                    f"sha256 {found[:12]}, the release says {expected[:12] or 'nothing'}",
-                    artifact=name,
-                )
-            )
+            raise VerificationError(_other_tool(name, found, expected))
         return path
 
     def start_check(self) -> None:
@@ -305,4 +333,14 @@ class Workspace:
             folder.mkdir(parents=True, exist_ok=True)
 
 
+def _other_tool(name: str, found: str, expected: str) -> Reason:
+    return reason(
+        RootCause.TOOL_DIGEST_MISMATCH,
+        f"sha256 {found[:12]}, the release says {expected[:12] or 'nothing'}",
+        artifact=name,
+    )
+
+
+_TRIED: set[tuple[str, str, str]] = set()
+"""Policies that passed their canaries in this process: when signed, and when judged."""
 _PACKAGES: "dict[str, Future[tuple[str, ...]]]" = {}

@@ -690,7 +690,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "Find out who left rows out, revoke the day's scores, then run: the day is scored again.",
     ),
     "ROOT_MALFORMED": (
-        "A trust root or witness file is not usable, or trusts a key without an end.",
+        "A trust root or witness file cannot be used, has a key that does not say since when it "
+        "counts, or what was signed before does not verify under it.",
         "Mend the file that is named. The release before stays in force until then.",
     ),
     "SECRET_IN_ATTESTATION": (

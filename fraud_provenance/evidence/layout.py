@@ -1,18 +1,19 @@
 """The layout and the principals: who may sign which step, from what, in which environment.
 
 Parsed from `policies/data/layout.json` and `principals.json` after the policy's own signature was
-verified. Every comparison is exact; nothing here is a pattern.
+verified. No identity is a pattern: workloads are exact paths, people are known by the one form of
+their address (`identities`), and nobody is enrolled twice.
 """
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fraud_provenance.evidence import encoding
+from fraud_provenance.evidence import encoding, identities, json_schemas
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import VerificationError, reason
 from fraud_provenance.evidence.statements import Identity
@@ -22,6 +23,7 @@ _EXACT = {
     "people": re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"),
 }
 """What an identity may look like: a path, an address. Nothing that a reader could take for more."""
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class _Closed(BaseModel):
@@ -63,13 +65,11 @@ class StepRule(_Closed):
         Raises:
             VerificationError: PARAM_UNEXPECTED.
         """
-        import jsonschema  # takes time, needed only where something ran with parameters
-
         for name, value in sorted(given.items()):
             if name not in self.parameters:
                 raise _unexpected(f"parameter {name[:80]!r} is not in the layout")
-            problems = jsonschema.Draft7Validator(self.parameters[name]).iter_errors(value)
-            if (problem := next(problems, None)) is not None:
+            problem = json_schemas.first_problem(self.parameters[name], value)
+            if problem is not None:
                 raise _unexpected(f"parameter {name}: {problem.message[:200]}")
 
     def check_complete(self, given: Collection[str]) -> None:
@@ -157,6 +157,10 @@ class Principal(_Closed):
         start, end = encoding.parse_utc(self.valid_from), encoding.parse_utc(self.valid_until)
         return start <= moment < end
 
+    def enrolled(self, identity: Identity) -> Identity | None:
+        """The principal's identity that is this one, as it was enrolled; given in its one form."""
+        return next((one for one in self.identities if identities.canonical(one) == identity), None)
+
 
 class _Principals(_Closed):
     version: int
@@ -232,10 +236,10 @@ class Layout(_Closed):
         return find_principal(self.principals, identity, moment)
 
     def identities(self) -> frozenset[Identity]:
-        """Every identity that signs here: the steps' workloads and the principals'."""
+        """Every identity that signs here, in its one form: the steps' and the principals'."""
         steps = [rule.signer() for rule in self.steps.values()]
         people = [one for principal in self.principals for one in principal.identities]
-        return frozenset([*(item for item in steps if item), *people])
+        return frozenset(map(identities.canonical, [*(item for item in steps if item), *people]))
 
     def people(self, role: str) -> tuple[Identity, ...]:
         """The e-mail identities of everyone with `role`."""
@@ -255,7 +259,7 @@ def find_principal(
     found = [
         principal
         for principal in principals
-        if identity in principal.identities and principal.is_valid_at(moment)
+        if principal.enrolled(identity) and principal.is_valid_at(moment)
     ]
     return found[0] if len(found) == 1 else None
 
@@ -264,11 +268,35 @@ def parse_principals(content: bytes) -> tuple[Principal, ...]:
     """The principals of a policy, from the bytes of its `data/principals.json`.
 
     Raises:
+        VerificationError: POLICY_DATA_INVALID, IDENTITY_PATTERN, or DUPLICATE_KEY_IDENTITY where
+            one person stands behind two of them.
+    """
+    principals = read_principals(content)
+    for group in identities.groups(principals):
+        if len(group) > 1:
+            raise VerificationError(
+                reason(
+                    RootCause.DUPLICATE_KEY_IDENTITY,
+                    f"{identities.names(group)} are one and the same",
+                    artifact="policies/data/principals.json",
+                )
+            )
+    return principals
+
+
+def read_principals(content: bytes) -> tuple[Principal, ...]:
+    """As `parse_principals`, but somebody may be enrolled twice: the way back from such a policy.
+
+    Whoever counts signatures by these counts the groups (`identities.groups`), not the entries.
+
+    Raises:
         VerificationError: POLICY_DATA_INVALID or IDENTITY_PATTERN.
     """
     try:
         principals = _Principals.model_validate(encoding.strict_json(content)).principals
-    except ValidationError as error:
+        for principal in principals:
+            principal.is_valid_at(_ANY_TIME)  # both times can be read
+    except (ValidationError, ValueError) as error:
         raise _invalid("principals.json", error) from error
     for principal in principals:
         for identity in principal.identities:
@@ -280,8 +308,8 @@ def parse_layout(policy_files: Mapping[str, bytes]) -> Layout:
     """Layout with principals from the policy's verified files (path → bytes).
 
     Raises:
-        VerificationError: POLICY_DATA_INVALID, a file is missing or not of its schema;
-            IDENTITY_PATTERN.
+        VerificationError: POLICY_DATA_INVALID, a file is missing or not of its schema, or a
+            parameter's own schema cannot be used; IDENTITY_PATTERN; DUPLICATE_KEY_IDENTITY.
     """
     try:
         document = encoding.strict_json(policy_files["data/layout.json"])
@@ -289,7 +317,9 @@ def parse_layout(policy_files: Mapping[str, bytes]) -> Layout:
         layout = Layout.model_validate(document | {"principals": principals})
     except (KeyError, TypeError, ValidationError) as error:
         raise _invalid("layout.json", error) from error
-    for rule in layout.steps.values():
+    for name, rule in layout.steps.items():
+        for parameter, schema in rule.parameters.items():
+            json_schemas.check_schema(schema, f"policies/data/layout.json, {name}.{parameter}")
         subject = rule.identity.get("subject")
         if subject is not None or rule.signer_role is None:
             _check_exact(str(rule.identity.get("issuer")), str(subject), "layout.json")

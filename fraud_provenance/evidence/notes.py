@@ -171,7 +171,10 @@ def log_keys(trusted_root: bytes) -> dict[bytes, LogKey]:
     """
     try:
         document = encoding.strict_json(trusted_root)
-        return {key.log_id: key for key in map(_log_key, document["tlogs"])}
+        found: dict[bytes, LogKey] = {}
+        for key in map(_log_key, document["tlogs"]):
+            found.setdefault(key.log_id, key)  # listed again elsewhere, it is still the first one
+        return found
     except (LookupError, TypeError, ValueError, UnsupportedAlgorithm) as error:
         raise ConfigError(
             reason(RootCause.ROOT_DIGEST_MISMATCH, f"the trusted root's logs: {error!r}")

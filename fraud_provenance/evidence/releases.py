@@ -1,173 +1,80 @@
 """Releases: which policy, trust root and tools are expected here, and who said so.
 
 A release fixes all three by digest. It is in force once two distinct policy authors have signed
-it, judged by the principals and under the trust root of the release *before* it; the first one
-judges itself and is the anchor, trusted on first use. Versions count up by one and name their
-predecessor, and `trust/releases.json` remembers the newest one seen: nothing ever goes back.
+it, judged by the principals and under the trust root of the release *before* it, and once it was
+tried (`trial`): what nobody could sign the next release under does not bind, and the release before
+stays in force. The first one judges itself and is the anchor, trusted on first use. Versions count
+up by one and name their predecessor, and `trust/releases.json` remembers the newest one in force:
+nothing ever goes back, and what was in force here is not tried again.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from fraud_provenance.evidence import encoding, files, statements
+from fraud_provenance.evidence import encoding, files, identities, remembered, statements, trial
 from fraud_provenance.evidence.checkpoints import WitnessedLogs
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
-    EvidenceError,
+    BackendError,
+    ConfigError,
     ProvenanceError,
     Reason,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.layout import Principal, find_principal, parse_principals
+from fraud_provenance.evidence.expectations import (
+    NEVER,
+    TRUST_FILES,
+    Chain,
+    Draft,
+    Expectations,
+    Refusal,
+    Release,
+    not_bound,
+    policy_difference,
+    read_expectations,
+    successors,
+)
+from fraud_provenance.evidence.layout import Principal, read_principals
 from fraud_provenance.evidence.manifest import Manifest
-from fraud_provenance.evidence.statements import Statement
-from fraud_provenance.evidence.store import EvidenceStore, open_bundle
+from fraud_provenance.evidence.objects import MAX_OBJECT_BYTES, Objects
+from fraud_provenance.evidence.release_signatures import (
+    Signature,
+    author_of,
+    distinct,
+    unverified,
+)
+from fraud_provenance.evidence.store import EvidenceStore
 from fraud_provenance.evidence.verification import (
     BundleVerifier,
-    VerifiedBundle,
     load_issuers,
 )
 
-TRUST_FILES = (
-    "client_trust_config.json",
-    "issuers.json",
-    "signing_config.json",
-    "trusted_root.json",
-    "witnesses.json",
-)
+__all__ = (
+    "ROLE", "SIGNATURES_NEEDED", "TRUST_FILES", "Chain", "Expectations", "Objects", "Refusal",
+    "Release", "Releases", "policy_difference", "read_expectations",
+)  # fmt: skip
 SIGNATURES_NEEDED = 2
-ROLE = "policy_author"
-_MEMORY = "releases.json"
-_MAX_OBJECT_BYTES = 8 * 1024 * 1024
-_MAX_RELEASES = 10_000
-
-
-class Expectations(BaseModel):
-    """What one release fixes. Its digest names the release."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    environment: str
-    version: int = Field(ge=1, le=_MAX_RELEASES)
-    previous: str
-    policies: str
-    trust: dict[str, str]
-    tools: dict[str, str]
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the canonical form."""
-        return encoding.digest_json(self.model_dump(mode="json"))
-
-    def statement(self, signer: str, why: str) -> Statement:
-        """What the person behind the e-mail address `signer` signs."""
-        predicate = self.model_dump(mode="json", exclude={"policies"})
-        return statements.build_statement(
-            statements.POLICY_RELEASE,
-            "policies",
-            self.policies,
-            predicate | {"signer": signer, "reason": why},
-        )
-
-
-@dataclass(frozen=True)
-class Release:
-    """Expectations with those who have validly signed them so far."""
-
-    expectations: Expectations
-    authors: tuple[str, ...]
-    statements: tuple[str, ...]
-    completed_at: tuple[int, int] = (0, 0)  # when the signature that completes it was logged
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether enough distinct principals signed."""
-        return len(self.authors) >= SIGNATURES_NEEDED
-
-
-@dataclass(frozen=True)
-class Chain:
-    """Every release that was ever in force, oldest first, and what waits for more signatures."""
-
-    releases: tuple[Release, ...] = ()
-    proposals: tuple[Release, ...] = ()
-    problems: tuple[Reason, ...] = ()
-
-    @property
-    def head(self) -> Release | None:
-        """The release in force."""
-        return self.releases[-1] if self.releases else None
-
-    def versions_of(self, policies: str) -> list[int]:
-        """The versions that had exactly these policy files."""
-        return [
-            item.expectations.version
-            for item in self.releases
-            if item.expectations.policies == policies
-        ]
-
-
-class _Remembered(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    anchor: str
-    version: int = Field(ge=1)
-    release: str
-
-
-class Objects:
-    """Files that releases name, kept under their SHA-256: old principals, old trust roots."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def put(self, content: bytes) -> str:
-        """Keep `content`; returns its SHA-256."""
-        digest = encoding.digest_bytes(content)
-        path = self._folder / digest
-        if not path.exists():
-            files.write_atomic(path, content)
-        return digest
-
-    def get(self, digest: str) -> bytes:
-        """The bytes that `digest` names.
-
-        Raises:
-            EvidenceError: EVIDENCE_MISSING or EVIDENCE_TAMPERED.
-        """
-        what = f"trust/objects/{digest[:12]}"
-        try:
-            content = files.read_once(self._folder / digest, limit_bytes=_MAX_OBJECT_BYTES)
-        except EvidenceError as error:
-            raise EvidenceError(
-                reason(RootCause.EVIDENCE_MISSING, "it is not there", artifact=what)
-            ) from error
-        if encoding.digest_bytes(content) != digest:
-            raise EvidenceError(
-                reason(RootCause.EVIDENCE_TAMPERED, "its bytes have another digest", artifact=what)
-            )
-        return content
-
-    def path(self, digest: str) -> Path:
-        """Where the bytes that `digest` names lie, after they were compared with it."""
-        self.get(digest)
-        return self._folder / digest
+ROLE = trial.ROLE
 
 
 class Releases:
     """The releases of one environment in one home."""
 
-    def __init__(self, store: EvidenceStore, trust: Path, environment: str) -> None:
-        """`trust` is the home's folder of that name."""
+    def __init__(
+        self,
+        store: EvidenceStore,
+        trust: Path,
+        environment: str,
+        try_rules: Callable[[Expectations, Manifest, Mapping[str, bytes], datetime], None],
+    ) -> None:
+        """`trust` is the home's folder of that name; `try_rules` compiles and asks a policy."""
         self.objects = Objects(trust / "objects")
         self._store = store
         self._trust = trust
         self._environment = environment
+        self._try_rules = try_rules
         self._verifiers: dict[tuple[str, ...], BundleVerifier] = {}
         self._seen: tuple[str, ...] = ()
         self._chain: Chain | None = None
@@ -198,14 +105,8 @@ class Releases:
         """
         head, memory = self._newest(), self._memory().get(self._environment)
         if memory is None:
-            raise VerificationError(
-                reason(
-                    RootCause.ROOT_DIGEST_MISMATCH,
-                    "nothing here remembers the first release",
-                    artifact=f"trust/{_MEMORY}",
-                )
-            )
-        if memory.version < head.expectations.version:
+            raise remembered.missing("nothing here remembers the first release")
+        if memory.release != head.expectations.digest:
             self.remember()
         return head
 
@@ -245,24 +146,26 @@ class Releases:
 
     def trust_digests(self) -> dict[str, str]:
         """SHA-256 of each public file of the trust root as it is now."""
-        return {
-            name: encoding.digest_bytes(
-                files.read_once(self._trust / name, limit_bytes=_MAX_OBJECT_BYTES)
-            )
-            for name in TRUST_FILES
-        }
+        return {name: encoding.digest_bytes(self._trust_file(name)) for name in TRUST_FILES}
+
+    def _trust_file(self, name: str) -> bytes:
+        return files.read_once(self._trust / name, limit_bytes=MAX_OBJECT_BYTES)
 
     def check_trust_root(self) -> None:
         """Compare the trust root on disk with the release in force.
 
         Raises:
-            VerificationError: ROOT_ROLLBACK for the files of an earlier release, else
+            VerificationError: ROOT_ROLLBACK for the files of an earlier release, ROOT_MALFORMED or
+                what else keeps the release that names them from binding, else
                 ROOT_DIGEST_MISMATCH. EvidenceError: ARTIFACT_MISSING.
         """
         head = self.head().expectations
         for name, found in self.trust_digests().items():
             if found == head.trust[name]:
                 continue
+            refused = self.chain().why_not(lambda one, n=name, d=found: one.trust[n] == d)  # type: ignore[misc]
+            if refused:
+                raise VerificationError(*refused)
             earlier = [
                 item.expectations.version
                 for item in self.chain().releases
@@ -271,12 +174,13 @@ class Releases:
             code = RootCause.ROOT_ROLLBACK if earlier else RootCause.ROOT_DIGEST_MISMATCH
             known = f"it is that of release {earlier[-1]}" if earlier else "no release names it"
             raise VerificationError(
+                *trial.trust_problems({name: self._trust_file(name)}),
                 reason(
                     code,
                     f"sha256 {found[:12]}, release {head.version} says {head.trust[name][:12]};"
                     f" {known}",
                     artifact=f"trust/{name}",
-                )
+                ),
             )
 
     # --- walking -----------------------------------------------------------------------------
@@ -286,25 +190,146 @@ class Releases:
         drafts: dict[str, tuple[Expectations, list[str]]] = {}
         for statement in found:
             try:
-                expected = read_expectations(_unverified(self._store, statement))
+                expected = read_expectations(unverified(self._store, statement))
             except ProvenanceError as error:
                 problems.extend(error.reasons)
                 continue
             if expected.environment == self._environment:
                 drafts.setdefault(expected.digest, (expected, []))[1].append(statement)
+        return self._follow(drafts, self._on_the_way(drafts), problems)
+
+    def _on_the_way(self, drafts: Mapping[str, Draft]) -> frozenset[str]:
+        """The releases from the one that this home remembers back to the first."""
+        memory = self._memory().get(self._environment)
+        found: set[str] = set()
+        digest = memory.release if memory else ""
+        while digest in drafts and digest not in found:
+            found.add(digest)
+            digest = drafts[digest][0].previous
+        return frozenset(found)
+
+    def _follow(
+        self, drafts: Mapping[str, Draft], known: frozenset[str], problems: list[Reason]
+    ) -> Chain:
         releases: list[Release] = []
+        refused: list[Refusal] = []
         while True:
-            judge = releases[-1].expectations if releases else None
+            before = releases[-1] if releases else None
+            judge = before.expectations if before else None
             judged = [
                 self._judge(expected, signed, judge or expected, problems)
                 for expected, signed in drafts.values()
                 if expected.version == len(releases) + 1
                 and expected.previous == (judge.digest if judge else "")
             ]
-            complete = [item for item in judged if item.is_complete]
-            if not complete:
-                return Chain(tuple(releases), tuple(judged), tuple(problems))
-            releases.append(min(complete, key=lambda item: item.completed_at))
+            chosen = self._choose(judged, before, known, refused)
+            if chosen is None:
+                apart = [one.release for one in refused]
+                waiting = tuple(item for item in judged if item not in apart)
+                later = successors(refused, drafts)
+                return Chain(tuple(releases), waiting, tuple(problems), (*refused, *later))
+            releases.append(chosen)
+
+    def _choose(
+        self,
+        judged: Iterable[Release],
+        before: Release | None,
+        known: frozenset[str],
+        refused: list[Refusal],
+    ) -> Release | None:
+        """The release that binds: the one that did here before, else the first that can be used."""
+        complete = [item for item in judged if item.is_complete]
+        for item in sorted(
+            complete, key=lambda one: (one.expectations.digest not in known, one.completed_at)
+        ):
+            try:
+                if item.expectations.digest in known:
+                    self._check_usable(item.expectations, before)
+                else:
+                    self._try(item, before)
+            except BackendError:
+                raise  # could not be tried: nobody can say which release is in force
+            except ProvenanceError as error:
+                if item.expectations.digest in known and trial.is_unread(error):
+                    return item  # lost or changed since: whoever needs it says so
+                refused.append(Refusal(item, not_bound(item, before, error)))
+                continue
+            return item
+        return None
+
+    # --- trying ------------------------------------------------------------------------------
+
+    def _check_usable(self, expected: Expectations, before: Release | None) -> None:
+        """Whether a next release can be judged by one that was in force here, or only said so.
+
+        The first one has nothing before it that could stay in force.
+        """
+        if before is None:
+            return
+        try:
+            self.verifier(expected)
+        except ConfigError as error:
+            raise trial.as_malformed(error) from error
+        trial.check_authors(self._principals(expected))
+
+    def _try(self, item: Release, before: Release | None) -> None:
+        """Try a release that is complete: by its own signatures, and by what was there before."""
+        signed = (*item.statements, *(before.statements if before else ()))
+        self.check(item.expectations, item.signed_at, signed, before, item.completed_at)
+
+    def check(
+        self,
+        expected: Expectations,
+        at: datetime,
+        signed: Iterable[str],
+        before: Release | None,
+        until: tuple[int, int] | None = None,
+    ) -> None:
+        """Read everything that a release names, use it, and see that a next one can be signed.
+
+        `signed`: statements that must verify under its trust root, as must the newest evidence
+        that verifies under the release `before` and was logged before `until`.
+
+        Raises:
+            VerificationError, EvidenceError: ROOT_MALFORMED, POLICY_DATA_INVALID,
+                DUPLICATE_KEY_IDENTITY, POLICY_EVAL_ERROR or whatever else it is.
+            BackendError: it could not be tried.
+        """
+        trial.check_trust(
+            {name: self.objects.get(digest) for name, digest in expected.trust.items()}, at
+        )
+        try:
+            verifier = self.verifier(expected)
+            newest = self._newest_evidence(before, until) if before else ()
+            for statement in (*signed, *newest):
+                verifier.verify(self._store.bundle(statement)[1])
+        except ConfigError as error:
+            raise trial.as_malformed(error) from error
+        except VerificationError as error:
+            why = f"what was signed before does not verify under it: {error.reasons[0]}"
+            raise trial.malformed("trusted_root.json", why) from error
+        manifest = self._store.manifest(expected.policies)
+        contents = {entry.path: self.objects.get(entry.sha256) for entry in manifest.entries}
+        trial.check_policy(contents, self._environment, at)
+        self._try_rules(expected, manifest, contents, at)
+
+    def _newest_evidence(self, before: Release, until: tuple[int, int] | None) -> tuple[str, ...]:
+        """The newest statement of a workload, if there is one."""
+        judge = self.verifier(before.expectations)
+        for record in reversed(self._store.records()):
+            if record.predicate_type == statements.POLICY_RELEASE:
+                continue
+            try:
+                bundle = judge.verify(self._store.bundle_bytes(record.bundle))
+            except ProvenanceError:
+                continue  # no evidence
+            if bundle.identity.issuer != identities.PEOPLE and (
+                until is None or bundle.logged < until
+            ):
+                return (record.statement,)
+        return ()
+
+    # --- judging -----------------------------------------------------------------------------
 
     def _judge(
         self,
@@ -314,7 +339,7 @@ class Releases:
         problems: list[Reason],
     ) -> Release:
         """Who validly signed `expected`, by the principals and the root of `judge`."""
-        valid: list[tuple[tuple[int, int], str, str]] = []
+        valid: list[Signature] = []
         try:
             principals, verifier = self._principals(judge), self.verifier(judge)
         except ProvenanceError as error:
@@ -323,21 +348,20 @@ class Releases:
         for statement in signed:
             try:
                 bundle = verifier.verify(self._store.bundle(statement)[1])
-                principal = _author(bundle, statement, principals)
+                principal = author_of(bundle, statement, principals)
             except ProvenanceError as error:
                 problems.extend(error.reasons)
                 continue
-            valid.append((bundle.logged, principal.id, statement))
-        # each principal counts once, by the first signature
-        first: dict[str, tuple[tuple[int, int], str]] = {}
-        for logged, principal_id, statement in sorted(valid):
-            first.setdefault(principal_id, (logged, statement))
-        counted = list(first.items())[:SIGNATURES_NEEDED]  # who signs later changes nothing
+            valid.append(Signature(bundle.logged, principal, statement, bundle.signed_at))
+        counted = distinct(valid, principals)[:SIGNATURES_NEEDED]  # later ones change nothing
         return Release(
             expected,
-            tuple(sorted(name for name, _ in counted)),
-            tuple(statement for _, (_, statement) in counted),
-            max((logged for _, (logged, _) in counted), default=(0, 0)),
+            tuple(sorted(one.principal.id for one in counted)),
+            tuple(one.statement for one in counted),
+            max((one.logged for one in counted), default=(0, 0)),
+            max((one.signed_at for one in counted), default=NEVER),
+            tuple(identity for one in counted for identity in one.principal.identities),
+            len(counted) >= SIGNATURES_NEEDED,
         )
 
     def manifest(self, release: Release) -> Manifest:
@@ -355,37 +379,19 @@ class Releases:
     def _principals(self, judge: Expectations) -> tuple[Principal, ...]:
         entries = self._store.manifest(judge.policies).entries
         digest = next((e.sha256 for e in entries if e.path == "data/principals.json"), "")
-        return parse_principals(self.objects.get(digest))
+        return read_principals(self.objects.get(digest))  # they need not be good, to judge
 
     # --- memory ------------------------------------------------------------------------------
 
     def remember(self) -> None:
         """Write down the release in force: nothing older is believed from here on."""
         head, first = self._newest().expectations, self.chain().releases[0].expectations
-        now = _Remembered(anchor=first.digest, version=head.version, release=head.digest)
-        with files.exclusive_lock(self._trust / "releases.lock"):
-            memory = self._memory()
-            known = memory.get(self._environment)
-            if known is None or known.version < now.version:
-                memory[self._environment] = now
-                content = {name: item.model_dump(mode="json") for name, item in memory.items()}
-                files.write_atomic(self._trust / _MEMORY, encoding.canonical_json(content))
+        now = remembered.Remembered(anchor=first.digest, version=head.version, release=head.digest)
+        refused = frozenset(one.release.expectations.digest for one in self.chain().refused)
+        remembered.write(self._trust, self._environment, now, refused)
 
-    def _memory(self) -> dict[str, _Remembered]:
-        path = self._trust / _MEMORY
-        if not path.exists():
-            return {}
-        try:
-            content = encoding.strict_json(files.read_once(path, limit_bytes=1 << 20))
-            return {name: _Remembered.model_validate(item) for name, item in content.items()}
-        except (ValidationError, AttributeError) as error:
-            raise VerificationError(
-                reason(
-                    RootCause.ROOT_DIGEST_MISMATCH,
-                    "it cannot be read as what this home remembers",
-                    artifact=f"trust/{_MEMORY}",
-                )
-            ) from error
+    def _memory(self) -> dict[str, remembered.Remembered]:
+        return remembered.read(self._trust)
 
     @property
     def is_founded(self) -> bool:
@@ -397,6 +403,8 @@ class Releases:
         if known is None:
             return  # `head` demands it
         digests = [item.expectations.digest for item in chain.releases]
+        if chain.why_not(lambda one: one.digest == known.release) and known.anchor in digests[:1]:
+            return  # it was in force by name only: nothing could be done under it
         if len(digests) < known.version:
             raise VerificationError(
                 *chain.problems,
@@ -415,66 +423,3 @@ class Releases:
                     artifact="policies",
                 )
             )
-
-
-def read_expectations(statement: Statement) -> Expectations:
-    """What a release statement says is expected.
-
-    Raises:
-        VerificationError: PREDICATE_TYPE, it is no release statement or malformed.
-    """
-    predicate = dict(statement.predicate)
-    signer, why = predicate.pop("signer", None), predicate.pop("reason", None)
-    try:
-        if statement.predicate_type != statements.POLICY_RELEASE:
-            raise ValueError(statement.predicate_type)
-        if not isinstance(signer, str) or not isinstance(why, str):
-            raise ValueError("signer and reason must be text")
-        expected = Expectations.model_validate(predicate | {"policies": statement.subject_digest})
-        if set(expected.trust) != set(TRUST_FILES):
-            raise ValueError("it names other trust files")
-    except ValueError as error:
-        raise VerificationError(
-            reason(
-                RootCause.PREDICATE_TYPE,
-                f"malformed policy release: {str(error)[:200]}",
-                artifact="policies",
-            )
-        ) from error
-    return expected
-
-
-def _unverified(store: EvidenceStore, statement: str) -> Statement:
-    """The statement of a stored bundle, only to sort it; whoever believes it verifies first."""
-    payload, _, _ = open_bundle(store.bundle(statement)[1])
-    return statements.parse_statement(payload)
-
-
-def _author(bundle: VerifiedBundle, statement: str, principals: tuple[Principal, ...]) -> Principal:
-    """The policy author who signed.
-
-    Raises:
-        VerificationError: SUBJECT_MISMATCH or EXPECTATION_CHANGE_UNAPPROVED.
-    """
-    claimed: Any = bundle.statement.predicate.get("signer")
-    if bundle.statement.digest != statement or claimed != bundle.identity.subject:
-        raise VerificationError(
-            reason(RootCause.SUBJECT_MISMATCH, "the bundle carries another statement or signer")
-        )
-    principal = find_principal(principals, bundle.identity, bundle.signed_at)
-    if bundle.identity.issuer != "people" or principal is None or ROLE not in principal.roles:
-        raise VerificationError(
-            reason(
-                RootCause.EXPECTATION_CHANGE_UNAPPROVED,
-                f"{bundle.identity} was no policy author under the release before this one",
-                artifact="policies",
-                identity=str(bundle.identity),
-                at=encoding.utc_text(bundle.signed_at),
-            )
-        )
-    return principal
-
-
-def policy_difference(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Paths whose digest differs between two policies, sorted."""
-    return sorted(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))

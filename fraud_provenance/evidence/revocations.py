@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence import encoding, identities, statements
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import Reason, VerificationError, reason
 from fraud_provenance.evidence.layout import Layout
@@ -118,7 +118,7 @@ class Revocations:
                 since = encoding.parse_utc(revocation.from_time or revocation.issued_at)
                 why = because(RootCause.KEY_REVOKED)
                 for identity in _identities(revocation, layout):
-                    self._signers.append((identity, since, why))
+                    self._signers.append((identities.person(identity), since, why))
 
     def of_statement(self, statement: Statement) -> Reason | None:
         """Why a statement is revoked, if it is: by itself, or with its subject."""
@@ -141,7 +141,7 @@ class Revocations:
             (
                 why
                 for revoked, since, why in self._signers
-                if revoked == identity and signed_at >= since
+                if revoked == identities.person(identity) and signed_at >= since
             ),
             None,
         )

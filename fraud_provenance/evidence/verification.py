@@ -26,7 +26,15 @@ from sigstore.models import Bundle, TrustedRoot
 from sigstore.verify import Verifier
 from sigstore.verify.policy import VerificationPolicy
 
-from fraud_provenance.evidence import bundle_form, encoding, files, log, merkle, notes
+from fraud_provenance.evidence import (
+    bundle_form,
+    encoding,
+    files,
+    identities,
+    log,
+    merkle,
+    notes,
+)
 from fraud_provenance.evidence.bundle_form import BundleForm
 from fraud_provenance.evidence.checkpoints import WitnessedLogs
 from fraud_provenance.evidence.codes import RootCause
@@ -59,12 +67,16 @@ class LogPosition(BaseModel):
 
 
 class VerifiedBundle(BaseModel):
-    """A statement whose bundle verified, with the facts the verification established."""
+    """A statement whose bundle verified, with the facts the verification established.
+
+    `identity` is in its one form; `spelled` is the certificate's own spelling, where it is another.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     statement: Statement
     identity: Identity
+    spelled: Identity | None = None
     signed_at: datetime
     log_index: int
     bundle_digest: str
@@ -115,7 +127,7 @@ class BundleVerifier:
             self._verifier = Verifier(trusted_root=root)
             self._authorities = root.get_fulcio_certs()
             self._timekeepers = root.get_timestamp_authorities()
-        except (OSError, SigstoreError, ValueError) as error:
+        except Exception as error:  # the libraries' parsers raise what they like on strange bytes
             raise ConfigError(
                 reason(RootCause.ROOT_DIGEST_MISMATCH, f"cannot use {trusted_root.name}: {error}")
             ) from error
@@ -171,9 +183,12 @@ class BundleVerifier:
         if found != (form.payload_type, form.payload):
             raise _invalid(RootCause.EVIDENCE_MALFORMED, "two readers read two messages")
         position = self._position(form, head)
+        spelled = self._identity(reader)
+        identity = identities.canonical(spelled)
         return VerifiedBundle(
             statement=parse_statement(form.payload),
-            identity=self._identity(reader),
+            identity=identity,
+            spelled=None if spelled == identity else spelled,
             signed_at=form.timestamp.tst_info.gen_time.astimezone(UTC),
             log_index=form.log_index,
             bundle_digest=digest,
@@ -257,7 +272,7 @@ class BundleVerifier:
         return False
 
     def signer_of(self, certificate: bytes) -> Identity | None:
-        """Whom a certificate (DER) names, if an authority of ours issued it, else None."""
+        """Whom a certificate (DER) names, in the one form, if an authority of ours issued it."""
         if certificate not in self._signers:
             self._signers[certificate] = self._signer_of(certificate)
         return self._signers[certificate]
@@ -269,7 +284,7 @@ class BundleVerifier:
             if not self._issuers_of(certificate):
                 return None
             reader.verify(certificate)
-            return self._identity(reader)
+            return identities.canonical(self._identity(reader))
         except Exception:  # as above; certificates of our authorities have this form
             return None
 
@@ -300,8 +315,16 @@ class BundleVerifier:
 
 
 def load_issuers(path: Path) -> dict[str, str]:
-    """Issuer role → URL from an environment's `issuers.json`."""
+    """Issuer role → URL from an environment's `issuers.json`.
+
+    Raises:
+        ConfigError: ROOT_DIGEST_MISMATCH, it names none.
+    """
     document = encoding.strict_json(files.read_once(path, limit_bytes=1 << 16))
+    if not isinstance(document, dict):
+        raise ConfigError(
+            reason(RootCause.ROOT_DIGEST_MISMATCH, f"{path.name} does not name the issuers")
+        )
     return {str(role): str(url) for role, url in document.items()}
 
 

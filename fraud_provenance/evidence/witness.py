@@ -278,20 +278,36 @@ def load_policy(path: Path) -> WitnessPolicy:
     """
     try:
         content = files.read_once(path, limit_bytes=_LIMIT_BYTES)
+    except ProvenanceError as error:
+        raise _unusable(error) from error
+    return parse_policy(content)
+
+
+def parse_policy(content: bytes) -> WitnessPolicy:
+    """Read the bytes of a `witnesses.json`.
+
+    Raises:
+        ConfigError: ROOT_DIGEST_MISMATCH, it is malformed or can never be met.
+    """
+    try:
         document = _Document.model_validate(encoding.strict_json(content))
         keys = {notes.parse_witness_key(item.key): item.url for item in document.witnesses}
         raw = {key.raw for key in keys}
         if len(raw) < len(document.witnesses) or document.threshold > len(raw):
             raise ValueError("a witness stands twice, or more are needed than there are")
     except (ProvenanceError, ValidationError, ValueError) as error:
-        raise ConfigError(
-            reason(
-                RootCause.ROOT_DIGEST_MISMATCH,
-                f"the witness policy cannot be used: {error}",
-                remedy="Run `fraud-provenance up`, or restore trust/ from its backup.",
-            )
-        ) from error
+        raise _unusable(error) from error
     return WitnessPolicy(document.threshold, keys)
+
+
+def _unusable(error: Exception) -> ConfigError:
+    return ConfigError(
+        reason(
+            RootCause.ROOT_DIGEST_MISMATCH,
+            f"the witness policy cannot be used: {error}",
+            remedy="Run `fraud-provenance up`, or restore trust/ from its backup.",
+        )
+    )
 
 
 def policy_document(key: WitnessKey) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence import encoding, identities, statements
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
     ConfigError,
@@ -15,7 +15,6 @@ from fraud_provenance.evidence.errors import (
 )
 from fraud_provenance.evidence.nodes import Node, below
 from fraud_provenance.evidence.signers import Signers
-from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.evidence.verification import VerifiedBundle
 from fraud_provenance.gates.decisions import identity_fact
 from fraud_provenance.gates.facts import MODEL, ModelEvidence
@@ -39,7 +38,7 @@ def approve(
     """
     if not why.strip():
         raise ConfigError(reason(RootCause.USAGE, "an approval needs a reason"))
-    identity = Identity(issuer="people", subject=email)
+    identity = identities.of_person(email)
     now = trust.clock()
     principal = policy.layout.principal(identity, now)
     if principal is None:
@@ -105,14 +104,15 @@ def approval_fact(policy: Policy, node: Node, *, superseded: bool) -> dict[str, 
     assert node.bundle is not None  # noqa: S101 - approval_nodes returns only these
     bundle = node.bundle
     principal = policy.layout.principal(bundle.identity, bundle.signed_at)
-    if principal is None:
+    enrolled = principal.enrolled(bundle.identity) if principal else None
+    if principal is None or enrolled is None:
         return None
     predicate = bundle.statement.predicate
     if not predicate.keys() >= _BOUND or any(item.code in _UNJUDGED for item in node.reasons):
         return None  # it binds nothing that could be judged, so it approves nothing
     return {
         "statement": node.statement,
-        "identity": identity_fact(bundle.identity),
+        "identity": identity_fact(enrolled),  # as the policy spells it
         "principal": principal.id,
         "roles": list(principal.roles),
         "model_digest": bundle.statement.subject_digest,

@@ -9,8 +9,9 @@ import base64
 import copy
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from fraud_provenance.evidence.layout import Layout
 from fraud_provenance.evidence.verification import VerifiedBundle
 from fraud_provenance.gates import cosign
 from fraud_provenance.gates.decisions import identity_fact
-from fraud_provenance.gates.policy import GATES, Policy
+from fraud_provenance.gates.policy import GATES, Policy, PolicyEngine
 from fraud_provenance.gates.trust import Trust
 
 _WORKERS = 4
@@ -49,15 +50,40 @@ def check(trust: Trust, cosign_binary: Path, tool_digests: tuple[str, ...]) -> N
         probes = [
             *_verifier_probes(trust, bundles),
             *_cosign_probes(trust, cosign_binary, bundles[0], Path(folder)),
-            *_policy_probes(trust, policy),
+            *_policy_probes(trust.policies, policy, trust.environment, trust.clock()),
         ]
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            wrong = [found for found in pool.map(lambda probe: probe(), probes) if found]
+        _run(probes)
+    _PASSED.add(key)
+
+
+def check_policy(engine: PolicyEngine, policy: Policy, environment: str, at: datetime) -> None:
+    """Compile a policy's rules and put questions to it whose answers are known.
+
+    Raises:
+        VerificationError: CANARY_FAILED, POLICY_DATA_INVALID; INPUT_MISSING or POLICY_EVAL_ERROR,
+            a rule does not fit its schema. BackendError: the policy engine could not be run.
+    """
+    engine.check_rules(policy)
+    try:
+        probes = [*_policy_probes(engine, policy, environment, at)]
+    except (LookupError, AssertionError, RuntimeError) as error:  # no step, suite or signer for it
+        raise VerificationError(
+            reason(
+                RootCause.POLICY_DATA_INVALID,
+                f"by this layout no step reads anything in {environment!r}",
+                artifact="policies/data/layout.json",
+            )
+        ) from error
+    _run(probes)
+
+
+def _run(probes: Sequence[_Probe]) -> None:
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        wrong = [found for found in pool.map(lambda probe: probe(), probes) if found]
     if wrong:
         raise VerificationError(
             *(reason(RootCause.CANARY_FAILED, found, artifact="canary") for found in wrong)
         )
-    _PASSED.add(key)
 
 
 # --- bundles ------------------------------------------------------------------------------------
@@ -162,9 +188,8 @@ def _cosign_accepts(trust: Trust, command: list[str]) -> bool:
 
 def _other_identity(expected: VerifiedBundle) -> VerifiedBundle:
     subject = f"not.{expected.identity.subject}"
-    return expected.model_copy(
-        update={"identity": expected.identity.model_copy(update={"subject": subject})}
-    )
+    identity = expected.identity.model_copy(update={"subject": subject})
+    return expected.model_copy(update={"identity": identity, "spelled": None})
 
 
 def _replaced(command: list[str], option: str, value: str) -> list[str]:
@@ -175,43 +200,45 @@ def _replaced(command: list[str], option: str, value: str) -> list[str]:
 # --- policy -------------------------------------------------------------------------------------
 
 
-def _policy_probes(trust: Trust, policy: Policy) -> Iterator[_Probe]:
+def _policy_probes(
+    engine: PolicyEngine, policy: Policy, environment: str, at: datetime
+) -> Iterator[_Probe]:
     """Each gate must deny a question without facts; data access also knows right from wrong."""
     for gate in GATES:
-        yield lambda gate=gate: _is_denied(trust, policy, gate, {}, "INPUT_INVALID")  # type: ignore[misc]
-    question = _question(trust, policy.layout)
-    yield lambda: _is_allowed(trust, policy, question)
+        yield lambda gate=gate: _is_denied(engine, policy, gate, {}, "INPUT_INVALID")  # type: ignore[misc]
+    question = _question(environment, policy.layout, encoding.utc_text(at))
+    yield lambda: _is_allowed(engine, policy, question)
     failed = copy.deepcopy(question)
     failed["partitions"][0]["contracts"][0]["result"] = "FAILED"
-    yield lambda: _is_denied(trust, policy, "data_access", failed, "CHECK_FAILED")
+    yield lambda: _is_denied(engine, policy, "data_access", failed, "CHECK_FAILED")
     stolen = copy.deepcopy(question)
     stolen["partitions"][0]["signer"]["subject"] += "/other"
     yield lambda: _is_denied(
-        trust, policy, "data_access", stolen, "IDENTITY_NOT_AUTHORIZED_FOR_STEP"
+        engine, policy, "data_access", stolen, "IDENTITY_NOT_AUTHORIZED_FOR_STEP"
     )
 
 
-def _is_denied(trust: Trust, policy: Policy, gate: str, document: Any, code: str) -> str:  # noqa: ANN401 - JSON
-    answer = trust.policies.evaluate(policy, gate, document)
+def _is_denied(engine: PolicyEngine, policy: Policy, gate: str, document: Any, code: str) -> str:  # noqa: ANN401 - JSON
+    answer = engine.evaluate(policy, gate, document)
     if answer.allowed or code not in {item.code for item in answer.reasons}:
         return f"the policy does not deny a bad question at {gate} with {code}"
     return ""
 
 
-def _is_allowed(trust: Trust, policy: Policy, document: Any) -> str:  # noqa: ANN401 - JSON
-    answer = trust.policies.evaluate(policy, "data_access", document)
+def _is_allowed(engine: PolicyEngine, policy: Policy, document: Any) -> str:  # noqa: ANN401 - JSON
+    answer = engine.evaluate(policy, "data_access", document)
     return "" if answer.allowed else f"the policy denies a good question: {answer.reasons[0]}"
 
 
-def _question(trust: Trust, layout: Layout) -> Any:  # noqa: ANN401 - JSON
+def _question(environment: str, layout: Layout, now: str) -> Any:  # noqa: ANN401 - JSON
     """An honest question at the data-access gate, for the first step that needs contracts."""
     step, rule, material = next(
         (name, rule, material)
         for name, rule in layout.steps.items()
         for material in rule.materials
-        if material.requires_suites and material.min <= 1 and trust.environment in rule.environments
+        if material.requires_suites and material.min <= 1 and environment in rule.environments
     )
-    now, digest = encoding.utc_text(trust.clock()), "0" * 64
+    digest = "0" * 64
     signer = {name: layout.steps[name].signer() for name in (step, layout.producer(material.asset))}
     judges = {suite: layout.steps[layout.contracts[suite].step].signer() for suite in
               material.requires_suites}  # fmt: skip
@@ -225,11 +252,11 @@ def _question(trust: Trust, layout: Layout) -> Any:  # noqa: ANN401 - JSON
     assert producer is not None  # noqa: S101 - as above
     return {
         "request": {
-            "step": step, "identity": identity_fact(asker), "environment": trust.environment,
+            "step": step, "identity": identity_fact(asker), "environment": environment,
             "asset": material.asset, "purpose": rule.purposes[0], "at": now,
         },
         "partitions": [
-            {"partition": "canary", "sha256": digest, "environment": trust.environment,
+            {"partition": "canary", "sha256": digest, "environment": environment,
              "contracts": contracts, "statement": digest, "signer": identity_fact(producer),
              "signed_at": now}
         ],

@@ -36,7 +36,8 @@ def node_arguments(trust: Trust, cosign: Path, node: Node) -> list[str]:
 
 def arguments(trust: Trust, cosign: Path, expected: VerifiedBundle, path: Path) -> list[str]:
     """The command line that demands of the bundle at `path` exactly what `expected` says."""
-    identity, issuer = trust.bundles.certificate_identity(expected.identity)
+    spelled = expected.spelled or expected.identity  # cosign compares letter by letter
+    identity, issuer = trust.bundles.certificate_identity(spelled)
     return [
         str(cosign), "verify-blob-attestation",
         "--trusted-root", str(trust.bundles.root_path),

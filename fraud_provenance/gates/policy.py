@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fraud_provenance.evidence import encoding, files
+from fraud_provenance.evidence import encoding, files, identities, json_schemas
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import (
     BackendError,
@@ -80,15 +80,22 @@ def read_policies(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
     return Manifest.of("policies", entries), contents
 
 
-def _unapproved(proposed: Sequence[Release]) -> VerificationError:
+def _unapproved(proposed: Sequence[Release], contents: Mapping[str, bytes]) -> VerificationError:
+    """Too few signed it; before that, what would keep it from binding if more did."""
     signed = sorted({author for item in proposed for author in item.authors})
+    unusable: Sequence[Reason] = ()
+    try:
+        parse_layout(contents)
+    except ProvenanceError as error:
+        unusable = error.reasons
     return VerificationError(
+        *unusable,
         reason(
             RootCause.EXPECTATION_CHANGE_UNAPPROVED,
             f"signed by {', '.join(signed) or 'no policy author'};"
             f" {SIGNATURES_NEEDED} distinct policy authors are needed",
             artifact="policies",
-        )
+        ),
     )
 
 
@@ -96,6 +103,17 @@ def _mismatch(message: str, artifact: str) -> VerificationError:
     return VerificationError(
         reason(RootCause.POLICY_DIGEST_MISMATCH, message, artifact=f"policies/{artifact}")
     )
+
+
+def _authors(layout: Layout, head: Release) -> tuple[str, ...]:
+    """Who wrote the policy: by the names of then, and of those who are the same people now."""
+    people = {identities.person(one) for one in head.identities}
+    now = [
+        principal.id
+        for principal in layout.principals
+        if people & {identities.person(one) for one in principal.identities}
+    ]
+    return tuple(sorted({*head.authors, *now}))
 
 
 class Policy:
@@ -167,7 +185,8 @@ class PolicyEngine:
 
         Raises:
             VerificationError: POLICY_DIGEST_MISMATCH, POLICY_UNSIGNED, POLICY_ROLLBACK,
-                EXPECTATION_CHANGE_UNAPPROVED or what else is wrong with the releases.
+                EXPECTATION_CHANGE_UNAPPROVED, why a release of these files does not bind, or what
+                else is wrong with the releases.
         """
         manifest, contents = read_policies(self.folder)
         proposed = [
@@ -176,15 +195,18 @@ class PolicyEngine:
             if item.expectations.policies == manifest.digest
         ]
         if self.releases.chain().head is None and proposed:
-            raise _unapproved(proposed)
+            raise _unapproved(proposed, contents)
         head = self.releases.head()
         if head.expectations.policies != manifest.digest:  # before anything in these files is read
-            raise _unapproved(proposed) if proposed else self._difference(manifest, head)
+            refused = self.releases.chain().why_not(lambda one: one.policies == manifest.digest)
+            if refused:
+                raise VerificationError(*refused)
+            raise _unapproved(proposed, contents) if proposed else self._difference(manifest, head)
         if self._current is None or self._current.digest != manifest.digest:
             policy = Policy(manifest, contents)
             policy.layout  # noqa: B018 - a layout that cannot be used is no policy
             self._current = policy
-        self._current.authors = head.authors
+        self._current.authors = _authors(self._current.layout, head)
         self._current.release_statements = head.statements
         return self._current
 
@@ -251,22 +273,20 @@ class PolicyEngine:
         return Answer(allowed=allowed, reasons=reasons)
 
     def _check_input(self, policy: Policy, gate: str, document: Mapping[str, Any]) -> None:
-        import jsonschema  # heavy, needed only at a gate
-
         try:
-            jsonschema.Draft7Validator(policy.schema(gate)).validate(document)
+            problem = json_schemas.first_problem(policy.schema(gate), document)
         except KeyError as error:
             raise VerificationError(
                 reason(RootCause.POLICY_DATA_INVALID, f"the policy has no schema for {gate[:80]!r}")
             ) from error
-        except jsonschema.ValidationError as error:
-            where = "/".join(str(part) for part in error.absolute_path) or "input"
+        if problem is not None:
+            where = "/".join(str(part) for part in problem.absolute_path) or "input"
             raise VerificationError(
                 reason(
-                    _SCHEMA_CODES.get(str(error.validator), RootCause.INPUT_INVALID),
-                    f"{gate} input at {where}: {error.message[:300]}",
+                    _SCHEMA_CODES.get(str(problem.validator), RootCause.INPUT_INVALID),
+                    f"{gate} input at {where}: {problem.message[:300]}",
                 )
-            ) from error
+            )
 
     def check_rules(self, policy: Policy) -> None:
         """Compile every rule against the schemas: what no schema has is undefined, and `not` true.

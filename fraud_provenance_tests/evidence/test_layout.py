@@ -1,13 +1,21 @@
 """The layout: exact identities, closed schema, principals in their time."""
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from fraud_provenance.evidence import identities, json_schemas
 from fraud_provenance.evidence.errors import EvidenceError, VerificationError
-from fraud_provenance.evidence.layout import Layout, parse_layout
+from fraud_provenance.evidence.layout import (
+    Layout,
+    Principal,
+    find_principal,
+    parse_layout,
+    read_principals,
+)
 from fraud_provenance.evidence.lineage import identity_of
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance_tests.conftest import PROJECT
@@ -23,6 +31,12 @@ OFFICER = Identity(issuer="people", subject="risk.officer@example.com")
 def changed(name: str, **fields: Any) -> dict[str, bytes]:
     path = f"data/{name}.json"
     return FILES | {path: json.dumps(json.loads(FILES[path]) | fields).encode()}
+
+
+def with_parameter(schema: object) -> Layout:
+    steps = json.loads(FILES["data/layout.json"])["steps"]
+    steps["ingest"]["parameters"]["x"] = schema
+    return parse_layout(changed("layout", steps=steps))
 
 
 def with_principal(**fields: Any) -> Layout:
@@ -136,11 +150,94 @@ def test_principal_of_a_similar_identity_is_nobody(layout: Layout, identity: Ide
     assert layout.principal(identity, NOW) is None
 
 
+def twice(**fields: Any) -> tuple[Principal, ...]:
+    """The principals with one identity enrolled twice, as no policy that binds has them."""
+    known = json.loads(FILES["data/principals.json"])["principals"]
+    second = next(item for item in known if item["id"] == "model-risk") | {"id": "second"} | fields
+    return read_principals(json.dumps({"version": 1, "principals": [*known, second]}).encode())
+
+
 def test_principal_of_an_identity_that_two_principals_claim_is_nobody() -> None:
-    assert with_principal().principal(OFFICER, NOW) is None
-    later = with_principal(valid_from="2030-01-01T00:00:00Z").principal(OFFICER, NOW)
+    assert find_principal(twice(), OFFICER, NOW) is None
+    later = find_principal(twice(valid_from="2030-01-01T00:00:00Z"), OFFICER, NOW)
     assert later is not None
     assert later.id == "model-risk"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"valid_from": "2030-01-01T00:00:00Z"},
+        {"identities": [{"issuer": "people", "subject": "RISK.OFFICER@example.com"}]},
+        {"identities": [{"issuer": "people", "subject": "risk.officer@EXAMPLE.com"}]},
+        {"identities": [{"issuer": "people", "subject": "Risk.Officer+2@example.com"}]},
+        {"identities": [{"issuer": "workloads", "subject": "/steps/train"}]},
+        {"id": "Model-Risk", "identities": [{"issuer": "people", "subject": "new@example.com"}]},
+    ],
+    ids=str,
+)
+def test_person_who_is_enrolled_twice_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(VerificationError, match=r"DUPLICATE_KEY_IDENTITY.*one and the same"):
+        with_principal(**fields)
+
+
+def test_principals_that_share_through_a_third_are_one() -> None:
+    one, two = "a@example.com", "b@example.com"
+    people = [[one], [two], [one.upper(), two]]
+    principals = [
+        json.loads(FILES["data/principals.json"])["principals"][1]
+        | {"id": str(place), "identities": [{"issuer": "people", "subject": s} for s in who]}
+        for place, who in enumerate(people)
+    ]
+    content = json.dumps({"version": 1, "principals": principals}).encode()
+    assert [len(group) for group in identities.groups(read_principals(content))] == [3]
+
+
+@pytest.mark.parametrize(
+    "subject", ["risk.officer@example.com", "Risk.Officer@Example.COM", "risk.officer@example.com."]
+)
+def test_person_is_known_however_the_address_is_spelled(layout: Layout, subject: str) -> None:
+    found = layout.principal(identities.of_person(subject), NOW)
+    assert found is not None
+    assert found.id == "model-risk"
+    assert OFFICER in layout.identities()
+
+
+def test_person_who_is_enrolled_in_capitals_is_known() -> None:
+    spelled = {"issuer": "people", "subject": "New.Officer@Example.com"}
+    found = with_principal(identities=[spelled])
+    new = Identity(issuer="people", subject="new.officer@example.com")
+    principal = found.principal(new, NOW)
+    assert principal is not None
+    assert principal.enrolled(new) == Identity(**spelled)
+    assert new in found.identities()
+
+
+@pytest.mark.parametrize("subject", ["/Steps/train", "/steps/train."])
+def test_workload_is_an_exact_path(layout: Layout, subject: str) -> None:
+    assert layout.principal(Identity(issuer="workloads", subject=subject), NOW) is None
+
+
+def test_person_is_the_mailbox_and_a_name_is_all_of_it() -> None:
+    def of(subject: str) -> str:
+        return identities.person(Identity(issuer="people", subject=subject)).subject
+
+    assert of("Ann+tag@Example.com.") == of("ann@example.com") == "ann@example.com"
+    assert of("+ann@example.com") == "+ann@example.com"
+    assert of("a.nn@example.com") != of("ann@example.com")
+    assert of("nobody") == "nobody"
+    assert of("\u212aate@example.com") == "\u212aate@example.com"  # a Kelvin sign is no letter k
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["\u212aate@example.com", "kate@exämple.com", "kate@example.com.", '"kate"@example.com',
+     "kate@example.com ", "kate(x)@example.com"],
+)  # fmt: skip
+def test_address_that_could_be_written_otherwise_is_not_enrolled(subject: str) -> None:
+    with pytest.raises(VerificationError, match="IDENTITY_PATTERN"):
+        with_principal(identities=[{"issuer": "people", "subject": subject}])
 
 
 def test_people_with_a_role_are_named_by_their_addresses(layout: Layout) -> None:
@@ -205,3 +302,52 @@ def test_layout_without_a_signer_for_a_step_is_refused() -> None:
     steps["ingest"]["identity"]["subject"] = None
     with pytest.raises(VerificationError, match="IDENTITY_PATTERN"):
         parse_layout(changed("layout", steps=steps))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "pattern": "^(?=a)b"},
+        {"type": "string", "pattern": "(a)\\1"},
+        {"type": "string", "pattern": "((a{1000}){1000}){1000}"},
+        {"type": "string", "pattern": "a" * 1001},
+        {"type": "string", "pattern": "("},
+        {"type": "array", "items": [{"type": "string", "pattern": "(?<!a)b"}]},
+        {"type": "object", "patternProperties": {"^(a+)+$": {}}},
+        {"type": "string", "$ref": "https://example.com/schema"},
+    ],
+    ids=["look-ahead", "group", "size", "length", "syntax", "behind", "names", "elsewhere"],
+)  # fmt: skip
+def test_parameter_whose_schema_needs_more_than_linear_time_is_refused(schema: object) -> None:
+    with pytest.raises(VerificationError, match="POLICY_DATA_INVALID"):
+        with_parameter(schema)
+
+
+def test_pattern_that_goes_back_for_ever_elsewhere_takes_no_time_here() -> None:
+    step = with_parameter({"type": "string", "pattern": "^(a+)+$"}).step("ingest")
+    began = time.monotonic()
+    with pytest.raises(VerificationError, match="PARAM_UNEXPECTED"):
+        step.check_parameters({"x": "a" * 200_000 + "b"})
+    assert time.monotonic() - began < 5  # Python's own engine needs more than the world's age
+    step.check_parameters({"x": "aaa"})
+    with pytest.raises(VerificationError, match="PARAM_UNEXPECTED"):
+        step.check_parameters({"x": 1})
+
+
+def test_pattern_that_no_engine_takes_matches_nothing() -> None:
+    assert json_schemas.first_problem({"pattern": "("}, "(") is not None
+    assert json_schemas.first_problem({"pattern": "("}, 1) is None
+
+
+@pytest.mark.parametrize("schema", [{"minimum": "x"}, {"type": "text"}, {"pattern": 1}])
+def test_schema_that_is_none_is_refused(schema: object) -> None:
+    with pytest.raises(VerificationError, match=r"POLICY_DATA_INVALID.*no schema"):
+        json_schemas.check_meaning(schema, "x")
+
+
+@pytest.mark.parametrize("moment", ["soon", "2024-01-01T00:00:00.5Z", "2024-01-01"])
+def test_principal_whose_time_cannot_be_read_is_refused(moment: str) -> None:
+    with pytest.raises(VerificationError, match="POLICY_DATA_INVALID"):
+        with_principal(
+            identities=[{"issuer": "people", "subject": "new@example.com"}], valid_until=moment
+        )

@@ -126,3 +126,37 @@ fresh(signed_at, at, step) if {
 	day_ns := ((24 * 60) * 60) * 1000000000
 	instant_ns(at) - instant_ns(signed_at) <= data.layout.steps[step].max_age_days * day_ns
 }
+
+# METADATA
+# title: Identity in one form
+# description: |
+#   An address in small letters, without a dot at its end: how it is spelled makes nobody another.
+#   A workload's path is exact.
+# custom:
+#   short_name: canonical
+canonical(identity) := object.union(identity, {"subject": trim_suffix(lower(identity.subject), ".")}) if {
+	identity.issuer == "people"
+	is_string(identity.subject)
+} else := identity
+
+# METADATA
+# title: One person behind an address
+# description: What tells one person from another, "name+tag" being the mailbox "name".
+# custom:
+#   short_name: person
+person(identity) := sprintf("%s@%s", [split(parts[0], "+")[0], parts[1]]) if {
+	identity.issuer == "people"
+	parts := split(canonical(identity).subject, "@")
+	count(parts) == 2
+	not startswith(parts[0], "+")
+} else := canonical(identity).subject
+
+# METADATA
+# title: Principal of an identity
+# description: True if the identity is one of the principal's, however the address is spelled.
+# custom:
+#   short_name: owns
+owns(principal, identity) if {
+	some known in principal.identities
+	canonical(known) == canonical(identity)
+}

@@ -51,6 +51,35 @@ test_identity_of_two_principals_is_a_contradiction if {
 	found == {"an identity belongs to several principals"}
 }
 
+test_person_of_two_principals_is_a_contradiction_however_the_address_is_spelled if {
+	every subject in [
+		"ML.Engineer@example.com", "ml.engineer@EXAMPLE.com", "ml.engineer@example.com.",
+		"ml.engineer+reviews@example.com", "ML.ENGINEER+x+y@Example.Com",
+	] {
+		found := shape.contradictions with data.principals.principals as enrolled_again(subject)
+		found == {"an identity belongs to several principals"}
+	}
+	every subject in ["ml.engineer@example.org", "mlengineer@example.com", "+ml.engineer@example.com", "ml@engineer@example.com"] {
+		found := shape.contradictions with data.principals.principals as enrolled_again(subject)
+		found == set()
+	}
+}
+
+test_path_of_a_workload_is_exact if {
+	principals := json.patch(data.principals.principals, [{
+		"op": "add", "path": "/1/identities/-",
+		"value": {"issuer": "workloads", "subject": "/STEPS/train"},
+	}])
+	found := shape.contradictions with data.principals.principals as principals
+	found == set()
+	not lib.owns(data.principals.principals[0], {"issuer": "workloads", "subject": "/STEPS/train"})
+}
+
+enrolled_again(subject) := json.patch(data.principals.principals, [{
+	"op": "add", "path": "/1/identities/-",
+	"value": {"issuer": "people", "subject": subject},
+}])
+
 test_principal_listed_twice_is_a_contradiction if {
 	principals := json.patch(data.principals.principals, [{"op": "replace", "path": "/2/id", "value": "model-risk"}])
 	found := shape.contradictions with data.principals.principals as principals

@@ -125,15 +125,16 @@ contradictions contains sprintf("contract %s has no step that reads its asset", 
 
 # METADATA
 # title: One principal for each identity
-# description: An identity of two principals could approve its own work.
+# description: A person of two principals could approve the own work, however the address is spelled.
 # custom:
 #   short_name: identities_unique
 contradictions contains "an identity belongs to several principals" if {
-	claims := [[identity.issuer, identity.subject] |
-		some principal in data.principals.principals
-		some identity in principal.identities
-	]
-	count(claims) != count({claim | some claim in claims})
+	some place, principal in data.principals.principals
+	some identity in principal.identities
+	some elsewhere, other in data.principals.principals
+	elsewhere > place
+	some known in other.identities
+	lib.person(known) == lib.person(identity)
 }
 
 # METADATA

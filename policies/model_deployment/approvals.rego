@@ -300,7 +300,7 @@ approver_independent(approval) if {
 holds(id, identity, role, at) if {
 	some principal in data.principals.principals
 	principal.id == id
-	identity in principal.identities
+	lib.owns(principal, identity)
 	role in principal.roles
 	within(principal, at)
 }

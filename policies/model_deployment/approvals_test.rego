@@ -98,6 +98,17 @@ test_workload_of_an_approver_cannot_approve if {
 	found == {"allow": false, "codes": {"APPROVAL_ROLE"}}
 }
 
+test_approver_counts_however_the_address_is_spelled if {
+	enrolled := {"issuer": "people", "subject": "Risk.Officer@Example.com"}
+	every subject in ["risk.officer@example.com", "RISK.OFFICER@EXAMPLE.COM"] {
+		approval := json.patch(officer, [{"op": "replace", "path": "/identity/subject", "value": subject}])
+		allowed(with_approvals([approval]))
+		allowed(with_approvals([approval])) with data.principals.principals as changed({"identities": [enrolled]})
+	}
+	tagged := json.patch(officer, [{"op": "replace", "path": "/identity/subject", "value": "risk.officer+x@example.com"}])
+	codes(with_approvals([tagged])) == {"APPROVAL_ROLE"}
+}
+
 changed(fields) := [entry |
 	some principal in data.principals.principals
 	entry := {true: object.union(principal, fields), false: principal}[principal.id == "model-risk"]
