@@ -11,7 +11,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from fraud_provenance.fraud import expectations, profile, schemas, transactions
+from fraud_provenance.defs import raw_history
+from fraud_provenance.fraud import expectations, profile, schemas, summaries, transactions
 from fraud_provenance.fraud.contract import ContractReport
 from fraud_provenance.fraud.expectation_suites import RAW as RAW_EXPECTATIONS
 from fraud_provenance_tests.attacks import faults
@@ -163,6 +164,7 @@ def unjudged() -> AbstractContextManager[object]:
 
     return both(
         lambda: patched(schemas, "check_raw_schema", schema),
+        lambda: patched(raw_history, "summaries_of", lambda *_: summaries.nothing()),
         lambda: patched(profile, "profile_days", lambda frames, *_: frames),
         lambda: patched(expectations, "check_raw_expectations", whole_days),
     )()
@@ -210,7 +212,7 @@ CASES = [
     _case("DF-06", landed(one_in(300, float("inf"))), variant="infinite"),
     _case("DF-06", landed(one_in(300, 1e308)), variant="huge"),
     _case("DF-06", landed(one_in(300, -0.0)), ("NON_FINITE",), "negative zero"),
-    _case("DF-08", landed(sent_twice), ("DUPLICATE_KEY",)),
+    _case("DF-08", landed(sent_twice), ("DUPLICATE_KEY", "DUPLICATE_BUSINESS_KEY")),
     _case("DF-11", landed(local_time), ("EVENT_TIME_OUTSIDE_PARTITION",)),
     Case("DF-13", append_late_rows, data_access(RAW, [DAY]), write_again, believe_the_disk),
     _case("DF-23", landed(lambda frame: frame.rename({AMOUNT: f"\ufeff{AMOUNT}"})),

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fraud_provenance.evidence.errors import BackendError, ProvenanceError, VerificationError
+from fraud_provenance.evidence.releases import Releases
 from fraud_provenance.gates import policy as policy_module
 from fraud_provenance.gates.policy import Answer, Policy, PolicyEngine, read_policies
 from fraud_provenance.local import tool
@@ -292,11 +293,19 @@ def test_policy_documents_are_read_from_the_signed_bytes(opened: Workspace) -> N
 
 
 def released_with(workspace: Workspace, old: str, new: str) -> None:
+    """Put rules into force that no trial lets bind, as versions before the trial could."""
     path = workspace.policies_folder / "data_access" / "data_access.rego"
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
-    release(workspace, "a mistake")
+    refused = refusal(lambda: release(workspace, "a mistake"))
+    assert set(codes(refused)) <= {
+        "CANARY_FAILED", "INPUT_MISSING", "POLICY_EVAL_ERROR", "POLICY_UNDEFINED"
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Releases, "check", lambda *_arguments: None)
+        release(workspace, "a mistake")
+        workspace.trust.policies.current()  # remembered as in force: it is not tried again
 
 
 DECISION = 'decision := {"allow": allow, "reasons": reasons}'
