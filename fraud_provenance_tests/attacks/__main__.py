@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fraud_provenance.workspace import Settings, Workspace
-from fraud_provenance_tests.attacks import registry, slots, tournament
+from fraud_provenance_tests.attacks import fields, registry, slots, tournament
 from fraud_provenance_tests.attacks.arena import PROJECT, Arena
+from fraud_provenance_tests.attacks.home import opened
 from fraud_provenance_tests.attacks.model import Case, lines
 
 OUT = PROJECT / "build" / "attacks.json"
@@ -41,7 +42,7 @@ def main() -> int:
         try:
             arena.open(lambda text: screen.print(f"· {text}", markup=False))
             results = _play(arena, chosen)
-            matrix = None if options.only else _play_matrix(arena)
+            matrices = {} if options.only else _play_matrices(arena)
         finally:
             if not options.arena:
                 arena.down()
@@ -50,9 +51,9 @@ def main() -> int:
         screen.print(f"named stops without a case: {', '.join(unplayed)}", markup=False)
     if not options.only:
         OUT.parent.mkdir(exist_ok=True)
-        document = tournament.document(results) | {"slots": asdict(matrix) if matrix else None}
+        document = tournament.document(results) | {k: asdict(v) for k, v in matrices.items()}
         OUT.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-    holes = matrix.holes if matrix else []
+    holes = [hole for matrix in matrices.values() for hole in matrix.holes]
     all_hold = all(item.holds for item in results) and not registry.problems()
     return 0 if all_hold and not holes else 1
 
@@ -74,15 +75,22 @@ def _chosen(only: Sequence[str]) -> list[Case]:
     return [case for case in registry.cases() if not wanted or case.id.startswith(wanted)]
 
 
-def _play_matrix(arena: Arena) -> slots.Played:
-    """Every valid statement of the scored home in every slot of every other one."""
-    home = arena.copy("scored")
+def _play_matrices(arena: Arena) -> dict[str, slots.Played | fields.Played]:
+    """Every valid statement in every slot of every other one; every field of a gate's input."""
+    played: dict[str, slots.Played | fields.Played] = {}
     project = arena.product.project
-    played = slots.play(Workspace(Settings(home=home, project=project)))
-    holes = len(played.holes)
-    screen.print(f"slot matrix: {played.pairs} changed statements, {holes} not refused")
-    for hole in played.holes[:20]:
-        screen.print(f"  {hole}", style="red", markup=False)
+    played["slots"] = slots.play(Workspace(Settings(home=arena.copy("scored"), project=project)))
+    inputs: dict[str, dict[str, Any]] = {}
+    with opened(arena, "approved") as home, home.surroundings(), fields.recorded(inputs):
+        for job in ("promotion", "training"):
+            said = home.job(job)
+            assert said.code == 0, said.err
+        trust = home.workspace().trust
+        played["fields"] = fields.play(trust.policies, trust.policies.current(), inputs)
+    for name, found in played.items():
+        screen.print(f"{name} matrix: {found.changes} changes, {len(found.holes)} not refused")
+        for hole in found.holes[:20]:
+            screen.print(f"  {hole}", style="red", markup=False)
     return played
 
 

@@ -71,7 +71,7 @@ def _previous(predicate: dict[str, Any]) -> str:
 class Played:
     """How many changed statements there were, and those that nothing refused."""
 
-    pairs: int = 0
+    changes: int = 0
     holes: list[str] = field(default_factory=list)
 
 
@@ -97,7 +97,7 @@ def play(workspace: Workspace, every: int = 1) -> Played:
                     continue
                 if digest in valid and _facts(valid[instead]) == _facts(valid[digest]):
                     continue  # it says the same: an honest one, too
-                played.pairs += 1
+                played.changes += 1
                 if _passes(overlay, walker, node, _with(node, path, instead)):
                     where = ".".join(map(str, path))
                     kind = (

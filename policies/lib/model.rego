@@ -133,15 +133,15 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The evidence does
 }
 
 # METADATA
-# title: Parameters must be known to the layout
-# description: A parameter outside the closed list may change the training unseen.
+# title: Parameters must fit the layout
+# description: A parameter outside the closed list, or a value outside its schema, may change the training unseen.
 # custom:
-#   short_name: parameters_known
+#   short_name: parameters_fit
 #   code: PARAM_UNEXPECTED
-#   remedy: Remove the parameter, or have the layout changed and signed.
-reasons contains lib.reason(rego.metadata.rule(), name, "The layout lists no such parameter of the training.") if {
-	some name, _ in input.model.parameters
-	not parameter_known(name)
+#   remedy: Remove the parameter or give it a value that the layout allows, or have the layout changed and signed.
+reasons contains lib.reason(rego.metadata.rule(), name, "The layout lists no such parameter of the training, or not this value.") if {
+	some name, value in input.model.parameters
+	not parameter_fits(name, value)
 }
 
 # METADATA
@@ -308,11 +308,14 @@ tree_may_be_dirty if {
 }
 
 # METADATA
-# title: The parameter is known
-# description: True if the layout lists it.
+# title: Parameter fits
+# description: True if the layout lists the parameter and its JSON schema takes the value.
 # custom:
-#   short_name: parameter_known
-parameter_known(name) if name in object.keys(data.layout.steps.train.parameters)
+#   short_name: parameter_fits
+parameter_fits(name, value) if {
+	said := data.layout.steps.train.parameters[name]
+	[true, _] = json.match_schema({name: value}, {"type": "object", "properties": {name: said}})
+}
 
 # METADATA
 # title: There are parameters
