@@ -177,8 +177,9 @@ def late_rows(frame: pl.DataFrame) -> pl.DataFrame:
     ids = pl.int_range(pl.len()) + 1_000_000_000
     late = frame.slice(frame.height // 2, 20).with_columns(
         ids.cast(pl.Int32).alias("TRANSACTION_ID"),
-        pl.col("TX_DATETIME") + timedelta(seconds=7),
-        pl.col("TX_TIME_SECONDS") + 7,
+        pl.col("TX_DATETIME") + timedelta(hours=3),
+        pl.col("TX_TIME_SECONDS") + 3 * 3600,
+        (pl.col("TX_AMOUNT") * 1.6 + 0.5).round(2),  # payments of their own, not the same again
     )
     return pl.concat([frame, late]).sort("TX_DATETIME", "TRANSACTION_ID")
 
