@@ -79,7 +79,7 @@ def last_batch(trust: Trust) -> tuple[VerifiedBundle, Batch] | None:
     if records:
         node = trust.lineage().node(records[-1].statement)
         if node.reasons or node.bundle is None:
-            raise VerificationError(*node.reasons)
+            raise node.refusal()
         found = (node.bundle, read_batch(node.bundle.statement))
     remembered, length = remembered_length(trust), found[1].sequence if found else 0
     if length < remembered:
@@ -119,7 +119,7 @@ def log_scores(trust: Trust, statement: str, folder: Path) -> VerifiedBundle:
     """
     scores = trust.lineage().node(statement)
     if scores.reasons or scores.provenance is None or scores.manifest is None:
-        raise VerificationError(*scores.reasons)
+        raise scores.refusal()
     with files.exclusive_lock(trust.home / "run" / "predictions.lock"):
         known = batch_about(trust, scores)
         if known is not None and known.bundle is not None and not known.reasons:
@@ -289,8 +289,8 @@ def batch_problems(
         return problems
     if scores.statement != batch.scores_statement:
         problems.append(_mismatch("the batch names other scores"))
-    if scores.provenance is None or scores.manifest is None:
-        return problems + list(scores.reasons)
+    if scores.provenance is None or scores.manifest is None or scores.manifest.asset != SCORES:
+        return problems + (list(scores.reasons) or [_mismatch("what the batch names is no scores")])
     if subject and scores.manifest.digest != subject:
         problems.append(_mismatch("the batch is about other files than its scores"))
     if set(scores.manifest.partitions) != set(batch.batches):

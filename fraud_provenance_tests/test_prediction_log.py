@@ -143,6 +143,19 @@ def test_trace_refuses_a_batch_whose_claims_do_not_hold(
     assert code in [item.code for item in found]
 
 
+def test_batch_that_names_something_else_than_scores_is_refused(
+    chain: Chain, deployed: Deployed
+) -> None:
+    made = score(chain.trust, deployed)
+    for other in (chain.features.bundle, chain.contracts["raw_schema"]):
+        named = claims(chain.trust, made).model_copy(
+            update={"scores_statement": other.statement.digest}
+        )
+        node = chain.trust.lineage().node(other.statement.digest)
+        found = prediction_log.batch_problems(chain.trust, named, node)
+        assert [item.code for item in found] == ["SUBJECT_MISMATCH"]
+
+
 def test_batch_of_another_models_decision_is_refused(chain: Chain, deployed: Deployed) -> None:
     made = score(chain.trust, deployed)
     other = deploy(chain.trust, "m-2", b"{other")

@@ -45,9 +45,15 @@ def reason(code: str, message: str, **where: str | int) -> Reason:
 
 
 class ProvenanceError(Exception):
-    """Root of every error here. `reasons[0]` is the primary one."""
+    """Root of every error here. `reasons[0]` is the primary one; there is never none.
+
+    Whoever collects reasons would take a refusal without one for no refusal at all.
+    """
 
     def __init__(self, *reasons: Reason) -> None:
+        if not reasons:
+            why = f"a {type(self).__name__} without a reason"
+            reasons = (reason(codes.RootCause.VERIFY_ERROR, why),)
         self.reasons: Sequence[Reason] = reasons
         super().__init__("; ".join(str(item) for item in reasons))
 

@@ -58,17 +58,20 @@ class _Leaf:
     signer: Literal["person", "author", "workload", "identity"]
     clock: str = ""  # the field that says when it was signed
     has_environment: bool = True
+    is_about_attested: bool = False  # its subject was attested under the name that it gives
 
 
 _LEAVES = {
-    statements.APPROVAL: _Leaf("approval", "approve", "person", "issued_at", False),
+    statements.APPROVAL: _Leaf("approval", "approve", "person", "issued_at", False, True),
     statements.SUPERSEDE: _Leaf("supersede", "supersede", "person", "issued_at"),
     statements.REVOCATION: _Leaf("revocation", "revoke", "person"),
     statements.WAIVER: _Leaf("waiver", "waive", "person", "issued_at"),
     statements.POLICY_RELEASE: _Leaf("policy", "policy", "author"),
     statements.PREDICTION_BATCH: _Leaf("prediction batch", "predictions", "workload"),
     statements.PREDICTION_BATCH_V1: _Leaf("prediction batch", "predictions", "identity"),
-    statements.PROMOTION_REQUEST: _Leaf("promotion request", "promotion_request", "workload", "at"),
+    statements.PROMOTION_REQUEST: _Leaf(
+        "promotion request", "promotion_request", "workload", "at", is_about_attested=True
+    ),
     statements.MODEL_SIGNATURE: _Leaf("model signature", "train", "identity", "", False),
     statements.ML_BOM: _Leaf("bill of materials", "train", "identity", "", False),
 }
@@ -178,7 +181,7 @@ class LineageVerifier:
             case statements.TEST_RESULT:
                 yield from self._fill_contract(node, bundle)
             case other:
-                self._fill_leaf(node, bundle, other)
+                yield from self._fill_leaf(node, bundle, other)
         if bundle.statement.predicate_type != statements.REVOCATION:
             self._check_revoked(node, bundle)  # a revocation counts, whoever is revoked besides
 
@@ -199,7 +202,7 @@ class LineageVerifier:
         self.signers.check_order(node, child)
         return child
 
-    def _fill_leaf(self, node: Node, bundle: VerifiedBundle, predicate_type: str) -> None:
+    def _fill_leaf(self, node: Node, bundle: VerifiedBundle, predicate_type: str) -> _Work:
         """A statement that rests on no other."""
         leaf = _LEAVES[predicate_type]
         node.kind = leaf.kind
@@ -220,6 +223,29 @@ class LineageVerifier:
             read_revocation(bundle.statement)
         if predicate_type == statements.WAIVER:
             read_waiver(bundle.statement)
+        if leaf.is_about_attested:
+            yield from self._check_attested(bundle)
+        if predicate_type == statements.APPROVAL:
+            yield from self._check_policy(
+                node, str(bundle.statement.predicate.get("policy_digest"))
+            )
+
+    def _check_attested(self, bundle: VerifiedBundle) -> _Work:
+        """Somebody attested the very thing that a statement is about, under the same name."""
+        said = bundle.statement
+        records = self.store.records(
+            predicate_type=statements.PROVENANCE, subject=said.subject_digest
+        )
+        for record in reversed(records):
+            made = yield record.statement
+            if made.provenance and made.provenance.asset == said.subject_name:
+                return
+        raise VerificationError(
+            reason(
+                RootCause.EVIDENCE_MISSING,
+                f"nobody attested the {said.subject_name[:80]} {said.subject_digest[:12]}",
+            )
+        )
 
     def _check_released(self, bundle: VerifiedBundle) -> None:
         releases = self._released(bundle.statement.subject_digest)
@@ -545,6 +571,9 @@ class LineageVerifier:
                     RootCause.SUBJECT_MISMATCH, f"{contract.suite} does not judge {judged.asset}"
                 )
             )
+        if set(judged.partitions) < set(contract.rows):
+            why = f"{contract.suite} judged more partitions than those of its subject"
+            raise VerificationError(reason(RootCause.SUBJECT_MISMATCH, why))
         node.manifest = judged
         yield from self._check_waivers(node, contract, judged.asset)
         decision = yield from self._access(node, contract.decision, rule.step, judged.asset)

@@ -170,7 +170,7 @@ def _current_decision(alias: RegisteredVersion | None, allowed: list[Node]) -> N
         )
     newest = allowed[-1]
     if newest.reasons:
-        raise VerificationError(*newest.reasons)
+        raise newest.refusal()
     model_ids = [str(n.summary.facts.get("model_id")) if n.summary else "" for n in allowed]
     versions = [str(n.summary.facts.get("version")) if n.summary else "" for n in allowed]
     if alias is None or alias.model_id != model_ids[-1]:

@@ -117,7 +117,7 @@ def signature_of(lineage: LineageVerifier, model: Node) -> Node:
         VerificationError: the model itself does not verify, or PREDICATE_TYPE.
     """
     if model.provenance is None or model.manifest is None:
-        raise VerificationError(*model.all_reasons())
+        raise model.refusal()
     node = lineage.node(str(model.provenance.outputs.get("model_signature", "")))
     if node.bundle is not None and not node.reasons:
         if node.bundle.statement.predicate_type != statements.MODEL_SIGNATURE:

@@ -356,7 +356,7 @@ def _decide(
     request = _request(trust, policy, evidence)
     registration = registration_of(trust, policy, evidence.digest)
     if registration.summary is None or registration.bundle is None:
-        raise VerificationError(*registration.reasons)
+        raise registration.refusal()
     roots = [evidence.model, evidence.evaluation, evidence.signature, registration, request]
     known = known_approvals(trust, policy, evidence.digest)
     early = premature(evidence, [node for node, _ in known])

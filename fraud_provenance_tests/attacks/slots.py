@@ -12,11 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fraud_provenance.evidence import encoding, statements
+from fraud_provenance.evidence.errors import Reason
 from fraud_provenance.evidence.lineage import LineageVerifier
 from fraud_provenance.evidence.nodes import Node
 from fraud_provenance.evidence.statements import Statement
 from fraud_provenance.evidence.store import ChainLink, EvidenceStore
 from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
+from fraud_provenance.gates.trust import Trust
+from fraud_provenance.prediction_batch import read_batch
+from fraud_provenance.prediction_log import batch_problems
 from fraud_provenance.workspace import Workspace
 
 _CHANGED = b"the changed statement"
@@ -98,7 +102,7 @@ def play(workspace: Workspace, every: int = 1) -> Played:
                 if digest in valid and _facts(valid[instead]) == _facts(valid[digest]):
                     continue  # it says the same: an honest one, too
                 played.changes += 1
-                if _passes(overlay, walker, node, _with(node, path, instead)):
+                if _passes(trust, overlay, walker, node, _with(node, path, instead)):
                     where = ".".join(map(str, path))
                     kind = (
                         f"{valid[instead].kind} {valid[instead].name}"
@@ -140,14 +144,25 @@ def _with(node: Node, path: Path, instead: str) -> Statement:
     return statements.parse_statement(encoding.canonical_json(document))
 
 
-def _passes(overlay: Overlay, walker: LineageVerifier, node: Node, changed: Statement) -> bool:
+def _passes(
+    trust: Trust, overlay: Overlay, walker: LineageVerifier, node: Node, changed: Statement
+) -> bool:
     assert node.bundle is not None
     overlay.put(node.bundle, changed)
     try:
         made = walker.node(changed.digest)
-        return walker.verify("slot", "test", [made], with_files=False).trusted
+        if not walker.verify("slot", "test", [made], with_files=False).trusted:
+            return False
+        return node.kind != "prediction batch" or not _problems(trust, changed)
     finally:
         walker._nodes.pop(changed.digest, None)
+
+
+def _problems(trust: Trust, changed: Statement) -> list[Reason]:
+    """What whoever uses a prediction batch asks of it."""
+    batch = read_batch(changed)
+    scores = trust.lineage().node(batch.scores_statement) if batch.scores_statement else None
+    return batch_problems(trust, batch, scores, changed.subject_digest)
 
 
 def _facts(node: Node) -> object:

@@ -69,3 +69,8 @@ def test_other_errors_are_no_matter_of_the_disk() -> None:
     first.__context__, second.__context__ = second, first
     assert storage_error(first) is None
     assert storage_error(None) is None
+
+
+@pytest.mark.parametrize("kind", [VerificationError, EvidenceError, BackendError, GateDenied])
+def test_refusal_has_a_reason_whoever_forgot_it(kind: type[ProvenanceError]) -> None:
+    assert [item.code for item in kind().reasons] == ["VERIFY_ERROR"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fraud_provenance.evidence import statements
+from fraud_provenance.evidence import encoding, statements
 from fraud_provenance.evidence.errors import VerificationError
 from fraud_provenance.evidence.manifest import Manifest
 from fraud_provenance.evidence.nodes import Node
@@ -69,3 +69,33 @@ def test_permission_about_a_model_rests_on_what_its_gate_demands_and_on_nothing_
     assert lineage.node(release).is_sound
     assert codes(lineage.node(with_request)) == ["DECISION_MISSING"]
     assert not lineage.node(with_refused).is_sound
+
+
+def test_contract_that_judged_more_partitions_than_its_subjects_is_refused(
+    chain: Chain, forger: Forger
+) -> None:
+    honest = chain.contracts["raw_schema"].statement
+    fewer = Manifest.of(RAW, chain.raw.manifest.entries[:1])
+    chain.trust.store.put_manifest(fewer)
+    made = forger.sign(
+        honest.predicate_type, RAW, fewer.digest, honest.predicate, "/steps/contracts"
+    )
+    assert codes(chain.node(made)) == ["SUBJECT_MISMATCH"]
+
+
+@pytest.mark.parametrize(
+    ("digest", "policy", "code"),
+    [("", "", ""), ("d" * 64, "", "EVIDENCE_MISSING"), ("", "d" * 64, "POLICY_UNSIGNED")],
+    ids=["honest", "of nothing attested", "under a policy never in force"],
+)
+def test_approval_is_about_something_attested_under_a_policy_that_was_in_force(
+    chain: Chain, forger: Forger, digest: str, policy: str, code: str
+) -> None:
+    model = scored.deploy(chain.trust).model
+    said = {
+        "issued_at": encoding.utc_text(chain.trust.clock()),
+        "policy_digest": policy or chain.trust.policies.current().digest,
+    }
+    subject = digest or model.manifest.digest
+    made = forger.sign(statements.APPROVAL, "fraud_model", subject, said, scored.OFFICER.subject)
+    assert codes(chain.node(made)) == ([code] if code else [])

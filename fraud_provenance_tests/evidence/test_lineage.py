@@ -570,8 +570,12 @@ def test_other_statements_count_only_from_whom_the_layout_names(
     shared: Chain, forger: Forger, kind: str, who: str, expected: list[str]
 ) -> None:
     now = encoding.utc_text(shared.trust.clock())
-    predicate = {"environment": "local", "reason": who, "issued_at": now, "at": now}
-    made = forger.sign(kind, "fraud_model", "d" * 64, predicate, who)
+    policy = shared.trust.policies.current().digest
+    predicate = {
+        "environment": "local", "reason": who, "issued_at": now, "at": now,
+        "policy_digest": policy,
+    }  # fmt: skip
+    made = forger.sign(kind, RAW, shared.raw.manifest.digest, predicate, who)
     assert codes(shared.node(made)) == expected
 
 
