@@ -38,6 +38,7 @@ VIEWS: Final[Mapping[str, Mapping[str, PolarsType]]] = {
 """Entity to the fields of its view `<entity>_features`; the join key is `<entity>_id`."""
 
 _TIMESTAMP = "event_timestamp"
+_ONLINE = "online.db"
 _TYPE_NAMES: Final[Mapping[PolarsType, str]] = {
     pl.Int32: "Int32",
     pl.Int64: "Int64",
@@ -78,6 +79,15 @@ def _unchanged(target: Any = None, **_options: object) -> Any:  # noqa: ANN401 -
     return target if target is not None else _unchanged
 
 
+def empty_online(root: Path) -> None:
+    """Forget what the online store holds: entities that are idle for long must not linger in it.
+
+    Args:
+        root: Folder of the online store; open it afterwards, for Feast keeps its file open.
+    """
+    (root / _ONLINE).unlink(missing_ok=True)
+
+
 def open_store(root: Path, offline: Path) -> "FeatureStore":
     """Open the feature store; nothing is written.
 
@@ -99,7 +109,7 @@ def open_store(root: Path, offline: Path) -> "FeatureStore":
             provider="local",
             registry=RegistryConfig(path=str((root / "registry.db").absolute())),
             offline_store={"type": "duckdb"},
-            online_store={"type": "sqlite", "path": str((root / "online.db").absolute())},
+            online_store={"type": "sqlite", "path": str((root / _ONLINE).absolute())},
             entity_key_serialization_version=3,
             repo_path=offline.absolute(),
         )
@@ -115,9 +125,19 @@ def write_offline(offline: Path, features: pl.DataFrame | Sequence[Path]) -> Non
     """
     offline.mkdir(parents=True, exist_ok=True)
     frame = features if isinstance(features, pl.DataFrame) else pl.read_parquet(list(features))
+    for entity, table in _source_tables(frame).items():
+        target = offline / _source_name(entity)
+        partial = target.with_suffix(".partial")
+        table.write_parquet(partial)
+        partial.replace(target)
+
+
+def _source_tables(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Entity to its rows x (key, timestamp, fields of its view), oldest first."""
+    tables = {}
     for entity, fields in VIEWS.items():
         key = f"{entity}_id"
-        table = (
+        tables[entity] = (
             frame.with_columns(
                 pl.col("tx_datetime").alias(_TIMESTAMP),
                 pl.col("tx_datetime").dt.epoch("s").alias(f"{entity}_feature_ts"),
@@ -127,10 +147,7 @@ def write_offline(offline: Path, features: pl.DataFrame | Sequence[Path]) -> Non
             .unique(subset=[key, _TIMESTAMP], keep="first", maintain_order=True)
             .sort(_TIMESTAMP, key)
         )
-        target = offline / _source_name(entity)
-        partial = target.with_suffix(".partial")
-        table.write_parquet(partial)
-        partial.replace(target)
+    return tables
 
 
 def apply_definitions(store: "FeatureStore") -> dict[str, Any]:
@@ -379,6 +396,43 @@ def materialize_online(store: "FeatureStore", start: datetime, end: datetime) ->
         end: Last moment; naive is UTC.
     """
     store.materialize(start_date=_utc(start), end_date=_utc(end), disable_event_timestamp=False)
+
+
+def check_online(
+    store: "FeatureStore", features: pl.DataFrame, entities: Mapping[str, int]
+) -> None:
+    """Hold the online store against the rows that it was loaded from, all of them.
+
+    Args:
+        store: A store that was emptied and materialised.
+        features: Rows x the columns of `FEATURE_SCHEMA` that it was loaded from.
+        entities: Table of the online store to the number of entities in it.
+
+    Raises:
+        DataError: FEATURE_TAMPER if an entity's values are not those of its newest row, an entity
+            is missing, or there is one more.
+    """
+    newest = {
+        entity: table.unique(subset=[f"{entity}_id"], keep="last", maintain_order=True)
+        for entity, table in _source_tables(features).items()
+    }
+    # One question for all: the shorter column of keys goes round until the longer one ends.
+    length = pl.int_range(max(table.height for table in newest.values()), eager=True)
+    keys = {key: table[key].gather(length % table.height)
+            for entity, table in newest.items() for key in [f"{entity}_id"]}  # fmt: skip
+    served = online_features(store, pl.DataFrame(keys).to_dicts())
+    for entity, fields in VIEWS.items():
+        expected = newest[entity].select(f"{entity}_id", *fields)
+        found = served.head(expected.height).select(expected.columns)
+        held = entities.get(f"{PROJECT}_{entity}_features", 0)
+        if held == expected.height and found.equals(expected.cast(dict(found.schema))):
+            continue
+        raise DataError(
+            "FEATURE_TAMPER",
+            f"the online store's {entity} features are not those it was loaded from"
+            f" ({held} entities, {expected.height} expected)",
+            remedy="load the online store again and look at who else writes to it",
+        )
 
 
 def _utc(moment: datetime) -> datetime:

@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 
 from fraud_provenance.evidence import encoding, statements
 from fraud_provenance.evidence.layout import StepRule
+from fraud_provenance.evidence.statements import Statement, Summary
 from fraud_provenance.evidence.store import EvidenceStore
 from fraud_provenance.evidence.versions import Versions
 from fraud_provenance.gates import copies, facts
@@ -32,6 +33,7 @@ from fraud_provenance_tests.attacks.mutants import (
     both,
     nothing_verified,
     policy_without,
+    unbound,
     without,
 )
 
@@ -161,6 +163,16 @@ def look_weak_digests_up() -> AbstractContextManager[object]:
     return patched(statements, "sha256_of", found)
 
 
+def rests_on_nothing() -> AbstractContextManager[object]:
+    """A mutant: nobody looks at what a decision rested on."""
+    original = statements.read_summary
+
+    def summary(statement: Statement) -> Summary:
+        return original(statement).model_copy(update={"inputs": ()})
+
+    return patched(statements, "read_summary", summary)
+
+
 def any_signature() -> AbstractContextManager[object]:
     """A mutant: whatever statement the model names is taken for its signature."""
 
@@ -191,8 +203,6 @@ any_parameter = both(without(StepRule, "check_parameters"), policy_without("PARA
 """A mutant: steps, verifier and policy take any parameter."""
 any_versions = without(Versions, "problems", [])
 """A mutant: nobody remembers which statement was an asset's newest."""
-# The approver saw other evidence: what an approval binds would stop these lies as well.
-blind_approver = policy_without("APPROVAL_EVIDENCE", "APPROVAL_MISSING")
 
 
 def case(name: str, attack: Attack, mutant: Mutant, twin: Attack, **more: Any) -> Case:
@@ -203,10 +213,10 @@ CASES = [
     case("LE-01", delete_one_bundle, both(believe_what_was_seen, any_versions),
          partial(rewritten, asset="training_set")),
     case("LE-02", changed_bundle(edit_payload, EVALUATION),
-         both(nothing_verified, any_versions, blind_approver),
+         both(nothing_verified, any_versions, unbound, rests_on_nothing),
          partial(rewritten, asset=EVALUATION)),
-    case("LE-05", told(weak_digest), both(look_weak_digests_up, blind_approver), approved_again),
-    case("LE-08", told(other_kind), both(any_signature, blind_approver), approved_again),
+    case("LE-05", told(weak_digest), both(look_weak_digests_up, unbound), approved_again),
+    case("LE-08", told(other_kind), both(any_signature, unbound), approved_again),
     case("LE-10", key_twice, nothing_verified, in_other_bytes, quick=True),
     *(
         case(
@@ -217,5 +227,5 @@ CASES = [
             ("run", "git_commit"), ("run", "training_sha256"), ("version", "manifest_sha256")
         )
     ),
-    case("LE-20", told(unexpected_parameter), both(any_parameter, blind_approver), approved_again),
+    case("LE-20", told(unexpected_parameter), both(any_parameter, unbound), approved_again),
 ]  # fmt: skip

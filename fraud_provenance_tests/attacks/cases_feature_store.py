@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from fraud_provenance.fraud import training_checks
 from fraud_provenance.gates import champion as champions
 from fraud_provenance.gates import promotion
 from fraud_provenance.gates.features import FEATURE_STORE
@@ -15,7 +16,7 @@ from fraud_provenance.investigate import subjects
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import alias_move, champion, command, job
 from fraud_provenance_tests.attacks.model import Attack, Case
-from fraud_provenance_tests.attacks.mutants import without
+from fraud_provenance_tests.attacks.mutants import both, without
 from fraud_provenance_tests.attacks.serving import load, resign, rewritten
 
 
@@ -127,7 +128,9 @@ CASES = [
          any_definitions, variant="load"),
     Case("DT-16", while_training(repoint),
          job("P2", "training", assets=["training_set"], options={"train_days": 6}),
-         while_training(write_again), registry_unread, variant="training"),
+         while_training(write_again),
+         both(registry_unread, without(training_checks, "_equals_attested", [])),
+         variant="training"),
     *(
         Case("DF-30", filled_from({"terminal_features": "0" * 64}), judge, filled_from({}),
              without(owner, "skew_problems", []), state, variant)

@@ -16,11 +16,11 @@ from fraud_provenance.gates import facts, promotion
 from fraud_provenance.gates.facts import EVALUATION, METRICS, MODEL
 from fraud_provenance.gates.trust import Trust
 from fraud_provenance.planning import registry_of
-from fraud_provenance_tests.attacks.cases_evidence import any_signature, approve, blind_approver
+from fraud_provenance_tests.attacks.cases_evidence import any_signature, approve
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import promote
 from fraud_provenance_tests.attacks.model import Attack, Case
-from fraud_provenance_tests.attacks.mutants import both, policy_without, without
+from fraud_provenance_tests.attacks.mutants import both, policy_without, unbound, without
 from fraud_provenance_tests.attacks.serving import (
     TREES,
     FilesChange,
@@ -177,7 +177,7 @@ def _copy_metrics(home: Home) -> None:
 
 CASES = [
     Case("MA-02", signature_of(other_trees), promote(), signed_again,
-         both(any_signature, blind_approver), state="approved", variant="promotion"),
+         both(any_signature, unbound), state="approved", variant="promotion"),
     *(
         Case("MA-02", exchange_files, judge, second_model, files_unchecked, state,
              variant=f"files, {where}")

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtensionOID
 
+from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.signers import Signers
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.evidence.verification import BundleVerifier
@@ -24,6 +25,7 @@ from fraud_provenance.gates.facts import EVALUATION
 from fraud_provenance.local import trust_root
 from fraud_provenance.local.trust_root import private_folder
 from fraud_provenance_tests.attacks.bundles import (
+    as_of_now,
     certificate_of,
     changed_bundle,
     document_of,
@@ -136,14 +138,19 @@ def sign_after_the_end(home: Home) -> None:
 
 
 def vouched_for_by(issuer: str) -> Attack:
-    """The evaluation under a real certificate that names another issuer; "" for ours."""
+    """The evaluation under a real certificate that names another issuer; "" for ours, as of now."""
 
     def attack(home: Home) -> None:
         record = newest(home, EVALUATION)
         document = document_of(home, record)
+        content = payload_of(document)
+        if not issuer:
+            payload = json.loads(content)
+            as_of_now(payload["predicate"])
+            content = encoding.canonical_json(payload)
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _certified(home, certificate_of(document), key, issuer)
-        replace_bundle(home, record, signed_with(home, payload_of(document), key, certificate))
+        replace_bundle(home, record, signed_with(home, content, key, certificate))
 
     return attack
 

@@ -14,10 +14,11 @@ from typing import Any
 from cryptography import x509
 from rfc3161_client import decode_timestamp_response
 
+from fraud_provenance.evidence.lineage import LineageVerifier
 from fraud_provenance.evidence.signers import Signers
 from fraud_provenance.evidence.statements import Identity, parse_statement
 from fraud_provenance.evidence.verification import BundleVerifier, LogPosition, VerifiedBundle
-from fraud_provenance.gates import cosign
+from fraud_provenance.gates import cosign, promotion
 from fraud_provenance.gates.policy import Answer, Policy, PolicyEngine
 from fraud_provenance_tests.attacks.bundles import certificate_of, payload_of
 from fraud_provenance_tests.attacks.home import patched
@@ -71,8 +72,20 @@ def policy_without(*codes: str) -> Mutant:
 cosign_accepts_all = without(cosign, "run", result=True)
 """A mutant of the second verifier."""
 
-unordered = both(without(Signers, "check_order"), without(Signers, "check_assent"))
-"""A mutant: an output may be signed before its input, an approval before what it names."""
+unordered = both(
+    without(Signers, "check_order"),
+    without(Signers, "check_assent"),
+    without(Signers, "check_clock"),
+)
+"""A mutant: an output may be signed before its input, an approval before what it names, and
+whatever time a statement tells."""
+
+unbound = both(
+    policy_without("APPROVAL_EVIDENCE", "APPROVAL_MISSING"),
+    without(promotion, "_binds", result=True),
+    without(LineageVerifier, "_check_inputs"),
+)
+"""A mutant: an approval need not be of what is decided, nor a permission rest on one."""
 
 
 @contextmanager

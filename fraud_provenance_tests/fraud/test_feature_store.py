@@ -1,7 +1,9 @@
 """Each row gets the features of its own moment, and what the registry says is checked."""
 
+import sqlite3
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
@@ -10,14 +12,19 @@ from fraud_provenance.fraud.columns import CUSTOMER_FEATURES, TERMINAL_FEATURES
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.fraud.feature_store import (
     apply_definitions,
+    check_online,
     check_point_in_time,
     describe_definitions,
+    empty_online,
     materialize_online,
     online_features,
     open_store,
     point_in_time_frame,
     write_offline,
 )
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
 
 WINDOWS = (*CUSTOMER_FEATURES, *TERMINAL_FEATURES)
 
@@ -120,3 +127,40 @@ def test_join_of_a_repeated_transaction_is_refused(tmp_path: Path, rows: pl.Data
 
     with pytest.raises(DataError, match="DUPLICATE_KEY"):
         point_in_time_frame(store, pl.concat([rows.head(1), rows.head(1)]).drop(WINDOWS))
+
+
+def _held(store: "FeatureStore") -> dict[str, int]:
+    """Table of the online store to the number of entities in it."""
+    with sqlite3.connect(store.config.online_store.path) as connection:
+        return {
+            f"fraud_{entity}_features": connection.execute(query).fetchone()[0]
+            for entity, query in {
+                "customer": "select count(distinct entity_key) from fraud_customer_features",
+                "terminal": "select count(distinct entity_key) from fraud_terminal_features",
+            }.items()
+        }
+
+
+def test_online_store_holds_what_it_was_loaded_from_and_nothing_else(
+    tmp_path: Path, rows: pl.DataFrame
+) -> None:
+    write_offline(tmp_path, rows)
+    store = open_store(tmp_path, tmp_path)
+    span = (datetime(2018, 5, 10), datetime(2018, 5, 22))
+    apply_definitions(store)
+    materialize_online(store, *span)
+    check_online(store, rows, _held(store))
+
+    fewer = rows.filter(pl.col("customer_id") != rows["customer_id"][0])
+    with pytest.raises(DataError, match="FEATURE_TAMPER"):  # one entity more than was loaded
+        check_online(store, fewer, _held(store))
+    empty_online(tmp_path)
+    write_offline(tmp_path, fewer)
+    store = open_store(tmp_path, tmp_path)
+    apply_definitions(store)
+    materialize_online(store, *span)
+    check_online(store, fewer, _held(store))
+
+    changed = fewer.with_columns(pl.col("customer_id_avg_amount_1day_window") + 1.0)
+    with pytest.raises(DataError, match="FEATURE_TAMPER"):
+        check_online(store, changed, _held(store))
