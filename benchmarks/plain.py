@@ -293,6 +293,9 @@ class PlainStep:
         """The model of that id: without evidence its id is all that names it."""
         return self.read(MODEL, [statement], purpose)
 
+    def require_current_code(self, read: PlainInput) -> None:
+        """Nobody says what made it."""
+
     def newest_result(self, asset: str, suite: str) -> Any:  # noqa: ANN401
         """No result is signed."""
 

@@ -204,7 +204,9 @@ class Pipeline:
     def _features(self) -> None:
         due = planning.features_due(self.workspace)
         if due:
-            with self._stage("features", f"{len(due)} days"):
+            changed = planning.made_by_other_code(self.workspace, "transaction_features")
+            why = " (the code that makes them changed)" if changed.intersection(due) else ""
+            with self._stage("features", f"{len(due)} days{why}"):
                 known = sorted(self.workspace.store.heads("raw_transactions"))
                 self._run_days("features", due, known)
         self._judge_rest("transaction_features", planning.FEATURE_SUITES, "feature_contracts")

@@ -166,6 +166,18 @@ def experimental_partitions(workspace: Workspace, asset: str) -> set[str]:
     return {partition for partition, statement in heads.items() if statement in dirty}
 
 
+def made_by_other_code(workspace: Workspace, asset: str) -> set[str]:
+    """Partitions that say that their step's code was another one than it is now.
+
+    What was made before this was recorded says nothing, and is judged by the rest. Raw days and
+    scores are not asked: they are what arrived, and what was said at the time.
+    """
+    step = workspace.trust.policies.current().layout.producer(asset)
+    now = workspace.step_code.digest(step)
+    then = _outputs(workspace, asset, "step_code")
+    return {partition for partition, code in then.items() if code and code != now}
+
+
 def ingest_due(workspace: Workspace) -> list[str]:
     """Landed days whose bytes are not the ones their raw day was made from.
 
@@ -200,6 +212,7 @@ def features_due(workspace: Workspace) -> list[str]:
     code = _outputs(workspace, "transaction_features", "dbt_sources")
     current = sources_digest()
     revoked = revoked_partitions(workspace, "transaction_features")
+    changed = made_by_other_code(workspace, "transaction_features")
     experimental = experimental_partitions(workspace, "transaction_features")
     lasting = experimental_partitions(workspace, "raw_transactions")
     return [
@@ -207,6 +220,7 @@ def features_due(workspace: Workspace) -> list[str]:
         for day in usable
         if day not in made
         or day in revoked
+        or day in changed
         or (day in experimental and lasting.isdisjoint(window_of([day], usable)))
         or set(made[day].made_from) != {raw[d].sha256 for d in window_of([day], usable)}
         or code.get(day) != current
@@ -219,7 +233,9 @@ def feature_store_due(workspace: Workspace) -> bool:
     features = current_entries(workspace, "transaction_features")
     made = current_entries(workspace, "feature_store").get("definitions")
     wanted = {features[day].sha256 for day in usable}
-    revoked = revoked_partitions(workspace, "feature_store")
+    revoked = revoked_partitions(workspace, "feature_store") or made_by_other_code(
+        workspace, "feature_store"
+    )
     if not usable or made is None or revoked or set(made.made_from) != wanted:
         return bool(usable)
     views = _outputs(workspace, "feature_store", "views")["definitions"]
@@ -313,6 +329,7 @@ def _training_set_is_current(
         and node.provenance.outputs.get("views") == _declared_views()
         and not unjudged_days(workspace, "training_set", (POINT_IN_TIME,))
         and not revoked_partitions(workspace, "training_set")
+        and not made_by_other_code(workspace, "training_set")
         and not (
             experimental_partitions(workspace, "training_set")
             and experimental_partitions(workspace, "transaction_features").isdisjoint(
@@ -332,6 +349,7 @@ def _model_is_current(workspace: Workspace, config: "TrainingConfig", split: "Sp
         and node.provenance.parameters == model_parameters(config)
         and all(entry.made_from == (train.sha256,) for entry in node.manifest.entries)
         and not node.revoked
+        and newest_model(workspace) not in made_by_other_code(workspace, "fraud_model")
         and not (
             newest_model(workspace) in experimental_partitions(workspace, "fraud_model")
             and not experimental_partitions(workspace, "training_set")
@@ -347,6 +365,7 @@ def _is_evaluated(workspace: Workspace, config: "TrainingConfig", split: "Split"
     return (
         is_evaluated
         and newest not in revoked_partitions(workspace, "model_evaluation")
+        and newest not in made_by_other_code(workspace, "model_evaluation")
         and not (is_experiment and not experimental_partitions(workspace, "fraud_model"))
     )
 

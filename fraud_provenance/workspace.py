@@ -35,6 +35,7 @@ from fraud_provenance.gates import canaries
 from fraud_provenance.gates.policy import Policy, PolicyEngine, read_policies
 from fraud_provenance.gates.trust import CodeFacts, Trust
 from fraud_provenance.local import LocalSigstore, cache_folder, check_private, tool, tool_digest
+from fraud_provenance.step_code import StepCode
 
 PROJECT = Path(__file__).resolve().parent.parent
 HOME_VARIABLE = "FRAUD_PROVENANCE_HOME"
@@ -222,6 +223,7 @@ class Workspace:
             auditor=lambda: self.auditor,
             self_check=self.self_check,
             variables=dict(self.settings.variables),
+            step_code=self.step_code.digest,
             is_on_branch=lambda commit, branch: work_tree.is_on_branch(
                 self.project, commit, branch
             ),
@@ -247,6 +249,11 @@ class Workspace:
             Material(name="cosign", digest=tool_digest("cosign"), role="tool"),
         )
         return CodeFacts(git_commit=commit, git_dirty=dirty, materials=materials)
+
+    @cached_property
+    def step_code(self) -> StepCode:
+        """The code of each step, as it was when it was first asked for."""
+        return StepCode(self.project)
 
     def measure_packages(self) -> "Future[tuple[str, ...]]":
         """Compare the installed packages with the lock, in the background, once a process."""

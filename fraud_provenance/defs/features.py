@@ -30,7 +30,7 @@ ASSET = "feature_store"
     kinds={"feast", "sqlite"},
     owners=support.OWNERS,
     deps=["transaction_features"],
-    code_version="1",
+    code_version=support.code_version("feature_store"),
     description=(
         "Feast: entities, feature views and the feature service that serve training and scoring, "
         "applied from code, with the newest feature rows in the online store."
@@ -57,6 +57,7 @@ def feature_store(
         frame = pl.concat(support.frames_of(read).values())
         offline = support.scratch_folder(workspace, offline_folder(workspace.home).name)
         feast.write_offline(offline, frame)
+        feast.empty_online(workspace.feast)
         store = feast.open_store(workspace.feast, offline)
         definitions = feast.apply_definitions(store)
         first, last = frame.select(
@@ -66,6 +67,8 @@ def feature_store(
         sources = read.digests.values()
         step.write("definitions", DEFINITIONS, encoding.canonical_json(definitions), sources)
         rows = online_rows(workspace.home)
+        held = rows.group_by("view").agg(pl.col("entity_key").n_unique())
+        feast.check_online(store, frame, dict(held.iter_rows()))
         step.write("online", ONLINE, parquet_bytes(rows), sources)
         made = step.commit(
             {

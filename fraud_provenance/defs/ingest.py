@@ -36,7 +36,7 @@ landing_zone = dg.AssetSpec(
     deps=[landing_zone],
     partitions_def=support.DAYS,
     backfill_policy=support.SINGLE_RUN,
-    code_version="1",
+    code_version=support.code_version("ingest"),
     metadata=columns.raw_metadata(),
     description=(
         "Card transactions, one Parquet file a UTC day, as they were landed, under lower-case "

@@ -22,7 +22,7 @@ from fraud_provenance.workspace import Workspace
     kinds={"opa", "mlflow"},
     owners=support.OWNERS,
     deps=["fraud_model", "model_evaluation"],
-    code_version="1",
+    code_version=support.code_version("release"),
     description=(
         "The newest model, registered as candidate after the registration gate (OPA) allowed it on "
         "verified evidence. It waits here for a person's approval."
@@ -65,7 +65,7 @@ def _refuse_unsafe_model(workspace: Workspace, digest: str) -> None:
     kinds={"opa", "cosign", "mlflow"},
     owners=support.OWNERS,
     deps=["release_candidate"],
-    code_version="1",
+    code_version=support.code_version("release"),
     description=(
         "The model in production: approved, verified in-process and with cosign, allowed by the "
         "deployment gate, then named by the registry's alias. Tags in MLflow that differ from what "

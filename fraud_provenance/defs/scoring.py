@@ -49,7 +49,7 @@ def open_serving(workspace: Workspace) -> ChampionLease:
     ],
     partitions_def=support.DAYS,
     backfill_policy=support.SINGLE_RUN,
-    code_version="1",
+    code_version=support.code_version("score"),
     metadata=columns.scores_metadata(),
     description=(
         "One row a transaction: the champion's probability of fraud and whether it reaches the "

@@ -21,6 +21,7 @@ from fraud_provenance.evidence.nodes import Node
 from fraud_provenance.gates.serving import require_ours, require_private
 from fraud_provenance.gates.step import Materialisation, VerifiedInput
 from fraud_provenance.planning import mlflow_uri
+from fraud_provenance.step_code import StepCode
 from fraud_provenance.workspace import PROJECT, Workspace, settings_from
 
 if TYPE_CHECKING:
@@ -39,6 +40,14 @@ _RANGE_START, _RANGE_END = (
     "dagster/asset_partition_range_start",
     "dagster/asset_partition_range_end",
 )
+
+
+_CODE = StepCode(PROJECT)
+
+
+def code_version(step: str) -> str:
+    """What Dagster shows as the version of a step's code: the beginning of its digest."""
+    return _CODE.digest(step)[:12]
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:

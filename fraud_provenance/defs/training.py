@@ -72,7 +72,7 @@ _PACKAGES_DEADLINE_S = 600
     kinds={"feast", "parquet"},
     owners=support.OWNERS,
     deps=["transaction_features", "feature_store"],
-    code_version="1",
+    code_version=support.code_version("training_set"),
     metadata=columns.training_set_metadata(),
     description=(
         "Train, delay and test days joined point in time through Feast: no feature is newer than "
@@ -94,6 +94,7 @@ def training_set(
     parameters = split_parameters(config, split)
     with Step(workspace.trust, "training_set", context.run_id, parameters) as step:
         read = step.read("transaction_features", split.days)
+        step.require_current_code(read)
         joined, views = _point_in_time(workspace, read, split)
         in_train = pl.col("split") == "train"
         parts = {
@@ -164,7 +165,7 @@ def _point_in_time(
     kinds={"xgboost", "mlflow"},
     owners=["team:ml-engineering"],
     deps=[TRAINING_SET],
-    code_version="1",
+    code_version=support.code_version("train"),
     description=(
         "XGBoost as UBJ with its feature contract and threshold, logged in MLflow, attested file "
         "by file and signed as a model (OpenSSF model signing)."
@@ -288,7 +289,7 @@ def _log_model(
     kinds={"scikitlearn", "mlflow"},
     owners=["team:ml-engineering"],
     deps=[MODEL, TRAINING_SET],
-    code_version="1",
+    code_version=support.code_version("evaluate"),
     description=(
         "AUC ROC, average precision and card precision@100 of exactly this model on days it did "
         "not learn from, known compromised cards taken out (Fraud Detection Handbook, chapter 3)."

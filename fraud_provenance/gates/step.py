@@ -260,6 +260,27 @@ class Step:
         self._decide(asset, view, chosen, nodes, purpose)
         return VerifiedInput(asset, view, tuple(handed), tuple(nodes.values()))
 
+    def require_current_code(self, read: VerifiedInput) -> None:
+        """Refuse what the former code of its step made: nobody learns from it beside what is newer.
+
+        What was made before its code was recorded counts as current.
+
+        Raises:
+            VerificationError: CODE_VERSION_MISMATCH.
+        """
+        now = self.trust.step_code(self.policy.layout.producer(read.asset))
+        for node in read.nodes:
+            code = node.provenance_of().outputs.get("step_code")
+            if code and now and code != now:
+                why = f"made by the code {str(code)[:12]}, which is {now[:12]} now"
+                partitions = node.manifest.partitions if node.manifest else ()
+                first = min({*partitions} & {*read.view.partitions}, default="")
+                raise VerificationError(
+                    reason(
+                        RootCause.CODE_VERSION_MISMATCH, why, artifact=read.asset, partition=first
+                    )
+                )
+
     def _check_snapshot(self, reading: Reading) -> None:
         """Refuse to read what does not rest on the newest version of each partition.
 
@@ -563,6 +584,7 @@ class Step:
                     "location": self.location,
                     "git_commit": code.git_commit,
                     "git_dirty": code.git_dirty,
+                    "step_code": self.trust.step_code(self.name),
                 }
                 | outputs,
             ),

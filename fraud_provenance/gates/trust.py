@@ -41,6 +41,8 @@ class Trust:
     is_on_branch: Callable[[str, str], bool]
     variables: Mapping[str, str] = field(default_factory=dict)
     """What tells a step's tools more than its parameters do: parameters that no layout knows."""
+    step_code: Callable[[str], str] = lambda _step: ""
+    """The digest of what shapes a step's output; an empty string where nobody can tell."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _lineage: dict[tuple[str, int], LineageVerifier] = field(default_factory=dict)
 

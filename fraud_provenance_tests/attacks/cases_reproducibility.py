@@ -180,6 +180,17 @@ def checked_as(name: str) -> Attack:
     return attack
 
 
+def code_changed(name: str) -> Attack:
+    """A module is changed and committed; nothing is made anew."""
+
+    def attack(home: Home) -> None:
+        with (home.own_project() / "fraud_provenance" / name).open("a") as stream:
+            stream.write("\n_CHANGED = True\n")
+        commit_all(home.project, "Change a module")
+
+    return attack
+
+
 CASES = [
     Case("SV-15", signed_with_the_model({"card": "4111 1111 1111 1111", "amount": 57}),
          job("P2", "training", assets=["fraud_model"]),
@@ -199,6 +210,8 @@ CASES = [
             ("edited", edited_package), ("start-up hook", start_up_hook), ("path hook", path_hook)
         )
     ),
+    Case("RP-11", code_changed("fraud/mart.py"), training(train_days=6), code_changed("cli.py"),
+         without(Step, "require_current_code")),
     Case("RP-09", trained_with({"DBT_SAMPLE": "1 day"}, any_parameter), promote(),
          trained_with({"DO_NOT_TRACK": "1"}), any_parameter, state="approved"),
 ]  # fmt: skip

@@ -1,0 +1,102 @@
+"""The code of a step: all that shapes what the step makes, as one digest.
+
+Found in the source, not by importing: the stage's own file in `defs/`, from there on every module
+that it imports below `fraud/` or that writes rows, and the versions of the libraries that compute
+values. What proves, plans or shows (the trust kernel, gates, commands) shapes no value and does not
+count; see docs/adr/0014.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from fraud_provenance.evidence import encoding
+from fraud_provenance.work_tree import folder_digest
+
+_TABLES = ("polars", "pyarrow")
+_TREES = ("numpy", "xgboost-cpu")
+_STAGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ingest": ("ingest", _TABLES),
+    "features": ("transform", (*_TABLES, "dbt-core", "dbt-duckdb", "duckdb")),
+    "feature_store": ("features", (*_TABLES, "feast")),
+    "training_set": ("training", (*_TABLES, "feast", "pandas")),
+    "train": ("training", (*_TABLES, *_TREES)),
+    "evaluate": ("training", (*_TABLES, *_TREES, "scikit-learn")),
+    "score": ("scoring", (*_TABLES, *_TREES)),
+    "release": ("release", ()),
+}
+"""Step → its module in `defs/`, and the distributions that compute its values."""
+_BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Where a statement of Python holds statements."""
+_PACKAGE = "fraud_provenance"
+_SHAPES = ("fraud", "landing", "prediction_batch")
+
+
+class StepCode:
+    """The code of the steps of one project, each file read once."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._imports: dict[Path, list[Path]] = {}
+        self._files: dict[str, str] = {}
+
+    def digest(self, step: str) -> str:
+        """SHA-256 over the code of a step; an empty string where nobody knows what its code is.
+
+        Raises:
+            SyntaxError: one of its files is no Python.
+        """
+        if step not in _STAGES:
+            return ""
+        stage, libraries = _STAGES[step]
+        if stage not in self._files:
+            files = self._files_of(stage)
+            self._files[stage] = folder_digest(self._project, sorted(files)) if files else ""
+        if not self._files[stage]:
+            return ""
+        used = {name: version(name) for name in libraries}
+        made_of = {"files": self._files[stage], "libraries": used}
+        return encoding.digest_bytes(encoding.canonical_json(made_of))
+
+    def _files_of(self, stage: str) -> set[Path]:
+        """A stage's module and all that it imports."""
+        files: set[Path] = set()
+        waiting = [self._project / _PACKAGE / "defs" / f"{stage}.py"]
+        while waiting:
+            path = waiting.pop()
+            if path not in files and path.is_file():
+                files.add(path)
+                waiting += self._imported(path)
+        return files
+
+    def _imported(self, path: Path) -> list[Path]:
+        """The files of the modules that a file imports and that shape values."""
+        if path not in self._imports:
+            found = self._imports[path] = []
+            for name in _imported_names(path):
+                package, *parts = name.split(".")
+                if package == _PACKAGE and parts and parts[0] in _SHAPES:
+                    module = self._project.joinpath(package, *parts)
+                    found += [module.with_suffix(".py"), module / "__init__.py"]
+        return self._imports[path]
+
+
+def _imported_names(path: Path) -> Iterator[str]:
+    """All that may be a module among what a file imports."""
+    for node in _statements(ast.parse(path.read_bytes(), str(path)).body):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Every statement, in functions too, but those that only a type checker reads."""
+    for node in body:
+        yield node
+        is_for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        parts = ("orelse",) if is_for_types else _BODIES
+        for part in parts:
+            yield from _statements(getattr(node, part, ()))

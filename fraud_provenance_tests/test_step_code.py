@@ -1,0 +1,118 @@
+"""The code of a step: what counts, what does not, and what follows from a change."""
+
+from pathlib import Path
+
+import pytest
+
+from fraud_provenance import planning, step_code
+from fraud_provenance.evidence.errors import VerificationError
+from fraud_provenance.gates.step import Step
+from fraud_provenance.step_code import StepCode
+from fraud_provenance.workspace import Workspace
+from fraud_provenance_tests.conftest import DAYS, FEATURES, PROJECT, Chain, featurise, judge
+from fraud_provenance_tests.scored import FEATURE_SUITES
+
+_STAGE = """
+from typing import TYPE_CHECKING
+from fraud_provenance.fraud import mart
+from fraud_provenance.gates import step
+if TYPE_CHECKING:
+    from fraud_provenance.fraud import shown
+def make():
+    try:
+        from fraud_provenance.fraud.late import one
+    except ImportError:
+        from fraud_provenance.landing import parquet_bytes
+"""
+_COUNTS = ("defs/transform.py", "fraud/mart.py", "fraud/deep.py", "fraud/late.py", "landing.py")
+_DOES_NOT = ("gates/step.py", "fraud/shown.py", "fraud/unused.py", "cli.py", "defs/training.py")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A small project: what the features stage imports, and what it does not."""
+    for name in (*_COUNTS, *_DOES_NOT):
+        path = tmp_path / "fraud_provenance" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    (tmp_path / "fraud_provenance" / _COUNTS[0]).write_text(_STAGE)
+    (tmp_path / "fraud_provenance" / "fraud" / "mart.py").write_text(
+        "import fraud_provenance.fraud.deep\n"
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", _COUNTS)
+def test_what_a_stage_imports_is_its_code(project: Path, name: str) -> None:
+    before = StepCode(project).digest("features")
+    with (project / "fraud_provenance" / name).open("a") as stream:
+        stream.write("X = 1\n")
+    assert StepCode(project).digest("features") not in ("", before)
+
+
+@pytest.mark.parametrize("name", _DOES_NOT)
+def test_what_a_stage_does_not_compute_with_is_not_its_code(project: Path, name: str) -> None:
+    before = StepCode(project).digest("features")
+    with (project / "fraud_provenance" / name).open("a") as stream:
+        stream.write("X = 1\n")
+    assert StepCode(project).digest("features") == before
+
+
+def test_another_version_of_a_library_is_other_code(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = StepCode(project).digest("features")
+    monkeypatch.setattr(step_code, "version", lambda name: "0" if name == "duckdb" else "1")
+    assert StepCode(project).digest("features") != before
+
+
+def test_step_without_code_of_its_own_has_none(project: Path) -> None:
+    assert StepCode(project).digest("approve") == ""
+    assert StepCode(project).digest("score") == ""  # the small project has no such stage
+
+
+def test_every_step_that_makes_something_has_code(shared_layout: dict[str, str]) -> None:
+    code = StepCode(PROJECT)
+    assert {step for step in shared_layout if not code.digest(step)} == set()
+
+
+@pytest.fixture
+def shared_layout(chain: Chain) -> dict[str, str]:
+    """Step → what it makes, for each step that makes anything."""
+    steps = chain.trust.policies.current().layout.steps
+    return {name: rule.produces for name, rule in steps.items() if rule.produces}
+
+
+def test_changed_code_makes_features_due_and_nobody_learns_from_the_old_ones(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def coded(code: str) -> Workspace:
+        """The home, opened where each step has this code."""
+        monkeypatch.setattr(StepCode, "digest", lambda _self, step: f"{code} of {step}")
+        return Workspace(chain.workspace.settings)
+
+    workspace = coded("first")
+    made = featurise(workspace.trust, DAYS)
+    node = workspace.trust.lineage().node(made.bundle.statement.digest)
+    assert node.provenance_of().outputs["step_code"] == "first of features"
+    assert planning.made_by_other_code(workspace, FEATURES) == set()
+    judge(workspace.trust, FEATURES, DAYS, FEATURE_SUITES)
+
+    def read() -> None:
+        with Step(workspace.trust, "training_set", "run-1") as step:
+            step.require_current_code(step.read(FEATURES, DAYS[:1]))
+
+    read()
+    workspace = coded("second")
+    assert planning.made_by_other_code(workspace, FEATURES) == set(DAYS)
+    with pytest.raises(VerificationError) as refused:
+        read()
+    assert [item.code for item in refused.value.reasons] == ["CODE_VERSION_MISMATCH"]
+    assert refused.value.reasons[0].partition == DAYS[0]
+
+
+def test_what_was_made_before_its_code_was_recorded_counts_as_current(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "_outputs", lambda *_: dict.fromkeys(DAYS))
+    assert planning.made_by_other_code(chain.workspace, FEATURES) == set()
