@@ -18,13 +18,15 @@ import polars as pl
 
 from benchmarks.homes import PROJECT
 from benchmarks.overhead import HANDBOOK
+from fraud_provenance.data.landing import by_day
+from fraud_provenance.data.reading import read_transactions
 from fraud_provenance.fraud.expectation_suites import RAW
 from fraud_provenance.fraud.expectations import raw_statistics
 from fraud_provenance.fraud.generator import generate_days
 from fraud_provenance.fraud.profile import profile_days
 from fraud_provenance.fraud.schemas import check_raw_schema
 from fraud_provenance.fraud.summaries import summarise
-from fraud_provenance.fraud.transactions import read_transactions, split_by_day, to_raw
+from fraud_provenance.fraud.transactions import to_raw
 
 Days = dict[str, pl.DataFrame]
 Change = Callable[["Scene", float], pl.DataFrame]
@@ -389,11 +391,7 @@ def main() -> None:
     """Measure, print, write."""
     options = arguments()
     source = options.data or (HANDBOOK if HANDBOOK.exists() else None)
-    landed = (
-        split_by_day(read_transactions(source))
-        if source
-        else dict(generate_days(60, 9_586, seed=7))
-    )
+    landed = by_day(read_transactions(source)) if source else dict(generate_days(60, 9_586, seed=7))
     days = {day: to_raw(rows) for day, rows in landed.items()}
     document: dict[str, Any] = {"data": source.name if source else "generated"}
     if options.part != "honest":

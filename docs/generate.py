@@ -1,6 +1,6 @@
 """Writes the documentation page that is derived from code: `python docs/generate.py`.
 
-In: the closed vocabulary of root causes, and the fraud package's own codes. Out:
+In: the closed vocabulary of root causes, and the codes of the packages `data` and `fraud`. Out:
 `docs/root-causes.md`. A test fails while the page on disk is not the one that the code gives.
 """
 
@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from fraud_provenance import data
 from fraud_provenance.evidence.codes import UNDECIDED, RootCause, meaning, remedy
 from fraud_provenance.fraud import contract
 
 ROOT_CAUSES = Path(__file__).parent / "root-causes.md"
-_DATA_ERROR = re.compile(r"DataError\(\s*\"([A-Z_]+)\"")
+_DATA_ERROR = re.compile(r"(?:DataError|self\._error)\(\s*\"([A-Z_]+)\"")
 
 _HEAD = """# Root causes
 
@@ -60,8 +61,9 @@ def root_causes() -> str:
 
 
 def _data_codes() -> set[str]:
-    """The codes that the fraud package raises, read from its sources."""
-    sources = sorted(Path(contract.__file__).parent.glob("*.py"))
+    """The codes that the packages `data` and `fraud` raise, read from their sources."""
+    packages = (Path(data.__file__).parent, Path(contract.__file__).parent)
+    sources = [path for package in packages for path in sorted(package.glob("*.py"))]
     return {code for path in sources for code in _DATA_ERROR.findall(path.read_text("utf-8"))}
 
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
+from fraud_provenance.data.wanted import table as columns_table
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import ProvenanceError, Reason, reason, storage_error
 from fraud_provenance.workspace import Workspace, settings_from
@@ -91,7 +93,8 @@ def _foreign_error(error: Exception) -> tuple[Sequence[Reason], int]:
         err.print("aborted")
         return [reason(RootCause.USAGE, "aborted")], 2
     if type(error).__name__ == "DataError":
-        err.print(f"[red]refused[/red] {error}", markup=True)
+        err.print("refused", style="red", end=" ")
+        err.print(str(error), markup=False)
         found = {name: getattr(error, name) for name in ("code", "message", "remedy")}
         return [Reason(**found, artifact=error.file)], 1  # type: ignore[attr-defined]  # a DataError's
     if (storage := storage_error(error)) is not None:
@@ -277,7 +280,7 @@ def generate(
     as_json: Json = False,
 ) -> int:
     """Put deterministic sample transactions into the landing zone."""
-    from fraud_provenance import landing
+    from fraud_provenance.data import landing
 
     workspace = open_workspace()
     with progress() as say:
@@ -286,22 +289,48 @@ def generate(
     return 0
 
 
-@app.command("import")
+@app.command("import", epilog=f"\b\nThe columns of a file, in any order:\n{columns_table()}")
 def import_command(
-    files: Annotated[list[Path], typer.Argument(help="Parquet or CSV files, or folders of them.")],
+    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files, or folders of them.")],
+    mapping: Annotated[
+        Path | None,
+        typer.Option("--mapping", help="A landing.toml; default: the home's, if it has one."),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="The days become exactly what these files say.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say what would happen, and land nothing.")
+    ] = False,
+    propose: Annotated[
+        bool, typer.Option("--propose", help="Print a landing.toml that may fit the file.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
-    """Split transactions by UTC day into the landing zone.
+    """Merge transactions into the landing zone, by UTC day.
 
-    A file that cannot be read exactly is refused whole, naming column, rows and remedy; what was
-    landed before stays. A day that was landed before is replaced by its new rows.
+    Files may be packed (.gz, .zst) and folders nested. Rows are merged by transaction id: nothing
+    that landed before vanishes, unless --replace says so. What has one meaning is converted and
+    told; what has not is refused, naming file, column, line and remedy, and then nothing changes.
+    Other columns, times of another zone or text identifiers need a landing.toml: see --propose.
     """
-    from fraud_provenance import landing
+    from fraud_provenance.data import landing, proposing
+    from fraud_provenance.data.mapping import NAME, load
 
+    if propose:
+        print(proposing.propose(files[0]), end="")
+        return 0
     workspace = open_workspace()
+    own = workspace.home / NAME
+    named = mapping or (own if own.exists() else None)
     with progress() as say:
-        landed = landing.import_files(workspace.landing, files, say)
-    _print_landed(landed, as_json)
+        delivery = landing.import_files(
+            workspace.landing, files, say, mapping=load(named) if named else None,
+            replace=replace, check=check,
+        )  # fmt: skip
+    for line in delivery.told:
+        err.print(f"· {line}", markup=False)
+    _print_landed(delivery.days, as_json, told=delivery.told, check=check)
     return 0
 
 
@@ -312,19 +341,25 @@ def _day(text: str) -> date:
         raise typer.BadParameter(f"{text!r} is not a day (YYYY-MM-DD)") from error
 
 
-def _print_landed(landed: Sequence[Any], as_json: bool) -> None:
+def _print_landed(
+    landed: Sequence[Any], as_json: bool, *, told: Sequence[str] = (), check: bool = False
+) -> None:
     states = {state: sum(1 for day in landed if day.state == state) for state in
               ("new", "changed", "unchanged")}  # fmt: skip
     rows = sum(day.rows for day in landed)
     if as_json:
-        days = [{"day": d.day, "rows": d.rows, "state": d.state} for d in landed]
-        print_json({"days": days, "rows": rows} | states)
+        days = [asdict(day) for day in landed]
+        print_json({"days": days, "rows": rows, "told": list(told), "check": check} | states)
         return
     first, last = (landed[0].day, landed[-1].day) if landed else ("", "")
     out.print(
-        f"landed {len(landed)} days ({first} … {last}), {rows:,} rows: {states['new']} new, "
-        f"{states['changed']} changed, {states['unchanged']} unchanged"
+        f"{'would land' if check else 'landed'} {len(landed)} days ({first} … {last}), {rows:,} "
+        f"rows: {states['new']} new, {states['changed']} changed, {states['unchanged']} unchanged",
+        markup=False,
     )
+    for day in [day for day in landed if day.state == "changed"][:20]:
+        what = f"{day.added} rows added, {day.corrected} corrected, {day.dropped} dropped"
+        out.print(f"  {day.day}: {what}", markup=False)
 
 
 # --- the graph -------------------------------------------------------------------------------

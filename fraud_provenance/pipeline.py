@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from fraud_provenance import planning
 from fraud_provenance.alerts import Alert, Outbox, alert_of_error, contract_alerts
+from fraud_provenance.data.landing import landed_days
 from fraud_provenance.evidence.errors import (
     ConfigError,
     GateDenied,
@@ -31,7 +32,6 @@ from fraud_provenance.gates.step import recover
 from fraud_provenance.investigate.audit import audit
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.investigate.subjects import contract_reasons
-from fraud_provenance.landing import landed_days
 from fraud_provenance.prediction_log import UNFINISHED, log_heartbeat
 from fraud_provenance.workspace import Workspace
 

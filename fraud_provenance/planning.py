@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fraud_provenance import prediction_log, score_contract
+from fraud_provenance.data.landing import is_empty, landed_days
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import Reason, VerificationError
@@ -19,7 +20,6 @@ from fraud_provenance.gates.features import view_digests
 from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance.gates.step import Step, Usable
 from fraud_provenance.gates.surroundings import code_of
-from fraud_provenance.landing import is_empty, landed_days
 from fraud_provenance.work_tree import folder_digest
 from fraud_provenance.workspace import PROJECT, Workspace
 

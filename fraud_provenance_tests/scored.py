@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from fraud_provenance import prediction_log
+from fraud_provenance.data.landing import parquet_bytes
 from fraud_provenance.evidence import encoding, statements
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.evidence.verification import VerifiedBundle
@@ -26,7 +27,6 @@ from fraud_provenance.gates.decisions import sign_decision
 from fraud_provenance.gates.policy import Answer
 from fraud_provenance.gates.step import Finish, Materialisation, Step
 from fraud_provenance.gates.trust import Trust
-from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.prediction_batch import leaf_hashes, leaves
 from fraud_provenance_tests.conftest import DAYS, FEATURES, PARAMETERS, RAW, judge
 

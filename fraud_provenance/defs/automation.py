@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from fraud_provenance.data.landing import landed_days
 from fraud_provenance.defs import support
 from fraud_provenance.defs.alerts import alert_of_tick
 from fraud_provenance.defs.contracts import feature_contracts, raw_contracts
@@ -22,7 +23,6 @@ from fraud_provenance.defs.verification import provenance_checks
 from fraud_provenance.evidence.errors import ProvenanceError
 from fraud_provenance.gates import promotion
 from fraud_provenance.investigate.audit import PLACE, audit
-from fraud_provenance.landing import landed_days
 from fraud_provenance.planning import registry_of
 from fraud_provenance.resources import ProvenanceResource
 

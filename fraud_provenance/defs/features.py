@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from fraud_provenance.data.landing import parquet_bytes
 from fraud_provenance.defs import support
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
@@ -18,7 +19,6 @@ from fraud_provenance.investigate.online_store import (
     online_rows,
     registry_digest,
 )
-from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.planning import FEATURE_SERVICE, ONLINE_DAYS
 from fraud_provenance.resources import ProvenanceResource
 

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from fraud_provenance import prediction_log
+from fraud_provenance.data.landing import parquet_bytes
 from fraud_provenance.defs import columns, support
 from fraud_provenance.defs.training import model_files
 from fraud_provenance.evidence.codes import RootCause
@@ -13,7 +14,6 @@ from fraud_provenance.evidence.errors import BackendError, VerificationError, re
 from fraud_provenance.gates.serving import ChampionLease
 from fraud_provenance.gates.step import Step
 from fraud_provenance.investigate.online_store import definition_problems
-from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.planning import registry_of
 from fraud_provenance.prediction_batch import leaf_hashes, leaves, read_batch
 from fraud_provenance.resources import ProvenanceResource

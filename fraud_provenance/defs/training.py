@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from fraud_provenance.data.landing import parquet_bytes
 from fraud_provenance.defs import columns, support
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.errors import Reason, VerificationError
@@ -19,7 +20,6 @@ from fraud_provenance.gates.features import view_digests
 from fraud_provenance.gates.policy import Policy
 from fraud_provenance.gates.serving import serving_folder
 from fraud_provenance.gates.step import Step, VerifiedInput
-from fraud_provenance.landing import parquet_bytes
 from fraud_provenance.planning import (
     declared_empty,
     model_parameters,

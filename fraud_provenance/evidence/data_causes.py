@@ -47,6 +47,14 @@ DATA_CAUSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Make the partition anew, and find out who could write between the computation and "
             "the read.",
         ),
+        "MAPPING_INVALID": (
+            "The file that maps a feed's columns to ours cannot be used.",
+            "Mend the place that is named, or start anew from `fraud-provenance import --propose`.",
+        ),
+        "ROWS_WOULD_BE_LOST": (
+            "A delivery leaves out transactions that landed before, within the time it covers.",
+            "Deliver the whole day, or take it as it is with `fraud-provenance import --replace`.",
+        ),
         "DUPLICATE_KEY": (
             "A transaction occurs more than once, in one day or across days.",
             "Remove the repeated rows at their source.",

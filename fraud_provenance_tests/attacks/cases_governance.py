@@ -10,8 +10,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from fraud_provenance import governing, landing
+from fraud_provenance import governing
 from fraud_provenance import workspace as workspace_module
+from fraud_provenance.data import landing
 from fraud_provenance.evidence import layout, releases
 from fraud_provenance.evidence.releases import Releases
 from fraud_provenance.gates.policy import Policy, PolicyEngine, read_policies

@@ -5,19 +5,21 @@ from typing import Any
 import polars as pl
 import pytest
 
+from fraud_provenance.data.landing import by_day
+from fraud_provenance.data.reading import read_transactions
 from fraud_provenance.fraud.evaluation import evaluate
 from fraud_provenance.fraud.expectations import check_raw_expectations
 from fraud_provenance.fraud.model import TrainingConfig, predict, resolve_split, train
 from fraud_provenance.fraud.profile import profile_days
 from fraud_provenance.fraud.recompute import recompute_features
 from fraud_provenance.fraud.schemas import check_raw_schema
-from fraud_provenance.fraud.transactions import read_transactions, split_by_day, to_raw
+from fraud_provenance.fraud.transactions import to_raw
 from fraud_provenance_tests.fraud.conftest import HANDBOOK
 
 
 @pytest.fixture(scope="module")
 def days() -> dict[str, pl.DataFrame]:
-    parts = split_by_day(read_transactions(HANDBOOK))
+    parts = by_day(read_transactions(HANDBOOK))
     return {day: to_raw(frame) for day, frame in parts.items()}
 
 
