@@ -314,7 +314,7 @@ def import_command(
     told; what has not is refused, naming file, column, line and remedy, and then nothing changes.
     Other columns, times of another zone or text identifiers need a landing.toml: see --propose.
     """
-    from fraud_provenance.data import landing, proposing
+    from fraud_provenance.data import importing, proposing
     from fraud_provenance.data.mapping import NAME, load
 
     if propose:
@@ -324,7 +324,7 @@ def import_command(
     own = workspace.home / NAME
     named = mapping or (own if own.exists() else None)
     with progress() as say:
-        delivery = landing.import_files(
+        delivery = importing.import_files(
             workspace.landing, files, say, mapping=load(named) if named else None,
             replace=replace, check=check,
         )  # fmt: skip

@@ -21,6 +21,7 @@ class TextIds:
     folder: Path
     columns: tuple[str, ...]
     _known: dict[str, pl.DataFrame] = field(default_factory=dict)
+    _changed: set[str] = field(default_factory=set)
 
     def numbered(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The same rows with numbers in the place of texts; new texts get the next ones."""
@@ -29,6 +30,7 @@ class TextIds:
             texts = frame.select(text=name).unique(maintain_order=True).drop_nulls()
             new = texts.join(known, on="text", how="anti", maintain_order="left")
             if new.height:
+                self._changed.add(name)
                 first = known.height + 1
                 numbers = pl.int_range(first, first + new.height, eager=True)
                 known = self._known[name] = pl.concat(
@@ -41,10 +43,12 @@ class TextIds:
             )
         return frame
 
-    def keep(self) -> None:
-        """Write down what was given."""
-        for name, known in self._known.items():
-            files.write_atomic(self.folder / f"{name}.parquet", _bytes(known))
+    def write(self, target: Path) -> None:
+        """Write the numbers of columns that got new ones into another folder."""
+        for name in sorted(self._changed):
+            content = io.BytesIO()
+            self._known[name].write_parquet(content, compression="zstd")
+            files.write_atomic(target / f"{name}.parquet", content.getvalue())  # durable
 
     def _of(self, name: str) -> pl.DataFrame:
         if name not in self._known:
@@ -54,9 +58,3 @@ class TextIds:
                 pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=schema)
             )
         return self._known[name]
-
-
-def _bytes(frame: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="zstd")
-    return buffer.getvalue()

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fraud_provenance import cli
-from fraud_provenance.data.landing import LandedDay, import_files, landed_days
+from fraud_provenance.data.importing import import_files
+from fraud_provenance.data.landing import LandedDay, landed_days
 from fraud_provenance.data.mapping import load
 from fraud_provenance.data.proposing import propose
 from fraud_provenance.fraud.columns import LANDING_SCHEMA
