@@ -136,8 +136,10 @@ class Converter:
 
     def _made(self, ours: str, dtype: PolarsType, frame: pl.DataFrame) -> pl.Series:
         if ours in self.sources:
-            given = frame[self.sources[ours]].alias(ours)
-            return self._column(ours, self._stripped(given), dtype).alias(ours)
+            given = self._stripped(frame[self.sources[ours]].alias(ours))
+            if ours == "TRANSACTION_ID":
+                self._refuse_missing(given, "a transaction without an id cannot be merged", "ids")
+            return self._column(ours, given, dtype).alias(ours)
         if ours == SCENARIO and ours not in self.mapping.constants:
             return self._made(LABEL, dtype, frame).alias(ours)
         if ours == "TRANSACTION_ID" and self.mapping.row_numbers:
@@ -230,7 +232,7 @@ class Converter:
             result = self._counted_moments(given)
         elif given.dtype != pl.String or (rules.format == "iso" and not self.header_lines):
             self._refuse_type(
-                given, f"expected dates, found {given.dtype}",
+                given, f"expected dates with a time of day, found {given.dtype}",
                 "if these are seconds, say so under [time] in landing.toml (`import --help`)",
             )  # fmt: skip
         elif rules.format == "iso":
@@ -238,12 +240,7 @@ class Converter:
         else:
             parsed = given.str.to_datetime(rules.format, time_unit="us", strict=False)
             result = self._zoned(parsed, given)
-        missing = given.is_null()
-        if missing.any():
-            raise self._error(
-                "NULL_RATE", "a transaction without a date belongs to no day",
-                remedy="deliver the rows again with their dates", column=MOMENT, mask=missing,
-            )  # fmt: skip
+        self._refuse_missing(given, "a transaction without a date belongs to no day", "dates")
         self._refuse_lost(given, result, "expected a date such as 2018-04-01 13:05:09")
         return result
 
@@ -310,6 +307,14 @@ class Converter:
 
     def _refuse_lost(self, given: pl.Series, result: pl.Series, expected: str) -> None:
         self._refuse_where(given, result.is_null() & given.is_not_null(), expected)
+
+    def _refuse_missing(self, given: pl.Series, what: str, called: str) -> None:
+        missing = given.is_null()
+        if missing.any():
+            raise self._error(
+                "NULL_RATE", what, remedy=f"deliver the rows again with their {called}",
+                column=given.name, mask=missing,
+            )  # fmt: skip
 
     def _refuse_where(self, given: pl.Series, mask: pl.Series, what: str, remedy: str = "") -> None:
         mask = mask.fill_null(value=False)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES: Final = 2**24
 _MAX_LINE_BYTES: Final = 2**20
-_NEWLINE, _RETURN, _QUOTE = 10, 13, 34
+_NEWLINE, _QUOTE = 10, 34
+_BLANKS: Final = (9, 32)
 _BYTE_ORDER_MARKS: Final = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -88,7 +89,10 @@ def read_rows(
         if whole:
             rows = form.check(whole)
             if rows:
-                yield Chunk(_parse(rows, columns, dialect), form.first_line)
+                frame = _parse(rows, columns, name, dialect)
+                if frame.height != rows.count(b"\n"):
+                    raise _quotes(name)
+                yield Chunk(frame, form.first_line)
         if not more:
             return
 
@@ -118,6 +122,10 @@ class _Form:
         ends = np.flatnonzero(data == _NEWLINE)
         starts = np.concatenate(([0], ends[:-1] + 1))
         blank = ends == starts
+        for index in np.flatnonzero(
+            np.isin(data[starts], _BLANKS) & np.isin(data[ends - 1], _BLANKS)
+        ):
+            blank[index] = not content[starts[index] : ends[index]].strip()
         rows = ~blank
         last = int(np.flatnonzero(rows)[-1]) if rows.any() else -1
         if last >= 0 and (self._blank or blank[:last].any()):
@@ -166,10 +174,20 @@ class _Form:
         )
 
 
-def _parse(content: bytes, columns: list[str], dialect: Dialect) -> pl.DataFrame:
-    return pl.read_csv(
-        content, has_header=False, new_columns=columns, infer_schema=False,
-        separator=dialect.separator,
+def _parse(content: bytes, columns: list[str], name: str, dialect: Dialect) -> pl.DataFrame:
+    try:
+        return pl.read_csv(
+            content, has_header=False, new_columns=columns, infer_schema=False,
+            separator=dialect.separator,
+        )  # fmt: skip
+    except pl.exceptions.PolarsError as error:  # its words may quote rows
+        raise _quotes(name) from error
+
+
+def _quotes(name: str) -> DataError:
+    return _form(
+        name, "its quotes can be read in two ways",
+        "a field with a separator in it stands in quotes as a whole; a quote in it is doubled",
     )  # fmt: skip
 
 

@@ -84,11 +84,12 @@ class Merge:
         self, day: str, frame: pl.DataFrame, start: date, origins: Origins
     ) -> pl.DataFrame:
         """A day's rows with their elapsed times, each once, sorted."""
-        since = pl.col(_MOMENT) - pl.lit(start).cast(pl.Datetime("us"))
-        seconds = since.dt.total_seconds().cast(pl.Int32, strict=False)
-        frame = frame.with_columns(pl.col("TX_TIME_SECONDS").fill_null(seconds))
-        elapsed = (pl.col("TX_TIME_SECONDS") // 86_400).cast(pl.Int16, strict=False)
-        frame = frame.with_columns(pl.col("TX_TIME_DAYS").fill_null(elapsed))
+        if frame["TX_TIME_SECONDS"].null_count() or frame["TX_TIME_DAYS"].null_count():
+            since = pl.col(_MOMENT) - pl.lit(start).cast(pl.Datetime("us"))
+            seconds = since.dt.total_seconds().cast(pl.Int32, strict=False)
+            frame = frame.with_columns(pl.col("TX_TIME_SECONDS").fill_null(seconds))
+            elapsed = (pl.col("TX_TIME_SECONDS") // 86_400).cast(pl.Int16, strict=False)
+            frame = frame.with_columns(pl.col("TX_TIME_DAYS").fill_null(elapsed))
         if frame[_ID].n_unique() < frame.height:
             single = frame.unique(maintain_order=True)
             self.told.add("rows came twice and count once", frame.height - single.height)

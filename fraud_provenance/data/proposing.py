@@ -11,7 +11,7 @@ import polars as pl
 from fraud_provenance.data import delimited, sources
 from fraud_provenance.data.delimited import SEPARATORS, Dialect
 from fraud_provenance.data.mapping import IDENTIFIERS, guess_columns, proposal
-from fraud_provenance.data.reading import copied, polars_frame
+from fraud_provenance.data.reading import copied, empty_table, polars_frame
 from fraud_provenance.data.sources import Source, opened
 
 _ROWS: Final = 1000
@@ -72,7 +72,7 @@ def _parquet_rows(source: Source) -> pl.DataFrame:
         pq.ParquetFile(copied(file, Path(scratch))) as parquet,
     ):
         batches = list(islice(parquet.iter_batches(batch_size=_ROWS), 1))
-        empty = parquet.schema_arrow.empty_table()
+        empty = empty_table(parquet)
     return polars_frame(batches[0] if batches else empty)
 
 

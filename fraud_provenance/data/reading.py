@@ -152,14 +152,19 @@ def _unlike(name: str, what: str, fitting: str = "") -> DataError:
 
 def _converted(parquet: "pq.ParquetFile", converter: Converter) -> Iterator[pl.DataFrame]:
     wanted = [name for name in parquet.schema_arrow.names if name in converter.sources.values()]
-    empty = parquet.schema_arrow.empty_table().select(wanted)
-    converter.convert(
-        polars_frame(empty), 1
-    )  # the columns' types come first, before anything is unpacked
+    empty = empty_table(parquet).select(wanted)
+    converter.convert(polars_frame(empty), 1)  # types come first, before anything is unpacked
     row = 1
     for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
         yield converter.convert(polars_frame(batch), row)
         row += batch.num_rows
+
+
+def empty_table(parquet: "pq.ParquetFile") -> Any:  # noqa: ANN401 - an Arrow table
+    """A file's columns and their types. Without `Schema.empty_table`, which imports pandas."""
+    import pyarrow as pa
+
+    return pa.Table.from_batches([], schema=parquet.schema_arrow)
 
 
 def polars_frame(batch: Any) -> pl.DataFrame:  # noqa: ANN401 - an Arrow table or batch

@@ -108,7 +108,7 @@ def _in_folder(folder: Path) -> list[Source]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     seen = set()
-    for place, names, files in os.walk(folder, followlinks=True):
+    for place, names, files in os.walk(folder, onerror=_refuse_closed, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:  # a link that leads back
             names.clear()
@@ -116,6 +116,17 @@ def _walk(folder: Path) -> Iterator[Path]:
         seen.add(real)
         names[:] = sorted(name for name in names if not name.startswith((".", "_")))
         yield from (Path(place) / name for name in sorted(files) if not name.startswith((".", "_")))
+
+
+def _refuse_closed(error: OSError) -> None:
+    raise _closed(Path(error.filename).name, error)
+
+
+def _closed(name: str, error: OSError) -> DataError:
+    return DataError(
+        "FILE_NOT_FOUND", f"it cannot be opened: {error.strerror}", file=name,
+        remedy="let this user read it",
+    )  # fmt: skip
 
 
 def _is_no_data(path: Path) -> bool:
@@ -195,10 +206,14 @@ def opened(source: Source) -> Iterator[Opened]:
     Raises:
         DataError: RESOURCE_LIMIT, or FILE_FORMAT where they cannot be unpacked.
     """
-    size = source.path.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise too_large(source.name, f"{size} bytes, at most {MAX_FILE_BYTES} are read")
-    with source.path.open("rb") as raw:
+    try:
+        raw = source.path.open("rb")
+    except OSError as error:
+        raise _closed(source.name, error) from error
+    with raw:
+        size = os.fstat(raw.fileno()).st_size
+        if size > MAX_FILE_BYTES:
+            raise too_large(source.name, f"{size} bytes, at most {MAX_FILE_BYTES} are read")
         hashing = _Hashing(raw)
         if not source.packed:
             yield Opened(hashing, hashing)  # type: ignore[arg-type]  # only read

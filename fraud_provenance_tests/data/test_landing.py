@@ -12,8 +12,6 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from fraud_provenance import cli
 from fraud_provenance.data.importing import import_files
@@ -158,47 +156,6 @@ def test_what_a_killed_import_left_goes_with_the_next(
     (landing / ".incoming-killed").mkdir(parents=True)
     import_files(landing, [write(tmp_path, "a.csv", frame)])
     assert sorted(path.name for path in landing.iterdir()) == [".lock", f"{DAY}.parquet"]
-
-
-ROWS = st.lists(st.integers(0, 39), min_size=1, max_size=12, unique=True)
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(deliveries=st.lists(st.tuples(ROWS, st.booleans(), st.booleans()), max_size=6))
-def test_landed_rows_are_the_union_of_what_was_accepted(
-    deliveries: list[tuple[list[int], bool, bool]], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Deliveries, re-deliveries, corrections and late files of two days, in any order."""
-    folder = tmp_path_factory.mktemp("feed")
-    expected: dict[int, float] = {}
-    for number, (rows, corrected, broken) in enumerate(deliveries):
-        amounts = {row: 1.25 + row + 0.5 * corrected for row in rows}
-        path = write(folder, f"{number}.csv", made(amounts))
-        if broken:
-            path.write_text(path.read_text()[:-4])
-        try:
-            import_files(folder / "landing", [path])
-        except DataError as error:
-            assert broken or error.code == "ROWS_WOULD_BE_LOST"  # noqa: PT017 - either is right
-        else:
-            expected |= amounts
-        found = landed(folder / "landing")
-        assert dict(found.select("TRANSACTION_ID", "TX_AMOUNT").iter_rows()) == expected
-
-
-def made(amounts: dict[int, float]) -> pl.DataFrame:
-    """Rows of two days, twenty hours apart from first to last."""
-    moments = [datetime(2018, 4, 1, 14) + timedelta(minutes=30 * row) for row in amounts]
-    seconds = [int((moment - datetime(2018, 4, 1)).total_seconds()) for moment in moments]
-    return pl.DataFrame(
-        {
-            "TRANSACTION_ID": list(amounts), "TX_DATETIME": moments, "CUSTOMER_ID": 1,
-            "TERMINAL_ID": 2, "TX_AMOUNT": list(amounts.values()), "TX_TIME_SECONDS": seconds,
-            "TX_TIME_DAYS": [second // 86_400 for second in seconds], "TX_FRAUD": 0,
-            "TX_FRAUD_SCENARIO": 0,
-        },
-        schema=dict(LANDING_SCHEMA), strict=False,
-    )  # fmt: skip
 
 
 # --- which files ---------------------------------------------------------------------------------
