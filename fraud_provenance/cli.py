@@ -318,7 +318,11 @@ def import_command(
     from fraud_provenance.data.mapping import NAME, load
 
     if propose:
-        print(proposing.propose(files[0]), end="")
+        fitting = proposing.propose(files[0])
+        if as_json:
+            print_json({NAME: fitting})
+        else:
+            print(fitting, end="")
         return 0
     workspace = open_workspace()
     own = workspace.home / NAME

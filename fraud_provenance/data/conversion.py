@@ -6,7 +6,7 @@ letters as a.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -19,8 +19,8 @@ from fraud_provenance.data.mapping import (
     Mapping,
     guess_columns,
     is_pandas_index,
-    proposal,
 )
+from fraud_provenance.data.numbers import RowKeys
 from fraud_provenance.data.wanted import MEANINGS
 from fraud_provenance.fraud.columns import LANDING_SCHEMA, PolarsType
 from fraud_provenance.fraud.errors import MAX_ROWS_NAMED, DataError
@@ -56,13 +56,18 @@ class Told:
 
 @dataclass
 class Converter:
-    """Converts one file's frames. `header_lines`: 0 where rows have no lines (Parquet)."""
+    """Converts one file's frames.
+
+    `header_lines`: 0 where rows have no lines (Parquet). `propose` makes a mapping that may fit.
+    """
 
     name: str
     columns: Sequence[str]
     mapping: Mapping
     told: Told
     header_lines: int = 0
+    propose: Callable[[], str] = str
+    _keys: RowKeys = field(default_factory=RowKeys)
 
     def __post_init__(self) -> None:
         """Settle which column is which.
@@ -81,6 +86,7 @@ class Converter:
             ours: theirs
             for ours, theirs in {**found, **self.mapping.columns}.items()
             if ours not in self.mapping.constants
+            and not (ours == "TRANSACTION_ID" and self.mapping.row_numbers)
         }
 
     def _check_columns(self) -> None:
@@ -116,23 +122,26 @@ class Converter:
 
     def _wanted(self, names: Sequence[str]) -> str:
         told = "wanted are the columns " + ", ".join(MEANINGS) + " (`import --help` explains them)"
-        if not guess_columns(names):
+        fitting = self.propose() if guess_columns(names) else ""
+        if not fitting:
             return told
-        return f"{told}. A landing.toml that may fit (see `import --propose`):\n{proposal(names)}"
+        return f"{told}. A landing.toml that may fit (see `import --propose`):\n{fitting}"
 
     # --- values ----------------------------------------------------------------------------------
 
     def convert(self, frame: pl.DataFrame, first_row: int) -> pl.DataFrame:
         """Rows x the columns of `LANDING_SCHEMA`; derived ones that are absent are null.
 
-        Identifiers that the mapping calls text stay text. `first_row` counts from 1.
+        Identifiers that the mapping calls text stay text, and rows without an id get a text.
+        `first_row` counts from 1.
 
         Raises:
             DataError: SCHEMA_TYPE or NULL_RATE, with column, lines and count.
         """
         self._first_row = first_row
         columns = [self._made(ours, dtype, frame) for ours, dtype in LANDING_SCHEMA.items()]
-        return pl.DataFrame(columns)
+        made = pl.DataFrame(columns)
+        return self._keys.keyed(made) if self.mapping.row_numbers else made
 
     def _made(self, ours: str, dtype: PolarsType, frame: pl.DataFrame) -> pl.Series:
         if ours in self.sources:
@@ -142,9 +151,6 @@ class Converter:
             return self._column(ours, given, dtype).alias(ours)
         if ours == SCENARIO and ours not in self.mapping.constants:
             return self._made(LABEL, dtype, frame).alias(ours)
-        if ours == "TRANSACTION_ID" and self.mapping.row_numbers:
-            numbers = pl.int_range(self._first_row, self._first_row + frame.height, eager=True)
-            return numbers.cast(dtype).alias(ours)
         value = self.mapping.constants.get(ours)  # a derived column waits for the whole delivery
         return pl.repeat(value, frame.height, dtype=dtype, eager=True).alias(ours)
 
@@ -250,7 +256,6 @@ class Converter:
         zone = getattr(given.dtype, "time_zone", None)
         if zone is None:
             return self._zoned(given.cast(pl.Datetime("us")), given)
-        self.told.add(f"times of the zone {zone} became UTC", 0 if zone == "UTC" else given.len())
         return given.dt.convert_time_zone("UTC").dt.replace_time_zone(None).cast(pl.Datetime("us"))
 
     def _counted_moments(self, given: pl.Series) -> pl.Series:

@@ -59,7 +59,7 @@ def import_files(
             shutil.rmtree(left, ignore_errors=True)  # of an import that was killed
         zone.finish(landing)
         told, mapped = Told(), mapping or Mapping()
-        ids = TextIds(landing / "ids", mapped.text_ids)
+        ids = TextIds(landing / "ids", mapped.numbered)
         spool, origins = Spool(scratch), Origins()
         for source in found:
             say(f"reading {source.name}")

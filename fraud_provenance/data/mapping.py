@@ -87,7 +87,8 @@ class Mapping(_Closed):
     Attributes:
         columns: Our column → the feed's.
         constants: Our column → the one value that it has in every row.
-        row_numbers: Whether the transaction's id is its row's number in the file.
+        row_numbers: Whether no column is the transaction's id: each row is given a number by what
+            it says (but for the label), and keeps it.
         text_ids: Our identifiers that are text in the feed; each text is given a number.
         ignore: The feed's columns that are left out; `["*"]`: all that are not mapped.
     """
@@ -100,6 +101,11 @@ class Mapping(_Closed):
     row_numbers: bool = False
     text_ids: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+
+    @property
+    def numbered(self) -> tuple[str, ...]:
+        """Our identifiers that come as texts."""
+        return (*self.text_ids, *(["TRANSACTION_ID"] if self.row_numbers else []))
 
     @property
     def dialect(self) -> Dialect:
@@ -133,6 +139,8 @@ def load(path: Path) -> Mapping:
     no_ids = [name for name in mapping.text_ids if name not in IDENTIFIERS]
     if no_ids:
         raise _invalid(path, f"text_ids: {', '.join(no_ids)} is no identifier")
+    if mapping.row_numbers and "TRANSACTION_ID" in ours:
+        raise _invalid(path, "row_numbers: the transaction's id is mapped as well")
     if mapping.time.elapsed_s and mapping.time.start is None:
         raise _invalid(path, "time.start: elapsed times need the day on which they begin")
     return mapping

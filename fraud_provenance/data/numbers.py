@@ -13,6 +13,8 @@ import polars as pl
 from fraud_provenance.evidence import files
 from fraud_provenance.fraud.columns import LANDING_SCHEMA
 
+_FACTS = ("TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT")
+
 
 @dataclass
 class TextIds:
@@ -58,3 +60,31 @@ class TextIds:
                 pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=schema)
             )
         return self._known[name]
+
+
+@dataclass
+class RowKeys:
+    """Texts for the rows of one file that have no id of their own.
+
+    A text says what the row says, but for its label, and how many rows before it said the same: the
+    same file again gives the same texts.
+    """
+
+    _before: pl.DataFrame = field(
+        default_factory=lambda: pl.DataFrame(schema={"said": pl.UInt64, "times": pl.UInt32})
+    )
+
+    def keyed(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The same rows with these texts as their ids."""
+        facts = (pl.col(name).cast(pl.String).fill_null("") for name in _FACTS)
+        rows = frame.select(text=pl.concat_str(facts, separator="|"))
+        rows = rows.with_columns(said=pl.col("text").hash())
+        before = self._before.join(rows, on="said", how="semi").group_by("said").sum()
+        rows = rows.with_columns(nth=pl.int_range(pl.len()).over("said")).join(
+            before, on="said", how="left", maintain_order="left"
+        )
+        counted = rows.group_by("said").agg(times=pl.len().cast(pl.UInt32))
+        self._before = pl.concat([self._before, counted])
+        nth = pl.col("nth") + pl.col("times").fill_null(0)
+        keys = rows.select(pl.col("text") + "#" + nth.cast(pl.String)).to_series()
+        return frame.with_columns(keys.alias("TRANSACTION_ID"))

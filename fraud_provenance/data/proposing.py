@@ -27,7 +27,11 @@ def propose(path: Path) -> str:
     Raises:
         DataError: the file cannot be read at all.
     """
-    (source,) = sources.find_sources([path])[:1]
+    return propose_for(sources.find_sources([path])[0])
+
+
+def propose_for(source: Source) -> str:
+    """As `propose`, for a file that was found already."""
     if source.form == "parquet":
         frame = _parquet_rows(source)
         return proposal(frame.columns, time_format=_time_format(frame), text_ids=_text_ids(frame))

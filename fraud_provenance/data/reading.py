@@ -3,6 +3,7 @@
 import mmap
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import polars as pl
 from fraud_provenance.data import delimited, sources
 from fraud_provenance.data.conversion import Converter, Told
 from fraud_provenance.data.delimited import SEPARATORS, Dialect
-from fraud_provenance.data.mapping import Mapping, proposal
+from fraud_provenance.data.mapping import Mapping
 from fraud_provenance.data.sources import Opened, Source, opened
 from fraud_provenance.fraud import transactions
 from fraud_provenance.fraud.columns import LANDING_SCHEMA
@@ -59,9 +60,9 @@ class FileReader:
             if begun or file.stream.read(1):
                 raise _unlike(self.source.name, "its first line is blank")
             return  # an empty part beside full ones
-        _check_dialect(self.source.name, names, dialect)
+        self._check_dialect(names, dialect)
         header_lines = dialect.skip_lines + 1
-        converter = Converter(self.source.name, names, self.mapping, self.told, header_lines)
+        converter = self._converter(names, header_lines)
         for chunk in delimited.read_rows(file.stream, begun, names, self.source.name, dialect):
             yield converter.convert(chunk.frame, chunk.first_line - header_lines)
 
@@ -82,8 +83,7 @@ class FileReader:
                         file=self.source.name,
                         remedy="save as UTF-8 without byte order mark",
                     )  # fmt: skip
-                converter = Converter(self.source.name, names, self.mapping, self.told)
-                yield from _converted(parquet, converter)
+                yield from _converted(parquet, self._converter(names))
         except ValueError as error:  # an empty file cannot be mapped
             if isinstance(error, DataError):
                 raise
@@ -92,6 +92,33 @@ class FileReader:
             raise transactions.unreadable(self.source.name) from error
         finally:
             copy.unlink(missing_ok=True)
+
+    def _converter(self, names: list[str], header_lines: int = 0) -> Converter:
+        return Converter(
+            self.source.name, names, self.mapping, self.told, header_lines, self._proposal
+        )
+
+    def _proposal(self) -> str:
+        """A mapping that may fit this file; reads its first rows once more."""
+        from fraud_provenance.data.proposing import propose_for  # it reads by this module
+
+        with suppress(DataError):
+            return propose_for(self.source)
+        return ""
+
+    def _check_dialect(self, names: list[str], dialect: Dialect) -> None:
+        """Say so where a header shows that the file is written otherwise than was said.
+
+        Raises:
+            DataError: FILE_FORMAT, with the mapping that reads it.
+        """
+        if names[0].startswith("#"):
+            raise _unlike(self.source.name, "its first line is a comment", self._proposal())
+        whole = dialect.separator.join(names)
+        for separator, called in SEPARATORS.items():
+            if separator != dialect.separator and len(names) == 1 and separator in whole:
+                what = f"its fields are separated by {called}"
+                raise _unlike(self.source.name, what, self._proposal())
 
 
 def read_transactions(path: Path, mapping: Mapping | None = None) -> pl.DataFrame:
@@ -117,29 +144,6 @@ def no_rows(name: str) -> DataError:
     )
 
 
-# --- CSV -----------------------------------------------------------------------------------------
-
-
-def _check_dialect(name: str, names: list[str], dialect: Dialect) -> None:
-    """Say so where a header shows that the file is written otherwise than was said.
-
-    Raises:
-        DataError: FILE_FORMAT, with the mapping that reads it.
-    """
-    if names[0].startswith("#"):
-        raise _unlike(
-            name, "its first line is a comment",
-            proposal(list(LANDING_SCHEMA), dialect=Dialect(dialect.separator, 1)),
-        )  # fmt: skip
-    whole = dialect.separator.join(names)
-    for separator, called in SEPARATORS.items():
-        parts = whole.split(separator)
-        if separator != dialect.separator and len(names) == 1 < len(parts):
-            decimal = "," if separator == ";" else "."
-            fitting = proposal(parts, dialect=Dialect(separator), decimal=decimal)
-            raise _unlike(name, f"its fields are separated by {called}", fitting)
-
-
 def _unlike(name: str, what: str, fitting: str = "") -> DataError:
     remedy = "deliver it with commas, points in numbers, and one line of column names"
     if fitting:
@@ -151,11 +155,17 @@ def _unlike(name: str, what: str, fitting: str = "") -> DataError:
 
 
 def _converted(parquet: "pq.ParquetFile", converter: Converter) -> Iterator[pl.DataFrame]:
+    import pyarrow as pa
+
     wanted = [name for name in parquet.schema_arrow.names if name in converter.sources.values()]
     empty = empty_table(parquet).select(wanted)
     converter.convert(polars_frame(empty), 1)  # types come first, before anything is unpacked
+    types = (column.type for column in empty.schema)
+    zones = {kind.tz for kind in types if pa.types.is_timestamp(kind) and kind.tz} - {"UTC"}
     row = 1
     for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
+        for zone in zones:
+            converter.told.add(f"times of the zone {zone} became UTC", batch.num_rows)
         yield converter.convert(polars_frame(batch), row)
         row += batch.num_rows
 

@@ -21,4 +21,4 @@ def table() -> str:
     width = max(map(len, MEANINGS))
     rows = [f"  {name:{width}}  {meaning}" for name, meaning in MEANINGS.items()]
     example = "1,2018-04-01 00:00:31,596,3156,57.16,31,0,0,0"
-    return "\n".join([*rows, "", f"  {','.join(MEANINGS)}", f"  {example}"])
+    return "\n".join([*rows, "", "\b", f"  {','.join(MEANINGS)}", f"  {example}"])
