@@ -95,8 +95,13 @@ def _foreign_error(error: Exception) -> tuple[Sequence[Reason], int]:
     if type(error).__name__ == "DataError":
         err.print("refused", style="red", end=" ")
         err.print(str(error), markup=False)
-        found = {name: getattr(error, name) for name in ("code", "message", "remedy")}
-        return [Reason(**found, artifact=error.file)], 1  # type: ignore[attr-defined]  # a DataError's
+        names = {
+            "code": "code",
+            "message": "placed_message",
+            "remedy": "remedy",
+            "artifact": "file",
+        }
+        return [Reason(**{ours: getattr(error, name) for ours, name in names.items()})], 1
     if (storage := storage_error(error)) is not None:
         print_reasons(storage.reasons)
         return storage.reasons, storage.exit_code

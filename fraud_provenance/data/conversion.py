@@ -115,7 +115,7 @@ class Converter:
         if doubled or surplus:
             raise self._error(
                 "SCHEMA_COLUMN_UNKNOWN",
-                f"found also {_listed(doubled or surplus)}" + (" twice" if doubled else ""),
+                f"found also {_quoted(doubled or surplus)}" + (" twice" if doubled else ""),
                 remedy="leave the column out, or name it under `ignore` in landing.toml",
                 column=(doubled or surplus)[0],
             )  # fmt: skip
@@ -364,5 +364,12 @@ def _shape(text: str) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
+    """Columns' names, unless none is one that feeds use: then a row may stand in their place."""
+    if not guess_columns(names) and not {name.upper() for name in names} & {*LANDING_SCHEMA}:
+        return f"{len(names)} columns, none of them known"
+    return _quoted(names)
+
+
+def _quoted(names: Sequence[str]) -> str:
     shown = ", ".join(repr(name[:60]) for name in names[:12])
     return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "")

@@ -5,6 +5,7 @@ name the line and needs to show nothing of it.
 """
 
 import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
@@ -22,6 +23,7 @@ _MAX_LINE_BYTES: Final = 2**20
 _NEWLINE, _QUOTE = 10, 34
 _BLANKS: Final = (9, 32)
 _BYTE_ORDER_MARKS: Final = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_VALUE: Final = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?$|\d{4}-\d\d-\d\d|\d\d?[/.]\d\d?[/.]\d\d")
 SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -59,7 +61,13 @@ def read_header(stream: IO[bytes], name: str, dialect: Dialect) -> tuple[list[st
         raise _form(name, "the first line is longer than any header", "deliver the file again")
     _check_utf8(line, name, dialect.skip_lines + 1)
     text = line.rstrip(b"\r").decode("utf-8")
-    return (_names(text, dialect.separator) if text else []), rest
+    names = _names(text, dialect.separator) if text else []
+    if 2 * sum(bool(_VALUE.match(found)) for found in names) > len(names):
+        raise _form(
+            name, f"line {dialect.skip_lines + 1} holds values, where the columns' names should be",
+            "begin the file with one line of column names",
+        )  # fmt: skip
+    return names, rest
 
 
 def _names(line: str, separator: str) -> list[str]:

@@ -11,9 +11,9 @@ from fraud_provenance.data import sources
 from fraud_provenance.data.conversion import Told
 from fraud_provenance.data.landing import LandedDay
 from fraud_provenance.data.mapping import Mapping
-from fraud_provenance.data.merging import Merge, Origins
+from fraud_provenance.data.merging import Merge, Origins, named
 from fraud_provenance.data.numbers import TextIds
-from fraud_provenance.data.reading import FileReader
+from fraud_provenance.data.reading import FileReader, no_rows
 from fraud_provenance.data.spool import Spool
 from fraud_provenance.evidence import files
 
@@ -44,8 +44,9 @@ def import_files(
     corrected. `replace`: the days become what the files say. `check`: nothing is landed.
 
     Raises:
-        DataError: a file is refused, with file, column, line and remedy; DUPLICATE_KEY, an id
-            stands for two transactions; ROWS_WOULD_BE_LOST. What landed before stays as it is.
+        DataError: a file is refused, with file, column, line and remedy; EMPTY_PARTITION;
+            DUPLICATE_KEY, an id stands for two transactions; ROWS_WOULD_BE_LOST. What landed
+            before stays as it is.
     """
     say = progress or (lambda _text: None)
     found = sources.find_sources(paths)
@@ -66,6 +67,8 @@ def import_files(
             reader = FileReader(source, mapped, told, scratch)
             days = {day for batch in reader.batches() for day in spool.add(ids.numbered(batch))}
             origins.add(days, source.name, reader.digest)
+        if not spool.days:
+            raise no_rows(named([source.name for source in found]))
         staged = scratch / "staged"
         merge = Merge(landing, staged, mapped, told, replace=replace)
         landed = merge.all_days(spool, origins, say)

@@ -20,7 +20,6 @@ from fraud_provenance.data.landing import (
     parquet_bytes,
 )
 from fraud_provenance.data.mapping import Mapping
-from fraud_provenance.data.reading import no_rows
 from fraud_provenance.data.spool import Spool
 from fraud_provenance.fraud.errors import DataError
 
@@ -41,7 +40,7 @@ class Origins:
 
     def names(self, days: Iterable[str]) -> str:
         """The files of some days, for messages."""
-        return _named(list(dict.fromkeys(name for day in days for name, _ in self.of[day])))
+        return named(list(dict.fromkeys(name for day in days for name, _ in self.of[day])))
 
 
 @dataclass
@@ -57,14 +56,12 @@ class Merge:
     def all_days(
         self, spool: Spool, origins: Origins, say: Callable[[str], None]
     ) -> list[LandedDay]:
-        """Stage every day that changes.
+        """Stage every day that changes; there is at least one row.
 
         Raises:
-            DataError: EMPTY_PARTITION, DUPLICATE_KEY or ROWS_WOULD_BE_LOST.
+            DataError: DUPLICATE_KEY or ROWS_WOULD_BE_LOST.
         """
         days = spool.days
-        if not days:
-            raise no_rows("the delivery")
         self.staged.mkdir()
         start = self.mapping.time.start or _first_midnight(self.landing)
         start = start or date.fromisoformat(days[0])
@@ -214,7 +211,7 @@ def _refuse_elsewhere(landing: Path, days: set[str], wanted: pl.Series, names: s
     if found:
         raise DataError(
             "DUPLICATE_KEY",
-            f"{count} transaction ids landed on other days before: {_named(found)}",
+            f"{count} transaction ids landed on other days before: {named(found)}",
             file=names,
             column=_ID,
             row_count=count,
@@ -245,6 +242,7 @@ def _first_midnight(landing: Path) -> date | None:
     return None
 
 
-def _named(names: list[str]) -> str:
+def named(names: list[str]) -> str:
+    """The first of many names, for messages."""
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     return ", ".join(names[:_MAX_NAMED]) + more

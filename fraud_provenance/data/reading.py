@@ -48,9 +48,12 @@ class FileReader:
         """
         with opened(self.source) as file:
             read = self._csv if self.source.form == "csv" else self._parquet
-            for batch in read(file):
-                self.rows += batch.height
-                yield batch
+            try:
+                for batch in read(file):
+                    self.rows += batch.height
+                    yield batch
+            except pl.exceptions.PolarsError as error:  # its words may quote rows
+                raise _unlike(self.source.name, "its values cannot be read") from error
             self.digest = file.digest
 
     def _csv(self, file: Opened) -> Iterator[pl.DataFrame]:

@@ -44,11 +44,19 @@ class DataError(ValueError):
         parts = [f"{self.code}: {self.message}"]
         if self.file:
             parts.append(f"file {self.file}")
-        if self.column:
-            parts.append(f"column {self.column}")
-        if self.row_count:
-            named = ", ".join(str(row) for row in self.rows)
-            parts.append(f"{self.row_count} row(s)" + (f", first {named}" if named else ""))
+        parts += self._place()
         if self.remedy:
             parts.append(f"remedy: {self.remedy}")
         return "; ".join(parts)
+
+    @property
+    def placed_message(self) -> str:
+        """The message with column and rows, for readers who are given the file apart."""
+        return "; ".join([self.message, *self._place()])
+
+    def _place(self) -> list[str]:
+        parts = [f"column {self.column}"] if self.column else []
+        if self.row_count:
+            named = ", ".join(str(row) for row in self.rows)
+            parts.append(f"{self.row_count} row(s)" + (f", first {named}" if named else ""))
+        return parts

@@ -1,6 +1,7 @@
 """Deliveries as people send them: nothing vanishes, nothing half lands, each refusal teaches."""
 
 import gzip
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -256,10 +257,12 @@ def test_no_message_shows_a_row(
     rows[7] = rows[7].replace(",77712.35", ',"77712.35')
     (tmp_path / "a.csv").write_text("\n".join(rows))
     monkeypatch.setenv("FRAUD_PROVENANCE_HOME", str(tmp_path / "home"))
+    errors = io.StringIO()
+    monkeypatch.setattr(cli.err, "_file", errors)
     assert cli.execute(["import", "--json", str(tmp_path / "a.csv")]) == 1
     said = capsys.readouterr()
     assert "row 7 (line 8): a quote is not closed" in said.out
-    assert "77712" not in said.err + said.out
+    assert "77712" not in errors.getvalue() + said.out
     json.loads(said.out)
 
 
