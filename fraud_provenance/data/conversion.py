@@ -139,7 +139,12 @@ class Converter:
             DataError: SCHEMA_TYPE or NULL_RATE, with column, lines and count.
         """
         self._first_row = first_row
-        columns = [self._made(ours, dtype, frame) for ours, dtype in LANDING_SCHEMA.items()]
+        columns: dict[str, pl.Series] = {}
+        for ours, dtype in LANDING_SCHEMA.items():
+            if ours == SCENARIO and ours not in {**self.sources, **self.mapping.constants}:
+                columns[ours] = columns[LABEL].cast(dtype)
+            else:
+                columns[ours] = self._made(ours, dtype, frame)
         made = pl.DataFrame(columns)
         return self._keys.keyed(made) if self.mapping.row_numbers else made
 
@@ -149,8 +154,6 @@ class Converter:
             if ours == "TRANSACTION_ID":
                 self._refuse_missing(given, "a transaction without an id cannot be merged", "ids")
             return self._column(ours, given, dtype).alias(ours)
-        if ours == SCENARIO and ours not in self.mapping.constants:
-            return self._made(LABEL, dtype, frame).alias(ours)
         value = self.mapping.constants.get(ours)  # a derived column waits for the whole delivery
         return pl.repeat(value, frame.height, dtype=dtype, eager=True).alias(ours)
 
@@ -186,6 +189,10 @@ class Converter:
             whole = given.str.contains(_INTEGER).fill_null(value=False)
             result = given.set(~whole, None).cast(dtype, strict=False)
         elif given.dtype.is_integer() or isinstance(given.dtype, pl.Null):
+            what = f"values of {given.name} were {given.dtype} and became {dtype}"
+            self.told.add(
+                what, given.len() if given.dtype.is_integer() and given.dtype != dtype else 0
+            )
             result = given.cast(dtype, strict=False)
         else:
             self._refuse_type(given, f"expected whole numbers, found {given.dtype}")

@@ -144,14 +144,18 @@ class Merge:
 def _union(day: str, landed: pl.DataFrame, frame: pl.DataFrame, origins: Origins) -> pl.DataFrame:
     """Landed and delivered rows by id; the delivered one counts where both have it.
 
+    Rows that are all new or all changed are an addition or a correction, whatever lies between
+    them. With unchanged rows among them they are hours that are delivered again.
+
     Raises:
-        DataError: ROWS_WOULD_BE_LOST where the delivery is of the same transactions, but leaves
-            some out between its own first and last: then it may mean that these are wrong.
+        DataError: ROWS_WOULD_BE_LOST where hours are delivered again and some of their transactions
+            are left out: it may mean that these are wrong, or that the delivery is cut.
     """
     known = pl.col(_ID).is_in(frame[_ID].implode()).fill_null(value=False)
     kept = landed.filter(~known)
+    again = frame.join(landed, on=frame.columns, how="semi", nulls_equal=True).height > 0
     left_out = kept.filter(pl.col(_MOMENT).is_between(frame[_MOMENT].min(), frame[_MOMENT].max()))
-    if kept.height < landed.height and left_out.height:
+    if again and left_out.height:
         raise DataError(
             "ROWS_WOULD_BE_LOST",
             f"{left_out.height} of {landed.height} transactions that landed for {day} are not among"

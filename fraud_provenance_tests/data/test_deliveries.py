@@ -118,14 +118,15 @@ def accepted(before: Rows, sent: Sent) -> Rows:
 
 
 def would_lose(before: Rows, sent: Sent) -> bool:
-    """Whether a day's own landed rows are left out of the hours that the call has of them."""
+    """Whether hours are delivered again, with some of their landed rows left out."""
     rows = sent.rows()
     for day in {moment.date() for moment, _ in rows.values()}:
         there = {number: row[0] for number, row in before.items() if row[0].date() == day}
         now = {number: row[0] for number, row in rows.items() if row[0].date() == day}
         first, last = min(now.values()), max(now.values())
         left = [moment for number, moment in there.items() if number not in now]
-        if there.keys() & now.keys() and any(first <= moment <= last for moment in left):
+        again = any(before[number] == rows[number] for number in there.keys() & now.keys())
+        if again and any(first <= moment <= last for moment in left):
             return not sent.replace
     return False
 

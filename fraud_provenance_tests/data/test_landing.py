@@ -102,6 +102,18 @@ def test_corrected_rows_take_the_place_of_the_landed_ones(
     assert done.days == [LandedDay(DAY, 60, "changed", corrected=1)]
 
 
+def test_file_of_corrected_rows_alone_leaves_the_others_as_they_are(
+    frame: pl.DataFrame, landing: Path, tmp_path: Path
+) -> None:
+    import_files(landing, [write(tmp_path, "a.csv", frame)])
+    frauds = frame.gather_every(25).with_columns(
+        TX_FRAUD=pl.lit(1, pl.Int8), TX_FRAUD_SCENARIO=pl.lit(2, pl.Int8)
+    )
+    done = import_files(landing, [write(tmp_path, "labels.csv", frauds)])
+    assert done.days == [LandedDay(DAY, 60, "changed", corrected=3)]
+    assert landed(landing)["TX_FRAUD_SCENARIO"].sum() == 6
+
+
 def test_same_file_again_changes_nothing(
     frame: pl.DataFrame, landing: Path, tmp_path: Path
 ) -> None:
@@ -236,7 +248,11 @@ def test_exact_decimals_wide_integers_and_bool_labels_are_converted(
     pq.write_table(table, tmp_path / "a.parquet")
     done = import_files(landing, [tmp_path / "a.parquet"])
     assert landed(landing).equals(cents.sort("TRANSACTION_ID"))
-    assert len(done.told) == 2
+    assert done.told == [
+        "60 exact decimals became amounts",
+        "60 labels true and false became 1 and 0",
+        "60 values of CUSTOMER_ID were Int64 and became Int32",
+    ]
 
 
 def test_blanks_around_values_and_lower_case_names_are_understood(
