@@ -13,6 +13,7 @@ from fraud_provenance import cli
 from fraud_provenance.data.importing import import_files
 from fraud_provenance.data.landing import LandedDay, landed_days
 from fraud_provenance.data.mapping import load
+from fraud_provenance.data.proposing import propose
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance_tests.data.test_landing import DAY, landed, refused, write
 
@@ -208,3 +209,51 @@ def test_packed_file_cut_short_is_refused(
     (tmp_path / "a.csv.zst").write_bytes(packed[:-20])
     error = refused(lambda: import_files(landing, [tmp_path / "a.csv.zst"]))
     assert error.message == "the packed file is cut short or damaged"
+
+
+# --- times and amounts that are counted ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rules", "times", "hours"),
+    [
+        ('format = "epoch_s"', [1522573200, 1522580400], [9, 11]),
+        ('format = "epoch_ms"', [1522573200000, 1522580400000], [9, 11]),
+        ('format = "elapsed_h"\nstart = 2018-04-01', [9, 11], [9, 11]),
+        ('zone = "Europe/Berlin"', ["2018-04-01 11:00:00", "2018-04-01T11:00:00Z"], [9, 11]),
+    ],
+    ids=["seconds", "milliseconds", "hours", "a zone beside an offset"],
+)
+def test_times_of_any_form_become_utc(
+    landing: Path, tmp_path: Path, rules: str, times: list[object], hours: list[int]
+) -> None:
+    (tmp_path / "landing.toml").write_text(f'[time]\n{rules}\n[amount]\nunit = "minor"\n')
+    rows = "".join(f"{number},{time},1,2,350,0\n" for number, time in enumerate(times, 1))
+    head = "TRANSACTION_ID,TX_DATETIME,CUSTOMER_ID,TERMINAL_ID,TX_AMOUNT,TX_FRAUD\n"
+    (tmp_path / "a.csv").write_text(head + rows)
+    import_files(landing, [tmp_path / "a.csv"], mapping=load(tmp_path / "landing.toml"))
+    found = landed(landing)
+    assert found["TX_DATETIME"].dt.hour().to_list() == hours
+    assert found["TX_AMOUNT"].to_list() == [3.5, 3.5]
+    assert found["TX_TIME_SECONDS"].to_list() == [hour * 3600 for hour in hours]
+
+
+def test_parquet_file_gets_a_mapping_that_reads_it(
+    frame: pl.DataFrame, landing: Path, tmp_path: Path
+) -> None:
+    other = frame.select(
+        trans_num=pl.format("t{}", "TRANSACTION_ID"), timestamp="TX_DATETIME", card="CUSTOMER_ID",
+        merchant="TERMINAL_ID", amount="TX_AMOUNT", is_fraud=pl.col("TX_FRAUD") == 1,
+    )  # fmt: skip
+    other.write_parquet(tmp_path / "a.parquet")
+    (tmp_path / "landing.toml").write_text(propose(tmp_path / "a.parquet"))
+    mapping = load(tmp_path / "landing.toml")
+    assert mapping.text_ids == ("TRANSACTION_ID",)
+    import_files(landing, [tmp_path / "a.parquet"], mapping=mapping)
+    assert landed(landing)["TX_AMOUNT"].sum() == pytest.approx(frame["TX_AMOUNT"].sum())
+
+
+def test_delivery_without_rows_names_its_files(landing: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("")
+    error = refused(lambda: import_files(landing, [tmp_path / "a.csv"]))
+    assert (error.code, error.file) == ("EMPTY_PARTITION", "a.csv")
