@@ -78,7 +78,7 @@ class FileReader:
             with copy.open("rb") as stream:  # the map goes when its last reader does
                 content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
             transactions.check_unpacked_size(self.source.name, content)
-            with pq.ParquetFile(copy, memory_map=True, pre_buffer=False) as parquet:
+            with pq.ParquetFile(copy, pre_buffer=False, buffer_size=_COPY_BYTES) as parquet:
                 names = list(parquet.schema_arrow.names)
                 if any("\ufeff" in name for name in names):
                     raise DataError(
