@@ -1,9 +1,9 @@
 """The code of a step: all that shapes what the step makes, as one digest.
 
 Found in the source, not by importing: the stage's own file in `defs/`, from there on every module
-that it imports below `fraud/` or that writes rows, and the versions of the libraries that compute
-values. What proves, plans or shows (the trust kernel, gates, commands) shapes no value and does not
-count; see docs/adr/0014.
+that it imports below `fraud/`, the form of a row of scores, and the versions of the libraries that
+compute values. What proves, plans or shows (the trust kernel, gates, commands) shapes no value and
+does not count; see docs/adr/0014.
 """
 
 import ast
@@ -30,7 +30,7 @@ _STAGES: dict[str, tuple[str, tuple[str, ...]]] = {
 _BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
 """Where a statement of Python holds statements."""
 _PACKAGE = "fraud_provenance"
-_SHAPES = ("fraud", "landing", "prediction_batch")
+_SHAPES = ("fraud", "prediction_batch")
 
 
 class StepCode:

@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 
 from fraud_provenance import prediction_log
-from fraud_provenance.data.landing import parquet_bytes
 from fraud_provenance.evidence import encoding, statements
 from fraud_provenance.evidence.statements import Identity
 from fraud_provenance.evidence.verification import VerifiedBundle
@@ -23,6 +22,7 @@ from fraud_provenance.fraud.model import (
     predict,
     train,
 )
+from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.gates.decisions import sign_decision
 from fraud_provenance.gates.policy import Answer
 from fraud_provenance.gates.step import Finish, Materialisation, Step

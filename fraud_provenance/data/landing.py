@@ -4,7 +4,6 @@ Each day has the handbook's columns, and carries the names and SHA-256 of the fi
 from. What an import accepts is put there at once, for all of its days: see `accept`.
 """
 
-import io
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from fraud_provenance.evidence import encoding, files
 from fraud_provenance.fraud.errors import DataError
+from fraud_provenance.fraud.parquet import parquet_bytes
 
 if TYPE_CHECKING:
     import polars as pl  # 0.4 s: imported where frames are really handled
@@ -99,13 +99,6 @@ def land_day(
     if state != "unchanged":
         files.write_atomic(path, parquet_bytes(frame, metadata), durable=False)
     return LandedDay(day, frame.height, state)
-
-
-def parquet_bytes(frame: "pl.DataFrame", metadata: dict[str, str] | None = None) -> bytes:
-    """A frame as Parquet bytes: the same frame and versions give the same bytes."""
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="zstd", compression_level=1, metadata=metadata)
-    return buffer.getvalue()
 
 
 def is_empty(path: Path) -> bool:

@@ -17,11 +17,11 @@ from fraud_provenance.data.landing import (
     LandedDay,
     landed_days,
     origin_metadata,
-    parquet_bytes,
 )
 from fraud_provenance.data.mapping import Mapping
 from fraud_provenance.data.spool import Spool
 from fraud_provenance.fraud.errors import DataError
+from fraud_provenance.fraud.parquet import parquet_bytes
 
 _ID, _MOMENT = "TRANSACTION_ID", "TX_DATETIME"
 _MAX_NAMED: Final = 5

@@ -4,11 +4,11 @@ from typing import Any
 
 import dagster as dg
 
-from fraud_provenance.data.landing import parquet_bytes
 from fraud_provenance.defs import support
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import EvidenceError, reason
+from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.gates.features import view_digests
 from fraud_provenance.gates.step import Step
 from fraud_provenance.investigate.online_store import (

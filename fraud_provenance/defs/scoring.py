@@ -6,11 +6,11 @@ from typing import Any
 import dagster as dg
 
 from fraud_provenance import prediction_log
-from fraud_provenance.data.landing import parquet_bytes
 from fraud_provenance.defs import columns, support
 from fraud_provenance.defs.training import model_files
 from fraud_provenance.evidence.codes import RootCause
 from fraud_provenance.evidence.errors import BackendError, VerificationError, reason
+from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.gates.serving import ChampionLease
 from fraud_provenance.gates.step import Step
 from fraud_provenance.investigate.online_store import definition_problems

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from fraud_provenance.data.landing import parquet_bytes
 from fraud_provenance.defs import columns, support
 from fraud_provenance.evidence import encoding
 from fraud_provenance.evidence.errors import Reason, VerificationError
 from fraud_provenance.evidence.lineage import Node
 from fraud_provenance.fraud.model_file import TREES, check_inputs, check_model_folder
+from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.gates.champion import digest_of_model
 from fraud_provenance.gates.facts import model_statement
 from fraud_provenance.gates.features import view_digests

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import polars as pl
 
 from fraud_provenance import prediction_log
-from fraud_provenance.data.landing import parquet_bytes
 from fraud_provenance.defs.scoring import open_serving
 from fraud_provenance.defs.training import model_files
 from fraud_provenance.fraud import score_checks
 from fraud_provenance.fraud.columns import SCORE_SCHEMA
+from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.gates.step import Step
 from fraud_provenance.investigate import predictions, score_versions, trace
 from fraud_provenance.investigate.score_rows import Comparison
