@@ -425,7 +425,7 @@ def check_online(
         expected = newest[entity].select(f"{entity}_id", *fields)
         found = served.head(expected.height).select(expected.columns)
         held = entities.get(f"{PROJECT}_{entity}_features", 0)
-        if held == expected.height and found.equals(expected.cast(dict(found.schema))):
+        if held == expected.height and found.equals(expected.cast(found.schema)):
             continue
         raise DataError(
             "FEATURE_TAMPER",
