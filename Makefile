@@ -41,7 +41,8 @@ demo: setup ## The whole flow: servers, data, graph, approval, promotion, scores
 
 test: setup lint policies-test ## Everything that must hold before a change lands
 	@$(BIN)/dagster definitions validate -w workspace.yaml --log-level error
-	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --cov=fraud_provenance.evidence --cov-branch --cov-fail-under=100 \
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --cov=fraud_provenance.attested.core --cov=fraud_provenance.attested.statements --cov=fraud_provenance.attested.store --cov=fraud_provenance.attested.tlog --cov=fraud_provenance.attested.sigstore --cov=fraud_provenance.attested.rules --cov=fraud_provenance.attested.lineage \
+		--cov-branch --cov-fail-under=100 \
 		--cov-report=term-missing:skip-covered
 
 lint: $(VENV)/.ready tools types dbt_project/target/manifest.json ## Format, lint, types, import contracts, dbt parse

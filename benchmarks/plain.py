@@ -21,8 +21,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
-from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, Registry
-from fraud_provenance.planning import registry_of
+from fraud_provenance.due.planning import registry_of
+from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance.workspace import Workspace
 
 NO_DIGEST = "0" * 64
@@ -467,7 +467,7 @@ def _read_batch(statement: object) -> Any:  # noqa: ANN401
 
 def _replacements() -> Iterator[tuple[object, object]]:
     """(the product's own, what stands in for it)."""
-    from fraud_provenance import planning, prediction_batch, prediction_log
+    from fraud_provenance.attested.step import step as gate
     from fraud_provenance.defs import (
         raw_history,
         release,
@@ -477,9 +477,11 @@ def _replacements() -> Iterator[tuple[object, object]]:
         training,
         training_contract,
     )
+    from fraud_provenance.due import planning
     from fraud_provenance.fraud.summaries import summarise
-    from fraud_provenance.gates import copies, facts, promotion
-    from fraud_provenance.gates import step as gate
+    from fraud_provenance.models import copies, facts, promotion
+    from fraud_provenance.predictions import batch as prediction_batch
+    from fraud_provenance.predictions import log as prediction_log
 
     yield gate.Step, PlainStep
     yield gate.recover, lambda trust, finish=None: []

@@ -24,9 +24,9 @@ LIBRARIES = (
 )  # fmt: skip
 # What only the side with evidence needs, though our own modules import it on both.
 EVIDENCE_LIBRARIES = (
-    "fraud_provenance.evidence.signing",
-    "fraud_provenance.evidence.verification",
-    "fraud_provenance.local",
+    "fraud_provenance.attested.sigstore.signing",
+    "fraud_provenance.attested.sigstore.verification",
+    "fraud_provenance.attested.local",
 )
 
 
@@ -73,8 +73,8 @@ def say(text: str) -> None:
 
 def run_with() -> tuple[list[tuple[str, float]], str]:
     """`run`, `approve`, `run`, each on a workspace opened anew; returns (stages, champion)."""
-    from fraud_provenance.approving import approve_subject
-    from fraud_provenance.pipeline import Pipeline, RunOptions
+    from fraud_provenance.people.approving import approve_subject
+    from fraud_provenance.run.pipeline import Pipeline, RunOptions
     from fraud_provenance.workspace import Workspace, settings_from
 
     stages: list[tuple[str, float]] = []
@@ -100,8 +100,8 @@ def run_with() -> tuple[list[tuple[str, float]], str]:
 
 def run_without() -> tuple[list[tuple[str, float]], str]:
     """The same jobs in the same order over plain files; returns (stages, champion)."""
-    load(("fraud_provenance.pipeline",))
-    from fraud_provenance.pipeline import Pipeline, RunOptions
+    load(("fraud_provenance.run.pipeline",))
+    from fraud_provenance.run.pipeline import Pipeline, RunOptions
 
     class Plain(Pipeline):
         """Runs every job once; there is no evidence to plan from."""
@@ -126,8 +126,9 @@ def run_without() -> tuple[list[tuple[str, float]], str]:
                 work()
 
     from benchmarks import plain
-    from fraud_provenance import definitions, planning
-    from fraud_provenance.gates.registry import CHAMPION
+    from fraud_provenance import definitions
+    from fraud_provenance.due import planning
+    from fraud_provenance.models.registry import CHAMPION
     from fraud_provenance.workspace import settings_from
 
     definitions.defs()  # loads every stage, so that `install` finds every name

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fraud_provenance import data
-from fraud_provenance.evidence.codes import UNDECIDED, RootCause, meaning, remedy
+from fraud_provenance.attested.core.codes import UNDECIDED, RootCause, meaning, remedy
 from fraud_provenance.fraud import contract
 
 ROOT_CAUSES = Path(__file__).parent / "root-causes.md"

@@ -22,16 +22,17 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fraud_provenance.evidence import codes, encoding, files, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import codes, encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     ConfigError,
     EvidenceError,
     ProvenanceError,
     reason,
 )
-from fraud_provenance.evidence.secret_forms import redacted
-from fraud_provenance.evidence.store import EvidenceStore
+from fraud_provenance.attested.core.secret_forms import redacted
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.store.store import EvidenceStore
 
 Kind = Literal["contract_failed", "gate_refused", "not_trusted", "could_not_decide", "run_failed"]
 WEBHOOK_VARIABLE = "FRAUD_PROVENANCE_WEBHOOK"

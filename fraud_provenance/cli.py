@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ProvenanceError, Reason, reason, storage_error
 from fraud_provenance.data.wanted import table as columns_table
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ProvenanceError, Reason, reason, storage_error
 from fraud_provenance.workspace import Workspace, settings_from
 
 app = typer.Typer(
@@ -191,7 +191,7 @@ def up(
     as_json: Json = False,
 ) -> int:
     """Start the local Sigstore; on first use create the home, its trust root and policy release."""
-    from fraud_provenance.governing import found, restore
+    from fraud_provenance.people.governing import found, restore
 
     workspace = open_workspace()
     workspace.create_folders()
@@ -223,7 +223,7 @@ def home(
     as_json: Json = False,
 ) -> int:
     """Print the home's folder (FRAUD_PROVENANCE_HOME)."""
-    from fraud_provenance.pipeline import open_instance
+    from fraud_provenance.run.pipeline import open_instance
 
     workspace = open_workspace()
     if dagster:
@@ -396,7 +396,7 @@ def run(
 
     Promotes the candidate if it has its approval. Exits 1 if a day broke its contracts in this run.
     """
-    from fraud_provenance.pipeline import Pipeline, RunOptions
+    from fraud_provenance.run.pipeline import Pipeline, RunOptions
 
     options = RunOptions(
         train_start=str(_day(train_start)) if train_start else "",
@@ -466,7 +466,7 @@ def approve(
     needs the policy is refused. Authors are those of the release that is in force, so nobody can
     appoint themselves. Going back to older files is a new release, too.
     """
-    from fraud_provenance.approving import approve_subject
+    from fraud_provenance.people.approving import approve_subject
 
     signed = approve_subject(open_workspace(), subject, environment, email, why)
     if as_json:
@@ -497,8 +497,8 @@ def verify(
     as_json: Json = False,
 ) -> int:
     """Verify a subject down to the raw data; names the broken link and its root cause."""
+    from fraud_provenance.due.planning import registry_of
     from fraud_provenance.investigate.subjects import verify_subject
-    from fraud_provenance.planning import registry_of
 
     workspace = open_workspace()
     verdict = verify_subject(workspace.trust, registry_of(workspace), subject)
@@ -563,9 +563,9 @@ def audit_command(
     """
     from datetime import UTC, datetime
 
-    from fraud_provenance.evidence.log_audit import Depth
+    from fraud_provenance.attested.sigstore.log_audit import Depth
+    from fraud_provenance.due.planning import registry_of
     from fraud_provenance.investigate.audit import audit
-    from fraud_provenance.planning import registry_of
 
     workspace = open_workspace()
     workspace.store.refresh()
@@ -647,7 +647,7 @@ def revoke(
 
     In the local environment --as defaults to the first person who may revoke.
     """
-    from fraud_provenance.revoking import revoke_subject
+    from fraud_provenance.people.revoking import revoke_subject
 
     signed = revoke_subject(open_workspace(), subject, why, email, since)
     if as_json:
@@ -675,7 +675,7 @@ def waive(
 
     In the local environment --as defaults to the first person who may waive.
     """
-    from fraud_provenance.waiving import waive_day
+    from fraud_provenance.people.waiving import waive_day
 
     signed = waive_day(open_workspace(), asset, day, why, email)
     if as_json:
@@ -702,7 +702,7 @@ def rollback(
 
     In the local environment --as defaults to the first person who may decide it.
     """
-    from fraud_provenance.rollback import rollback_day
+    from fraud_provenance.people.rollback import rollback_day
 
     made = rollback_day(open_workspace(), asset, partition, to, email, why)
     if as_json:

@@ -5,8 +5,8 @@ import subprocess
 import sys
 import time
 
-from fraud_provenance.gates.registry import CANDIDATE, CHAMPION
-from fraud_provenance.planning import registry_of
+from fraud_provenance.due.planning import registry_of
+from fraud_provenance.models.registry import CANDIDATE, CHAMPION
 from fraud_provenance.workspace import Workspace, settings_from
 
 APPROVER = "risk.officer@example.com"

@@ -5,8 +5,8 @@ import os
 import dagster as dg
 
 from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
-from fraud_provenance.gates.step import recover
-from fraud_provenance.prediction_log import UNFINISHED
+from fraud_provenance.attested.step.step import recover
+from fraud_provenance.predictions.log import UNFINISHED
 from fraud_provenance.workspace import Workspace, settings_from
 
 

@@ -1,9 +1,9 @@
 """The code of a step: all that shapes what the step makes, as one digest.
 
 Found in the source, not by importing: the stage's own file in `defs/`, from there on every module
-that it imports below `fraud/`, the form of a row of scores, and the versions of the libraries that
-compute values. What proves, plans or shows (the trust kernel, gates, commands) shapes no value and
-does not count; see docs/adr/0014.
+of `defs/` and `fraud/` that it imports, with the packages around each, the form of a row of scores,
+and the versions of the libraries that compute values. What proves, plans or shows (the trust
+library, planning, commands) shapes no value and does not count; see docs/adr/0014.
 """
 
 import ast
@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.work_tree import folder_digest
+from fraud_provenance.attested.core import encoding
 
 _TABLES = ("polars", "pyarrow")
 _TREES = ("numpy", "xgboost-cpu")
@@ -30,7 +29,7 @@ _STAGES: dict[str, tuple[str, tuple[str, ...]]] = {
 _BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
 """Where a statement of Python holds statements."""
 _PACKAGE = "fraud_provenance"
-_SHAPES = ("fraud", "prediction_batch")
+_SHAPES = tuple(f"{_PACKAGE}.{name}" for name in ("defs", "fraud", "predictions.batch"))
 
 
 class StepCode:
@@ -52,17 +51,26 @@ class StepCode:
         stage, libraries = _STAGES[step]
         if stage not in self._files:
             files = self._files_of(stage)
-            self._files[stage] = folder_digest(self._project, sorted(files)) if files else ""
+            self._files[stage] = self._digest_of(files) if files else ""
         if not self._files[stage]:
             return ""
         used = {name: version(name) for name in libraries}
         made_of = {"files": self._files[stage], "libraries": used}
         return encoding.digest_bytes(encoding.canonical_json(made_of))
 
+    def _digest_of(self, files: Iterable[Path]) -> str:
+        """Over names below the project and bytes: the same in each checkout."""
+        content = {
+            path.relative_to(self._project).as_posix(): encoding.digest_bytes(path.read_bytes())
+            for path in files
+        }
+        return encoding.digest_bytes(encoding.canonical_json(content))
+
     def _files_of(self, stage: str) -> set[Path]:
         """A stage's module and all that it imports."""
         files: set[Path] = set()
-        waiting = [self._project / _PACKAGE / "defs" / f"{stage}.py"]
+        first = self._project / _PACKAGE / "defs" / f"{stage}.py"
+        waiting = [first, *(self._packages_around(first) if first.is_file() else ())]
         while waiting:
             path = waiting.pop()
             if path not in files and path.is_file():
@@ -70,15 +78,20 @@ class StepCode:
                 waiting += self._imported(path)
         return files
 
+    def _packages_around(self, module: Path) -> list[Path]:
+        """What runs before a module does: each package that it lies in."""
+        folders = module.relative_to(self._project).parents[:-1]
+        return [self._project / folder / "__init__.py" for folder in folders]
+
     def _imported(self, path: Path) -> list[Path]:
         """The files of the modules that a file imports and that shape values."""
         if path not in self._imports:
             found = self._imports[path] = []
             for name in _imported_names(path):
-                package, *parts = name.split(".")
-                if package == _PACKAGE and parts and parts[0] in _SHAPES:
-                    module = self._project.joinpath(package, *parts)
-                    found += [module.with_suffix(".py"), module / "__init__.py"]
+                if any(name == shape or name.startswith(f"{shape}.") for shape in _SHAPES):
+                    module = self._project.joinpath(*name.split("."))
+                    packages = (module / "__init__.py", *self._packages_around(module))
+                    found += [module.with_suffix(".py"), *packages]
         return self._imports[path]
 
 

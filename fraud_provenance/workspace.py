@@ -11,30 +11,37 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from fraud_provenance import environment, work_tree
-from fraud_provenance.evidence import encoding, files
-from fraud_provenance.evidence.checkpoints import LogKeeper, WitnessedLogs
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.attestors import packages as environment
+from fraud_provenance.attested.attestors import work_tree
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     ConfigError,
     ProvenanceError,
     Reason,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.log_audit import LogAuditor
-from fraud_provenance.evidence.manifest import Manifest
-from fraud_provenance.evidence.notes import log_keys
-from fraud_provenance.evidence.releases import Expectations, Releases
-from fraud_provenance.evidence.secrets import key_sized, refuse_secrets
-from fraud_provenance.evidence.signing import SigningService, background
-from fraud_provenance.evidence.statements import Identity, Material
-from fraud_provenance.evidence.store import EvidenceStore
-from fraud_provenance.evidence.verification import BundleVerifier, load_issuers
-from fraud_provenance.gates import canaries
-from fraud_provenance.gates.policy import Policy, PolicyEngine, read_policies
-from fraud_provenance.gates.trust import CodeFacts, Trust
-from fraud_provenance.local import LocalSigstore, cache_folder, check_private, tool, tool_digest
+from fraud_provenance.attested.core.leaks import key_sized, refuse_secrets
+from fraud_provenance.attested.gates import canaries
+from fraud_provenance.attested.gates.context import CodeFacts, Trust
+from fraud_provenance.attested.gates.policy import Policy, PolicyEngine, read_policies
+from fraud_provenance.attested.local import (
+    LocalSigstore,
+    cache_folder,
+    check_private,
+    tool,
+    tool_digest,
+)
+from fraud_provenance.attested.rules.releases import Expectations, Releases
+from fraud_provenance.attested.sigstore.log_audit import LogAuditor
+from fraud_provenance.attested.sigstore.signing import SigningService, background
+from fraud_provenance.attested.sigstore.verification import BundleVerifier, load_issuers
+from fraud_provenance.attested.statements.manifest import Manifest
+from fraud_provenance.attested.statements.statements import Identity, Material
+from fraud_provenance.attested.store.store import EvidenceStore
+from fraud_provenance.attested.tlog.checkpoints import LogKeeper, WitnessedLogs
+from fraud_provenance.attested.tlog.notes import log_keys
 from fraud_provenance.step_code import StepCode
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fraud_provenance import governing
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.errors import ProvenanceError
-from fraud_provenance.evidence.lineage import Node
-from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.evidence.statements import Identity, Material
-from fraud_provenance.evidence.verdict import Verdict
-from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.attested.core.verdict import Verdict
+from fraud_provenance.attested.gates.context import CodeFacts, Trust
+from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.statements.statements import Identity, Material
+from fraud_provenance.attested.step.step import Materialisation, Step
 from fraud_provenance.fraud.model import XGBoostParameters
-from fraud_provenance.gates.step import Materialisation, Step
-from fraud_provenance.gates.trust import CodeFacts, Trust
+from fraud_provenance.people import governing
 from fraud_provenance.workspace import Settings, Workspace
 
 if TYPE_CHECKING:

@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fraud_provenance import prediction_log
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.gates.decisions import sign_decision
+from fraud_provenance.attested.gates.policy import Answer
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.attested.step.step import Finish, Materialisation, Step
 from fraud_provenance.fraud.columns import FEATURE_SCHEMA, SCORE_SCHEMA
 from fraud_provenance.fraud.model import (
     TrainedModel,
@@ -23,11 +27,8 @@ from fraud_provenance.fraud.model import (
     train,
 )
 from fraud_provenance.fraud.parquet import parquet_bytes
-from fraud_provenance.gates.decisions import sign_decision
-from fraud_provenance.gates.policy import Answer
-from fraud_provenance.gates.step import Finish, Materialisation, Step
-from fraud_provenance.gates.trust import Trust
-from fraud_provenance.prediction_batch import leaf_hashes, leaves
+from fraud_provenance.predictions import log as prediction_log
+from fraud_provenance.predictions.batch import leaf_hashes, leaves
 from fraud_provenance_tests.conftest import DAYS, FEATURES, PARAMETERS, RAW, judge
 
 FEATURE_SUITES = ("feature_schema", "feature_expectations")

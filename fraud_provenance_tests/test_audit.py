@@ -11,13 +11,13 @@ import pytest
 from mlflow import MlflowClient
 
 from fraud_provenance.alerts import Outbox
-from fraud_provenance.evidence.errors import ProvenanceError
-from fraud_provenance.evidence.log_audit import Depth
-from fraud_provenance.gates.copies import copy_problems
-from fraud_provenance.gates.registry import CANDIDATE, MODEL_NAME, Registry
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.sigstore.log_audit import Depth
+from fraud_provenance.due.planning import mlflow_uri, registry_of
 from fraud_provenance.investigate.audit import audit
-from fraud_provenance.planning import mlflow_uri, registry_of
+from fraud_provenance.models.copies import copy_problems
+from fraud_provenance.models.registry import CANDIDATE, MODEL_NAME, Registry
 from fraud_provenance_tests.conftest import DAYS, Chain, codes
 from fraud_provenance_tests.scored import deploy, score
 

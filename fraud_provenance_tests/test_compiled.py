@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance import compiled
+from fraud_provenance.attested.attestors import compiled
 
 HONEST, LIE = (
     "def answer():\n    return {'a', 'b'}, 1.5\n",

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import typer
 
+from fraud_provenance.attested.statements import statements
 from fraud_provenance.cli import app
-from fraud_provenance.evidence import statements
 
 PROJECT = Path(__file__).resolve().parent.parent
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]

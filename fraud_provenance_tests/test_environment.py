@@ -15,7 +15,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from fraud_provenance import environment
+from fraud_provenance.attested.attestors import packages as environment
 
 LOCK = """alpha==1.0 \\
     --hash=sha256:00

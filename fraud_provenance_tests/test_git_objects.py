@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance import work_tree
-from fraud_provenance.evidence.errors import BackendError
-from fraud_provenance.git_objects import Repository
+from fraud_provenance.attested.attestors import work_tree
+from fraud_provenance.attested.attestors.git_objects import Repository
+from fraud_provenance.attested.core.errors import BackendError
 from fraud_provenance_tests.test_work_tree import MACRO, edit, git
 from fraud_provenance_tests.test_work_tree import project as project  # noqa: PLC0414 - a fixture
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance import planning
+from fraud_provenance.due import planning
 from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import (
     DAYS,

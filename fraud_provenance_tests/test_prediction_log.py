@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance import prediction_log
-from fraud_provenance.evidence import statements
-from fraud_provenance.evidence.errors import BackendError, VerificationError, reason
-from fraud_provenance.gates.step import Materialisation, recover
-from fraud_provenance.gates.trust import Trust
-from fraud_provenance.prediction_batch import Batch, read_batch
+from fraud_provenance.attested.core.errors import BackendError, VerificationError, reason
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.step.step import Materialisation, recover
+from fraud_provenance.predictions import log as prediction_log
+from fraud_provenance.predictions.batch import Batch, read_batch
 from fraud_provenance_tests.conftest import DAYS, Chain, codes, copy_home, open_workspace
 from fraud_provenance_tests.scored import SCORER, Deployed, batch_of, deploy, score
 

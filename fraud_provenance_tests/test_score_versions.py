@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fraud_provenance import score_contract
-from fraud_provenance.investigate.predictions import verify_predictions
-from fraud_provenance.revoking import revoke_subject
+from fraud_provenance.people.revoking import revoke_subject
+from fraud_provenance.predictions import contract as score_contract
+from fraud_provenance.predictions.audit import verify_predictions
 from fraud_provenance_tests.conftest import DAYS, Chain, copy_home, judge, open_workspace
 from fraud_provenance_tests.scored import Change, Deployed, deploy, featurise, score
 

@@ -1,12 +1,14 @@
 """The code of a step: what counts, what does not, and what follows from a change."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from fraud_provenance import planning, step_code
-from fraud_provenance.evidence.errors import VerificationError
-from fraud_provenance.gates.step import Step
+from fraud_provenance import step_code
+from fraud_provenance.attested.core.errors import VerificationError
+from fraud_provenance.attested.step.step import Step
+from fraud_provenance.due import planning
 from fraud_provenance.step_code import StepCode
 from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import DAYS, FEATURES, PROJECT, Chain, featurise, judge
@@ -14,27 +16,26 @@ from fraud_provenance_tests.scored import FEATURE_SUITES
 
 _STAGE = """
 from typing import TYPE_CHECKING
-from fraud_provenance.fraud import mart
+from fraud_provenance.defs import support
 from fraud_provenance.data.landing import landed_days
-from fraud_provenance.gates import step
+from fraud_provenance.fraud import mart
+from fraud_provenance.attested.step import step
 if TYPE_CHECKING:
     from fraud_provenance.fraud import shown
 def make():
     try:
         from fraud_provenance.fraud.late import one
     except ImportError:
-        from fraud_provenance.prediction_batch import leaves
+        from fraud_provenance.predictions.batch import leaves
 """
 _COUNTS = (
-    "defs/transform.py",
-    "fraud/mart.py",
-    "fraud/deep.py",
-    "fraud/late.py",
-    "prediction_batch.py",
-)
+    "defs/transform.py", "defs/support.py", "fraud/mart.py", "fraud/deep.py", "fraud/late.py",
+    "predictions/batch.py", "predictions/__init__.py", "fraud/__init__.py", "defs/__init__.py",
+    "__init__.py",
+)  # fmt: skip
 _DOES_NOT = (
-    "gates/step.py", "fraud/shown.py", "fraud/unused.py", "data/landing.py", "cli.py",
-    "defs/training.py",
+    "attested/step/step.py", "fraud/shown.py", "fraud/unused.py", "data/landing.py", "cli.py",
+    "defs/training.py", "predictions/log.py",
 )  # fmt: skip
 
 
@@ -66,6 +67,12 @@ def test_what_a_stage_does_not_compute_with_is_not_its_code(project: Path, name:
     with (project / "fraud_provenance" / name).open("a") as stream:
         stream.write("X = 1\n")
     assert StepCode(project).digest("features") == before
+
+
+def test_the_same_code_elsewhere_is_the_same(project: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "another name"
+    shutil.copytree(project / "fraud_provenance", elsewhere / "fraud_provenance")
+    assert StepCode(elsewhere).digest("features") == StepCode(project).digest("features")
 
 
 def test_another_version_of_a_library_is_other_code(

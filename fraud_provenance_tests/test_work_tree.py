@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance import work_tree
-from fraud_provenance.evidence.errors import BackendError
+from fraud_provenance.attested.attestors import work_tree
+from fraud_provenance.attested.core.errors import BackendError
 
 MACRO = "dbt_project/macros/windows.sql"
-IGNORED = (Path(work_tree.__file__).parents[1] / ".gitignore").read_text("utf-8")
+IGNORED = (Path(work_tree.__file__).parents[3] / ".gitignore").read_text("utf-8")
 
 
 def git(project: Path, *arguments: str) -> str:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance.evidence.encoding import digest_bytes
-from fraud_provenance.evidence.errors import ProvenanceError
+from fraud_provenance.attested.core.encoding import digest_bytes
+from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.workspace import settings_from
 from fraud_provenance_tests.conftest import codes
 

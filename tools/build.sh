@@ -18,7 +18,7 @@ fail() { say "$*"; exit 1; }
 sha256() {
     if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c1-16
 }
-key() { # the same rule as fraud_provenance/local/tools.py
+key() { # the same rule as fraud_provenance/attested/local/tools.py
     (cd "$here" && cat go.mod go.sum ctlog/go.mod ctlog/go.sum edits.txt) | sha256
 }
 root=${XDG_CACHE_HOME:-$HOME/.cache}/fraud_provenance/tools

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fraud_provenance.attested.core import files
 from fraud_provenance.data import landing as zone
 from fraud_provenance.data import sources
 from fraud_provenance.data.conversion import Told
@@ -15,7 +16,6 @@ from fraud_provenance.data.merging import Merge, Origins, named
 from fraud_provenance.data.numbers import TextIds
 from fraud_provenance.data.reading import FileReader, no_rows
 from fraud_provenance.data.spool import Spool
-from fraud_provenance.evidence import files
 
 Say = Callable[[str], None]
 

@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from fraud_provenance.evidence import encoding, files
+from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.fraud.parquet import parquet_bytes
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fraud_provenance.evidence import files
+from fraud_provenance.attested.core import files
 from fraud_provenance.fraud.columns import LANDING_SCHEMA
 
 _FACTS = ("TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT")

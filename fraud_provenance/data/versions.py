@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import BackendError, EvidenceError, reason
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import BackendError, EvidenceError, reason
 
 _REMOTE = "storage"
 

@@ -17,9 +17,9 @@ from fraud_provenance.alerts import (
     contract_alerts,
     kind_of,
 )
+from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError
 from fraud_provenance.defs.verification import CHECK
-from fraud_provenance.evidence.errors import ConfigError, ProvenanceError
-from fraud_provenance.planning import FEATURE_SUITES, POINT_IN_TIME, RAW_SUITES, SCORE_SUITES
+from fraud_provenance.due.planning import FEATURE_SUITES, POINT_IN_TIME, RAW_SUITES, SCORE_SUITES
 from fraud_provenance.resources import ProvenanceResource
 
 _SIGNED_SUITES = {*RAW_SUITES, *FEATURE_SUITES, POINT_IN_TIME, *SCORE_SUITES}

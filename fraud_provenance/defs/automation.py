@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.data.landing import landed_days
 from fraud_provenance.defs import support
 from fraud_provenance.defs.alerts import alert_of_tick
@@ -20,10 +21,9 @@ from fraud_provenance.defs.training import (
 )
 from fraud_provenance.defs.transform import transaction_features
 from fraud_provenance.defs.verification import provenance_checks
-from fraud_provenance.evidence.errors import ProvenanceError
-from fraud_provenance.gates import promotion
+from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate.audit import PLACE, audit
-from fraud_provenance.planning import registry_of
+from fraud_provenance.models import promotion
 from fraud_provenance.resources import ProvenanceResource
 
 _VERIFICATION = dg.AssetSelection.checks(*provenance_checks)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, reason
+from fraud_provenance.attested.step.step import Step, VerifiedInput
 from fraud_provenance.defs import raw_history, support
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ConfigError, EvidenceError, reason
-from fraud_provenance.gates.step import Step, VerifiedInput
-from fraud_provenance.planning import (
+from fraud_provenance.due.planning import (
     FEATURE_SUITES,
     RAW_SUITES,
     WINDOW_DAYS,

@@ -4,13 +4,13 @@ from typing import Any
 
 import dagster as dg
 
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, reason
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import support
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError, reason
+from fraud_provenance.due.planning import FEATURE_SERVICE, ONLINE_DAYS
 from fraud_provenance.fraud.parquet import parquet_bytes
-from fraud_provenance.gates.features import view_digests
-from fraud_provenance.gates.step import Step
 from fraud_provenance.investigate.online_store import (
     DEFINITIONS,
     ONLINE,
@@ -19,7 +19,7 @@ from fraud_provenance.investigate.online_store import (
     online_rows,
     registry_digest,
 )
-from fraud_provenance.planning import FEATURE_SERVICE, ONLINE_DAYS
+from fraud_provenance.models.view_skew import view_digests
 from fraud_provenance.resources import ProvenanceResource
 
 ASSET = "feature_store"

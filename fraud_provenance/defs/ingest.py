@@ -4,13 +4,13 @@ from typing import Any
 
 import dagster as dg
 
-from fraud_provenance import data_versions
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, ProvenanceError, Reason, reason
+from fraud_provenance.attested.step.step import Step, VerifiedFile
+from fraud_provenance.data import versions as data_versions
 from fraud_provenance.data.landing import landed_days
 from fraud_provenance.defs import columns, support
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError, ProvenanceError, Reason, reason
 from fraud_provenance.fraud.parquet import parquet_bytes
-from fraud_provenance.gates.step import Step, VerifiedFile
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 

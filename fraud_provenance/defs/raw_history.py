@@ -8,11 +8,11 @@ not what was signed, is summarised from its attested bytes again.
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.errors import EvidenceError
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import support
-from fraud_provenance.evidence import encoding, files
-from fraud_provenance.evidence.errors import EvidenceError
-from fraud_provenance.gates.step import Step
-from fraud_provenance.planning import RAW_SUITES, failed_days, passed_days, revoked_partitions
+from fraud_provenance.due.planning import RAW_SUITES, failed_days, passed_days, revoked_partitions
 from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:

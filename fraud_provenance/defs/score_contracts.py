@@ -6,13 +6,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from fraud_provenance import prediction_log
-from fraud_provenance.defs import support
-from fraud_provenance.defs.contracts import check_result, mark_day
-from fraud_provenance.defs.training import model_files
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     ConfigError,
     EvidenceError,
     GateDenied,
@@ -20,12 +16,16 @@ from fraud_provenance.evidence.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.gates.facts import model_statement
-from fraud_provenance.gates.step import Step, VerifiedInput
-from fraud_provenance.planning import failed_days, judgeable_scores, scores_to_judge
-from fraud_provenance.prediction_batch import FEATURES, SCORES, Batch, read_batch
+from fraud_provenance.attested.step.step import Step, VerifiedInput
+from fraud_provenance.defs import support
+from fraud_provenance.defs.contracts import check_result, mark_day
+from fraud_provenance.defs.training import model_files
+from fraud_provenance.due.planning import failed_days, judgeable_scores, scores_to_judge
+from fraud_provenance.models.facts import model_statement
+from fraud_provenance.predictions import log as prediction_log
+from fraud_provenance.predictions.batch import FEATURES, SCORES, Batch, read_batch
+from fraud_provenance.predictions.contract import SUITE
 from fraud_provenance.resources import ProvenanceResource
-from fraud_provenance.score_contract import SUITE
 from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -5,17 +5,17 @@ from typing import Any
 
 import dagster as dg
 
-from fraud_provenance import prediction_log
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import BackendError, VerificationError, reason
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import columns, support
 from fraud_provenance.defs.training import model_files
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import BackendError, VerificationError, reason
+from fraud_provenance.due.planning import registry_of
 from fraud_provenance.fraud.parquet import parquet_bytes
-from fraud_provenance.gates.serving import ChampionLease
-from fraud_provenance.gates.step import Step
 from fraud_provenance.investigate.online_store import definition_problems
-from fraud_provenance.planning import registry_of
-from fraud_provenance.prediction_batch import leaf_hashes, leaves, read_batch
+from fraud_provenance.models.serving import ChampionLease
+from fraud_provenance.predictions import log as prediction_log
+from fraud_provenance.predictions.batch import leaf_hashes, leaves, read_batch
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 

@@ -14,13 +14,13 @@ import dagster as dg
 from dagster_dbt import DbtCliResource
 from packaging.version import Version
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ConfigError, reason
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.gates.serving import require_ours, require_private
-from fraud_provenance.gates.step import Materialisation, VerifiedInput
-from fraud_provenance.planning import mlflow_uri
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ConfigError, reason
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.step.step import Materialisation, VerifiedInput
+from fraud_provenance.due.planning import mlflow_uri
+from fraud_provenance.models.serving import require_ours, require_private
 from fraud_provenance.step_code import StepCode
 from fraud_provenance.workspace import PROJECT, Workspace, settings_from
 

@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import Reason, VerificationError
+from fraud_provenance.attested.gates.policy import Policy
+from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.step.step import Step, VerifiedInput
 from fraud_provenance.defs import columns, support
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.errors import Reason, VerificationError
-from fraud_provenance.evidence.lineage import Node
-from fraud_provenance.fraud.model_file import TREES, check_inputs, check_model_folder
-from fraud_provenance.fraud.parquet import parquet_bytes
-from fraud_provenance.gates.champion import digest_of_model
-from fraud_provenance.gates.facts import model_statement
-from fraud_provenance.gates.features import view_digests
-from fraud_provenance.gates.policy import Policy
-from fraud_provenance.gates.serving import serving_folder
-from fraud_provenance.gates.step import Step, VerifiedInput
-from fraud_provenance.planning import (
+from fraud_provenance.due.planning import (
     declared_empty,
     model_parameters,
     newest_model,
     split_parameters,
     training_split,
 )
+from fraud_provenance.fraud.model_file import TREES, check_inputs, check_model_folder
+from fraud_provenance.fraud.parquet import parquet_bytes
+from fraud_provenance.models.champion import digest_of_model
+from fraud_provenance.models.facts import model_statement
+from fraud_provenance.models.serving import serving_folder
+from fraud_provenance.models.view_skew import view_digests
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, VerificationError, reason
+from fraud_provenance.attested.step.step import Step, VerifiedInput
 from fraud_provenance.defs import support
 from fraud_provenance.defs.contracts import failure_metadata
 from fraud_provenance.defs.training import HELD_OUT, KNOWN, TRAIN, TRAINING_SET, days_of_part
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError, VerificationError, reason
-from fraud_provenance.gates.step import Step, VerifiedInput
-from fraud_provenance.planning import POINT_IN_TIME, declared_empty
+from fraud_provenance.due.planning import POINT_IN_TIME, declared_empty
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 

@@ -13,14 +13,14 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
 
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, reason
+from fraud_provenance.attested.step.step import Materialisation, Step, VerifiedInput
 from fraud_provenance.defs import support
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError, reason
+from fraud_provenance.due.planning import sources_digest, window_of
 from fraud_provenance.fraud.mart import DBT_BUILD, MART, read_mart
 from fraud_provenance.fraud.parquet import parquet_bytes
-from fraud_provenance.gates.serving import require_ours
-from fraud_provenance.gates.step import Materialisation, Step, VerifiedInput
-from fraud_provenance.planning import sources_digest, window_of
+from fraud_provenance.models.serving import require_ours
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from fraud_provenance.evidence.errors import Reason
-from fraud_provenance.evidence.verdict import Verdict
-from fraud_provenance.gates import promotion
-from fraud_provenance.gates.registry import CANDIDATE
+from fraud_provenance.attested.core.errors import Reason
+from fraud_provenance.attested.core.verdict import Verdict
+from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate.subjects import verify_subject
-from fraud_provenance.planning import registry_of
+from fraud_provenance.models import promotion
+from fraud_provenance.models.registry import CANDIDATE
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 

@@ -8,19 +8,20 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fraud_provenance import prediction_log, score_contract
+from fraud_provenance.attested.attestors.work_tree import folder_digest
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import Reason, VerificationError
+from fraud_provenance.attested.gates.build_rules import code_of
+from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.step.step import Step, Usable
 from fraud_provenance.data.landing import is_empty, landed_days
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import Reason, VerificationError
-from fraud_provenance.evidence.lineage import Node
-from fraud_provenance.evidence.manifest import FileEntry
-from fraud_provenance.gates import promotion
-from fraud_provenance.gates.features import view_digests
-from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, Registry
-from fraud_provenance.gates.step import Step, Usable
-from fraud_provenance.gates.surroundings import code_of
-from fraud_provenance.work_tree import folder_digest
+from fraud_provenance.models import promotion
+from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
+from fraud_provenance.models.view_skew import view_digests
+from fraud_provenance.predictions import contract as score_contract
+from fraud_provenance.predictions import log as prediction_log
 from fraud_provenance.workspace import PROJECT, Workspace
 
 if TYPE_CHECKING:

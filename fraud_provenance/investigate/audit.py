@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from fraud_provenance.alerts import Outbox, alert_of_error
-from fraud_provenance.evidence.errors import ProvenanceError, Reason
-from fraud_provenance.evidence.log_audit import AuditReport, Depth
-from fraud_provenance.gates.copies import copy_problems
-from fraud_provenance.gates.registry import Registry
-from fraud_provenance.gates.trust import Trust
-from fraud_provenance.investigate.predictions import audit_predictions
+from fraud_provenance.attested.core.errors import ProvenanceError, Reason
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.sigstore.log_audit import AuditReport, Depth
+from fraud_provenance.models.copies import copy_problems
+from fraud_provenance.models.registry import Registry
+from fraud_provenance.predictions.audit import audit_predictions
 
 PLACE = "audit"  # also the name of Dagster's op, so that both tell the same alert
 

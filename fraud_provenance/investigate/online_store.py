@@ -11,18 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fraud_provenance.evidence import encoding, files
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     EvidenceError,
     ProvenanceError,
     Reason,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.lineage import Node
-from fraud_provenance.gates.features import FEATURE_STORE
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.models.view_skew import FEATURE_STORE
 
 if TYPE_CHECKING:
     import polars as pl

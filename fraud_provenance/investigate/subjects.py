@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fraud_provenance.evidence import encoding, files
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.disclosure import Finding
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.disclosure import Finding
+from fraud_provenance.attested.core.errors import (
     ConfigError,
     EvidenceError,
     ProvenanceError,
@@ -15,19 +15,15 @@ from fraud_provenance.evidence.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.lineage import Node
-from fraud_provenance.evidence.verdict import Verdict
-from fraud_provenance.gates import promotion
-from fraud_provenance.gates.facts import MODEL, collect_model, signature_of
-from fraud_provenance.gates.features import FEATURE_STORE
-from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, Registry
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.core.verdict import Verdict
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
-from fraud_provenance.investigate.predictions import (
-    chain_problems,
-    read_chain,
-    verify_predictions,
-)
+from fraud_provenance.models import promotion
+from fraud_provenance.models.facts import MODEL, collect_model, signature_of
+from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
+from fraud_provenance.models.view_skew import FEATURE_STORE
+from fraud_provenance.predictions.audit import chain_problems, read_chain, verify_predictions
 
 MODEL_NAMES = ("model", "fraud_model")
 ALIASES = {"champion": CHAMPION, "release_candidate": CANDIDATE}  # assets that are decisions

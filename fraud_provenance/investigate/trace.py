@@ -4,24 +4,24 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-from fraud_provenance import score_contract
-from fraud_provenance.evidence import merkle
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     EvidenceError,
     ProvenanceError,
     Reason,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.lineage import Node
-from fraud_provenance.evidence.verdict import Link, Verdict
-from fraud_provenance.gates.facts import collect_model
-from fraud_provenance.gates.trust import Trust
-from fraud_provenance.investigate.score_rows import judgement_problems
-from fraud_provenance.investigate.score_versions import version_problems, versions_of_day
-from fraud_provenance.prediction_batch import SCORES, leaves, read_batch, scores_entry
-from fraud_provenance.prediction_log import batch_about, batch_problems
+from fraud_provenance.attested.core.verdict import Link, Verdict
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.tlog import merkle
+from fraud_provenance.models.facts import collect_model
+from fraud_provenance.predictions import contract as score_contract
+from fraud_provenance.predictions.batch import SCORES, leaves, read_batch, scores_entry
+from fraud_provenance.predictions.log import batch_about, batch_problems
+from fraud_provenance.predictions.rows import judgement_problems
+from fraud_provenance.predictions.versions import version_problems, versions_of_day
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,23 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from fraud_provenance.evidence import encoding, identities, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     ConfigError,
     GateDenied,
     Reason,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.nodes import Node, below
-from fraud_provenance.evidence.signers import Signers
-from fraud_provenance.evidence.verification import VerifiedBundle
-from fraud_provenance.gates.decisions import identity_fact
-from fraud_provenance.gates.facts import MODEL, ModelEvidence
-from fraud_provenance.gates.policy import Policy
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.gates.decisions import identity_fact
+from fraud_provenance.attested.gates.policy import Policy
+from fraud_provenance.attested.lineage.nodes import Node, below
+from fraud_provenance.attested.lineage.signers import Signers
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements import identities, statements
+from fraud_provenance.models.facts import MODEL, ModelEvidence
 
 VALID_DAYS = 7
 _WITHDRAWN = frozenset((RootCause.APPROVAL_REVOKED, RootCause.KEY_REVOKED))

@@ -5,9 +5,8 @@ The decision is the authority, the alias a hint: where they differ, there is no 
 
 from dataclasses import dataclass
 
-from fraud_provenance.evidence import statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     BackendError,
     EvidenceError,
     ProvenanceError,
@@ -15,16 +14,17 @@ from fraud_provenance.evidence.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.lineage import Node
-from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.evidence.verdict import Verdict
-from fraud_provenance.evidence.versions import DEPLOYMENTS
-from fraud_provenance.gates.effect import check_standing, taken_back
-from fraud_provenance.gates.facts import MODEL, ModelEvidence, collect_model
-from fraud_provenance.gates.features import skew_problems
-from fraud_provenance.gates.policy import Policy
-from fraud_provenance.gates.registry import CHAMPION, RegisteredVersion, Registry
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.core.verdict import Verdict
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.gates.policy import Policy
+from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.models.effect import check_standing, taken_back
+from fraud_provenance.models.facts import MODEL, ModelEvidence, collect_model
+from fraud_provenance.models.registry import CHAMPION, RegisteredVersion, Registry
+from fraud_provenance.models.view_skew import skew_problems
 
 
 @dataclass(frozen=True)

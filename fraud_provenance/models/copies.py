@@ -4,14 +4,14 @@ Whoever reads a wrong one is misled all the same, so a copy that differs from wh
 told as an alert. It changes no decision.
 """
 
-from fraud_provenance.evidence import statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ProvenanceError, Reason, reason
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.gates.champion import digest_of_model
-from fraud_provenance.gates.facts import MODEL, model_statement
-from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, RegisteredVersion, Registry
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ProvenanceError, Reason, reason
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.models.champion import digest_of_model
+from fraud_provenance.models.facts import MODEL, model_statement
+from fraud_provenance.models.registry import CANDIDATE, CHAMPION, RegisteredVersion, Registry
 
 
 def copy_problems(trust: Trust, registry: Registry) -> list[Reason]:

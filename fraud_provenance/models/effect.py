@@ -8,21 +8,22 @@ days may have gone by. What is asked for here comes from the store as it is now.
 from collections.abc import Sequence
 from datetime import timedelta
 
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     BackendError,
     GateDenied,
     Reason,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.lineage import Node, identity_of
-from fraud_provenance.evidence.signers import MAX_CLOCK_SKEW
-from fraud_provenance.gates.decisions import decision_statement
-from fraud_provenance.gates.policy import Answer, Policy
-from fraud_provenance.gates.registry import CHAMPION
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.gates.decisions import decision_statement
+from fraud_provenance.attested.gates.policy import Answer, Policy
+from fraud_provenance.attested.lineage.signers import MAX_CLOCK_SKEW
+from fraud_provenance.attested.lineage.verifier import Node, identity_of
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.models.registry import CHAMPION
 
 WITHDRAWN = "deployment_decision"
 """Subject of the statement with which the gate takes a decision back that had no effect."""

@@ -4,15 +4,16 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError, VerificationError, reason
-from fraud_provenance.evidence.lineage import LineageVerifier, Node
-from fraud_provenance.evidence.verdict import Verdict
-from fraud_provenance.gates.decisions import identity_fact, signer_facts
-from fraud_provenance.gates.policy import Policy
-from fraud_provenance.gates.surroundings import code_of
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, VerificationError, reason
+from fraud_provenance.attested.core.verdict import Verdict
+from fraud_provenance.attested.gates.build_rules import code_of
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.gates.decisions import identity_fact, signer_facts
+from fraud_provenance.attested.gates.policy import Policy
+from fraud_provenance.attested.lineage.verifier import LineageVerifier, Node
+from fraud_provenance.attested.statements import statements
 
 MODEL, EVALUATION = "fraud_model", "model_evaluation"
 _FEED = "raw_transactions"
@@ -195,7 +196,7 @@ def registration_input(trust: Trust, policy: Policy, evidence: ModelEvidence) ->
 
 
 def _gate_identity(policy: Policy, gate: str) -> statements.Identity:
-    from fraud_provenance.evidence.lineage import identity_of
+    from fraud_provenance.attested.lineage.verifier import identity_of
 
     return identity_of(policy.layout, gate)
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fraud_provenance.evidence import encoding, files, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     BackendError,
     EvidenceError,
     GateDenied,
@@ -20,11 +20,22 @@ from fraud_provenance.evidence.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.lineage import Node, identity_of
-from fraud_provenance.evidence.versions import DEPLOYMENTS
-from fraud_provenance.gates import cosign as cosign_binary
-from fraud_provenance.gates.approvals import premature
-from fraud_provenance.gates.champion import (
+from fraud_provenance.attested.gates import cosign as cosign_binary
+from fraud_provenance.attested.gates.build_rules import code_of, surroundings_problems
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.gates.decisions import (
+    decision_statement,
+    identity_fact,
+    joined,
+    sign_decision,
+    signer_facts,
+)
+from fraud_provenance.attested.gates.policy import Answer, Policy
+from fraud_provenance.attested.lineage.verifier import Node, identity_of
+from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.models.approvals import premature
+from fraud_provenance.models.champion import (
     Champion,
     approver,
     champion_verdict,
@@ -35,27 +46,17 @@ from fraud_provenance.gates.champion import (
     find_champion,
     was_promoted,
 )
-from fraud_provenance.gates.decisions import (
-    decision_statement,
-    identity_fact,
-    joined,
-    sign_decision,
-    signer_facts,
-)
-from fraud_provenance.gates.effect import take_effect, taken_back
-from fraud_provenance.gates.facts import (
+from fraud_provenance.models.effect import take_effect, taken_back
+from fraud_provenance.models.facts import (
     METRICS,
     MODEL,
     ModelEvidence,
     collect_model,
     registration_input,
 )
-from fraud_provenance.gates.features import skew_problems
-from fraud_provenance.gates.policy import Answer, Policy
-from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, RegisteredVersion, Registry
-from fraud_provenance.gates.surroundings import code_of, surroundings_problems
-from fraud_provenance.gates.trust import Trust
-from fraud_provenance.gates.waiting import (
+from fraud_provenance.models.registry import CANDIDATE, CHAMPION, RegisteredVersion, Registry
+from fraud_provenance.models.view_skew import skew_problems
+from fraud_provenance.models.waiting import (
     known_approvals,
     superseded_model,
     unused_approvals,

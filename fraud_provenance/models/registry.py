@@ -13,13 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from fraud_provenance.evidence import files
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
-    BackendError,
-    VerificationError,
-    reason,
-)
+from fraud_provenance.attested.core import files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import BackendError, VerificationError, reason
 
 MODEL_NAME = "fraud_model"
 CANDIDATE, CHAMPION = "candidate", "champion"

@@ -11,12 +11,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import VerificationError, reason
-from fraud_provenance.gates import promotion
-from fraud_provenance.gates.promotion import Champion
-from fraud_provenance.gates.registry import CHAMPION, Registry
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import VerificationError, reason
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.models import promotion
+from fraud_provenance.models.promotion import Champion
+from fraud_provenance.models.registry import CHAMPION, Registry
 
 _LEASE = "champion_lease_seconds"
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import Reason, reason
-from fraud_provenance.evidence.lineage import Node
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import Reason, reason
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.verifier import Node
 
 FEATURE_STORE, TRAINING_SET = "feature_store", "training_set"
 

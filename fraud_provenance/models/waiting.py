@@ -7,12 +7,12 @@ model a while ago did not say that it should replace what was decided on since.
 from collections.abc import Callable
 from typing import Any
 
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.lineage import Node
-from fraud_provenance.gates.approvals import approval_fact, approval_nodes
-from fraud_provenance.gates.champion import decisions_on, deployments
-from fraud_provenance.gates.policy import Policy
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.gates.policy import Policy
+from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.models.approvals import approval_fact, approval_nodes
+from fraud_provenance.models.champion import decisions_on, deployments
 
 # Whoever signed such a decision was not the gate: it uses up nothing.
 _NO_DECISION = frozenset(

@@ -6,28 +6,30 @@ second puts it into force. The first release of a home is signed by `up` for bot
 
 from dataclasses import dataclass
 
-from fraud_provenance.evidence import files, identities, trial
-from fraud_provenance.evidence.checkpoints import LogKeeper
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
     GateDenied,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.layout import find_principal, parse_principals
-from fraud_provenance.evidence.releases import (
+from fraud_provenance.attested.gates.policy import read_policies
+from fraud_provenance.attested.rules import trial
+from fraud_provenance.attested.rules.layout import find_principal, parse_principals
+from fraud_provenance.attested.rules.releases import (
     ROLE,
     SIGNATURES_NEEDED,
     TRUST_FILES,
     Expectations,
     Release,
 )
-from fraud_provenance.evidence.signing import SigningService
-from fraud_provenance.evidence.statements import Identity, Statement
-from fraud_provenance.evidence.verification import VerifiedBundle
-from fraud_provenance.gates.policy import read_policies
+from fraud_provenance.attested.sigstore.signing import SigningService
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements import identities
+from fraud_provenance.attested.statements.statements import Identity, Statement
+from fraud_provenance.attested.tlog.checkpoints import LogKeeper
 from fraud_provenance.workspace import Workspace
 
 FOUNDERS = ("policy.author@example.com", "policy.reviewer@example.com")

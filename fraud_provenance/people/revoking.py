@@ -10,22 +10,18 @@ from datetime import datetime
 from typing import Any
 
 from fraud_provenance.alerts import Outbox, alert_of_error
-from fraud_provenance.evidence import encoding, files, identities, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
-    ConfigError,
-    GateDenied,
-    ProvenanceError,
-    reason,
-)
-from fraud_provenance.evidence.manifest import Manifest
-from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.evidence.verification import VerifiedBundle
-from fraud_provenance.evidence.versions import REVOCATIONS
-from fraud_provenance.gates import promotion
-from fraud_provenance.gates.facts import MODEL
-from fraud_provenance.gates.trust import Trust
-from fraud_provenance.planning import registry_of
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ConfigError, GateDenied, ProvenanceError, reason
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.versions import REVOCATIONS
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements import identities, statements
+from fraud_provenance.attested.statements.manifest import Manifest
+from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.due.planning import registry_of
+from fraud_provenance.models import promotion
+from fraud_provenance.models.facts import MODEL
 from fraud_provenance.workspace import Workspace
 
 _MODEL = re.compile(r"(model|fraud_model)(@[a-z_]+|:[0-9]+)\Z")

@@ -3,15 +3,16 @@
 import uuid
 from typing import Any
 
-from fraud_provenance import data_versions
-from fraud_provenance.evidence import encoding, files, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ConfigError, VerificationError, reason
-from fraud_provenance.evidence.lineage import Node, revoked_in
-from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.evidence.store import Head
-from fraud_provenance.gates.step import Step
-from fraud_provenance.revoking import person_for
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
+from fraud_provenance.attested.lineage.verifier import Node, revoked_in
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.attested.step.step import Step
+from fraud_provenance.attested.store.store import Head
+from fraud_provenance.data import versions as data_versions
+from fraud_provenance.people.revoking import person_for
 from fraud_provenance.workspace import Workspace
 
 ASSET = "raw_transactions"

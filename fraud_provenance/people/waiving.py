@@ -7,12 +7,13 @@ training's days go past it. Data that arrive later count all the same.
 from datetime import date
 from typing import Any
 
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ConfigError, reason
-from fraud_provenance.evidence.waivers import subject_of
-from fraud_provenance.planning import has_rows
-from fraud_provenance.revoking import person_for
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ConfigError, reason
+from fraud_provenance.attested.lineage.waivers import subject_of
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.due.planning import has_rows
+from fraud_provenance.people.revoking import person_for
 from fraud_provenance.workspace import Workspace
 
 ASSET = "raw_transactions"

@@ -9,27 +9,17 @@ those that were logged, and the scores what comes out when they are computed aga
 import io
 from datetime import datetime, timedelta
 
-from fraud_provenance.evidence import encoding, files, merkle, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
-    EvidenceError,
-    ProvenanceError,
-    Reason,
-    reason,
-)
-from fraud_provenance.evidence.lineage import Node
-from fraud_provenance.evidence.manifest import FileEntry
-from fraud_provenance.evidence.verdict import Verdict
-from fraud_provenance.gates.promotion import decisions_on
-from fraud_provenance.gates.trust import Trust
-from fraud_provenance.investigate.score_rows import Comparison, judgement_problems
-from fraud_provenance.investigate.score_versions import (
-    Logged,
-    Version,
-    version_problems,
-    versions_by_day,
-)
-from fraud_provenance.prediction_batch import (
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, ProvenanceError, Reason, reason
+from fraud_provenance.attested.core.verdict import Verdict
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.tlog import merkle
+from fraud_provenance.models.promotion import decisions_on
+from fraud_provenance.predictions.batch import (
     FEATURES,
     LEAF_HASH_BYTES,
     SCORES,
@@ -39,7 +29,9 @@ from fraud_provenance.prediction_batch import (
     read_batch,
     scores_entry,
 )
-from fraud_provenance.prediction_log import batch_problems, remembered_length
+from fraud_provenance.predictions.log import batch_problems, remembered_length
+from fraud_provenance.predictions.rows import Comparison, judgement_problems
+from fraud_provenance.predictions.versions import Logged, Version, version_problems, versions_by_day
 
 
 def verify_predictions(trust: Trust) -> Verdict:

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fraud_provenance.evidence import merkle, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError, VerificationError, reason
-from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.evidence.statements import Statement
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, VerificationError, reason
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.statements.statements import Statement
+from fraud_provenance.attested.tlog import merkle
 
 if TYPE_CHECKING:
     import polars as pl

@@ -5,13 +5,13 @@ scored (suite `scores_match_features`). A home that scored before its policy kne
 nothing for those days: the contract is due for what was logged after the release that brought it.
 """
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import Reason, reason
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.evidence.releases import Release
-from fraud_provenance.gates.trust import Trust
-from fraud_provenance.prediction_batch import SCORES, scores_entry
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import Reason, reason
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.rules.releases import Release
+from fraud_provenance.predictions.batch import SCORES, scores_entry
 
 SUITE = "scores_match_features"
 _LAYOUT = "data/layout.json"

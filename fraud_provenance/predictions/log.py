@@ -13,22 +13,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fraud_provenance.evidence import encoding, files, merkle, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     BackendError,
     EvidenceError,
     Reason,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.lineage import Node, identity_of
-from fraud_provenance.evidence.manifest import Manifest
-from fraud_provenance.evidence.verification import VerifiedBundle
-from fraud_provenance.gates.facts import MODEL, model_statement
-from fraud_provenance.gates.step import Finish
-from fraud_provenance.gates.trust import Trust
-from fraud_provenance.prediction_batch import (
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.verifier import Node, identity_of
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import Manifest
+from fraud_provenance.attested.step.step import Finish
+from fraud_provenance.attested.tlog import merkle
+from fraud_provenance.models.facts import MODEL, model_statement
+from fraud_provenance.predictions.batch import (
     FEATURES,
     LEAF_FORMAT,
     SCORES,

@@ -5,19 +5,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from fraud_provenance import score_contract
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
-    ProvenanceError,
-    Reason,
-    VerificationError,
-    reason,
-)
-from fraud_provenance.gates.facts import MODEL, model_statement
-from fraud_provenance.gates.serving import serving_folder
-from fraud_provenance.gates.trust import Trust
-from fraud_provenance.investigate.score_versions import Version
-from fraud_provenance.prediction_batch import FEATURES, SCORES
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ProvenanceError, Reason, VerificationError, reason
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.models.facts import MODEL, model_statement
+from fraud_provenance.models.serving import serving_folder
+from fraud_provenance.predictions import contract as score_contract
+from fraud_provenance.predictions.batch import FEATURES, SCORES
+from fraud_provenance.predictions.versions import Version
 
 _LOCK = "lock"  # role of the material that names the libraries
 

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import Reason, reason
-from fraud_provenance.evidence.lineage import Node
-from fraud_provenance.evidence.verification import VerifiedBundle
-from fraud_provenance.gates.trust import Trust
-from fraud_provenance.prediction_batch import (
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import Reason, reason
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.predictions.batch import (
     FEATURES,
     SCORES,
     Batch,
@@ -26,7 +26,7 @@ from fraud_provenance.prediction_batch import (
     read_batch,
     scores_entry,
 )
-from fraud_provenance.prediction_log import batch_about
+from fraud_provenance.predictions.log import batch_about
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from fraud_provenance import planning
 from fraud_provenance.alerts import Alert, Outbox, alert_of_error, contract_alerts
-from fraud_provenance.data.landing import landed_days
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core.errors import (
     ConfigError,
     GateDenied,
     ProvenanceError,
@@ -24,15 +22,17 @@ from fraud_provenance.evidence.errors import (
     VerificationError,
     storage_error,
 )
-from fraud_provenance.evidence.log_audit import Depth
-from fraud_provenance.evidence.verdict import Verdict
-from fraud_provenance.gates import promotion
-from fraud_provenance.gates.registry import CANDIDATE, CHAMPION
-from fraud_provenance.gates.step import recover
+from fraud_provenance.attested.core.verdict import Verdict
+from fraud_provenance.attested.sigstore.log_audit import Depth
+from fraud_provenance.attested.step.step import recover
+from fraud_provenance.data.landing import landed_days
+from fraud_provenance.due import planning
 from fraud_provenance.investigate.audit import audit
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.investigate.subjects import contract_reasons
-from fraud_provenance.prediction_log import UNFINISHED, log_heartbeat
+from fraud_provenance.models import promotion
+from fraud_provenance.models.registry import CANDIDATE, CHAMPION
+from fraud_provenance.predictions.log import UNFINISHED, log_heartbeat
 from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class Pipeline:
 
     def _version_rest(self) -> None:
         """DVC catches up with days whose run was killed between publishing and versioning."""
-        from fraud_provenance import data_versions
+        from fraud_provenance.data import versions as data_versions
 
         folder = self.workspace.data / "raw_transactions"
         files = [folder / f"{d}.parquet" for d in self.workspace.store.heads("raw_transactions")]

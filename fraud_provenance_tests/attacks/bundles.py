@@ -12,8 +12,8 @@ from sigstore.dsse import Statement as DsseStatement
 from sigstore.models import ClientTrustConfig
 from sigstore.sign import Signer, SigningContext
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.store import Record
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.store.store import Record
 from fraud_provenance_tests.attacks.home import Home
 
 MODEL = "fraud_model"

@@ -5,14 +5,15 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.lineage import LineageVerifier
-from fraud_provenance.evidence.signers import Signers
-from fraud_provenance.evidence.verification import VerifiedBundle
-from fraud_provenance.gates import approvals, promotion
-from fraud_provenance.gates.facts import collect_model
-from fraud_provenance.gates.registry import CANDIDATE, CHAMPION, Registry
-from fraud_provenance.planning import registry_of
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.lineage.signers import Signers
+from fraud_provenance.attested.lineage.verifier import LineageVerifier
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.due.planning import registry_of
+from fraud_provenance.models import approvals, promotion
+from fraud_provenance.models.facts import collect_model
+from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance_tests.attacks.home import Home, clock_ahead, patched
 from fraud_provenance_tests.attacks.judges import outcome, promote
 from fraud_provenance_tests.attacks.model import Attack, Case, Mutant, Outcome, nothing

@@ -6,12 +6,15 @@ from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
-from fraud_provenance.evidence import bundle_form, encoding, notes, statements
-from fraud_provenance.evidence.bundle_form import BundleForm
-from fraud_provenance.evidence.signers import Signers
-from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.evidence.verification import BundleVerifier
-from fraud_provenance.gates.facts import EVALUATION, MODEL, collect_model
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.lineage.signers import Signers
+from fraud_provenance.attested.sigstore import bundle_form
+from fraud_provenance.attested.sigstore.bundle_form import BundleForm
+from fraud_provenance.attested.sigstore.verification import BundleVerifier
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.attested.tlog import notes
+from fraud_provenance.models.facts import EVALUATION, MODEL, collect_model
 from fraud_provenance_tests.attacks.bundles import as_of_now, changed_bundle, newest
 from fraud_provenance_tests.attacks.cases_evidence import OFFICER, approve
 from fraud_provenance_tests.attacks.home import Home, patched

@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from fraud_provenance import work_tree
-from fraud_provenance.evidence import statements
-from fraud_provenance.evidence.statements import Identity
+from fraud_provenance.attested.attestors import work_tree
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance_tests.attacks.arena import commit_all
 from fraud_provenance_tests.attacks.cases_governance import commit_the_change, leave_the_tree_dirty
 from fraud_provenance_tests.attacks.cases_reproducibility import (

@@ -114,18 +114,18 @@ def two_promotions(home: Home) -> Outcome:
     return outcome(home, "", home.command("verify", "model@champion"))
 
 
-BEFORE_SIGNING = "fraud_provenance.gates.step:Step._sign"
-AFTER_SIGNING = "fraud_provenance.gates.step:publish"
-AFTER_FIRST_SIGNATURE = "fraud_provenance.evidence.store:EvidenceStore.drop_intent"
+BEFORE_SIGNING = "fraud_provenance.attested.step.step:Step._sign"
+AFTER_SIGNING = "fraud_provenance.attested.step.step:publish"
+AFTER_FIRST_SIGNATURE = "fraud_provenance.attested.store.store:EvidenceStore.drop_intent"
 CRASHES = (
     ("ingest", BEFORE_SIGNING),
     ("ingest", AFTER_SIGNING),
     ("ingest", AFTER_FIRST_SIGNATURE),
     ("train", BEFORE_SIGNING),
     ("train", AFTER_SIGNING),
-    ("train", "fraud_provenance.gates.registry:Registry.register"),
+    ("train", "fraud_provenance.models.registry:Registry.register"),
     ("promote", AFTER_FIRST_SIGNATURE),
-    ("promote", "fraud_provenance.gates.registry:Registry.move"),
+    ("promote", "fraud_provenance.models.registry:Registry.move"),
     ("score", BEFORE_SIGNING),
     ("score", AFTER_SIGNING),
 )

@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from fraud_provenance.evidence import statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import BackendError, reason
-from fraud_provenance.evidence.layout import StepRule
-from fraud_provenance.evidence.lineage import Node
-from fraud_provenance.gates import cosign, promotion, waiting
-from fraud_provenance.gates.policy import Policy
-from fraud_provenance.gates.registry import CHAMPION, Registry
-from fraud_provenance.gates.trust import Trust
-from fraud_provenance.planning import registry_of
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import BackendError, reason
+from fraud_provenance.attested.gates import cosign
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.gates.policy import Policy
+from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.rules.layout import StepRule
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.due.planning import registry_of
+from fraud_provenance.models import promotion, waiting
+from fraud_provenance.models.registry import CHAMPION, Registry
 from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.attacks.cases_approvals import OFFICER
 from fraud_provenance_tests.attacks.cases_evidence import approve

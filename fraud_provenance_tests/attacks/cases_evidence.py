@@ -10,13 +10,14 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.layout import StepRule
-from fraud_provenance.evidence.statements import Statement, Summary
-from fraud_provenance.evidence.store import EvidenceStore
-from fraud_provenance.evidence.versions import Versions
-from fraud_provenance.gates import copies, facts
-from fraud_provenance.gates.facts import EVALUATION
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.lineage.versions import Versions
+from fraud_provenance.attested.rules.layout import StepRule
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Statement, Summary
+from fraud_provenance.attested.store.store import EvidenceStore
+from fraud_provenance.models import copies, facts
+from fraud_provenance.models.facts import EVALUATION
 from fraud_provenance_tests.attacks.bundles import (
     MODEL,
     as_of_now,
@@ -164,11 +165,12 @@ def look_weak_digests_up() -> AbstractContextManager[object]:
 
 
 def rests_on_nothing() -> AbstractContextManager[object]:
-    """A mutant: nobody looks at what a decision rested on."""
+    """A mutant: nobody looks at what a registration rested on."""
     original = statements.read_summary
 
     def summary(statement: Statement) -> Summary:
-        return original(statement).model_copy(update={"inputs": ()})
+        found = original(statement)
+        return found.model_copy(update={"inputs": ()}) if found.gate == "release" else found
 
     return patched(statements, "read_summary", summary)
 

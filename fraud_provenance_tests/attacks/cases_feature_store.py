@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 
 from fraud_provenance.fraud import training_checks
-from fraud_provenance.gates import champion as champions
-from fraud_provenance.gates import promotion
-from fraud_provenance.gates.features import FEATURE_STORE
 from fraud_provenance.investigate import subjects
+from fraud_provenance.models import champion as champions
+from fraud_provenance.models import promotion
+from fraud_provenance.models.view_skew import FEATURE_STORE
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import alias_move, champion, command, job
 from fraud_provenance_tests.attacks.model import Attack, Case

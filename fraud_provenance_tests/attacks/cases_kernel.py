@@ -3,16 +3,18 @@
 from collections.abc import Callable, Generator
 from typing import Any
 
-from fraud_provenance.evidence import encoding, lineage, statements
-from fraud_provenance.evidence.artifacts import Artifacts
-from fraud_provenance.evidence.layout import StepRule
-from fraud_provenance.evidence.lineage import LineageVerifier
-from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.evidence.statements import Material, Provenance
-from fraud_provenance.gates import promotion
-from fraud_provenance.gates.facts import MODEL
-from fraud_provenance.gates.step import Step, VerifiedInput
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.lineage import verifier as lineage
+from fraud_provenance.attested.lineage.artifacts import Artifacts
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.verifier import LineageVerifier
+from fraud_provenance.attested.rules.layout import StepRule
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.statements.statements import Material, Provenance
+from fraud_provenance.attested.step.step import Step, VerifiedInput
+from fraud_provenance.models import promotion
+from fraud_provenance.models.facts import MODEL
 from fraud_provenance_tests.attacks.cases_evidence import approve
 from fraud_provenance_tests.attacks.cases_other_models import evaluated_itself, sign_model
 from fraud_provenance_tests.attacks.home import Home, patched

@@ -15,12 +15,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sigstore.dsse import Envelope
 from sigstore.dsse import Statement as DsseStatement
 
-from fraud_provenance.evidence import log_audit, statements
-from fraud_provenance.evidence.checkpoints import LogKeeper
-from fraud_provenance.evidence.log_audit import LogAuditor
-from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.evidence.verification import BundleVerifier
-from fraud_provenance.evidence.versions import Versions
+from fraud_provenance.attested.lineage.versions import Versions
+from fraud_provenance.attested.sigstore import log_audit
+from fraud_provenance.attested.sigstore.log_audit import LogAuditor
+from fraud_provenance.attested.sigstore.verification import BundleVerifier
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.attested.tlog.checkpoints import LogKeeper
 from fraud_provenance_tests.attacks.bundles import (
     changed_bundle,
     document_of,

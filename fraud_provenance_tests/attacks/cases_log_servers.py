@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from fraud_provenance.evidence import merkle
-from fraud_provenance.evidence.signing import SigningService
+from fraud_provenance.attested.sigstore.signing import SigningService
+from fraud_provenance.attested.tlog import merkle
 from fraud_provenance_tests.attacks.home import Home, Said, patched
 from fraud_provenance_tests.attacks.judges import outcome, promote, registration
 from fraud_provenance_tests.attacks.model import Attack, Case, Outcome

@@ -10,9 +10,11 @@ from typing import Any
 
 from sigstore.dsse import Statement as DsseStatement
 
-from fraud_provenance.evidence import encoding, statements, verification
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.sigstore import verification
+from fraud_provenance.attested.statements import statements
 from fraud_provenance.fraud import model
-from fraud_provenance.gates import facts, promotion
+from fraud_provenance.models import facts, promotion
 from fraud_provenance_tests.attacks import mutants
 from fraud_provenance_tests.attacks.bundles import (
     MODEL,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.store import BUNDLE_SUFFIX
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.store.store import BUNDLE_SUFFIX
 from fraud_provenance_tests.attacks.faults import SCORED_DAY
 from fraud_provenance_tests.attacks.home import Home
 from fraud_provenance_tests.attacks.judges import FEATURES, outcome
@@ -31,7 +31,7 @@ def be_killed_before_the_statement(home: Home) -> None:
             job="scoring",
             days=(SCORED_DAY,),
             ports=home.ports,
-            dies_at="fraud_provenance.gates.step:Step._sign",
+            dies_at="fraud_provenance.attested.step.step:Step._sign",
         )
         ended = zygote.run(request)
     assert ended.code < 0, f"the job was not killed: {ended}"

@@ -9,13 +9,13 @@ from typing import Any
 
 import polars as pl
 
-from fraud_provenance.evidence.lineage import LineageVerifier
-from fraud_provenance.evidence.statements import Identity
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.verifier import LineageVerifier
+from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.due.planning import registry_of
 from fraud_provenance.fraud import evaluation
-from fraud_provenance.gates import facts, promotion
-from fraud_provenance.gates.facts import EVALUATION, METRICS, MODEL
-from fraud_provenance.gates.trust import Trust
-from fraud_provenance.planning import registry_of
+from fraud_provenance.models import facts, promotion
+from fraud_provenance.models.facts import EVALUATION, METRICS, MODEL
 from fraud_provenance_tests.attacks.cases_evidence import any_signature, approve
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import promote

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fraud_provenance.evidence import identities
-from fraud_provenance.evidence.releases import Releases
+from fraud_provenance.attested.rules.releases import Releases
+from fraud_provenance.attested.statements import identities
 from fraud_provenance_tests.attacks.cases_governance import (
     AUTHOR,
     REVIEWER,

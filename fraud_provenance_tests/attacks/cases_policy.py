@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from fraud_provenance.evidence.errors import ProvenanceError
-from fraud_provenance.gates import canaries, cosign, promotion
-from fraud_provenance.gates import policy as policy_module
-from fraud_provenance.gates.policy import Answer, Policy, PolicyEngine
+from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.attested.gates import canaries, cosign
+from fraud_provenance.attested.gates import policy as policy_module
+from fraud_provenance.attested.gates.policy import Answer, Policy, PolicyEngine
+from fraud_provenance.models import promotion
 from fraud_provenance_tests.attacks.cases_governance import (
     AUTHOR,
     REVIEWER,

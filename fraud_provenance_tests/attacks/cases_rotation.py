@@ -10,14 +10,14 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.notes import log_keys
-from fraud_provenance.evidence.witness import LocalWitness, create_local_witness
-from fraud_provenance.gates.champion import find_champion
-from fraud_provenance.governing import FOUNDERS
-from fraud_provenance.local import authority, servers, trust_root
-from fraud_provenance.local.processes import Processes, wait_healthy
-from fraud_provenance.planning import registry_of
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.local import authority, servers, trust_root
+from fraud_provenance.attested.local.processes import Processes, wait_healthy
+from fraud_provenance.attested.tlog.notes import log_keys
+from fraud_provenance.attested.tlog.witness import LocalWitness, create_local_witness
+from fraud_provenance.due.planning import registry_of
+from fraud_provenance.models.champion import find_champion
+from fraud_provenance.people.governing import FOUNDERS
 from fraud_provenance_tests.attacks.cases_training import (
     TRAIN_START,
     landed_again,

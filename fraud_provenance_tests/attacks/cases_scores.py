@@ -5,16 +5,18 @@ from collections.abc import Callable
 
 import polars as pl
 
-from fraud_provenance import prediction_log
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs.scoring import open_serving
 from fraud_provenance.defs.training import model_files
 from fraud_provenance.fraud import score_checks
 from fraud_provenance.fraud.columns import SCORE_SCHEMA
 from fraud_provenance.fraud.parquet import parquet_bytes
-from fraud_provenance.gates.step import Step
-from fraud_provenance.investigate import predictions, score_versions, trace
-from fraud_provenance.investigate.score_rows import Comparison
-from fraud_provenance.prediction_batch import leaf_hashes, leaves
+from fraud_provenance.investigate import trace
+from fraud_provenance.predictions import audit as predictions
+from fraud_provenance.predictions import log as prediction_log
+from fraud_provenance.predictions import versions as score_versions
+from fraud_provenance.predictions.batch import leaf_hashes, leaves
+from fraud_provenance.predictions.rows import Comparison
 from fraud_provenance_tests.attacks.home import Home
 from fraud_provenance_tests.attacks.judges import command, contract_codes, outcome
 from fraud_provenance_tests.attacks.model import Attack, Case, Outcome
@@ -148,7 +150,7 @@ def contract(home: Home) -> Outcome:
 
 
 def unjudged(home: Home) -> str:
-    from fraud_provenance.planning import scores_to_judge
+    from fraud_provenance.due.planning import scores_to_judge
 
     with home.surroundings():
         return scores_to_judge(home.workspace())[-1]

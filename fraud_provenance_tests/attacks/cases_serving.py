@@ -12,19 +12,19 @@ from typing import Any
 
 import polars as pl
 
-from fraud_provenance import prediction_log
-from fraud_provenance.evidence import files
-from fraud_provenance.evidence.artifacts import Artifacts
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.gates import champion as champions
-from fraud_provenance.gates import promotion, registry, serving
-from fraud_provenance.gates.decisions import sign_decision
-from fraud_provenance.gates.facts import MODEL
-from fraud_provenance.gates.policy import Answer
-from fraud_provenance.gates.registry import RegisteredVersion, Registry
-from fraud_provenance.gates.serving import ChampionLease
-from fraud_provenance.investigate import predictions
-from fraud_provenance.planning import registry_of
+from fraud_provenance.attested.core import files
+from fraud_provenance.attested.gates.decisions import sign_decision
+from fraud_provenance.attested.gates.policy import Answer
+from fraud_provenance.attested.lineage.artifacts import Artifacts
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.due.planning import registry_of
+from fraud_provenance.models import champion as champions
+from fraud_provenance.models import promotion, registry, serving
+from fraud_provenance.models.facts import MODEL
+from fraud_provenance.models.registry import RegisteredVersion, Registry
+from fraud_provenance.models.serving import ChampionLease
+from fraud_provenance.predictions import audit as predictions
+from fraud_provenance.predictions import log as prediction_log
 from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import champion, command, outcome, question

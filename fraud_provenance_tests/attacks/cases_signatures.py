@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtensionOID
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.signers import Signers
-from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.evidence.verification import BundleVerifier
-from fraud_provenance.gates.facts import EVALUATION
-from fraud_provenance.local import trust_root
-from fraud_provenance.local.trust_root import private_folder
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.lineage.signers import Signers
+from fraud_provenance.attested.local import trust_root
+from fraud_provenance.attested.local.trust_root import private_folder
+from fraud_provenance.attested.sigstore.verification import BundleVerifier
+from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.models.facts import EVALUATION
 from fraud_provenance_tests.attacks.bundles import (
     as_of_now,
     certificate_of,
@@ -138,26 +138,31 @@ def sign_after_the_end(home: Home) -> None:
 
 
 def vouched_for_by(issuer: str) -> Attack:
-    """The evaluation under a real certificate that names another issuer; "" for ours, as of now."""
+    """The evaluation under a real certificate that names another issuer."""
 
     def attack(home: Home) -> None:
         record = newest(home, EVALUATION)
         document = document_of(home, record)
-        content = payload_of(document)
-        if not issuer:
-            payload = json.loads(content)
-            as_of_now(payload["predicate"])
-            content = encoding.canonical_json(payload)
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _certified(home, certificate_of(document), key, issuer)
-        replace_bundle(home, record, signed_with(home, content, key, certificate))
+        replace_bundle(home, record, signed_with(home, payload_of(document), key, certificate))
 
     return attack
 
 
 def signed_anew(home: Home) -> None:
-    """The twin: our own issuer vouches for it; what came after it is signed after it, too."""
-    vouched_for_by("")(home)
+    """The twin: our own issuer vouches for a next version; what comes after it is signed again."""
+    document = document_of(home, newest(home, EVALUATION))
+    payload = json.loads(payload_of(document))
+    predicate = as_of_now(payload["predicate"])
+    sequence, previous = home.workspace().trust.lineage().versions.next(EVALUATION)
+    internal = predicate["buildDefinition"]["internalParameters"]
+    internal |= {"sequence": sequence, "previous": previous}
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = _certified(home, certificate_of(document), key, "")
+    content = signed_with(home, encoding.canonical_json(payload), key, certificate)
+    home.workspace().store.bundle_path(encoding.digest_bytes(content)).write_bytes(content)
+    forget_index(home)
     start_over(home)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import polars as pl
 
-from fraud_provenance import data_versions
-from fraud_provenance.evidence.artifacts import Artifacts
-from fraud_provenance.evidence.manifest import FileEntry
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.gates.step import Step
+from fraud_provenance.attested.lineage.artifacts import Artifacts
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.step.step import Step
+from fraud_provenance.data import versions as data_versions
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import FEATURES, RAW, data_access, training
 from fraud_provenance_tests.attacks.model import Case, nothing

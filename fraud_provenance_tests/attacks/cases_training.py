@@ -10,13 +10,13 @@ from typing import Any
 import polars as pl
 from dagster_dbt import DbtCliResource
 
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import training as training_stage
+from fraud_provenance.due.planning import registry_of
 from fraud_provenance.fraud import mart, model, schemas, training_checks
 from fraud_provenance.fraud.columns import LABEL
 from fraud_provenance.fraud.mart import MART
-from fraud_provenance.gates.registry import CHAMPION
-from fraud_provenance.gates.step import Step
-from fraud_provenance.planning import registry_of
+from fraud_provenance.models.registry import CHAMPION
 from fraud_provenance_tests.attacks import faults
 from fraud_provenance_tests.attacks.arena import TRAINED
 from fraud_provenance_tests.attacks.home import Home, Said, patched

@@ -1,11 +1,11 @@
-"""DT-06, RP-11: below what is trained on or scored lies one world, made by the code that is."""
+"""DT-06: below what is trained on or scored lies one world."""
 
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
-from fraud_provenance.evidence.lineage import LineageVerifier
-from fraud_provenance.evidence.snapshots import Snapshots
-from fraud_provenance.gates.step import Step
+from fraud_provenance.attested.lineage.snapshots import Snapshots
+from fraud_provenance.attested.lineage.verifier import LineageVerifier
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance_tests.attacks.arena import TRAINED
 from fraud_provenance_tests.attacks.cases_training import landed_again, late_rows
 from fraud_provenance_tests.attacks.home import Home

@@ -16,9 +16,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fraud_provenance.evidence.codes import UNDECIDED
-from fraud_provenance.gates.registry import CHAMPION
-from fraud_provenance.planning import registry_of
+from fraud_provenance.attested.core.codes import UNDECIDED
+from fraud_provenance.due.planning import registry_of
+from fraud_provenance.models.registry import CHAMPION
 from fraud_provenance_tests.attacks.arena import DAYS, Arena
 from fraud_provenance_tests.attacks.home import Home, opened
 from fraud_provenance_tests.attacks.network import Request as HttpRequest

@@ -12,8 +12,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from fraud_provenance.evidence.errors import ProvenanceError
-from fraud_provenance.gates.policy import Answer, Policy, PolicyEngine
+from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.attested.gates.policy import Answer, Policy, PolicyEngine
 from fraud_provenance_tests.attacks.home import patched
 
 HONEST = {

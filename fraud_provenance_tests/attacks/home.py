@@ -17,11 +17,11 @@ from rich.console import Console
 
 from fraud_provenance import cli
 from fraud_provenance.alerts import Outbox
-from fraud_provenance.evidence.errors import ProvenanceError, Reason, storage_error
-from fraud_provenance.gates.trust import Trust
-from fraud_provenance.local import trust_root
-from fraud_provenance.local.processes import Processes, wait_healthy
-from fraud_provenance.local.servers import all_servers
+from fraud_provenance.attested.core.errors import ProvenanceError, Reason, storage_error
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.local import trust_root
+from fraud_provenance.attested.local.processes import Processes, wait_healthy
+from fraud_provenance.attested.local.servers import all_servers
 from fraud_provenance.workspace import Settings, Workspace
 from fraud_provenance_tests.attacks.arena import Arena
 from fraud_provenance_tests.attacks.network import diverted, free_port
@@ -108,7 +108,7 @@ class Home:
         options: Mapping[str, Any] | None = None,
     ) -> Said:
         """One Dagster job of the product, in this process. `options`: those of `run`."""
-        from fraud_provenance.pipeline import Pipeline, RunOptions
+        from fraud_provenance.run.pipeline import Pipeline, RunOptions
 
         chosen = RunOptions(**(options or {}))
         with self.surroundings(), patched(Pipeline, "_load", _load):
@@ -210,7 +210,7 @@ def _end_mlflow_run() -> None:
 
 def _load(pipeline: Any) -> Any:  # noqa: ANN401 - Pipeline's own method
     """The asset graph, put together once for all judgements, on the copy's own instance."""
-    from fraud_provenance.pipeline import open_instance
+    from fraud_provenance.run.pipeline import open_instance
 
     if pipeline._dagster is None:
         with pipeline._quiet():

@@ -7,11 +7,11 @@ P5 scoring's load · P6 prediction audit · P7 log audit · P8 start-up self-che
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fraud_provenance.evidence.statements import read_contract
-from fraud_provenance.gates import promotion
-from fraud_provenance.gates.registry import CHAMPION
-from fraud_provenance.gates.step import Step
-from fraud_provenance.planning import registry_of
+from fraud_provenance.attested.statements.statements import read_contract
+from fraud_provenance.attested.step.step import Step
+from fraud_provenance.due.planning import registry_of
+from fraud_provenance.models import promotion
+from fraud_provenance.models.registry import CHAMPION
 from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.attacks.home import Home, Said
 from fraud_provenance_tests.attacks.model import Judge, Outcome

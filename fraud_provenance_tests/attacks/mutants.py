@@ -14,12 +14,17 @@ from typing import Any
 from cryptography import x509
 from rfc3161_client import decode_timestamp_response
 
-from fraud_provenance.evidence.lineage import LineageVerifier
-from fraud_provenance.evidence.signers import Signers
-from fraud_provenance.evidence.statements import Identity, parse_statement
-from fraud_provenance.evidence.verification import BundleVerifier, LogPosition, VerifiedBundle
-from fraud_provenance.gates import cosign, promotion
-from fraud_provenance.gates.policy import Answer, Policy, PolicyEngine
+from fraud_provenance.attested.gates import cosign
+from fraud_provenance.attested.gates.policy import Answer, Policy, PolicyEngine
+from fraud_provenance.attested.lineage.signers import Signers
+from fraud_provenance.attested.lineage.verifier import LineageVerifier
+from fraud_provenance.attested.sigstore.verification import (
+    BundleVerifier,
+    LogPosition,
+    VerifiedBundle,
+)
+from fraud_provenance.attested.statements.statements import Identity, parse_statement
+from fraud_provenance.models import promotion
 from fraud_provenance_tests.attacks.bundles import certificate_of, payload_of
 from fraud_provenance_tests.attacks.home import patched
 from fraud_provenance_tests.attacks.model import Mutant

@@ -8,16 +8,16 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from fraud_provenance.evidence import statements
-from fraud_provenance.evidence.artifacts import Artifacts
-from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.gates import promotion
-from fraud_provenance.gates.facts import MODEL, collect_model, model_statement, registration_input
-from fraud_provenance.gates.registry import CANDIDATE
-from fraud_provenance.gates.step import Step
-from fraud_provenance.planning import newest_model, registry_of
+from fraud_provenance.attested.lineage.artifacts import Artifacts
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.attested.step.step import Step
+from fraud_provenance.due.planning import newest_model, registry_of
+from fraud_provenance.models import promotion
+from fraud_provenance.models.facts import MODEL, collect_model, model_statement, registration_input
+from fraud_provenance.models.registry import CANDIDATE
 from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.attacks.bundles import as_of_now
 from fraud_provenance_tests.attacks.home import Home, patched
@@ -116,7 +116,7 @@ def resign(
     With `folder`, the statement is about that folder's files, as another partition, `made_from`
     these bytes. `lie` has its way with the predicate.
     """
-    from fraud_provenance.evidence import encoding
+    from fraud_provenance.attested.core import encoding
 
     trust = home.workspace().trust
     record = trust.store.records(predicate_type=statements.PROVENANCE, asset=asset)[-1]

@@ -11,16 +11,17 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.errors import Reason
-from fraud_provenance.evidence.lineage import LineageVerifier
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.evidence.statements import Statement
-from fraud_provenance.evidence.store import ChainLink, EvidenceStore
-from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
-from fraud_provenance.gates.trust import Trust
-from fraud_provenance.prediction_batch import read_batch
-from fraud_provenance.prediction_log import batch_problems
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import Reason
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.verifier import LineageVerifier
+from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Statement
+from fraud_provenance.attested.store.store import ChainLink, EvidenceStore
+from fraud_provenance.predictions.batch import read_batch
+from fraud_provenance.predictions.log import batch_problems
 from fraud_provenance.workspace import Workspace
 
 _CHANGED = b"the changed statement"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance.evidence.codes import RootCause
+from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance_tests.attacks import cases_operations, registry
 from fraud_provenance_tests.attacks.model import GROUPS, Line, Outcome, lines
 from fraud_provenance_tests.attacks.tournament import (

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from types import FrameType
 from typing import Any
 
-from fraud_provenance.gates import canaries, promotion
+from fraud_provenance.attested.gates import canaries
+from fraud_provenance.models import promotion
 from fraud_provenance_tests.attacks.arena import Arena
 from fraud_provenance_tests.attacks.home import opened, patched
 from fraud_provenance_tests.attacks.model import GROUPS, Attack, Case, Line, Mutant, Outcome, lines

@@ -24,7 +24,7 @@ from typing import Any, Self
 from fraud_provenance_tests.product import PROJECT
 
 _IMPORTS = (
-    "fraud_provenance.definitions", "fraud_provenance.pipeline", "fraud_provenance.fraud.model",
+    "fraud_provenance.definitions", "fraud_provenance.run.pipeline", "fraud_provenance.fraud.model",
     "fraud_provenance.fraud.expectations", "fraud_provenance.fraud.feature_store", "mlflow",
     "dagster_mlflow", "xgboost", "feast", "duckdb", "dvc.repo", "model_signing.signing",
     "jsonschema", "sklearn.metrics", "dagster_dbt",

@@ -12,12 +12,14 @@ import pytest
 
 from benchmarks import plain
 from benchmarks.plain import PlainPolicies, PlainStep, PlainStore, PlainTrust
-from fraud_provenance.gates import promotion, step
+from fraud_provenance.attested.step import step
+from fraud_provenance.models import promotion
 
 PROJECT = Path(__file__).resolve().parents[2]
 INSTALL = """
 import sys
-from fraud_provenance import definitions, pipeline
+from fraud_provenance import definitions
+from fraud_provenance.run import pipeline
 from benchmarks import plain
 definitions.defs()
 plain.install()

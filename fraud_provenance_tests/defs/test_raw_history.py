@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+from fraud_provenance.attested.step.step import Step, VerifiedInput
 from fraud_provenance.defs import raw_history
 from fraud_provenance.fraud.summaries import from_bytes, summarise
-from fraud_provenance.gates.step import Step, VerifiedInput
-from fraud_provenance.revoking import revoke_subject
+from fraud_provenance.people.revoking import revoke_subject
 from fraud_provenance_tests.conftest import DAYS, RAW, Chain
 
 OTHER = "2018-03-31"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from fraud_provenance.attested.core.errors import VerificationError
 from fraud_provenance.defs.support import private_folder
-from fraud_provenance.evidence.errors import VerificationError
-from fraud_provenance.gates.serving import require_ours
+from fraud_provenance.models.serving import require_ours
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.gates import cosign, promotion
-from fraud_provenance.local import tool
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.gates import cosign
+from fraud_provenance.attested.local import tool
+from fraud_provenance.models import promotion
 from fraud_provenance.workspace import Settings, Workspace
 from fraud_provenance_tests.product import TRAINER, Product
 
@@ -123,7 +124,7 @@ def test_model_signing_accepts_the_champion(product: Product, tmp_path: Path) ->
     from model_signing import verifying
 
     workspace = Workspace(Settings(home=product.home, project=product.project))
-    from fraud_provenance.planning import registry_of
+    from fraud_provenance.due.planning import registry_of
 
     champion = promotion.find_champion(workspace.trust, registry_of(workspace))
     model, signature = champion.evidence.model, champion.evidence.signature
@@ -139,8 +140,8 @@ def test_model_signing_accepts_the_champion(product: Product, tmp_path: Path) ->
 
 
 def test_scores_are_provable_one_by_one(product: Product) -> None:
-    from fraud_provenance.evidence import merkle
-    from fraud_provenance.prediction_log import leaves
+    from fraud_provenance.attested.tlog import merkle
+    from fraud_provenance.predictions.log import leaves
 
     day, transaction = scored(product)
     proof = product.ok("trace", str(transaction), "--json").json()["proof"]

@@ -12,9 +12,9 @@ import polars as pl
 import psutil
 import pytest
 
-from fraud_provenance.evidence.statements import MODEL_SIGNATURE
-from fraud_provenance.local import tools_dir
-from fraud_provenance.planning import newest_model
+from fraud_provenance.attested.local import tools_dir
+from fraud_provenance.attested.statements.statements import MODEL_SIGNATURE
+from fraud_provenance.due.planning import newest_model
 from fraud_provenance.workspace import Settings, Workspace
 from fraud_provenance_tests.product import Product
 

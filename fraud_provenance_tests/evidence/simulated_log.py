@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from fraud_provenance.evidence import merkle, notes
-from fraud_provenance.evidence.log import WIDTH, FolderSource, LogFiles, tile_path
-from fraud_provenance.evidence.notes import Checkpoint, LogKey, NoteSignature
-from fraud_provenance.local import authority, trust_root
+from fraud_provenance.attested.local import authority, trust_root
+from fraud_provenance.attested.tlog import merkle, notes
+from fraud_provenance.attested.tlog.notes import Checkpoint, LogKey, NoteSignature
+from fraud_provenance.attested.tlog.tiles import WIDTH, FolderSource, LogFiles, tile_path
 
 ORIGIN = "log.test"
 

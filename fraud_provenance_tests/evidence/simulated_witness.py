@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from fraud_provenance.evidence import notes
-from fraud_provenance.evidence.errors import ProvenanceError
-from fraud_provenance.evidence.notes import Checkpoint
-from fraud_provenance.evidence.witness import Conflict, LocalWitness
+from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.attested.tlog import notes
+from fraud_provenance.attested.tlog.notes import Checkpoint
+from fraud_provenance.attested.tlog.witness import Conflict, LocalWitness
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.evidence import bundle_form
-from fraud_provenance.evidence.errors import ProvenanceError
+from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.attested.sigstore import bundle_form
 from fraud_provenance_tests.evidence.test_golden import BUNDLES
 
 Document = dict[str, Any]

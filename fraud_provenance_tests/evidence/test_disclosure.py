@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.evidence import disclosure, statements
-from fraud_provenance.evidence.errors import VerificationError
+from fraud_provenance.attested.core import disclosure
+from fraud_provenance.attested.core.errors import VerificationError
+from fraud_provenance.attested.statements import statements
 
 CARD = "4539148803436467"  # a made-up number with a valid check digit
 HONEST = {

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.errors import EvidenceError
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import EvidenceError
 
 JSON = st.recursive(
     st.none()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance.evidence.codes import UNDECIDED, RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core.codes import UNDECIDED, RootCause
+from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
     EvidenceError,
@@ -18,7 +18,7 @@ from fraud_provenance.evidence.errors import (
     reason,
     storage_error,
 )
-from fraud_provenance.evidence.verdict import Verdict
+from fraud_provenance.attested.core.verdict import Verdict
 
 PACKAGE = Path(__file__).resolve().parents[2] / "fraud_provenance"
 

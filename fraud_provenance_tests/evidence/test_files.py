@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance.evidence import files
-from fraud_provenance.evidence.errors import EvidenceError
+from fraud_provenance.attested.core import files
+from fraud_provenance.attested.core.errors import EvidenceError
 
 # The system itself breaks the write off in the middle: the file may not grow past 64 KiB.
 _BROKEN_WRITE = """
 import resource, signal, sys
 from pathlib import Path
-from fraud_provenance.evidence import files
+from fraud_provenance.attested.core import files
 if sys.argv[2] == "killed":
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -191,7 +191,7 @@ def test_exclusive_lock_of_a_killed_holder_is_free(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     code = (
         "import os, signal, sys\nfrom pathlib import Path\n"
-        "from fraud_provenance.evidence import files\n"
+        "from fraud_provenance.attested.core import files\n"
         "with files.exclusive_lock(Path(sys.argv[1])):\n    os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.checkpoints import WitnessedLogs
-from fraud_provenance.evidence.errors import ProvenanceError
-from fraud_provenance.evidence.revocations import read_revocation
-from fraud_provenance.evidence.verification import BundleVerifier, load_issuers
-from fraud_provenance.evidence.waivers import read_waiver
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.attested.lineage.revocations import read_revocation
+from fraud_provenance.attested.lineage.waivers import read_waiver
+from fraud_provenance.attested.sigstore.verification import BundleVerifier, load_issuers
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.tlog.checkpoints import WitnessedLogs
 
 GOLDEN = Path(__file__).parent / "golden"
 BUNDLES = sorted(GOLDEN.glob("*/bundles/*.sigstore.json"))

@@ -2,11 +2,12 @@
 
 import pytest
 
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.errors import VerificationError
-from fraud_provenance.evidence.manifest import Manifest
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.evidence.statements import Identity
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import VerificationError
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import Manifest
+from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance_tests import scored
 from fraud_provenance_tests.conftest import DAYS, RAW, Chain, Forger, codes
 

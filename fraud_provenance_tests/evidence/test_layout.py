@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.evidence import identities, json_schemas
-from fraud_provenance.evidence.errors import EvidenceError, VerificationError
-from fraud_provenance.evidence.layout import (
+from fraud_provenance.attested.core import json_schemas
+from fraud_provenance.attested.core.errors import EvidenceError, VerificationError
+from fraud_provenance.attested.lineage.verifier import identity_of
+from fraud_provenance.attested.rules.layout import (
     Layout,
     Principal,
     find_principal,
     parse_layout,
     read_principals,
 )
-from fraud_provenance.evidence.lineage import identity_of
-from fraud_provenance.evidence.statements import Identity
+from fraud_provenance.attested.statements import identities
+from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance_tests.conftest import PROJECT
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

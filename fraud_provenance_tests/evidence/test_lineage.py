@@ -10,16 +10,18 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.evidence import artifacts, encoding, files, statements
-from fraud_provenance.evidence import lineage as lineage_module
-from fraud_provenance.evidence.errors import ProvenanceError, VerificationError
-from fraud_provenance.evidence.layout import Layout
-from fraud_provenance.evidence.lineage import LineageVerifier, Node
-from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.evidence.signers import Signers
-from fraud_provenance.evidence.statements import Material, Summary
-from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
-from fraud_provenance.gates.step import Step
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.errors import ProvenanceError, VerificationError
+from fraud_provenance.attested.lineage import artifacts
+from fraud_provenance.attested.lineage import verifier as lineage_module
+from fraud_provenance.attested.lineage.signers import Signers
+from fraud_provenance.attested.lineage.verifier import LineageVerifier, Node
+from fraud_provenance.attested.rules.layout import Layout
+from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.statements.statements import Material, Summary
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance_tests.conftest import (
     AUTHOR,
     DAYS,

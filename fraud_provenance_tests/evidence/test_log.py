@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraud_provenance.evidence import merkle, notes
-from fraud_provenance.evidence.errors import BackendError, EvidenceError, VerificationError
-from fraud_provenance.evidence.log import (
+from fraud_provenance.attested.core.errors import BackendError, EvidenceError, VerificationError
+from fraud_provenance.attested.tlog import merkle, notes
+from fraud_provenance.attested.tlog.tiles import (
     FileSystemSource,
     FolderSource,
     HttpSource,

@@ -9,21 +9,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraud_provenance.evidence import encoding, merkle, statements
-from fraud_provenance.evidence.checkpoints import Ledger, LogKeeper, WitnessedLogs
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
     EvidenceError,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.log import signed_digest
-from fraud_provenance.evidence.log_audit import AuditReport, Depth, LogAuditor
-from fraud_provenance.evidence.notes import Checkpoint
-from fraud_provenance.evidence.statements import Identity, Statement
-from fraud_provenance.evidence.verification import PAYLOAD_TYPE, LogPosition, VerifiedBundle
-from fraud_provenance.evidence.witness import (
+from fraud_provenance.attested.sigstore.log_audit import AuditReport, Depth, LogAuditor
+from fraud_provenance.attested.sigstore.verification import (
+    PAYLOAD_TYPE,
+    LogPosition,
+    VerifiedBundle,
+)
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Identity, Statement
+from fraud_provenance.attested.tlog import merkle
+from fraud_provenance.attested.tlog.checkpoints import Ledger, LogKeeper, WitnessedLogs
+from fraud_provenance.attested.tlog.notes import Checkpoint
+from fraud_provenance.attested.tlog.tiles import signed_digest
+from fraud_provenance.attested.tlog.witness import (
     LocalWitness,
     create_local_witness,
     policy_document,

@@ -12,14 +12,15 @@ import pytest
 from sigstore.dsse import Statement as DsseStatement
 
 from fraud_provenance.alerts import Outbox
-from fraud_provenance.evidence import merkle, statements
-from fraud_provenance.evidence.errors import ProvenanceError, VerificationError
-from fraud_provenance.evidence.log_audit import AuditReport, Depth
-from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.gates.promotion import last_look
+from fraud_provenance.attested.core.errors import ProvenanceError, VerificationError
+from fraud_provenance.attested.sigstore.log_audit import AuditReport, Depth
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.attested.tlog import merkle
+from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate.audit import audit
-from fraud_provenance.planning import registry_of
-from fraud_provenance.revoking import revoke_subject
+from fraud_provenance.models.promotion import last_look
+from fraud_provenance.people.revoking import revoke_subject
 from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import codes, ingest, open_workspace
 from fraud_provenance_tests.evidence.simulated_log import SimulatedLog

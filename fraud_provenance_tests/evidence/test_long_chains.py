@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.evidence import encoding, lineage, statements
-from fraud_provenance.evidence.layout import Layout, Principal, StepRule
-from fraud_provenance.evidence.lineage import LineageVerifier
-from fraud_provenance.evidence.statements import Identity, Statement
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.lineage import verifier as lineage
+from fraud_provenance.attested.lineage.verifier import LineageVerifier
+from fraud_provenance.attested.rules.layout import Layout, Principal, StepRule
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Identity, Statement
 
 GATE = Identity(issuer="workloads", subject="/gates/data-access")
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

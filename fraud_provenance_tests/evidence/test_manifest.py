@@ -7,9 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.errors import EvidenceError
-from fraud_provenance.evidence.manifest import FileEntry, Manifest, is_sha256, parse_manifest
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import EvidenceError
+from fraud_provenance.attested.statements.manifest import (
+    FileEntry,
+    Manifest,
+    is_sha256,
+    parse_manifest,
+)
 
 A, B = "a" * 64, "b" * 64
 DIGESTS = st.sampled_from([A, B, "0" * 64, "f" * 64])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraud_provenance.evidence import merkle
+from fraud_provenance.attested.tlog import merkle
 
 # The eight leaves and their roots from the reference tests of Certificate Transparency.
 LEAVES = [

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraud_provenance.evidence import notes
-from fraud_provenance.evidence.errors import ConfigError, VerificationError
-from fraud_provenance.evidence.notes import LogKey, NoteSignature, WitnessKey
+from fraud_provenance.attested.core.errors import ConfigError, VerificationError
+from fraud_provenance.attested.tlog import notes
+from fraud_provenance.attested.tlog.notes import LogKey, NoteSignature, WitnessKey
 from fraud_provenance_tests.evidence.simulated_log import SimulatedLog, entry_body
 
 ROOT = bytes(range(32))

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.errors import ProvenanceError
-from fraud_provenance.evidence.manifest import parse_manifest
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.attested.statements.manifest import parse_manifest
 from fraud_provenance_tests.conftest import Chain, open_workspace
 from fraud_provenance_tests.mutations import mutations
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance import governing
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.errors import ConfigError, ProvenanceError, VerificationError
-from fraud_provenance.evidence.releases import SIGNATURES_NEEDED, read_expectations
-from fraud_provenance.gates.policy import Policy
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, VerificationError
+from fraud_provenance.attested.gates.policy import Policy
+from fraud_provenance.attested.rules.releases import SIGNATURES_NEEDED, read_expectations
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.people import governing
 from fraud_provenance.workspace import Settings, Workspace
 from fraud_provenance_tests.conftest import AUTHOR, PROJECT, REVIEWER, Forger, codes, copy_home
 from fraud_provenance_tests.conftest import release as release_by_both

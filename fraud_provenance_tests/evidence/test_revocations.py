@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.errors import ConfigError, GateDenied, VerificationError
-from fraud_provenance.evidence.log import signed_digest
-from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.evidence.verification import PAYLOAD_TYPE, VerifiedBundle
-from fraud_provenance.evidence.versions import REVOCATIONS
-from fraud_provenance.gates.step import Step
-from fraud_provenance.revoking import revoke_subject
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import ConfigError, GateDenied, VerificationError
+from fraud_provenance.attested.lineage.versions import REVOCATIONS
+from fraud_provenance.attested.sigstore.verification import PAYLOAD_TYPE, VerifiedBundle
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.attested.step.step import Step
+from fraud_provenance.attested.tlog.tiles import signed_digest
+from fraud_provenance.people.revoking import revoke_subject
 from fraud_provenance_tests.conftest import (
     AUTHOR,
     DAYS,

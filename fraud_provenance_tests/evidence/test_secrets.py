@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.errors import VerificationError, reason
-from fraud_provenance.evidence.secret_forms import redacted
-from fraud_provenance.evidence.secrets import (
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import VerificationError, reason
+from fraud_provenance.attested.core.leaks import (
     has_secret,
     key_sized,
     refuse_secret_words,
     refuse_secrets,
 )
-from fraud_provenance.evidence.statements import PROVENANCE, build_statement
+from fraud_provenance.attested.core.secret_forms import redacted
+from fraud_provenance.attested.statements.statements import PROVENANCE, build_statement
 from fraud_provenance_tests.conftest import codes
 
 KIND = b"PRIVATE KEY"  # in one piece it would be found in this file, too

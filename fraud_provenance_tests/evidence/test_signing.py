@@ -11,10 +11,10 @@ import requests
 from sigstore.errors import Error as SigstoreError
 from sigstore.models import InvalidBundle
 
-from fraud_provenance.evidence import statements
-from fraud_provenance.evidence.errors import BackendError
-from fraud_provenance.evidence.signing import SigningService
-from fraud_provenance.evidence.statements import Identity, Statement
+from fraud_provenance.attested.core.errors import BackendError
+from fraud_provenance.attested.sigstore.signing import SigningService
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Identity, Statement
 from fraud_provenance_tests.conftest import Chain, codes
 
 pytestmark = pytest.mark.integration

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from fraud_provenance.evidence.lineage import LineageVerifier
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.verifier import LineageVerifier
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance_tests.attacks import slots
 from fraud_provenance_tests.attacks.home import patched
 from fraud_provenance_tests.conftest import Chain

@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.evidence import encoding, lineage, statements
-from fraud_provenance.evidence.errors import VerificationError
-from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.evidence.snapshots import Reading, Snapshots, rests_of, two_versions
-from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.evidence.store import EvidenceStore
-from fraud_provenance.gates import step as step_module
-from fraud_provenance.gates.step import Materialisation, Step, VerifiedInput
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import VerificationError
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage import verifier as lineage
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.snapshots import Reading, Snapshots, rests_of, two_versions
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.attested.step import step as step_module
+from fraud_provenance.attested.step.step import Materialisation, Step, VerifiedInput
+from fraud_provenance.attested.store.store import EvidenceStore
 from fraud_provenance_tests.conftest import (
     DAYS,
     FEATURES,

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.errors import ProvenanceError
-from fraud_provenance.evidence.statements import Identity, Material, Statement
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Identity, Material, Statement
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.errors import EvidenceError
-from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.evidence.store import EvidenceStore
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import EvidenceError
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.store.store import EvidenceStore
 from fraud_provenance_tests.conftest import (
     DAYS,
     FEATURES,

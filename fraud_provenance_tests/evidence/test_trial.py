@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance import governing
 from fraud_provenance import workspace as workspace_module
-from fraud_provenance.evidence import encoding, identities, trial
-from fraud_provenance.evidence.errors import BackendError, ProvenanceError, VerificationError
-from fraud_provenance.evidence.expectations import Chain
-from fraud_provenance.evidence.witness import create_local_witness, policy_document
-from fraud_provenance.gates import cosign
-from fraud_provenance.gates.policy import Policy, PolicyEngine
-from fraud_provenance.local import tool
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import BackendError, ProvenanceError, VerificationError
+from fraud_provenance.attested.gates import cosign
+from fraud_provenance.attested.gates.policy import Policy, PolicyEngine
+from fraud_provenance.attested.local import tool
+from fraud_provenance.attested.rules import trial
+from fraud_provenance.attested.rules.expectations import Chain
+from fraud_provenance.attested.statements import identities
+from fraud_provenance.attested.tlog.witness import create_local_witness, policy_document
+from fraud_provenance.people import governing
 from fraud_provenance.workspace import Settings, Workspace
 from fraud_provenance_tests.conftest import AUTHOR, PROJECT, REVIEWER, Forger, codes, copy_home
 from fraud_provenance_tests.conftest import release as release_by_both
@@ -342,7 +344,7 @@ def test_release_on_top_of_one_that_does_not_bind_does_not_either(
     forger = Forger(opened.trust)
     WAYS["one person twice"][0](opened)
     with monkeypatch.context() as blind:
-        blind.setattr("fraud_provenance.evidence.releases.Releases.check", lambda *_: None)
+        blind.setattr("fraud_provenance.attested.rules.releases.Releases.check", lambda *_: None)
         force(opened, forger)
         path = opened.policies_folder / "lib" / "lib.rego"
         path.write_text(f"{path.read_text()}\n# and more\n")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from fraud_provenance.evidence import codes
-from fraud_provenance.evidence.codes import UNDECIDED, RootCause
-from fraud_provenance.evidence.errors import GateDenied, ProvenanceError, Reason, reason
-from fraud_provenance.evidence.verdict import Link, Verdict
+from fraud_provenance.attested.core import codes
+from fraud_provenance.attested.core.codes import UNDECIDED, RootCause
+from fraud_provenance.attested.core.errors import GateDenied, ProvenanceError, Reason, reason
+from fraud_provenance.attested.core.verdict import Link, Verdict
 
 TAMPERED = reason(RootCause.DIGEST_MISMATCH, "changed", artifact="raw", partition="2018-04-01")
 LATER = reason(RootCause.CHECK_MISSING, "not run", distance=4)

@@ -19,16 +19,21 @@ from sigstore.models import ClientTrustConfig
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
-from fraud_provenance.evidence import bundle_form, statements, verification
-from fraud_provenance.evidence.checkpoints import WitnessedLogs
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core.errors import (
     ConfigError,
     ProvenanceError,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.evidence.verification import BundleVerifier, _ReadIdentity, load_issuers
+from fraud_provenance.attested.sigstore import bundle_form, verification
+from fraud_provenance.attested.sigstore.verification import (
+    BundleVerifier,
+    _ReadIdentity,
+    load_issuers,
+)
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.attested.tlog.checkpoints import WitnessedLogs
 from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import Chain
 from fraud_provenance_tests.evidence.simulated_log import SimulatedLog, dsse_v1_body

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.errors import EvidenceError, VerificationError
-from fraud_provenance.evidence.manifest import FileEntry
-from fraud_provenance.evidence.verification import VerifiedBundle
-from fraud_provenance.evidence.versions import DEPLOYMENTS, SeenHeads
-from fraud_provenance.gates.step import Step
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import EvidenceError, VerificationError
+from fraud_provenance.attested.lineage.versions import DEPLOYMENTS, SeenHeads
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance_tests.conftest import (
     AUTHOR,
     DAYS,

@@ -6,14 +6,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from fraud_provenance import planning
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.errors import ConfigError, GateDenied, VerificationError
-from fraud_provenance.evidence.verification import VerifiedBundle
-from fraud_provenance.evidence.waivers import read_waiver, subject_of
-from fraud_provenance.gates.step import Step
-from fraud_provenance.revoking import revoke_subject
-from fraud_provenance.waiving import waive_day
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import ConfigError, GateDenied, VerificationError
+from fraud_provenance.attested.lineage.waivers import read_waiver, subject_of
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.step.step import Step
+from fraud_provenance.due import planning
+from fraud_provenance.people.revoking import revoke_subject
+from fraud_provenance.people.waiving import waive_day
 from fraud_provenance_tests.conftest import AUTHOR, DAYS, FEATURES, RAW, Chain, Forger, codes
 
 pytestmark = pytest.mark.integration

@@ -8,15 +8,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fraud_provenance.evidence import merkle, notes
-from fraud_provenance.evidence.errors import (
-    BackendError,
-    ConfigError,
-    VerificationError,
-)
-from fraud_provenance.evidence.log import FolderSource, LogFiles, Tree
-from fraud_provenance.evidence.notes import Checkpoint, NoteSignature, WitnessKey
-from fraud_provenance.evidence.witness import (
+from fraud_provenance.attested.core.errors import BackendError, ConfigError, VerificationError
+from fraud_provenance.attested.tlog import merkle, notes
+from fraud_provenance.attested.tlog.notes import Checkpoint, NoteSignature, WitnessKey
+from fraud_provenance.attested.tlog.tiles import FolderSource, LogFiles, Tree
+from fraud_provenance.attested.tlog.witness import (
     Conflict,
     HttpWitness,
     LocalWitness,

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from fraud_provenance.evidence import encoding
+from fraud_provenance.attested.core import encoding
 from fraud_provenance.fraud.columns import SCORE_SCHEMA
 from fraud_provenance.fraud.contract import ContractReport
 from fraud_provenance.fraud.expectations import check_feature_expectations, check_raw_expectations

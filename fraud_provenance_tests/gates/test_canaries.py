@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.evidence.errors import ProvenanceError
-from fraud_provenance.evidence.verification import BundleVerifier
-from fraud_provenance.gates import canaries, cosign
-from fraud_provenance.gates.policy import Answer, PolicyEngine
-from fraud_provenance.local import tool
+from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.attested.gates import canaries, cosign
+from fraud_provenance.attested.gates.policy import Answer, PolicyEngine
+from fraud_provenance.attested.local import tool
+from fraud_provenance.attested.sigstore.verification import BundleVerifier
 from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import codes
 
@@ -102,6 +102,6 @@ def test_canaries_find_a_policy_that_always_says_the_same(
 
 
 def fresh_reasons() -> tuple[Any, ...]:
-    from fraud_provenance.evidence.errors import reason
+    from fraud_provenance.attested.core.errors import reason
 
     return (reason("GATE_DENIED", "no"),)

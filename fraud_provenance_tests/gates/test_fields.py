@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.gates.policy import Answer, Policy, PolicyEngine, read_policies
-from fraud_provenance.local import tool
+from fraud_provenance.attested.gates.policy import Answer, Policy, PolicyEngine, read_policies
+from fraud_provenance.attested.local import tool
 from fraud_provenance_tests.attacks import fields
 from fraud_provenance_tests.attacks.home import patched
 from fraud_provenance_tests.conftest import PROJECT

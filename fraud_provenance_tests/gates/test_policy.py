@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fraud_provenance.evidence.errors import BackendError, ProvenanceError, VerificationError
-from fraud_provenance.evidence.releases import Releases
-from fraud_provenance.gates import policy as policy_module
-from fraud_provenance.gates.policy import Answer, Policy, PolicyEngine, read_policies
-from fraud_provenance.local import tool
+from fraud_provenance.attested.core.errors import BackendError, ProvenanceError, VerificationError
+from fraud_provenance.attested.gates import policy as policy_module
+from fraud_provenance.attested.gates.policy import Answer, Policy, PolicyEngine, read_policies
+from fraud_provenance.attested.local import tool
+from fraud_provenance.attested.rules.releases import Releases
 from fraud_provenance.workspace import Settings, Workspace
 from fraud_provenance_tests.conftest import (
     PROJECT,
@@ -510,7 +510,8 @@ def test_engine_sees_nothing_of_the_environment(
 
 def test_policy_folder_of_a_process_goes_with_it(opened: Workspace) -> None:
     code = (
-        "import sys; from pathlib import Path; from fraud_provenance.gates.policy import *\n"
+        "import sys; from pathlib import Path\n"
+        "from fraud_provenance.attested.gates.policy import *\n"
         "print(Policy(*read_policies(Path(sys.argv[1]))).folder)"
     )
     done = subprocess.run(

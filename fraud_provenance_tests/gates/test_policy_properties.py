@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from fraud_provenance.local import tool
+from fraud_provenance.attested.local import tool
 from fraud_provenance_tests.conftest import PROJECT
 from fraud_provenance_tests.mutations import Path, bent, paths, removed, replaced, value_at
 

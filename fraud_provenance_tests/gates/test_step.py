@@ -2,11 +2,11 @@
 
 import pytest
 
-from fraud_provenance.evidence.encoding import digest_bytes
-from fraud_provenance.evidence.errors import ConfigError, VerificationError
-from fraud_provenance.evidence.verification import VerifiedBundle
-from fraud_provenance.gates.step import Step, recover
-from fraud_provenance.planning import FEATURE_SUITES, unjudged_days
+from fraud_provenance.attested.core.encoding import digest_bytes
+from fraud_provenance.attested.core.errors import ConfigError, VerificationError
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.step.step import Step, recover
+from fraud_provenance.due.planning import FEATURE_SUITES, unjudged_days
 from fraud_provenance_tests.conftest import DAYS, FEATURES, Chain, Forger, codes, judge
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.gates.surroundings import Code, code_of, surroundings_problems
+from fraud_provenance.attested.gates.build_rules import Code, code_of, surroundings_problems
+from fraud_provenance.attested.lineage.nodes import Node
 
 COMMIT = "a" * 40
 DEMANDS: dict[str, Any] = {

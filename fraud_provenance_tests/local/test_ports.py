@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from fraud_provenance.local import ports
+from fraud_provenance.attested.local import ports
 
 
 def test_choose_for_one_home_gives_each_server_its_own_free_port() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fraud_provenance.local.ports import HOST, choose
-from fraud_provenance.local.processes import Processes, Server, wait_healthy
+from fraud_provenance.attested.local.ports import HOST, choose
+from fraud_provenance.attested.local.processes import Processes, Server, wait_healthy
 
 
 @pytest.fixture

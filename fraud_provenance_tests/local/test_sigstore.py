@@ -24,9 +24,9 @@ from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 from sigstore.verify import Verifier, policy
 
-from fraud_provenance.evidence.errors import BackendError, ConfigError
-from fraud_provenance.local import LocalSigstore, ServerStatus, tool, trust_root
-from fraud_provenance.local.ports import HOST
+from fraud_provenance.attested.core.errors import BackendError, ConfigError
+from fraud_provenance.attested.local import LocalSigstore, ServerStatus, tool, trust_root
+from fraud_provenance.attested.local.ports import HOST
 
 pytestmark = pytest.mark.integration
 
@@ -296,7 +296,8 @@ def test_token_of_another_home_gets_no_certificate(
 def test_up_by_two_processes_at_once_starts_each_server_once(fresh: LocalSigstore) -> None:
     home = fresh.trust_config.parent.parent
     code = (
-        "import sys; from pathlib import Path; from fraud_provenance.local import LocalSigstore;"
+        "import sys; from pathlib import Path;"
+        "from fraud_provenance.attested.local import LocalSigstore;"
         "print({s.name: s.pid for s in LocalSigstore(Path(sys.argv[1])).up()})"
     )
     command = [sys.executable, "-c", code, str(home)]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance.evidence.errors import ConfigError
-from fraud_provenance.local import tools
+from fraud_provenance.attested.core.errors import ConfigError
+from fraud_provenance.attested.local import tools
 
 _BUILD = Path(__file__).resolve().parents[2] / "tools" / "build.sh"
 

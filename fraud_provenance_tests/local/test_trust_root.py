@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sigstore.models import ClientTrustConfig, TrustedRoot
 
-from fraud_provenance.evidence.errors import ConfigError, VerificationError
-from fraud_provenance.local import trust_root
+from fraud_provenance.attested.core.errors import ConfigError, VerificationError
+from fraud_provenance.attested.local import trust_root
 
 PUBLIC = (
     "client_trust_config.json",

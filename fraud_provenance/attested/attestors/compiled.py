@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import CodeType
 
-from fraud_provenance.evidence import encoding, files
-from fraud_provenance.evidence.errors import EvidenceError
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.errors import EvidenceError
 
 _HEADER_BYTES, _FORM = 16, 2
 _OPTIMISATIONS = {"": 0, "1": 1, "2": 2}

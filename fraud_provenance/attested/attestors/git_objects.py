@@ -16,8 +16,8 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import BackendError, ProvenanceError, reason
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import BackendError, ProvenanceError, reason
 
 if TYPE_CHECKING:
     from dulwich.object_store import DiskObjectStore

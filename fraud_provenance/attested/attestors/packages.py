@@ -24,10 +24,10 @@ from importlib import metadata
 from importlib.machinery import PathFinder, all_suffixes
 from pathlib import Path
 
-from fraud_provenance.compiled import lying
-from fraud_provenance.evidence import encoding, files
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError
+from fraud_provenance.attested.attestors.compiled import lying
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError
 
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE)
 _CODE = (*all_suffixes(), ".pth", ".pyo", ".pyd", ".dylib", ".dll", ".egg-link", ".egg", ".zip")
@@ -36,7 +36,7 @@ _EXPECTED = ("fraud-provenance", "pip")  # this project, and what Python itself 
 _LOCKS = ("requirements.lock", "tools/bootstrap.lock")
 _MAX_NAMED = 20
 _TAGGED = re.compile(r"/__pycache__/[^/.]+\.[^/]+\.pyc$")
-_RUNNING = Path(__file__).resolve().parents[1]  # the work tree that this code was loaded from
+_RUNNING = Path(__file__).resolve().parents[3]  # the work tree that this code was loaded from
 
 
 def problems(project: Path, cache: Path) -> tuple[str, ...]:

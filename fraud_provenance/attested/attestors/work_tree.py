@@ -8,13 +8,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fraud_provenance import compiled
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import BackendError, EvidenceError, reason
-from fraud_provenance.evidence.files import read_once
-from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.git_objects import Repository, TreeFile
+from fraud_provenance.attested.attestors import compiled
+from fraud_provenance.attested.attestors.git_objects import Repository, TreeFile
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import BackendError, EvidenceError, reason
+from fraud_provenance.attested.core.files import read_once
+from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 
 if TYPE_CHECKING:
     from dulwich.ignore import IgnoreFilter

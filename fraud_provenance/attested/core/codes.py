@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from fraud_provenance.evidence.data_causes import DATA_CAUSES
+from fraud_provenance.attested.core.data_causes import DATA_CAUSES
 
 
 class RootCause(StrEnum):

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import VerificationError, reason
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import VerificationError, reason
 
 # A name is a word in lower case; four digits in a row are a value that stands where a name belongs.
 _NAME: Final = re.compile(r"(?!.*[0-9]{4})[a-z][a-z0-9_]{0,119}")

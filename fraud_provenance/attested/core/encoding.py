@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 import rfc8785
 
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError, reason
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, reason
 
 MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
 MAX_DEPTH = 32

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from fraud_provenance.evidence import codes
-from fraud_provenance.evidence.secret_forms import redacted
+from fraud_provenance.attested.core import codes
+from fraud_provenance.attested.core.secret_forms import redacted
 
 
 class Reason(BaseModel):

@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fraud_provenance.evidence import encoding, files
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError, VerificationError, reason
-from fraud_provenance.evidence.secret_forms import FILES, WORDS, has_form
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, VerificationError, reason
+from fraud_provenance.attested.core.secret_forms import FILES, WORDS, has_form
 
 _OFTEN = {mark: FILES[mark] for mark in (b"PRIVATE KEY", b"AGE-SECRET-KEY-", b"gh", b"AKIA")}
 _KEY_BYTES = 64 * 1024

@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from fraud_provenance.evidence.codes import UNDECIDED, RootCause
-from fraud_provenance.evidence.errors import Reason
+from fraud_provenance.attested.core.codes import UNDECIDED, RootCause
+from fraud_provenance.attested.core.errors import Reason
 
 
 class Link(BaseModel):

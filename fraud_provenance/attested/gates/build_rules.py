@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import Reason, reason
-from fraud_provenance.evidence.nodes import Node, below
-from fraud_provenance.gates.policy import Policy
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import Reason, reason
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.gates.policy import Policy
+from fraud_provenance.attested.lineage.nodes import Node, below
 
 _LOCAL = "local"
 _ENVIRONMENT_CODES = (RootCause.ENV_LOCK_MISMATCH, RootCause.ENV_FILE_MISMATCH)

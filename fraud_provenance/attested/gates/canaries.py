@@ -15,15 +15,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ProvenanceError, VerificationError, reason
-from fraud_provenance.evidence.layout import Layout
-from fraud_provenance.evidence.verification import VerifiedBundle
-from fraud_provenance.gates import cosign
-from fraud_provenance.gates.decisions import identity_fact
-from fraud_provenance.gates.policy import GATES, Policy, PolicyEngine
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ProvenanceError, VerificationError, reason
+from fraud_provenance.attested.gates import cosign
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.gates.decisions import identity_fact
+from fraud_provenance.attested.gates.policy import GATES, Policy, PolicyEngine
+from fraud_provenance.attested.rules.layout import Layout
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 
 _WORKERS = 4
 _OTHER_TYPE = "https://slsa.dev/provenance/v1"  # the canary's own is a policy release

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fraud_provenance.evidence.errors import Reason
-from fraud_provenance.evidence.lineage import LineageVerifier, revoked_in
-from fraud_provenance.evidence.log_audit import LogAuditor
-from fraud_provenance.evidence.signing import SigningService
-from fraud_provenance.evidence.statements import Identity, Material
-from fraud_provenance.evidence.store import EvidenceStore, Head
-from fraud_provenance.evidence.verification import BundleVerifier
-from fraud_provenance.evidence.versions import REVOCATIONS
-from fraud_provenance.gates.policy import Policy, PolicyEngine
+from fraud_provenance.attested.core.errors import Reason
+from fraud_provenance.attested.gates.policy import Policy, PolicyEngine
+from fraud_provenance.attested.lineage.verifier import LineageVerifier, revoked_in
+from fraud_provenance.attested.lineage.versions import REVOCATIONS
+from fraud_provenance.attested.sigstore.log_audit import LogAuditor
+from fraud_provenance.attested.sigstore.signing import SigningService
+from fraud_provenance.attested.sigstore.verification import BundleVerifier
+from fraud_provenance.attested.statements.statements import Identity, Material
+from fraud_provenance.attested.store.store import EvidenceStore, Head
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import BackendError, reason
-from fraud_provenance.evidence.lineage import Node
-from fraud_provenance.evidence.verification import VerifiedBundle
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import BackendError, reason
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 
 _DEADLINE_S = 60
 _WORDS = b"Verified OK"

@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.errors import GateDenied
-from fraud_provenance.evidence.lineage import Node, identity_of
-from fraud_provenance.evidence.signers import Signers
-from fraud_provenance.evidence.signing import PendingSignature
-from fraud_provenance.evidence.statements import Identity, Statement
-from fraud_provenance.evidence.verification import VerifiedBundle
-from fraud_provenance.gates.policy import Answer, Policy
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import GateDenied
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.gates.policy import Answer, Policy
+from fraud_provenance.attested.lineage.signers import Signers
+from fraud_provenance.attested.lineage.verifier import Node, identity_of
+from fraud_provenance.attested.sigstore.signing import PendingSignature
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Identity, Statement
 
 
 def identity_fact(identity: Identity) -> dict[str, str]:

@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fraud_provenance.evidence import encoding, files, identities, json_schemas
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding, files, json_schemas
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
     ProvenanceError,
@@ -23,14 +23,15 @@ from fraud_provenance.evidence.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.layout import Layout, parse_layout
-from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.evidence.releases import (
+from fraud_provenance.attested.rules.layout import Layout, parse_layout
+from fraud_provenance.attested.rules.releases import (
     SIGNATURES_NEEDED,
     Release,
     Releases,
     policy_difference,
 )
+from fraud_provenance.attested.statements import identities
+from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 
 _MAX_FILES = 500
 _MAX_FILE_BYTES = 4 * 1024 * 1024

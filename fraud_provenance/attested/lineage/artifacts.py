@@ -5,18 +5,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fraud_provenance.evidence import encoding, files
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     EvidenceError,
     ProvenanceError,
     Reason,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.manifest import FileEntry
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.evidence.store import EvidenceStore, Head
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.store.store import EvidenceStore, Head
 
 _MAX_STRANGERS = 20  # files that are named one by one
 DATA = "data"

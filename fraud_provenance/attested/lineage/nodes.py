@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ProvenanceError, Reason, VerificationError, reason
-from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.evidence.statements import Contract, Provenance, Statement, Summary
-from fraud_provenance.evidence.verdict import Link
-from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ProvenanceError, Reason, VerificationError, reason
+from fraud_provenance.attested.core.verdict import Link
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.statements.statements import Contract, Provenance, Statement, Summary
 
 Version = tuple[str, str, str]
 """Asset, partition, and the SHA-256 of its bytes (of all its files, where it has several)."""

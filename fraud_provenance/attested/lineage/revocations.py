@@ -12,14 +12,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fraud_provenance.evidence import encoding, identities, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import Reason, VerificationError, reason
-from fraud_provenance.evidence.layout import Layout
-from fraud_provenance.evidence.log import signed_digest
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.evidence.statements import Identity, Statement
-from fraud_provenance.evidence.verification import PAYLOAD_TYPE
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import Reason, VerificationError, reason
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.rules.layout import Layout
+from fraud_provenance.attested.sigstore.verification import PAYLOAD_TYPE
+from fraud_provenance.attested.statements import identities, statements
+from fraud_provenance.attested.statements.statements import Identity, Statement
+from fraud_provenance.attested.tlog.tiles import signed_digest
 
 Kind = Literal["partition", "model", "statement", "log entry", "identity", "principal"]
 # A person without the role signed it: it never counted. Anything else may hide one that does.

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import VerificationError, reason
-from fraud_provenance.evidence.layout import Layout, StepRule
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import VerificationError, reason
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.rules.layout import Layout, StepRule
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements.statements import Identity
 
 # What a signer says of the time, against what the timestamp authority says of the signature. Covers
 # a slow signature and badly kept clocks; `max_clock_skew_seconds` of the policy is the same.

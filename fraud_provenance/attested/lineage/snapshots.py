@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
-from fraud_provenance.evidence.artifacts import is_written_once
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import Reason, reason
-from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.evidence.nodes import Node, Version
-from fraud_provenance.evidence.store import EvidenceStore, Head, VersionAt
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import Reason, reason
+from fraud_provenance.attested.lineage.artifacts import is_written_once
+from fraud_provenance.attested.lineage.nodes import Node, Version
+from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.store.store import EvidenceStore, Head, VersionAt
 
 SINCE = datetime(2026, 11, 28, tzinfo=UTC)
 """Nothing looked for coherence before: what was signed earlier stays as valid as it was."""

@@ -16,27 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fraud_provenance.evidence import statements
-from fraud_provenance.evidence.artifacts import Artifacts, is_written_once
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
-    ProvenanceError,
-    Reason,
-    VerificationError,
-    reason,
-)
-from fraud_provenance.evidence.layout import Layout, StepRule
-from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.evidence.nodes import Node, below
-from fraud_provenance.evidence.revocations import Revocations, read_revocation
-from fraud_provenance.evidence.signers import Signers, identity_of
-from fraud_provenance.evidence.snapshots import SINCE, Reading, Snapshots, rests_of
-from fraud_provenance.evidence.statements import Contract, Material, Provenance, Summary
-from fraud_provenance.evidence.store import EvidenceStore
-from fraud_provenance.evidence.verdict import Verdict
-from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
-from fraud_provenance.evidence.versions import REVOCATIONS, SeenHeads, Versions, went_back
-from fraud_provenance.evidence.waivers import read_waiver
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ProvenanceError, Reason, VerificationError, reason
+from fraud_provenance.attested.core.verdict import Verdict
+from fraud_provenance.attested.lineage.artifacts import Artifacts, is_written_once
+from fraud_provenance.attested.lineage.nodes import Node, below
+from fraud_provenance.attested.lineage.revocations import Revocations, read_revocation
+from fraud_provenance.attested.lineage.signers import Signers, identity_of
+from fraud_provenance.attested.lineage.snapshots import SINCE, Reading, Snapshots, rests_of
+from fraud_provenance.attested.lineage.versions import REVOCATIONS, SeenHeads, Versions, went_back
+from fraud_provenance.attested.lineage.waivers import read_waiver
+from fraud_provenance.attested.rules.layout import Layout, StepRule
+from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.statements.statements import Contract, Material, Provenance, Summary
+from fraud_provenance.attested.store.store import EvidenceStore
 
 __all__ = ["LineageVerifier", "Node", "identity_of"]
 

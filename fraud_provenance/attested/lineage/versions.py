@@ -12,12 +12,18 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fraud_provenance.evidence import encoding, files
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError, Reason, VerificationError, reason
-from fraud_provenance.evidence.manifest import FileEntry
-from fraud_provenance.evidence.nodes import Node
-from fraud_provenance.evidence.store import DEPLOYMENTS, REVOCATIONS, ChainLink, EvidenceStore, Head
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, Reason, VerificationError, reason
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.store.store import (
+    DEPLOYMENTS,
+    REVOCATIONS,
+    ChainLink,
+    EvidenceStore,
+    Head,
+)
 
 __all__ = ["DEPLOYMENTS", "REVOCATIONS", "SeenHeads", "Versions", "went_back"]
 

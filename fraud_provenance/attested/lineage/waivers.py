@@ -6,10 +6,10 @@ file usable, and it only explains why a day is not there. It ends when it is rev
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import VerificationError, reason
-from fraud_provenance.evidence.statements import WAIVER, Statement
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import VerificationError, reason
+from fraud_provenance.attested.statements.statements import WAIVER, Statement
 
 
 class Waiver(BaseModel):

@@ -6,10 +6,10 @@ Not here: signing, verifying, policy. In production this package is not used at 
 trust configuration and the source of the tokens change.
 """
 
-from fraud_provenance.local.processes import ServerStatus
-from fraud_provenance.local.sigstore import LocalSigstore
-from fraud_provenance.local.tools import cache_folder, tool, tool_digest, tools_dir
-from fraud_provenance.local.trust_root import check_private
+from fraud_provenance.attested.local.processes import ServerStatus
+from fraud_provenance.attested.local.sigstore import LocalSigstore
+from fraud_provenance.attested.local.tools import cache_folder, tool, tool_digest, tools_dir
+from fraud_provenance.attested.local.trust_root import check_private
 
 __all__ = [
     "LocalSigstore", "ServerStatus", "cache_folder", "check_private", "tool", "tool_digest",

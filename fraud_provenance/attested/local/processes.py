@@ -18,7 +18,7 @@ from typing import Literal
 
 import psutil
 
-from fraud_provenance.evidence.files import write_atomic
+from fraud_provenance.attested.core.files import write_atomic
 
 State = Literal["running", "crashed", "stopped"]
 _SAME_PROCESS_S = 2.0  # a creation time may shift a little when the clock is set

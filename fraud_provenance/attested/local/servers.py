@@ -4,10 +4,10 @@ import hashlib
 import sys
 from pathlib import Path
 
-from fraud_provenance.local.ports import HOST
-from fraud_provenance.local.processes import Server
-from fraud_provenance.local.tools import tools_dir
-from fraud_provenance.local.trust_root import Settings, private_folder
+from fraud_provenance.attested.local.ports import HOST
+from fraud_provenance.attested.local.processes import Server
+from fraud_provenance.attested.local.tools import tools_dir
+from fraud_provenance.attested.local.trust_root import Settings, private_folder
 
 TOOLS = ("ct-test-srv", "fulcio", "rekor-server", "timestamp-server")
 # One signature alone waits for its batch, then for a checkpoint. Shorter costs more while idle:

@@ -31,20 +31,20 @@ from pathlib import Path
 import jwt
 import psutil
 
-from fraud_provenance.evidence.checkpoints import LogKeeper, WitnessedLogs
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import BackendError, ConfigError, reason
-from fraud_provenance.evidence.files import exclusive_lock
-from fraud_provenance.local import ports, trust_root
-from fraud_provenance.local.processes import (
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import BackendError, ConfigError, reason
+from fraud_provenance.attested.core.files import exclusive_lock
+from fraud_provenance.attested.local import ports, trust_root
+from fraud_provenance.attested.local.processes import (
     Processes,
     Server,
     ServerStatus,
     is_current,
     wait_healthy,
 )
-from fraud_provenance.local.servers import TOOLS, all_servers
-from fraud_provenance.local.tools import tool
+from fraud_provenance.attested.local.servers import TOOLS, all_servers
+from fraud_provenance.attested.local.tools import tool
+from fraud_provenance.attested.tlog.checkpoints import LogKeeper, WitnessedLogs
 
 TOKEN_LIFETIME_S = 600
 START_TIMEOUT_S = 30.0

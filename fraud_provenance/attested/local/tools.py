@@ -9,8 +9,8 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ConfigError, reason
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ConfigError, reason
 
 PINS = (
     "tools/go.mod",
@@ -21,7 +21,7 @@ PINS = (
 )
 """What decides the binaries, in the order in which `tools/build.sh` hashes them."""
 
-_PROJECT = Path(__file__).resolve().parents[2]
+_PROJECT = Path(__file__).resolve().parents[3]
 
 
 @lru_cache(maxsize=1)

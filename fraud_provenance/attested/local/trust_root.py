@@ -23,11 +23,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ConfigError, VerificationError, reason
-from fraud_provenance.evidence.files import fsync_folder, write_atomic
-from fraud_provenance.evidence.witness import create_local_witness, policy_document
-from fraud_provenance.local import authority, ports
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
+from fraud_provenance.attested.core.files import fsync_folder, write_atomic
+from fraud_provenance.attested.local import authority, ports
+from fraud_provenance.attested.tlog.witness import create_local_witness, policy_document
 
 ISSUER_NAMES = ("workloads", "people")
 BACKDATED = dt.timedelta(hours=1)  # so that no clock skew makes a fresh root "not yet valid"
@@ -377,7 +377,7 @@ def _signing_config(settings: Settings) -> dict[str, Any]:
             "url": url,
             "majorApiVersion": version,
             "validFor": {"start": _time(settings.created_at)},
-            "operator": "fraud_provenance.local",
+            "operator": "fraud_provenance.attested.local",
         }
 
     return {

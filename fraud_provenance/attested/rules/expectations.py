@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fraud_provenance.evidence import encoding, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ProvenanceError, Reason, VerificationError, reason
-from fraud_provenance.evidence.statements import Identity, Statement
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ProvenanceError, Reason, VerificationError, reason
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Identity, Statement
 
 TRUST_FILES = (
     "client_trust_config.json",

@@ -13,10 +13,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fraud_provenance.evidence import encoding, identities, json_schemas
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import VerificationError, reason
-from fraud_provenance.evidence.statements import Identity
+from fraud_provenance.attested.core import encoding, json_schemas
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import VerificationError, reason
+from fraud_provenance.attested.statements import identities
+from fraud_provenance.attested.statements.statements import Identity
 
 _EXACT = {
     "workloads": re.compile(r"(/[a-z0-9]+([_-][a-z0-9]+)*)+"),

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fraud_provenance.evidence import encoding, identities, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import VerificationError, reason
-from fraud_provenance.evidence.layout import Principal
-from fraud_provenance.evidence.statements import Statement
-from fraud_provenance.evidence.store import EvidenceStore, open_bundle
-from fraud_provenance.evidence.trial import ROLE
-from fraud_provenance.evidence.verification import VerifiedBundle
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import VerificationError, reason
+from fraud_provenance.attested.rules.layout import Principal
+from fraud_provenance.attested.rules.trial import ROLE
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements import identities, statements
+from fraud_provenance.attested.statements.statements import Statement
+from fraud_provenance.attested.store.store import EvidenceStore, open_bundle
 
 
 @dataclass(frozen=True)

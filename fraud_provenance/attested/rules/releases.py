@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from fraud_provenance.evidence import encoding, files, identities, remembered, statements, trial
-from fraud_provenance.evidence.checkpoints import WitnessedLogs
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
     ProvenanceError,
@@ -23,7 +22,8 @@ from fraud_provenance.evidence.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.expectations import (
+from fraud_provenance.attested.rules import remembered, trial
+from fraud_provenance.attested.rules.expectations import (
     NEVER,
     TRUST_FILES,
     Chain,
@@ -36,20 +36,19 @@ from fraud_provenance.evidence.expectations import (
     read_expectations,
     successors,
 )
-from fraud_provenance.evidence.layout import Principal, read_principals
-from fraud_provenance.evidence.manifest import Manifest
-from fraud_provenance.evidence.objects import MAX_OBJECT_BYTES, Objects
-from fraud_provenance.evidence.release_signatures import (
+from fraud_provenance.attested.rules.layout import Principal, read_principals
+from fraud_provenance.attested.rules.release_signatures import (
     Signature,
     author_of,
     distinct,
     unverified,
 )
-from fraud_provenance.evidence.store import EvidenceStore
-from fraud_provenance.evidence.verification import (
-    BundleVerifier,
-    load_issuers,
-)
+from fraud_provenance.attested.sigstore.verification import BundleVerifier, load_issuers
+from fraud_provenance.attested.statements import identities, statements
+from fraud_provenance.attested.statements.manifest import Manifest
+from fraud_provenance.attested.store.objects import MAX_OBJECT_BYTES, Objects
+from fraud_provenance.attested.store.store import EvidenceStore
+from fraud_provenance.attested.tlog.checkpoints import WitnessedLogs
 
 __all__ = (
     "ROLE", "SIGNATURES_NEEDED", "TRUST_FILES", "Chain", "Expectations", "Objects", "Refusal",

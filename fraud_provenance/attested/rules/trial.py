@@ -12,17 +12,18 @@ from urllib.parse import urlsplit
 
 from sigstore.models import ClientTrustConfig
 
-from fraud_provenance.evidence import encoding, identities, json_schemas, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding, json_schemas
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     ConfigError,
     ProvenanceError,
     Reason,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.layout import Layout, Principal, parse_layout
-from fraud_provenance.evidence.witness import parse_policy
+from fraud_provenance.attested.rules.layout import Layout, Principal, parse_layout
+from fraud_provenance.attested.statements import identities, statements
+from fraud_provenance.attested.tlog.witness import parse_policy
 
 ROLE = "policy_author"
 TERM = timedelta(days=7)

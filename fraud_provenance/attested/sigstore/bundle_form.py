@@ -21,10 +21,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 from rfc3161_client import TimeStampResponse, decode_timestamp_response
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError, VerificationError, reason
-from fraud_provenance.evidence.log import ENTRY_KIND, LogEntry, pre_authentication
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, VerificationError, reason
+from fraud_provenance.attested.tlog.tiles import ENTRY_KIND, LogEntry, pre_authentication
 
 _MAX_ITEMS = 16
 _MAX_BUNDLE_BYTES = 8 * 1024 * 1024

@@ -14,15 +14,8 @@ from enum import IntEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from fraud_provenance.evidence.checkpoints import (
-    Ledger,
-    LogKeeper,
-    LogMemory,
-    OpenLeaf,
-    check_grew,
-)
-from fraud_provenance.evidence.codes import UNDECIDED, RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core.codes import UNDECIDED, RootCause
+from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
     ProvenanceError,
@@ -30,10 +23,21 @@ from fraud_provenance.evidence.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.log import LogEntry, Tree, read_entries, signed_digest
-from fraud_provenance.evidence.statements import Identity
-from fraud_provenance.evidence.store import EvidenceStore
-from fraud_provenance.evidence.verification import PAYLOAD_TYPE, BundleVerifier, VerifiedBundle
+from fraud_provenance.attested.sigstore.verification import (
+    PAYLOAD_TYPE,
+    BundleVerifier,
+    VerifiedBundle,
+)
+from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.attested.store.store import EvidenceStore
+from fraud_provenance.attested.tlog.checkpoints import (
+    Ledger,
+    LogKeeper,
+    LogMemory,
+    OpenLeaf,
+    check_grew,
+)
+from fraud_provenance.attested.tlog.tiles import LogEntry, Tree, read_entries, signed_digest
 
 _LOG_ITSELF = frozenset({RootCause.LOG_FORK, RootCause.LOG_STALE})
 _LISTED = 20

@@ -20,12 +20,12 @@ from sigstore.models import ClientTrustConfig, InvalidBundle
 from sigstore.oidc import IdentityToken
 from sigstore.sign import Signer, SigningContext
 
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import BackendError, ProvenanceError, reason
-from fraud_provenance.evidence.secrets import refuse_secret_words
-from fraud_provenance.evidence.statements import Identity, Statement, parse_statement
-from fraud_provenance.evidence.store import EvidenceStore
-from fraud_provenance.evidence.verification import BundleVerifier, VerifiedBundle
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import BackendError, ProvenanceError, reason
+from fraud_provenance.attested.core.leaks import refuse_secret_words
+from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
+from fraud_provenance.attested.statements.statements import Identity, Statement, parse_statement
+from fraud_provenance.attested.store.store import EvidenceStore
 
 logging.getLogger("sigstore").setLevel(logging.ERROR)  # its warnings are turned into errors here
 

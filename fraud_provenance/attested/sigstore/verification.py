@@ -26,26 +26,22 @@ from sigstore.models import Bundle, TrustedRoot
 from sigstore.verify import Verifier
 from sigstore.verify.policy import VerificationPolicy
 
-from fraud_provenance.evidence import (
-    bundle_form,
-    encoding,
-    files,
-    identities,
-    log,
-    merkle,
-    notes,
-)
-from fraud_provenance.evidence.bundle_form import BundleForm
-from fraud_provenance.evidence.checkpoints import WitnessedLogs
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     ConfigError,
     EvidenceError,
     ProvenanceError,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.statements import Identity, Statement, parse_statement
+from fraud_provenance.attested.sigstore import bundle_form
+from fraud_provenance.attested.sigstore.bundle_form import BundleForm
+from fraud_provenance.attested.statements import identities
+from fraud_provenance.attested.statements.statements import Identity, Statement, parse_statement
+from fraud_provenance.attested.tlog import merkle, notes
+from fraud_provenance.attested.tlog import tiles as log
+from fraud_provenance.attested.tlog.checkpoints import WitnessedLogs
 
 _ISSUER_OID = "1.3.6.1.4.1.57264.1.8"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"

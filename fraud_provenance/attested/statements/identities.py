@@ -10,7 +10,7 @@ another script is its `xn--` form, which is one name. Dots within a name tell pe
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from fraud_provenance.evidence.statements import Identity
+from fraud_provenance.attested.statements.statements import Identity
 
 PEOPLE = "people"
 

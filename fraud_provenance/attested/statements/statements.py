@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from fraud_provenance.evidence import disclosure, encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError, VerificationError, reason
-from fraud_provenance.evidence.manifest import is_sha256
-from fraud_provenance.evidence.secrets import refuse_secret_words
+from fraud_provenance.attested.core import disclosure, encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, VerificationError, reason
+from fraud_provenance.attested.core.leaks import refuse_secret_words
+from fraud_provenance.attested.statements.manifest import is_sha256
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PROVENANCE = "https://slsa.dev/provenance/v1"

@@ -16,28 +16,34 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from fraud_provenance.evidence import encoding, files, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     ConfigError,
     EvidenceError,
     Reason,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.lineage import LineageVerifier, Node, identity_of
-from fraud_provenance.evidence.manifest import FileEntry, Manifest
-from fraud_provenance.evidence.secrets import refuse_secrets
-from fraud_provenance.evidence.signers import Signers
-from fraud_provenance.evidence.signing import PendingSignature
-from fraud_provenance.evidence.snapshots import Reading, two_versions
-from fraud_provenance.evidence.statements import Contract, Material
-from fraud_provenance.evidence.store import ContractResult, Head
-from fraud_provenance.evidence.verification import VerifiedBundle
-from fraud_provenance.evidence.versions import went_back
-from fraud_provenance.gates.decisions import identity_fact, joined, sign_decision, signer_facts
-from fraud_provenance.gates.policy import Policy
-from fraud_provenance.gates.trust import Trust
+from fraud_provenance.attested.core.leaks import refuse_secrets
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.gates.decisions import (
+    identity_fact,
+    joined,
+    sign_decision,
+    signer_facts,
+)
+from fraud_provenance.attested.gates.policy import Policy
+from fraud_provenance.attested.lineage.signers import Signers
+from fraud_provenance.attested.lineage.snapshots import Reading, two_versions
+from fraud_provenance.attested.lineage.verifier import LineageVerifier, Node, identity_of
+from fraud_provenance.attested.lineage.versions import went_back
+from fraud_provenance.attested.sigstore.signing import PendingSignature
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.statements.statements import Contract, Material
+from fraud_provenance.attested.store.store import ContractResult, Head
 
 Finish = Callable[[Trust, str, Path], object]
 """What must be done with signed output before it may be seen: (trust, statement, staged files)."""

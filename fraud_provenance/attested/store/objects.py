@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from fraud_provenance.evidence import encoding, files
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import EvidenceError, reason
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, reason
 
 MAX_OBJECT_BYTES = 8 * 1024 * 1024
 

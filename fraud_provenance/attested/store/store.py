@@ -15,15 +15,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from fraud_provenance.evidence import encoding, files, statements
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
-    EvidenceError,
-    ProvenanceError,
-    Reason,
-    reason,
-)
-from fraud_provenance.evidence.manifest import Manifest, parse_manifest
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, ProvenanceError, Reason, reason
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import Manifest, parse_manifest
 
 BUNDLE_SUFFIX = ".sigstore.json"
 _MAX_COUNT = 2**53 - 1  # the largest integer that JSON keeps exactly

@@ -11,17 +11,24 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fraud_provenance.evidence import encoding, files, notes
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     ConfigError,
     ProvenanceError,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.log import FolderSource, LogFiles, Tree, open_source, tile_path
-from fraud_provenance.evidence.notes import Checkpoint, LogKey
-from fraud_provenance.evidence.witness import (
+from fraud_provenance.attested.tlog import notes
+from fraud_provenance.attested.tlog.notes import Checkpoint, LogKey
+from fraud_provenance.attested.tlog.tiles import (
+    FolderSource,
+    LogFiles,
+    Tree,
+    open_source,
+    tile_path,
+)
+from fraud_provenance.attested.tlog.witness import (
     WitnessPolicy,
     countersigned,
     load_policy,

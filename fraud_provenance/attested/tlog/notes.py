@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from fraud_provenance.evidence import encoding
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import ConfigError, VerificationError, reason
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
 
 MAX_NOTE_BYTES = 1 << 16
 _MAX_SIGNATURES = 64

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from fraud_provenance.evidence import encoding, files, merkle
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     BackendError,
     EvidenceError,
     ProvenanceError,
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.notes import MAX_NOTE_BYTES
+from fraud_provenance.attested.tlog import merkle
+from fraud_provenance.attested.tlog.notes import MAX_NOTE_BYTES
 
 ENTRY_KIND = ("hashedrekord", "0.0.2")
 """The one kind of entry that Rekor v2 makes, of a DSSE envelope too (rekor-v2-spec, 6.1.4)."""

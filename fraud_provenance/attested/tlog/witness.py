@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fraud_provenance.evidence import encoding, files, merkle, notes
-from fraud_provenance.evidence.codes import RootCause
-from fraud_provenance.evidence.errors import (
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
     ProvenanceError,
@@ -32,8 +32,9 @@ from fraud_provenance.evidence.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.evidence.log import Tree
-from fraud_provenance.evidence.notes import Checkpoint, LogKey, NoteSignature, WitnessKey
+from fraud_provenance.attested.tlog import merkle, notes
+from fraud_provenance.attested.tlog.notes import Checkpoint, LogKey, NoteSignature, WitnessKey
+from fraud_provenance.attested.tlog.tiles import Tree
 
 _KEY_FILE, _MEMORY_SUFFIX = "witness.key", ".checkpoint"
 _LIMIT_BYTES = 1 << 16

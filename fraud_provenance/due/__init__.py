@@ -1,0 +1,1 @@
+"""What is due: what evidence says was made, against what would be made now. Plans only."""

@@ -1,0 +1,1 @@
+"""What people decide about data and models: approve, revoke, roll back, waive."""
