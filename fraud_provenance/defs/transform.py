@@ -1,7 +1,8 @@
 """Stage 2, transform: dbt on DuckDB turns raw days into `transaction_features`.
 
 dbt works on private copies of verified bytes and its database is scratch; what counts is the
-Parquet file a day, written and signed through the step.
+Parquet file a day, written and signed through the step. So the mart alone is an asset: the models
+before it are part of each of its runs, and nobody can select the one without the others.
 """
 
 import os
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     import polars as pl
 
 ASSET = "transaction_features"
-_DAYS_TABLE = dg.AssetKey(["landing", "feature_days"])
+_KEY, _RAW = dg.AssetKey(ASSET), dg.AssetKey("raw_transactions")
 
 
 class _Translator(DagsterDbtTranslator):
-    """Our groups and owners on dbt's models."""
+    """Our group, owners and partitions on dbt's mart."""
 
     def get_asset_spec(
         self,
@@ -40,28 +41,28 @@ class _Translator(DagsterDbtTranslator):
         unique_id: str,
         project: Any,  # noqa: ANN401 - dagster-dbt's own
     ) -> dg.AssetSpec:
-        """Without the days of the run, which are a parameter in the form of a table."""
+        """The mart rests on raw days; dbt's models between the two are scratch of each run."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        deps = [dep for dep in spec.deps if dep.asset_key != _DAYS_TABLE]
-        return spec.replace_attributes(deps=deps)  # type: ignore[no-any-return]  # dagster-dbt is not read
+        return spec.replace_attributes(deps=[_RAW])  # type: ignore[no-any-return]  # dagster-dbt is not read
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        """All models are the transform stage."""
+        """The transform stage."""
         return support.TRANSFORM
 
     def get_partitions_def(
         self, dbt_resource_props: Mapping[str, Any]
     ) -> dg.PartitionsDefinition[str] | None:
-        """Only the mart is kept by day; the models before it are scratch of each run."""
-        return support.DAYS if dbt_resource_props["name"] == MART else None
+        """The mart is kept by day."""
+        return support.DAYS
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
-        """The platform team owns every model."""
+        """The platform team."""
         return support.OWNERS
 
 
 @dbt_assets(
     manifest=support.dbt_manifest(),
+    select=MART,
     name="dbt_transaction_features",
     backfill_policy=support.SINGLE_RUN,
     dagster_dbt_translator=_Translator(),
@@ -85,7 +86,7 @@ def transaction_features(
             )
         read = step.read("raw_transactions", window_of(days, list(usable.partitions)))
         output = _prepare(workspace, read, days)
-        invocation = dbt.cli(DBT_BUILD, context=context)
+        invocation = dbt.cli([*DBT_BUILD, "--select", f"+{MART}"], context=context)
         if support.HEADLESS in context.run.tags:
             _prepare_next_stages(workspace)
         built = list(invocation.stream())
@@ -98,8 +99,12 @@ def transaction_features(
             )
         )
         made, rows = _publish(step, read, mart, days)
+    lineage = _to_raw_columns(events)
     for event in events:
-        yield from _with_evidence(event, workspace, made, rows)
+        if isinstance(event, dg.Output) and event.output_name == ASSET:
+            yield _with_evidence(event, workspace, made, rows, lineage)
+        elif isinstance(event, dg.AssetCheckResult) and event.asset_key == _KEY:
+            yield event
 
 
 def _prepare_next_stages(workspace: Workspace) -> None:
@@ -160,22 +165,47 @@ def _publish(
     return step.commit(outputs), rows
 
 
+def _to_raw_columns(events: list[Any]) -> dg.TableColumnLineage:
+    """Each column of the mart with the raw columns that it comes from, through dbt's own models."""
+    own = {
+        event.output_name: event.metadata["dagster/column_lineage"].value.deps_by_column
+        for event in events
+        if isinstance(event, dg.Output) and "dagster/column_lineage" in event.metadata
+    }
+
+    def sources(model: str, column: str) -> set[str]:
+        found: set[str] = set()
+        for dep in own.get(model, {}).get(column, ()):
+            name = dep.asset_key.path[-1]
+            if name in own:
+                found |= sources(name, dep.column_name)
+            elif dep.asset_key == _RAW:
+                found.add(dep.column_name)
+        return found
+
+    return dg.TableColumnLineage(
+        {
+            column: [dg.TableColumnDep(_RAW, name) for name in sorted(sources(ASSET, column))]
+            for column in own.get(ASSET, {})
+        }
+    )
+
+
 def _with_evidence(
-    event: Any,  # noqa: ANN401 - dagster-dbt yields several kinds
+    event: dg.Output[Any],
     workspace: Workspace,
     made: Materialisation,
     rows: dict[str, int],
-) -> Iterator[Any]:
-    """Attach the evidence to the mart's own event."""
-    is_mart = isinstance(event, dg.Output) and event.output_name.endswith(ASSET)
-    if is_mart:
-        metadata = support.evidence_metadata(workspace, made) | {
-            "dagster/row_count": sum(rows.values())
-        }
-        event = dg.Output(
-            value=event.value,
-            output_name=event.output_name,
-            metadata={**event.metadata, **metadata},
-            data_version=dg.DataVersion(made.manifest.digest),
-        )
-    yield event
+    lineage: dg.TableColumnLineage,
+) -> dg.Output[Any]:
+    """The mart's own event with its evidence."""
+    metadata = support.evidence_metadata(workspace, made) | {
+        "dagster/row_count": sum(rows.values()),
+        "dagster/column_lineage": lineage,
+    }
+    return dg.Output(
+        value=event.value,
+        output_name=event.output_name,
+        metadata={**event.metadata, **metadata},
+        data_version=dg.DataVersion(made.manifest.digest),
+    )

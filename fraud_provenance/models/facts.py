@@ -252,7 +252,7 @@ def day_facts(trust: Trust, policy: Policy, evidence: ModelEvidence) -> dict[str
     what the evaluation measured.
     """
     learnt = [*_train_days(evidence.model), *_signed_days(evidence.model, _TRAIN, last=True)]
-    tested = _signed_days(evidence.evaluation, _TESTED, last=False)
+    tested = _tested_days(evidence.evaluation)
     newest = _newest_day(trust, policy)
     found = {
         "trained_until": max(learnt, default=""),
@@ -298,6 +298,15 @@ def _signed_days(node: Node, part: str, *, last: bool) -> list[str]:
     times = node.provenance.outputs.get("event_time") if node.provenance else None
     ends = times.get(part) if isinstance(times, dict) else None
     return [str(ends[-1 if last else 0])[:10]] if isinstance(ends, list) and ends else []
+
+
+def _tested_days(evaluation: Node) -> list[str]:
+    """The first test day; where none is told, the first day of whatever was measured on."""
+    times = evaluation.provenance.outputs.get("event_time") if evaluation.provenance else None
+    parts = times if isinstance(times, dict) else {}
+    return _signed_days(evaluation, _TESTED, last=False) or [
+        day for part in parts for day in _signed_days(evaluation, part, last=False)
+    ]
 
 
 def _newest_day(trust: Trust, policy: Policy) -> str:

@@ -11,7 +11,7 @@ from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.due.planning import registry_of
-from fraud_provenance.models import approvals, promotion
+from fraud_provenance.models import approvals, effect, promotion
 from fraud_provenance.models.facts import collect_model
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance_tests.attacks.home import Home, clock_ahead, patched
@@ -74,6 +74,7 @@ flaws_do_not_count = both(
     ),
     without(promotion, "_binds", result=True),
     without(LineageVerifier, "_check_inputs"),
+    without(effect, "_check_approval"),
 )  # fmt: skip
 """A mutant: the rules about approvals are gone, in the policy and in the kernel, and so is what
 chooses those that are used up."""

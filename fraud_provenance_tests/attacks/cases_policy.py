@@ -19,6 +19,7 @@ from fraud_provenance_tests.attacks.cases_governance import (
     comment,
     edit,
     sign,
+    sign_untried,
     start_over,
     upgrade_the_policy,
 )
@@ -48,7 +49,7 @@ def misspelt(gate: str) -> Attack:
 
     def attack(home: Home) -> None:
         edit(home, f"{gate}/{gate}.rego", lambda t: t.replace("decision := {", "decisoin := {"))
-        sign(home, AUTHOR, REVIEWER)
+        sign_untried(home, AUTHOR, REVIEWER)
 
     return attack
 
@@ -97,7 +98,7 @@ reasons contains {{"code": "X", "message": "m", "remedy": "r", "subject": "s"}} 
 
     def attack(home: Home) -> None:
         edit(home, "model_deployment/model_deployment.rego", lambda text: text + rule)
-        sign(home, AUTHOR, REVIEWER)
+        sign_untried(home, AUTHOR, REVIEWER)
 
     return attack
 
