@@ -52,7 +52,7 @@ def import_files(
     found = sources.find_sources(paths)
     landing.mkdir(parents=True, exist_ok=True)
     with (
-        files.exclusive_lock(landing / zone.LOCK),
+        files.exclusive_lock(zone.lock_of(landing)),
         tempfile.TemporaryDirectory(prefix=".incoming-", dir=landing) as folder,
     ):
         scratch = Path(folder)

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     import polars as pl  # 0.4 s: imported where frames are really handled
 
 ORIGIN_NAME, ORIGIN_DIGEST = "fraud_provenance.source", "fraud_provenance.source_sha256"
-LOCK: Final = ".lock"
 _ACCEPTED: Final = ".accepted"
+
+
+def lock_of(landing: Path) -> Path:
+    """Who holds this lock may change the landing zone; it lies beside the zone, not in it."""
+    return landing.with_name(f".{landing.name}.lock")
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def is_empty(path: Path) -> bool:
 def landed_days(landing: Path) -> dict[str, Path]:
     """Day → file for every day in the landing zone."""
     if (landing / _ACCEPTED).exists():  # an import ends just now, or was killed
-        with files.exclusive_lock(landing / LOCK):
+        with files.exclusive_lock(lock_of(landing)):
             finish(landing)
     return {path.stem: path for path in sorted(landing.glob("????-??-??.parquet"))}
 

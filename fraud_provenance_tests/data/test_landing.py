@@ -168,7 +168,7 @@ def test_what_a_killed_import_left_goes_with_the_next(
 ) -> None:
     (landing / ".incoming-killed").mkdir(parents=True)
     import_files(landing, [write(tmp_path, "a.csv", frame)])
-    assert sorted(path.name for path in landing.iterdir()) == [".lock", f"{DAY}.parquet"]
+    assert sorted(path.name for path in landing.iterdir()) == [f"{DAY}.parquet"]
 
 
 # --- which files ---------------------------------------------------------------------------------

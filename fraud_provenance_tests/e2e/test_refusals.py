@@ -264,7 +264,7 @@ class TestLandedLater:
         assert not (product.home / "data" / "transaction_features" / f"{good}.parquet").exists()
         assert product.run("verify", f"raw_transactions/{good}").code == 1
         cents.head(cents.height - 1).write_csv(csv)
-        product.ok("import", str(csv))
+        product.ok("import", str(csv), "--replace")
         wrong_again = product.run("run", *TRAINED)
         assert wrong_again.code == 1, wrong_again.text
         assert "UNIT_SHIFT" in wrong_again.text
@@ -279,7 +279,7 @@ class TestLandedLater:
         frame = pl.read_parquet(product.home / "landing" / f"{day}.parquet")
         shorter = tmp_path / "late.parquet"
         frame.head(frame.height - 1).write_parquet(shorter)
-        product.ok("import", str(shorter))
+        product.ok("import", str(shorter), "--replace")
         product.ok("run", *TRAINED)
         changed = workspace(product).store.heads("raw_transactions")[day][0].sha256
         assert changed != before

@@ -1,10 +1,20 @@
 """What is asked for as a kind is that kind, verified, or a refusal."""
 
+from pathlib import Path
+
 import pytest
 
 from fraud_provenance.attested.core import encoding
-from fraud_provenance.attested.core.errors import VerificationError
+from fraud_provenance.attested.core.errors import (
+    ConfigError,
+    EvidenceError,
+    VerificationError,
+    reason,
+)
 from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.rules import trial
+from fraud_provenance.attested.rules.releases import Releases
+from fraud_provenance.attested.sigstore.verification import load_issuers
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.statements.statements import Identity
@@ -100,3 +110,46 @@ def test_approval_is_about_something_attested_under_a_policy_that_was_in_force(
     subject = digest or model.manifest.digest
     made = forger.sign(statements.APPROVAL, "fraud_model", subject, said, scored.OFFICER.subject)
     assert codes(chain.node(made)) == ([code] if code else [])
+
+
+def test_issuers_that_are_no_list_of_names_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "issuers.json").write_text("[]")
+    with pytest.raises(ConfigError, match="ROOT_DIGEST_MISMATCH"):
+        load_issuers(tmp_path / "issuers.json")
+
+
+def test_release_whose_trust_cannot_be_used_is_malformed(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases = chain.trust.policies.releases
+    head = releases.head()
+
+    def unusable(*_: object) -> None:
+        raise ConfigError(reason("ROOT_DIGEST_MISMATCH", "cannot use it"))
+
+    monkeypatch.setattr(Releases, "verifier", unusable)
+    with pytest.raises(VerificationError, match="ROOT_MALFORMED"):
+        releases.check(head.expectations, chain.trust.clock(), (), None)
+
+
+def test_newest_evidence_is_what_verifies_and_was_logged_before(chain: Chain) -> None:
+    releases = chain.trust.policies.releases
+    head, store = releases.head(), chain.trust.store
+    found = releases._newest_evidence(head, None)
+    newest = next(r for r in reversed(store.records()) if r.statement == found[0])
+    store.bundle_path(newest.bundle).write_bytes(b"{}")
+    assert releases._newest_evidence(head, None) not in ((), found)
+    assert releases._newest_evidence(head, (0, 0)) == ()
+
+
+def test_release_in_force_whose_files_are_lost_stays_and_whoever_needs_them_says_so(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = chain.trust.policies.releases.head()
+
+    def lost(*_: object) -> None:
+        raise EvidenceError(reason(sorted(trial._UNREAD)[0], "gone"))
+
+    monkeypatch.setattr(Releases, "_check_usable", lost)
+    again = type(chain.workspace)(chain.workspace.settings).trust.policies.releases
+    assert again.chain().head == head

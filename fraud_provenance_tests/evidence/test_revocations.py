@@ -124,7 +124,8 @@ def test_revoked_decision_and_policy_are_refused(open_copy: Callable[[], Chain])
 def test_revoked_approval_has_a_code_of_its_own(chain: Chain, forger: Forger) -> None:
     now = encoding.utc_text(chain.trust.clock())
     made = forger.sign(
-        statements.APPROVAL, "fraud_model", "d" * 64, {"issued_at": now}, OFFICER
+        statements.APPROVAL, chain.raw.manifest.asset, chain.raw.manifest.digest,
+        {"issued_at": now, "policy_digest": chain.trust.policies.current().digest}, OFFICER,
     )  # fmt: skip
     assert codes(chain.node(made)) == []
     revoke(chain, made.statement.digest)
