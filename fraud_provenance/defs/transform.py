@@ -168,9 +168,13 @@ def _publish(
 def _to_raw_columns(events: list[Any]) -> dg.TableColumnLineage:
     """Each column of the mart with the raw columns that it comes from, through dbt's own models."""
     own = {
-        event.output_name: event.metadata["dagster/column_lineage"].value.deps_by_column
+        event.output_name: told.lineage.deps_by_column
         for event in events
-        if isinstance(event, dg.Output) and "dagster/column_lineage" in event.metadata
+        if isinstance(event, dg.Output)
+        and isinstance(
+            told := event.metadata.get("dagster/column_lineage"),
+            dg.TableColumnLineageMetadataValue,
+        )
     }
 
     def sources(model: str, column: str) -> set[str]:
