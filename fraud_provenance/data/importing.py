@@ -12,7 +12,7 @@ from fraud_provenance.data import sources
 from fraud_provenance.data.conversion import Told
 from fraud_provenance.data.landing import LandedDay
 from fraud_provenance.data.mapping import Mapping
-from fraud_provenance.data.merging import Merge, Origins, named
+from fraud_provenance.data.merging import Merge, Origins
 from fraud_provenance.data.numbers import TextIds
 from fraud_provenance.data.reading import FileReader, no_rows
 from fraud_provenance.data.spool import Spool
@@ -68,7 +68,7 @@ def import_files(
             days = {day for batch in reader.batches() for day in spool.add(ids.numbered(batch))}
             origins.add(days, source.name, reader.digest)
         if not spool.days:
-            raise no_rows(named([source.name for source in found]))
+            raise no_rows(sources.named([source.name for source in found]))
         staged = scratch / "staged"
         merge = Merge(landing, staged, mapped, told, replace=replace)
         landed = merge.all_days(spool, origins, say)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -19,12 +19,12 @@ from fraud_provenance.data.landing import (
     origin_metadata,
 )
 from fraud_provenance.data.mapping import Mapping
+from fraud_provenance.data.sources import named
 from fraud_provenance.data.spool import Spool
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.fraud.parquet import parquet_bytes
 
 _ID, _MOMENT = "TRANSACTION_ID", "TX_DATETIME"
-_MAX_NAMED: Final = 5
 
 
 @dataclass
@@ -244,9 +244,3 @@ def _first_midnight(landing: Path) -> date | None:
             if len(days) and days[0] is not None:
                 return date.fromisoformat(day) - timedelta(days=int(days[0]))
     return None
-
-
-def named(names: list[str]) -> str:
-    """The first of many names, for messages."""
-    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(names[:_MAX_NAMED]) + more

@@ -5,18 +5,16 @@ import hashlib
 import io
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
 from fraud_provenance.fraud.errors import DataError
+from fraud_provenance.fraud.transactions import check_expansion, too_large
 
 MAX_FILE_BYTES: Final = 4 * 2**30
-MAX_UNPACKED_BYTES: Final = 16 * 2**30
-FREE_UNPACKED_BYTES: Final = 256 * 2**20
-MAX_EXPANSION: Final = 100  # texts of transactions shrink to a tenth or so
 _FORMS: Final = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet", ".parq": "parquet"}
 _PACKED: Final = {".gz": "gz", ".gzip": "gz", ".zst": "zst", ".zstd": "zst"}
 # Beside data lie notes, checksums and marks of other tools. Anything else may be data.
@@ -88,11 +86,9 @@ def _in_folder(folder: Path) -> list[Source]:
         elif source is not None or not _is_no_data(path):
             strangers.append(name)
     if strangers:
-        named = ", ".join(strangers[:_MAX_NAMED])
-        more = f" and {len(strangers) - _MAX_NAMED} more" if len(strangers) > _MAX_NAMED else ""
         raise DataError(
             "FILE_FORMAT",
-            f"{len(strangers)} file(s) may be data and cannot be read: {named}{more}",
+            f"{len(strangers)} file(s) may be data and cannot be read: {named(strangers)}",
             file=folder.name,
             remedy="convert them to Parquet or CSV, or take them out of the folder",
         )
@@ -104,6 +100,12 @@ def _in_folder(folder: Path) -> list[Source]:
             remedy="name the folder with the transaction files",
         )
     return found
+
+
+def named(names: Sequence[str]) -> str:
+    """The first of many names, for messages."""
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -228,24 +230,3 @@ def _unpacking(source: Source, hashing: _Hashing) -> IO[bytes]:
     import pyarrow as pa  # slow import, only where a file is packed so
 
     return pa.CompressedInputStream(pa.PythonFile(hashing), "zstd")  # type: ignore[no-any-return]
-
-
-def check_expansion(name: str, size: int, unpacked: int) -> None:
-    """Refuse what unpacks to far more than transactions can.
-
-    Raises:
-        DataError: RESOURCE_LIMIT.
-    """
-    if unpacked > MAX_UNPACKED_BYTES:
-        raise too_large(
-            name, f"it unpacks to {unpacked} bytes, at most {MAX_UNPACKED_BYTES} are read"
-        )
-    if unpacked > FREE_UNPACKED_BYTES and unpacked > size * MAX_EXPANSION:
-        raise too_large(
-            name, f"{size} bytes unpack to {unpacked}, more than {MAX_EXPANSION} times as many"
-        )
-
-
-def too_large(name: str, message: str) -> DataError:
-    """A file beyond the limits."""
-    return DataError("RESOURCE_LIMIT", message, file=name, remedy="split the file by month or day")

@@ -31,7 +31,8 @@ def to_raw(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.rename(str.lower).sort("tx_datetime", "transaction_id", maintain_order=True)
 
 
-def _too_large(name: str, message: str) -> DataError:
+def too_large(name: str, message: str) -> DataError:
+    """A file beyond the limits."""
     return DataError("RESOURCE_LIMIT", message, file=name, remedy="split the file by month or day")
 
 
@@ -61,7 +62,7 @@ def read_landed(name: str, content: bytes) -> pl.DataFrame:
     except (OSError, pl.exceptions.PolarsError) as error:
         raise unreadable(name) from error
     # Equal texts are one text in memory; whoever writes the frame may write each of them.
-    _check_expansion(name, len(content), int(frame.estimated_size()))
+    check_expansion(name, len(content), int(frame.estimated_size()))
     return frame
 
 
@@ -88,17 +89,27 @@ def check_unpacked_size(name: str, content: bytes | mmap) -> list[str]:
     except (pa.ArrowException, OSError, parquet_size.MalformedError) as error:
         raise unreadable(name) from error
     except parquet_size.TooManyPagesError as error:
-        raise _too_large(name, str(error)) from error
-    _check_expansion(name, len(content), unpacked)
+        raise too_large(name, str(error)) from error
+    check_expansion(name, len(content), unpacked)
     return names
 
 
-def _check_expansion(name: str, size: int, unpacked: int) -> None:
+def check_expansion(name: str, size: int, unpacked: int) -> None:
+    """Refuse what unpacks to far more than transactions can.
+
+    Args:
+        name: The file, for the message.
+        size: Its bytes as it lies there.
+        unpacked: The bytes that they unpack to, or have until now.
+
+    Raises:
+        DataError: RESOURCE_LIMIT.
+    """
     if unpacked > MAX_DECODED_BYTES:
-        raise _too_large(
+        raise too_large(
             name, f"it unpacks to {unpacked} bytes, at most {MAX_DECODED_BYTES} are read"
         )
     if unpacked > FREE_DECODED_BYTES and unpacked > size * MAX_EXPANSION:
-        raise _too_large(
+        raise too_large(
             name, f"{size} bytes unpack to {unpacked}, more than {MAX_EXPANSION} times as many"
         )
