@@ -15,6 +15,7 @@ from typing import Any
 from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.gates.policy import Answer, Policy, PolicyEngine
 from fraud_provenance_tests.attacks.home import patched
+from fraud_provenance_tests.mutations import Path, removed, replaced
 
 HONEST = {
     r"data_access partitions\.\d+\.partition is empty":
@@ -27,7 +28,6 @@ HONEST = {
 _WORKERS = 2
 _EMPTY = {str: "", list: [], dict: {}, int: 0, float: 0.0, bool: False}
 _OTHER = {str: 1, list: {}, dict: [], int: "1", float: "1", bool: "true", type(None): {}}
-Path = tuple[str | int, ...]
 Change = tuple[str, Path, Any]  # what was done, where, and the whole document after it
 
 
@@ -82,12 +82,12 @@ def _allows(engine: PolicyEngine, policy: Policy, gate: str, change: Change) -> 
 def _changes(document: Mapping[str, Any]) -> Iterator[Change]:
     for path, value in _fields(document, ()):
         kind = type(value)
-        yield "removed", path, _with(document, path)
-        yield "is of another type", path, _with(document, path, _OTHER[kind])
+        yield "removed", path, removed(document, path)
+        yield "is of another type", path, replaced(document, path, _OTHER[kind])
         if value is not None:
-            yield "is null", path, _with(document, path, None)
+            yield "is null", path, replaced(document, path, None)
             if value != _EMPTY[kind]:
-                yield "is empty", path, _with(document, path, _EMPTY[kind])
+                yield "is empty", path, replaced(document, path, _EMPTY[kind])
 
 
 def _fields(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401 - any JSON
@@ -99,21 +99,6 @@ def _fields(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:  # noqa: ANN4
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for index in sorted({0, len(value) - 1}) if value else ():
             yield from _fields(value[index], (*path, index))
-
-
-_GONE = object()
-
-
-def _with(document: Mapping[str, Any], path: Path, value: Any = _GONE) -> dict[str, Any]:  # noqa: ANN401 - any JSON
-    changed = deepcopy(dict(document))
-    place: Any = changed
-    for key in path[:-1]:
-        place = place[key]
-    if value is _GONE:
-        del place[path[-1]]
-    else:
-        place[path[-1]] = value
-    return changed
 
 
 def _is_honest(where: str, what: str) -> bool:

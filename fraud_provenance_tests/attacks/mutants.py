@@ -85,11 +85,12 @@ unordered = both(
 """A mutant: an output may be signed before its input, an approval before what it names, and
 whatever time a statement tells."""
 
-unbound = both(
-    policy_without("APPROVAL_EVIDENCE", "APPROVAL_MISSING"),
-    without(promotion, "_binds", result=True),
-    without(LineageVerifier, "_check_inputs"),
+rests_on_anything = both(
+    without(promotion, "_binds", result=True), without(LineageVerifier, "_check_inputs")
 )
+"""A mutant: a permission rests on whatever approvals there are, or on none."""
+
+unbound = both(policy_without("APPROVAL_EVIDENCE", "APPROVAL_MISSING"), rests_on_anything)
 """A mutant: an approval need not be of what is decided, nor a permission rest on one."""
 
 

@@ -7,7 +7,6 @@ at its honest time: what refuses it is what the verifier demands of the slot, an
 
 import json
 from collections.abc import Iterable, Iterator
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,9 +22,9 @@ from fraud_provenance.attested.store.store import ChainLink, EvidenceStore
 from fraud_provenance.predictions.batch import read_batch
 from fraud_provenance.predictions.log import batch_problems
 from fraud_provenance.workspace import Workspace
+from fraud_provenance_tests.mutations import Path, replaced
 
 _CHANGED = b"the changed statement"
-Path = tuple[str | int, ...]
 
 
 @dataclass
@@ -137,11 +136,7 @@ def _slots(
 
 
 def _with(node: Node, path: Path, instead: str) -> Statement:
-    document = deepcopy(json.loads(node.statement_of().content))
-    place = document
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = instead
+    document = replaced(json.loads(node.statement_of().content), path, instead)
     return statements.parse_statement(encoding.canonical_json(document))
 
 

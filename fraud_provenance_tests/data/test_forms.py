@@ -15,17 +15,8 @@ from fraud_provenance.data.landing import LandedDay, landed_days
 from fraud_provenance.data.mapping import load
 from fraud_provenance.data.proposing import propose
 from fraud_provenance.fraud.errors import DataError
-from fraud_provenance_tests.data.test_landing import DAY, landed, refused, write
-
-
-@pytest.fixture
-def frame(landing_days: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    return landing_days[DAY].head(60)
-
-
-@pytest.fixture
-def landing(tmp_path: Path) -> Path:
-    return tmp_path / "landing"
+from fraud_provenance_tests.data.conftest import DAY
+from fraud_provenance_tests.data.test_landing import landed, refused, write
 
 
 def refused_text(landing: Path, folder: Path, text: str) -> DataError:

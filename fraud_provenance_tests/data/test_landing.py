@@ -21,20 +21,10 @@ from fraud_provenance.data.mapping import load
 from fraud_provenance.data.proposing import propose
 from fraud_provenance.fraud.columns import LANDING_SCHEMA
 from fraud_provenance.fraud.errors import DataError
+from fraud_provenance_tests.data.conftest import DAY
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 handed = pytest.mark.skipif(not CASES.is_dir(), reason="these inputs are not part of the project")
-DAY = "2018-04-02"
-
-
-@pytest.fixture
-def frame(landing_days: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    return landing_days[DAY].head(60)
-
-
-@pytest.fixture
-def landing(tmp_path: Path) -> Path:
-    return tmp_path / "landing"
 
 
 def write(folder: Path, name: str, frame: pl.DataFrame) -> Path:

@@ -11,6 +11,7 @@ import pytest
 from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.sigstore import bundle_form
 from fraud_provenance_tests.evidence.test_golden import BUNDLES
+from fraud_provenance_tests.mutations import value_at
 
 Document = dict[str, Any]
 
@@ -44,9 +45,7 @@ def put(*path: str | int, value: object = None) -> Callable[[Document], None]:
     """A change: the field at `path` gets another value (or goes, for None)."""
 
     def change(document: Document) -> None:
-        place: Any = document
-        for name in path[:-1]:
-            place = place[name]
+        place = value_at(document, path[:-1])
         if value is None:
             del place[path[-1]]
         else:

@@ -10,41 +10,17 @@ from typing import Any
 import pytest
 
 from fraud_provenance.attested.core import encoding
-from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, VerificationError
-from fraud_provenance.attested.gates.policy import Policy
+from fraud_provenance.attested.core.errors import ConfigError, VerificationError
 from fraud_provenance.attested.rules.releases import SIGNATURES_NEEDED, read_expectations
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.people import governing
-from fraud_provenance.workspace import Settings, Workspace
-from fraud_provenance_tests.conftest import AUTHOR, PROJECT, REVIEWER, Forger, codes, copy_home
+from fraud_provenance.workspace import Workspace
+from fraud_provenance_tests.conftest import AUTHOR, REVIEWER, Forger
 from fraud_provenance_tests.conftest import release as release_by_both
+from fraud_provenance_tests.evidence.conftest import anew, current, refused
 
 pytestmark = pytest.mark.integration
 OFFICER = "risk.officer@example.com"
-
-
-@pytest.fixture
-def opened(tmp_path: Path, home_with_servers: Workspace) -> Workspace:
-    """A released home on a project whose policies a test may change."""
-    project = tmp_path / "project"
-    shutil.copytree(PROJECT / "policies", project / "policies")
-    shutil.copyfile(PROJECT / "requirements.lock", project / "requirements.lock")
-    home = copy_home(home_with_servers.home, tmp_path / "home")
-    return Workspace(Settings(home=home, project=project))
-
-
-def anew(workspace: Workspace) -> Workspace:
-    return Workspace(workspace.settings)
-
-
-def refused(work: Callable[[], object]) -> list[str]:
-    with pytest.raises(ProvenanceError) as caught:
-        work()
-    return codes(caught.value)
-
-
-def current(workspace: Workspace) -> Policy:
-    return anew(workspace).trust.policies.current()
 
 
 def change(workspace: Workspace, text: str = "\n# a comment more\n") -> None:

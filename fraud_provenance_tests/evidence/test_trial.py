@@ -4,25 +4,25 @@ import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fraud_provenance import workspace as workspace_module
 from fraud_provenance.attested.core import encoding
-from fraud_provenance.attested.core.errors import BackendError, ProvenanceError, VerificationError
+from fraud_provenance.attested.core.errors import BackendError, VerificationError
 from fraud_provenance.attested.gates import cosign
-from fraud_provenance.attested.gates.policy import Policy, PolicyEngine
+from fraud_provenance.attested.gates.policy import PolicyEngine
 from fraud_provenance.attested.local import tool
 from fraud_provenance.attested.rules import trial
 from fraud_provenance.attested.rules.expectations import Chain
 from fraud_provenance.attested.statements import identities
 from fraud_provenance.attested.tlog.witness import create_local_witness, policy_document
 from fraud_provenance.people import governing
-from fraud_provenance.workspace import Settings, Workspace
-from fraud_provenance_tests.conftest import AUTHOR, PROJECT, REVIEWER, Forger, codes, copy_home
+from fraud_provenance.workspace import Workspace
+from fraud_provenance_tests.conftest import AUTHOR, REVIEWER, Forger
 from fraud_provenance_tests.conftest import release as release_by_both
+from fraud_provenance_tests.evidence.conftest import anew, current, refused
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 Break = Callable[[Workspace], None]
@@ -136,30 +136,6 @@ def test_file_that_is_no_document_is_malformed(content: bytes) -> None:
 
 
 # --- homes ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def opened(tmp_path: Path, home_with_servers: Workspace) -> Workspace:
-    """A released home on a project whose policies a test may change."""
-    project = tmp_path / "project"
-    shutil.copytree(PROJECT / "policies", project / "policies")
-    shutil.copyfile(PROJECT / "requirements.lock", project / "requirements.lock")
-    home = copy_home(home_with_servers.home, tmp_path / "home")
-    return Workspace(Settings(home=home, project=project))
-
-
-def anew(workspace: Workspace) -> Workspace:
-    return Workspace(workspace.settings)
-
-
-def refused(work: Callable[[], object]) -> list[str]:
-    with pytest.raises(ProvenanceError) as caught:
-        work()
-    return codes(caught.value)
-
-
-def current(workspace: Workspace) -> Policy:
-    return anew(workspace).trust.policies.current()
 
 
 def chain_of(workspace: Workspace) -> Chain:
