@@ -136,6 +136,9 @@ def load(path: Path) -> Mapping:
     unknown = sorted({name for name in ours if name not in LANDING_SCHEMA})
     if unknown:
         raise _invalid(path, f"it maps {', '.join(unknown)}, which no landing file has")
+    single = [name for name in mapping.constants if name in ("TRANSACTION_ID", "TX_DATETIME")]
+    if single:
+        raise _invalid(path, f"constants: {', '.join(single)} is another one in each row")
     no_ids = [name for name in mapping.text_ids if name not in IDENTIFIERS]
     if no_ids:
         raise _invalid(path, f"text_ids: {', '.join(no_ids)} is no identifier")
@@ -229,12 +232,11 @@ def proposal(
     renamed = {ours: theirs for ours, theirs in guessed.items() if ours != theirs}
     columns = [f"{ours} = {_quoted(theirs)}" for ours, theirs in renamed.items()]
     absent = [name for name in missing if name != "TRANSACTION_ID"]
-    constants = [f"{name} = 0  # no column looks like it" for name in absent]
+    columns += [f'# {name} = "…"  # no column looks like it: which one is it?' for name in absent]
     parts = [
         ["# Proposed by names and first rows: read each line before you use it.", *top],
         file, time,
         ["[columns]", *columns] if columns else [],
-        ["[constants]", *constants] if constants else [],
     ]  # fmt: skip
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 

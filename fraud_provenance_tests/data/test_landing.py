@@ -335,6 +335,8 @@ def test_local_time_that_occurs_twice_is_refused_with_its_line(
         ("[time]\nformat = 'elapsed_s'", "start"),
         ("[", "document"),
         ("[ti]\nx = 1", "ti"),
+        ("[constants]\nTX_DATETIME = 0", "TX_DATETIME"),
+        ("[constants]\nTRANSACTION_ID = 1", "TRANSACTION_ID"),
     ],
 )
 def test_mapping_with_a_mistake_names_the_place(tmp_path: Path, text: str, told: str) -> None:
@@ -352,6 +354,18 @@ def test_proposed_mapping_reads_the_file_that_it_was_proposed_for(
     (tmp_path / "landing.toml").write_text(propose(path))
     import_files(landing, [path], mapping=load(tmp_path / "landing.toml"))
     assert landed(landing)["TX_AMOUNT"].to_list() == [4.97, 10.0]
+
+
+def test_proposed_mapping_invents_nothing_for_columns_that_it_did_not_find(
+    landing: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("Id;Moment;Card;Place;Sum;Fraud\n1;2018-06-02 10:00:00;7;8;12.50;0\n")
+    (tmp_path / "landing.toml").write_text(propose(path))
+    error = refused(lambda: import_files(landing, [path], mapping=load(tmp_path / "landing.toml")))
+    assert error.code == "SCHEMA_COLUMN_MISSING"
+    assert "missing TX_DATETIME, TERMINAL_ID, TX_AMOUNT" in error.message
+    assert not landed_days(landing)
 
 
 # --- inputs that people delivered ----------------------------------------------------------------
