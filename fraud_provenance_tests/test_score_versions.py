@@ -117,6 +117,16 @@ def test_scores_withdrawn_before_explain_others(chain: Chain, champion: Deployed
     assert found(chain) == []
 
 
+def test_scores_withdrawn_twice_are_withdrawn_since_the_first_time(
+    chain: Chain, champion: Deployed
+) -> None:
+    first = score(chain.trust, champion, change=halved).bundle.statement
+    withdraw_newest(chain)
+    score(chain.trust, champion)
+    revoke_subject(chain.workspace, first.digest, "scored in error, said again")
+    assert found(chain) == []
+
+
 def test_scores_withdrawn_afterwards_explain_nothing(chain: Chain, champion: Deployed) -> None:
     first = score(chain.trust, champion)
     score(chain.trust, champion, change=without_a_row)

@@ -7,7 +7,7 @@ those that were logged, and the scores what comes out when they are computed aga
 """
 
 import io
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
@@ -15,6 +15,7 @@ from fraud_provenance.attested.core.errors import EvidenceError, ProvenanceError
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.attested.tlog import merkle
@@ -86,9 +87,8 @@ def chain_problems(trust: Trust, chain: list[Logged]) -> list[Reason]:
         scores = trust.lineage().node(named) if named else None
         subject = item.bundle.statement.subject_digest
         problems += batch_problems(trust, item.batch, scores, subject)
-        made_at = scores.bundle.signed_at if scores and scores.bundle else item.bundle.signed_at
-        in_force = {_in_force(decisions, made_at), _in_force(decisions, made_at - lease)}
-        if item.batch.decision not in in_force:
+        made = scores.bundle if scores and scores.bundle else item.bundle
+        if item.batch.decision not in _in_force(decisions, made, lease):
             problems.append(
                 reason(
                     RootCause.DECISION_SUPERSEDED,
@@ -150,12 +150,20 @@ def _allowing_decisions(trust: Trust) -> list[Node]:
     return [node for node in nodes if node.bundle and node.summary and node.summary.allowed]
 
 
-def _in_force(decisions: list[Node], moment: datetime) -> str:
-    """The statement of the newest decision signed by `moment`."""
-    earlier = [
-        node.statement for node in decisions if node.bundle and node.bundle.signed_at <= moment
-    ]
-    return earlier[-1] if earlier else ""
+def _in_force(decisions: list[Node], made: VerifiedBundle, lease: timedelta) -> set[str]:
+    """The decisions that scores may follow: in force when they were logged, or within the lease.
+
+    The log's order says which was the newest then: timestamps know whole seconds only.
+    """
+    earlier = [node for node in decisions if node.bundle and node.bundle.logged < made.logged]
+    followed = earlier[1:]  # each decision ended when the next one was signed
+    ended = [node.bundle.signed_at for node in followed if node.bundle]
+    leased = {
+        node.statement
+        for node, end in zip(earlier, ended, strict=False)
+        if end > made.signed_at - lease
+    }
+    return leased | {node.statement for node in earlier[-1:]}
 
 
 def _unlogged(trust: Trust, chain: list[Logged]) -> list[Reason]:

@@ -10,12 +10,11 @@ Signed statements only: rows are counted here, not read.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
-from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import Reason, reason
 from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.nodes import Withdrawal
 from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.predictions.batch import (
@@ -55,12 +54,16 @@ class Version:
     @property
     def withdrawn(self) -> Reason | None:
         """Why these scores may not be used any more, if people withdrew them or their sources."""
-        return self.scores.revoked.get(scores_entry(self.scores.manifest, self.day).sha256)
+        return found.why if (found := self._withdrawal) else None
 
-    def is_withdrawn_before(self, moment: datetime) -> bool:
-        """Whether that was signed before `moment`."""
-        why = self.withdrawn
-        return why is not None and encoding.parse_utc(why.at) < moment
+    def is_withdrawn_before(self, other: "Version") -> bool:
+        """Whether that was logged before the other version's scores."""
+        found, bundle = self._withdrawal, other.scores.bundle
+        return found is not None and bundle is not None and found.logged < bundle.logged
+
+    @property
+    def _withdrawal(self) -> Withdrawal | None:
+        return self.scores.revoked.get(scores_entry(self.scores.manifest, self.day).sha256)
 
     @property
     def features(self) -> Node | None:
@@ -122,8 +125,7 @@ def version_problems(versions: Mapping[str, list[Version]]) -> list[Reason]:
 
 
 def _fork(earlier: list[Version], version: Version) -> list[Reason]:
-    signed_at = version.scores.bundle.signed_at if version.scores.bundle else None
-    standing = [v for v in earlier if signed_at and not v.is_withdrawn_before(signed_at)]
+    standing = [v for v in earlier if not v.is_withdrawn_before(version)]
     if not standing or _is_explained(standing[-1], version):
         return []
     before = standing[-1]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
@@ -13,6 +14,16 @@ from fraud_provenance.attested.statements.statements import Contract, Provenance
 
 Version = tuple[str, str, str]
 """Asset, partition, and the SHA-256 of its bytes (of all its files, where it has several)."""
+
+
+class Withdrawal(NamedTuple):
+    """Why something may not be used any more, and since which entry of the log.
+
+    The log's order decides what came first: timestamps know whole seconds only.
+    """
+
+    why: Reason
+    logged: tuple[int, int]
 
 
 @dataclass
@@ -34,7 +45,7 @@ class Node:
     contract: Contract | None = None
     children: list["Node"] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
-    revoked: dict[str, Reason] = field(default_factory=dict)
+    revoked: dict[str, Withdrawal] = field(default_factory=dict)
     rests: dict[FileEntry, frozenset[Version]] = field(default_factory=dict)
     """Each file of a materialisation with every version that it was made from."""
     distance: int = 0

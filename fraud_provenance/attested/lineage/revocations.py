@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import Reason, VerificationError, reason
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Node, Withdrawal
 from fraud_provenance.attested.rules.layout import Layout
 from fraud_provenance.attested.sigstore.verification import PAYLOAD_TYPE
 from fraud_provenance.attested.statements import identities, statements
@@ -75,17 +75,17 @@ class Revocations:
     """Everything that is revoked, ready to be asked."""
 
     problems: list[Reason] = field(default_factory=list)
-    _files: dict[str, Reason] = field(default_factory=dict)
-    _manifests: dict[str, Reason] = field(default_factory=dict)
-    _statements: dict[str, Reason] = field(default_factory=dict)
-    _entries: dict[str, Reason] = field(default_factory=dict)
+    _files: dict[str, Withdrawal] = field(default_factory=dict)
+    _manifests: dict[str, Withdrawal] = field(default_factory=dict)
+    _statements: dict[str, Withdrawal] = field(default_factory=dict)
+    _entries: dict[str, Withdrawal] = field(default_factory=dict)
     _signers: list[tuple[Identity, datetime, Reason]] = field(default_factory=list)
 
     @classmethod
     def of(cls, nodes: Iterable[Node], layout: Layout) -> "Revocations":
         """From the nodes of all stored revocations."""
         found = cls()
-        for node in nodes:
+        for node in sorted(nodes, key=lambda node: node.bundle.logged if node.bundle else (0, 0)):
             if node.bundle is not None and not node.reasons:
                 found._add(read_revocation(node.bundle.statement), node, layout)
             elif not any(item.code in _NEVER_COUNTED for item in node.reasons):
@@ -94,7 +94,7 @@ class Revocations:
 
     def _add(self, revocation: Revocation, node: Node, layout: Layout) -> None:
         assert node.bundle is not None  # noqa: S101 - `of` passes verified nodes only
-        at = encoding.utc_text(node.bundle.signed_at)
+        at, logged = encoding.utc_text(node.bundle.signed_at), node.bundle.logged
         said = f"revoked by {node.bundle.identity.subject} at {at}: {revocation.reason[:200]}"
 
         def because(code: str) -> Reason:
@@ -102,33 +102,35 @@ class Revocations:
             return reason(code, said, identity=str(node.bundle and node.bundle.identity), at=at,
                           **place)  # fmt: skip
 
+        def withdraw(known: dict[str, Withdrawal], code: str) -> None:
+            """What was withdrawn before stays withdrawn since then."""
+            found = Withdrawal(because(code), logged)
+            known |= dict.fromkeys(revocation.digests, found) | known
+
         match revocation.kind:
             case "partition":
-                why = because(RootCause.PARTITION_REVOKED)
-                self._files |= dict.fromkeys(revocation.digests, why)
+                withdraw(self._files, RootCause.PARTITION_REVOKED)
             case "model":
-                why = because(RootCause.MODEL_REVOKED)
-                self._manifests |= dict.fromkeys(revocation.digests, why)
+                withdraw(self._manifests, RootCause.MODEL_REVOKED)
             case "statement":
-                why = because(RootCause.STATEMENT_REVOKED)
-                self._statements |= dict.fromkeys(revocation.digests, why)
+                withdraw(self._statements, RootCause.STATEMENT_REVOKED)
             case "log entry":
-                why = because(RootCause.STATEMENT_REVOKED)
-                self._entries |= dict.fromkeys(revocation.digests, why)
+                withdraw(self._entries, RootCause.STATEMENT_REVOKED)
             case _:
                 since = encoding.parse_utc(revocation.from_time or revocation.issued_at)
                 why = because(RootCause.KEY_REVOKED)
                 for identity in _identities(revocation, layout):
                     self._signers.append((identities.person(identity), since, why))
 
-    def of_statement(self, statement: Statement) -> Reason | None:
+    def of_statement(self, statement: Statement) -> Withdrawal | None:
         """Why a statement is revoked, if it is: by itself, or with its subject."""
         found = self._statements.get(statement.digest)
         if self._entries:
             found = found or self._entries.get(signed_digest(statement.content, PAYLOAD_TYPE))
         if found and statement.predicate_type == statements.APPROVAL:
             code = RootCause.APPROVAL_REVOKED
-            return reason(code, found.message, identity=found.identity, at=found.at)
+            why = reason(code, found.why.message, identity=found.why.identity, at=found.why.at)
+            return found._replace(why=why)
         return found or self._manifests.get(statement.subject_digest)
 
     @property
@@ -147,7 +149,7 @@ class Revocations:
             None,
         )
 
-    def of_file(self, sha256: str) -> Reason | None:
+    def of_file(self, sha256: str) -> Withdrawal | None:
         """Why a file's bytes are revoked, if they are."""
         return self._files.get(sha256)
 

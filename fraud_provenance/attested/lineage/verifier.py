@@ -20,7 +20,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, VerificationError, reason
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.lineage.artifacts import Artifacts, is_written_once
-from fraud_provenance.attested.lineage.nodes import Node, below
+from fraud_provenance.attested.lineage.nodes import Node, Withdrawal, below
 from fraud_provenance.attested.lineage.revocations import Revocations, read_revocation
 from fraud_provenance.attested.lineage.signers import Signers, identity_of
 from fraud_provenance.attested.lineage.snapshots import SINCE, Reading, Snapshots, rests_of
@@ -621,32 +621,34 @@ class LineageVerifier:
         A materialisation or contract that is revoked as a whole takes its files along, and so
         everything that was made from them, but nothing else that happens to be beside these.
         """
-        found = self.revocations.of_signer(bundle.identity, bundle.signed_at)
-        if found:
-            node.blame(VerificationError(found))
+        signer = self.revocations.of_signer(bundle.identity, bundle.signed_at)
+        if signer:
+            node.blame(VerificationError(signer))
         found = self.revocations.of_statement(bundle.statement)
         if found and node.provenance is None and node.contract is None:
-            node.blame(VerificationError(found))
+            node.blame(VerificationError(found.why))
         if node.manifest is None:
             return
         if found:
-            whole = node.explain(found)
+            whole = found._replace(why=node.explain(found.why))
             node.revoked = {entry.sha256: whole for entry in node.manifest.entries}
             return
         if node.provenance is None:
             return
         tainted = {
-            digest: why
+            digest: withdrawal
             for decision in node.children
             for child in decision.children
-            for digest, why in child.revoked.items()
+            for digest, withdrawal in child.revoked.items()
         }
         for entry in node.manifest.entries:
-            causes = (tainted.get(source) or self.revocations.of_file(source)
-                      for source in entry.made_from)  # fmt: skip
-            why = self.revocations.of_file(entry.sha256) or next(filter(None, causes), None)
-            if why is not None:
-                node.revoked[entry.sha256] = why
+            causes = [self.revocations.of_file(entry.sha256)]
+            for source in entry.made_from:
+                causes += [tainted.get(source), self.revocations.of_file(source)]
+            known = list(filter(None, causes))
+            if known:
+                first = min(cause.logged for cause in known)
+                node.revoked[entry.sha256] = Withdrawal(known[0].why, first)
 
     # --- verdicts ----------------------------------------------------------------------------
 
@@ -700,7 +702,7 @@ def revoked_in(node: Node, partitions: Collection[str] | None = None) -> list[Re
     """Why partitions of a materialisation (all of them by default) may not be used any more."""
     entries = node.manifest.entries if node.manifest else ()
     found = [
-        node.revoked[entry.sha256]
+        node.revoked[entry.sha256].why
         for entry in entries
         if entry.sha256 in node.revoked and (partitions is None or entry.partition in partitions)
     ]
