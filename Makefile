@@ -22,7 +22,8 @@ $(VENV)/.ready: requirements.lock tools/bootstrap.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r tools/bootstrap.lock
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation \
+		--config-settings editable_mode=compat --editable .
 	@$(BIN)/python -m compileall -q fraud_provenance fraud_provenance_tests benchmarks
 	@touch $@
 
@@ -80,9 +81,12 @@ bench: setup ## Cost of provenance: the handbook graph with and without it
 down: ## Stop the local Sigstore of this home
 	@$(RUN) down
 
-lock: $(VENV)/.ready ## Resolve requirements.lock anew
+lock: $(VENV)/.ready ## Resolve requirements.lock anew, and write down what its packages install
 	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--extra dev pyproject.toml -o requirements.lock
+	@rm -rf build/lock && mkdir -p build
+	@UV_NO_CACHE=1 $(MAKE) --no-print-directory VENV=build/lock build/lock/.ready
+	@build/lock/bin/python -m fraud_provenance.attested.attestors.installed
 
 clean: ## Remove what make created here (not the home's evidence)
 	rm -rf $(VENV) dbt_project/target build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

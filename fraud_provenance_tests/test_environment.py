@@ -165,6 +165,7 @@ def locks(folder: Path) -> None:
     (folder / "tools").mkdir()
     (folder / "requirements.lock").write_text(LOCK)
     (folder / "tools" / "bootstrap.lock").write_text("uv==0.13.9 \\\n")
+    (folder / "tools" / "installed.lock").touch()
 
 
 def test_outcome_is_kept_only_for_the_same_listing(

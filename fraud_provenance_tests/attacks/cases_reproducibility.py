@@ -4,9 +4,11 @@ import json
 import shutil
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -114,6 +116,20 @@ def edited_package(folder: Path) -> None:
     path.write_text(f"{path.read_text('utf-8')}\nprint('I was here')\n", "utf-8")
 
 
+def edited_with_its_record(folder: Path) -> None:
+    """The line of RECORD says what the edited file is."""
+    edited_package(folder)
+    name = f"{_LOCKED_PACKAGE}/__init__.py"
+    content = (folder / name).read_bytes()
+    digest = urlsafe_b64encode(sha256(content).digest()).rstrip(b"=").decode()
+    (record,) = folder.glob(f"{_LOCKED_PACKAGE}-*.dist-info/RECORD")
+    lines = [
+        f"{name},sha256={digest},{len(content)}" if line.startswith(f"{name},") else line
+        for line in record.read_text("utf-8").splitlines()
+    ]
+    record.write_text("\n".join(lines), "utf-8")
+
+
 def start_up_hook(folder: Path) -> None:
     locked_package(folder)
     (folder / "sitecustomize.py").write_text("print('I was here')\n")
@@ -207,7 +223,8 @@ CASES = [
         Case("RP-04", installed(change), training(train_days=6), installed(locked_package),
              any_packages, variant=variant)
         for variant, change in (
-            ("edited", edited_package), ("start-up hook", start_up_hook), ("path hook", path_hook)
+            ("edited", edited_package), ("edited with its RECORD", edited_with_its_record),
+            ("start-up hook", start_up_hook), ("path hook", path_hook),
         )
     ),
     Case("RP-11", code_changed("fraud/mart.py"), training(train_days=6), code_changed("cli.py"),

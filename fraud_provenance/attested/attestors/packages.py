@@ -1,4 +1,4 @@
-"""The installed packages: against the locks by name and version, against their RECORD by bytes.
+"""The installed packages: against the locks by name, version and RECORD, against RECORD by bytes.
 
 Beside them: whatever else Python would import or run from their folders, start-up hooks anywhere on
 the search path, and modules that this process has imported from elsewhere.
@@ -18,12 +18,12 @@ import sys
 import sysconfig
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from email.parser import HeaderParser
 from functools import lru_cache
 from importlib import metadata
 from importlib.machinery import PathFinder, all_suffixes
 from pathlib import Path
 
+from fraud_provenance.attested.attestors import installed
 from fraud_provenance.attested.attestors.compiled import lying
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
@@ -44,19 +44,25 @@ def problems(project: Path, cache: Path) -> tuple[str, ...]:
 
     `cache`: a folder for the outcomes, one file an installation.
     """
-    distributions = installed()
+    distributions = installed.packages()
     roots = sorted({sysconfig.get_path(name) for name in ("purelib", "platlib")})
     scripts = sysconfig.get_path("scripts")
     pins = "\n".join(files.read_once(project / name).decode("utf-8") for name in _LOCKS)
     found = lock_problems(pins, [(name, version) for name, version, _ in distributions])
     walked = [path for root in roots for path in _walk(root)]
     paths = list(dict.fromkeys([*walked, *_listed(scripts)]))
-    key = encoding.digest_bytes("\n".join(map(_facts, paths)).encode("utf-8", "surrogateescape"))
+    pinned = files.read_once(project / installed.PLACE).decode("utf-8")
+    listing = "\n".join([pinned, str(project), *map(_facts, paths)])
+    key = encoding.digest_bytes(listing.encode("utf-8", "surrogateescape"))
     kept = cache / f"{encoding.digest_json(roots)[:16]}.json"
     known = _remembered(kept, key)
     if known is None:
         records = _records([item for _, _, item in distributions])
-        known = [*file_problems(paths, records), *compiled_problems(paths, records)]
+        known = [
+            *installed.problems(pinned, distributions, project.resolve()),
+            *file_problems(paths, records),
+            *compiled_problems(paths, records),
+        ]
         cache.mkdir(parents=True, exist_ok=True)
         files.write_atomic(
             kept, encoding.canonical_json({"listing": key, "problems": known}), durable=False
@@ -70,39 +76,29 @@ def problems(project: Path, cache: Path) -> tuple[str, ...]:
 def packages_digest() -> str:
     """SHA-256 over name, version and RECORD of every installed distribution."""
     found = {}
-    for name, version, distribution in installed():
+    for name, version, distribution in installed.packages():
         record = distribution.read_text("RECORD") or ""
         found[f"{name}=={version}"] = encoding.digest_bytes(record.encode("utf-8"))
     return encoding.digest_json(found)
 
 
-def installed() -> list[tuple[str, str, metadata.Distribution]]:
-    """(name, version, distribution) of every package; long descriptions are not parsed."""
-    found = []
-    for item in metadata.distributions():
-        text = item.read_text("METADATA") or item.read_text("PKG-INFO") or ""
-        fields = HeaderParser().parsestr(text.partition("\n\n")[0])
-        found.append((str(fields["Name"]), str(fields["Version"]), item))
-    return found
-
-
-def lock_problems(pins: str, installed: Sequence[tuple[str, str]]) -> list[str]:
+def lock_problems(pins: str, found: Sequence[tuple[str, str]]) -> list[str]:
     """Installed distributions that no lock names, or names in another version, or that are twice.
 
     `pins`: the text of the locks.
     """
-    locked = {(_normal(name), version) for name, version in _PIN.findall(pins)}
-    found, seen = [], set()
-    for name, version in sorted(installed):
-        normal = _normal(name)
+    locked = {(installed.normal(name), version) for name, version in _PIN.findall(pins)}
+    said, seen = [], set()
+    for name, version in sorted(found):
+        normal = installed.normal(name)
         if normal in seen:
-            found.append(f"{RootCause.ENV_LOCK_MISMATCH}: {name} {version} is there twice")
+            said.append(f"{RootCause.ENV_LOCK_MISMATCH}: {name} {version} is there twice")
         elif (normal, version) not in locked and normal not in _EXPECTED:
-            said = sorted(pin for pinned, pin in locked if pinned == normal)
-            told = f"{name} {version}, the lock says {', '.join(said) or 'nothing'}"
-            found.append(f"{RootCause.ENV_LOCK_MISMATCH}: {told}")
+            pins_of = sorted(pin for pinned, pin in locked if pinned == normal)
+            told = f"{name} {version}, the lock says {', '.join(pins_of) or 'nothing'}"
+            said.append(f"{RootCause.ENV_LOCK_MISMATCH}: {told}")
         seen.add(normal)
-    return found
+    return said
 
 
 def file_problems(paths: Sequence[str], records: Mapping[str, Collection[str]]) -> list[str]:
@@ -218,7 +214,3 @@ def _remembered(cache: Path, key: str) -> list[str] | None:
         return None
     found = stored.get("problems")
     return [str(item) for item in found] if isinstance(found, list) else None
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
