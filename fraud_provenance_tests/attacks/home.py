@@ -240,7 +240,12 @@ def _writing(console: Console, stream: io.StringIO) -> Iterator[None]:
 
 @contextmanager
 def patched(owner: Any, name: str, value: Any) -> Iterator[None]:  # noqa: ANN401 - anything
-    """Replace an attribute for a while: of a module, a class or an object."""
+    """Replace an attribute for a while: of a module, a class or an object.
+
+    Raises:
+        AttributeError: there is none of this name, so that nothing would change.
+    """
+    getattr(owner, name)
     own = vars(owner)
     is_slot = hasattr(type(owner), name)  # such as a function's own defaults
     had = name in own or is_slot

@@ -37,6 +37,18 @@ def test_every_case_is_whole() -> None:
     assert registry.problems() == []
 
 
+def test_every_mutant_changes_something_that_is_there() -> None:
+    mutants = {case.mutant: case.name for case in registry.cases() if case.mutant}
+    broken = []
+    for mutant, name in mutants.items():
+        try:
+            with mutant():
+                pass
+        except AttributeError as error:
+            broken.append((name, str(error)))
+    assert broken == []
+
+
 @pytest.fixture
 def nobody_may_mount(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The cases as they are declared where the user may not mount a file system."""
