@@ -25,7 +25,7 @@ from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, reason, storage_error
 from fraud_provenance.data.wanted import table as columns_table
-from fraud_provenance.workspace import Workspace, settings_from
+from fraud_provenance.workspace import Workspace, opened_from
 
 app = typer.Typer(
     add_completion=False,
@@ -135,7 +135,7 @@ def print_reasons(reasons: Sequence[Reason], target: Console = err) -> None:
 
 def open_workspace() -> Workspace:
     """The workspace that the environment names."""
-    return Workspace(settings_from(os.environ))
+    return opened_from(os.environ)
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON value

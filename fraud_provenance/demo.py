@@ -7,7 +7,7 @@ import time
 
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION
-from fraud_provenance.workspace import Workspace, settings_from
+from fraud_provenance.workspace import Workspace, opened_from
 
 APPROVER = "risk.officer@example.com"
 
@@ -40,7 +40,7 @@ def riskiest(workspace: Workspace) -> int:
 
 def main() -> None:
     """Servers, data, graph, approval, promotion, scores, verification, trace."""
-    workspace = Workspace(settings_from(os.environ))
+    workspace = opened_from(os.environ)
     began = time.monotonic()
     command("up")
     command("generate", "--days", "60", "--rows-per-day", "2000", "--seed", "1")

@@ -1,16 +1,17 @@
 """One opened home: settings in, the kernel, the gates and the local Sigstore wired together.
 
-Only `cli` and `resources` read the environment; they hand it to `settings_from`.
+Only `cli` and `resources` read the environment; they hand it to `opened_from`.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+from fraud_provenance import surroundings
 from fraud_provenance.attested.attestors import packages as environment
 from fraud_provenance.attested.attestors import work_tree
 from fraud_provenance.attested.core import encoding, files
@@ -45,29 +46,8 @@ from fraud_provenance.attested.tlog.notes import log_keys
 from fraud_provenance.step_code import StepCode
 
 PROJECT = Path(__file__).resolve().parent.parent
-HOME_VARIABLE = "FRAUD_PROVENANCE_HOME"
 ENVIRONMENT_VARIABLE = "FRAUD_PROVENANCE_ENVIRONMENT"
-_OWN_VARIABLES = frozenset(
-    f"FRAUD_PROVENANCE_{name}"
-    for name in (
-        "HOME", "ENVIRONMENT", "TOOLS", "WEBHOOK", "DBT_INPUT", "DBT_OUTPUT", "DBT_WINDOW",
-    )
-)  # fmt: skip
-_OVERRIDE_PREFIXES = (
-    "SIGSTORE_",
-    "COSIGN_",
-    "TUF_",
-    "REKOR_",
-    "FULCIO_",
-    "OPA_",
-    "MLFLOW_",
-    "SKIP_",
-)
 _TOOLS = "DBT_"  # dbt takes samples, other targets, states and flags from such variables
-_OVERRIDES = frozenset(("MODEL_URI", "MODEL_PATH", "VERIFY", "NO_VERIFY", "INSECURE"))
-_MLFLOW_IDS = frozenset(("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"))
-_SET_BY_MLFLOW = _MLFLOW_IDS | {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"}
-_HARDENED = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}  # as our own MLflow resource sets it
 PINNED_TOOLS = ("opa", "cosign")
 
 
@@ -86,10 +66,14 @@ class Settings:
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
-    """Settings from environment variables, with the documented defaults."""
-    named = environ.get(HOME_VARIABLE) or str(PROJECT / ".fraud_provenance")
-    home = Path(named).expanduser().absolute()
-    _refuse_overrides(environ, home)
+    """Settings from environment variables, with the documented defaults.
+
+    Raises:
+        ConfigError, VerificationError: as `surroundings.place_of` and `refuse_overrides`.
+    """
+    named = environ.get(surroundings.HOME_VARIABLE) or str(PROJECT / ".fraud_provenance")
+    home = surroundings.place_of(named)
+    surroundings.refuse_overrides(environ, home)
     return Settings(
         home=home,
         environment=environ.get(ENVIRONMENT_VARIABLE) or "local",
@@ -99,26 +83,6 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
             if name.startswith(_TOOLS)
         ),
     )
-
-
-def _refuse_overrides(environ: Mapping[str, str], home: Path) -> None:
-    """Nothing in the environment may say whom to trust or what to skip."""
-    for name in sorted(environ):
-        ours = name.startswith("FRAUD_PROVENANCE_") and name not in _OWN_VARIABLES
-        if not (ours or name in _OVERRIDES or name.startswith(_OVERRIDE_PREFIXES)):
-            continue
-        if name in _SET_BY_MLFLOW and (name in _MLFLOW_IDS or str(home) in environ[name]):
-            continue  # what MLflow itself leaves behind in a process that used this home
-        if _HARDENED.get(name) == environ[name]:
-            continue
-        raise VerificationError(
-            reason(
-                RootCause.CONFIG_OVERRIDE,
-                f"{name} is set",
-                remedy=f"Unset {name}: trust is configured by signed releases only.",
-                artifact=name,
-            )
-        )
 
 
 class Workspace:
@@ -345,6 +309,17 @@ class Workspace:
             self.scratch, self.home / "run",
         ):  # fmt: skip
             folder.mkdir(parents=True, exist_ok=True)
+
+
+def opened_from(environ: MutableMapping[str, str]) -> Workspace:
+    """The home that an environment names, with the environment made harmless.
+
+    Raises:
+        ConfigError, VerificationError: as `settings_from`.
+    """
+    settings = settings_from(environ)
+    surroundings.harden(environ)
+    return Workspace(settings)
 
 
 def _other_tool(name: str, found: str, expected: str) -> Reason:

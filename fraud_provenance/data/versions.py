@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, EvidenceError, reason
 
 _REMOTE = "storage"
+_MD5 = re.compile(r"md5: ([0-9a-f]{32})$", re.MULTILINE)
 
 
 @contextlib.contextmanager
@@ -42,8 +44,16 @@ def _repository(home: Path) -> Iterator[Any]:
             yield repo
         finally:
             repo.close()
-    except DvcException as error:
-        raise BackendError(reason(RootCause.STORAGE_UNAVAILABLE, f"DVC: {error}")) from error
+    except (DvcException, OSError) as error:
+        raise BackendError(
+            reason(
+                RootCause.STORAGE_UNAVAILABLE,
+                f"DVC: {error}",
+                artifact="dvc",
+                remedy=f"Bring the remote back ({home / 'dvc-remote'}), then run again: what it "
+                "lacks is pushed then.",
+            )
+        ) from error
 
 
 def dvc_md5(content: bytes) -> str:
@@ -60,6 +70,18 @@ def is_tracked(file: Path, md5: str) -> bool:
     """Whether the file's pointer names `md5`."""
     pointer = pointer_path(file)
     return pointer.exists() and f"md5: {md5}\n" in pointer.read_text("utf-8")
+
+
+def lacking(home: Path, files: Sequence[Path]) -> list[Path]:
+    """Those of `files` that have no pointer, or whose bytes the remote does not hold."""
+    objects = home / "dvc-remote" / "files" / "md5"
+    found = []
+    for path in files:
+        pointer = pointer_path(path)
+        named = _MD5.search(pointer.read_text("utf-8")) if pointer.exists() else None
+        if named is None or not (objects / named[1][:2] / named[1][2:]).is_file():
+            found.append(path)
+    return found
 
 
 def track(home: Path, files: Sequence[Path]) -> None:

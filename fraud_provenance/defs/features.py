@@ -1,10 +1,11 @@
 """Stage 3, features: Feast's definitions applied, and its online store brought up to date."""
 
+import shutil
 from typing import Any
 
 import dagster as dg
 
-from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, reason
 from fraud_provenance.attested.step.step import Step
@@ -52,10 +53,15 @@ def feature_store(
             reason(RootCause.PARTITION_MISSING, "no day is usable", artifact="transaction_features")
         )
     parameters = {"partitions": [days[0], days[-1]], "feature_service": FEATURE_SERVICE}
-    with Step(workspace.trust, "feature_store", context.run_id, parameters) as step:
+    # Feast has one registry and one online store in a home: one load at a time.
+    with (
+        files.exclusive_lock(workspace.home / "run" / "feature_store.lock"),
+        Step(workspace.trust, "feature_store", context.run_id, parameters) as step,
+    ):
         read = step.read("transaction_features", days)
         frame = pl.concat(support.frames_of(read).values())
-        offline = support.scratch_folder(workspace, offline_folder(workspace.home).name)
+        offline = offline_folder(workspace.home)
+        shutil.rmtree(offline, ignore_errors=True)
         feast.write_offline(offline, frame)
         feast.empty_online(workspace.feast)
         store = feast.open_store(workspace.feast, offline)

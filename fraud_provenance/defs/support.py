@@ -16,12 +16,13 @@ from packaging.version import Version
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
-from fraud_provenance.attested.core.errors import ConfigError, reason
+from fraud_provenance.attested.core.errors import BackendError, ConfigError, reason
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.step.step import Materialisation, VerifiedInput
 from fraud_provenance.due.planning import mlflow_uri
 from fraud_provenance.models.serving import require_ours, require_private
 from fraud_provenance.step_code import StepCode
+from fraud_provenance.surroundings import EXPERIMENT, HARDENED
 from fraud_provenance.workspace import PROJECT, Workspace, settings_from
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ TRAINING, RELEASE, SCORING = "4_training", "5_release", "6_scoring"
 DAYS = dg.DynamicPartitionsDefinition(name="day")
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 DBT_PROJECT = PROJECT / "dbt_project"
-_EXPERIMENT = "fraud_model"
 HEADLESS = "fraud_provenance/headless"  # a run's tag: all stages share one process
 _RANGE_START, _RANGE_END = (
     "dagster/asset_partition_range_start",
@@ -128,11 +128,11 @@ def mlflow_resource(context: dg.InitResourceContext) -> Any:  # noqa: ANN401 - d
     from dagster_mlflow.resources import MlFlow
 
     config = {
-        "experiment_name": _EXPERIMENT,
+        "experiment_name": EXPERIMENT,
         "mlflow_tracking_uri": open_mlflow(Workspace(settings_from(os.environ))),
         "parent_run_id": None,
         "mlflow_run_id": None,
-        "env": {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+        "env": dict(HARDENED),
         "env_to_tag": None,
         "extra_tags": {},
     }
@@ -140,14 +140,29 @@ def mlflow_resource(context: dg.InitResourceContext) -> Any:  # noqa: ANN401 - d
 
 
 def open_mlflow(workspace: Workspace) -> str:
-    """Make the home's MLflow database and our experiment where they are missing; its URI."""
+    """Make the home's MLflow database and our experiment where they are missing; its URI.
+
+    Raises:
+        BackendError: REGISTRY_UNAVAILABLE, somebody deleted the experiment.
+    """
     import mlflow
 
     uri = mlflow_uri(workspace)
     mlflow.set_tracking_uri(uri)
-    if mlflow.get_experiment_by_name(_EXPERIMENT) is None:
+    found = mlflow.get_experiment_by_name(EXPERIMENT)
+    if found is None:
         artifacts = (workspace.mlflow / "artifacts").as_uri()
-        mlflow.create_experiment(_EXPERIMENT, artifact_location=artifacts)
+        mlflow.create_experiment(EXPERIMENT, artifact_location=artifacts)
+    elif found.lifecycle_stage != "active":
+        raise BackendError(
+            reason(
+                RootCause.REGISTRY_UNAVAILABLE,
+                f"MLflow's experiment {EXPERIMENT} was deleted",
+                artifact=EXPERIMENT,
+                remedy=f"mlflow experiments restore --experiment-id {found.experiment_id}, with "
+                f"MLFLOW_TRACKING_URI={uri} for this command alone.",
+            )
+        )
     return uri
 
 
@@ -199,28 +214,43 @@ def settings_of_run(dbt: DbtCliResource) -> dict[str, str]:
 
 
 def scratch_folder(workspace: Workspace, name: str) -> Path:
-    """An empty private folder for tools that work on files; left behind, it is only scratch."""
-    import shutil
+    """An empty folder of this process, under a name that nobody can know beforehand.
 
-    folder = workspace.scratch / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
-    return folder
+    What processes left that are gone, and this one's former folder, go.
+    """
+    import shutil
+    import tempfile
+
+    parent = workspace.scratch / name
+    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for left in parent.iterdir():
+        if _is_in_use(left.name):
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent))
+
+
+def _is_in_use(name: str) -> bool:
+    """Whether a scratch folder's name is that of another process, and this lives."""
+    import psutil
+
+    owner = name.partition("-")[0]
+    return owner.isdecimal() and int(owner) != os.getpid() and psutil.pid_exists(int(owner))
 
 
 def private_folder(workspace: Workspace, name: str) -> Path:
-    """As `scratch_folder`, under a name that nobody can know beforehand, and ours alone.
+    """As `scratch_folder`, and ours alone.
 
     For what a tool hands over through files: what it wrote is what is read.
 
     Raises:
         VerificationError: TMP_PERMS.
     """
-    import tempfile
-
-    parent = scratch_folder(workspace, name)
-    require_private(workspace.home, parent.relative_to(workspace.home).as_posix())
-    folder = Path(tempfile.mkdtemp(dir=parent))
-    for ours in (parent, folder):
+    folder = scratch_folder(workspace, name)
+    require_private(workspace.home, folder.parent.relative_to(workspace.home).as_posix())
+    for ours in (folder.parent, folder):
         require_ours(ours)
     return folder

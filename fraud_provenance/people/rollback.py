@@ -67,8 +67,8 @@ def rollback_day(
             }
         )
     path = workspace.data / asset / f"{day}.parquet"
-    data_versions.track(workspace.home, [path])
     _restore_landing(workspace, day, entry.made_from)
+    data_versions.track(workspace.home, [path])
     return {"sha256": found, "sequence": made.sequence, "statement": made.bundle.statement.digest}
 
 

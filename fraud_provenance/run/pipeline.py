@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from fraud_provenance import surroundings
 from fraud_provenance.alerts import Alert, Outbox, alert_of_error, contract_alerts
 from fraud_provenance.attested.core.errors import (
+    BackendError,
     ConfigError,
     GateDenied,
     ProvenanceError,
@@ -113,7 +115,9 @@ class Pipeline:
             ProvenanceError: a stage was refused or could not decide; what was done before stays.
         """
         try:
-            self._run_stages()
+            surroundings.check_place(self.workspace.home)
+            with surroundings.alone(self.workspace.home, self._say):
+                self._run_stages()
         except ConfigError:
             raise  # for whoever typed the command, and for nobody else
         except ProvenanceError as error:
@@ -183,15 +187,25 @@ class Pipeline:
         self._judge_rest("raw_transactions", planning.RAW_SUITES, "raw_contracts")
 
     def _version_rest(self) -> None:
-        """DVC catches up with days whose run was killed between publishing and versioning."""
+        """DVC catches up: with days whose run was killed before, and with what its remote lacks.
+
+        A remote that is away keeps nobody from working; it is told each time.
+        """
         from fraud_provenance.data import versions as data_versions
 
         folder = self.workspace.data / "raw_transactions"
         files = [folder / f"{d}.parquet" for d in self.workspace.store.heads("raw_transactions")]
-        stale = [path for path in files if not data_versions.pointer_path(path).exists()]
-        if stale:
+        stale = data_versions.lacking(self.workspace.home, files)
+        if not stale:
+            return
+        try:
             with self._stage("data versions", f"{len(stale)} days"):
                 data_versions.track(self.workspace.home, stale)
+        except BackendError as error:
+            away = error
+            self.report.refused.extend(away.reasons)
+            self.report.newly_failed = True
+            self._tell(lambda: [alert_of_error(away, "dvc", datetime.now(UTC))])
 
     def _judge_rest(self, asset: str, suites: Sequence[str], job: str) -> None:
         """Judge days whose run was killed before their contracts; note the days that failed."""

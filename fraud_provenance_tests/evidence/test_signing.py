@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,9 @@ from sigstore.errors import Error as SigstoreError
 from sigstore.models import InvalidBundle
 
 from fraud_provenance.attested.core.errors import BackendError
+from fraud_provenance.attested.sigstore import signing as signing_module
 from fraud_provenance.attested.sigstore.signing import SigningService
+from fraud_provenance.attested.sigstore.verification import BundleVerifier, load_issuers
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.statements import Identity, Statement
 from fraud_provenance_tests.conftest import Chain, codes
@@ -138,3 +141,58 @@ def test_signing_that_breaks_is_undecided(
     signing = service(chain)
     monkeypatch.setattr(signing, "_signer", broken)
     assert refused(lambda: signing.sign(statement, TRAIN)) == ["VERIFY_ERROR"]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A folder to sign."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.ubj").write_bytes(b"model")
+    return folder
+
+
+def behind(seconds: float) -> Callable[[], datetime]:
+    """A clock that was set back."""
+    return lambda: datetime.now(UTC) - timedelta(seconds=seconds)
+
+
+def test_clock_that_was_set_back_far_signs_nothing(chain: Chain, model: Path) -> None:
+    service(chain).sign_model(model, TRAIN)
+    before = len(chain.trust.store.bundles())
+    assert refused(lambda: service(chain, clock=behind(60)).sign_model(model, TRAIN)) == [
+        "TIME_SKEW"
+    ]
+    assert len(chain.trust.store.bundles()) == before
+
+
+def test_clock_that_was_set_back_by_seconds_is_waited_for(
+    chain: Chain, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    service(chain).sign_model(model, TRAIN)
+    monkeypatch.setattr(signing_module.time, "sleep", waited.append)
+    service(chain, clock=behind(4)).sign_model(model, TRAIN)
+    assert 3 <= max(waited) <= 5
+
+
+def test_authoritys_clock_that_is_ahead_is_not_waited_for_twice(
+    chain: Chain, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(signing_module.time, "sleep", waited.append)
+    signing = service(chain, clock=behind(6))
+    for _ in range(3):
+        signing.sign_model(model, TRAIN)
+    assert sum(seconds > 1 for seconds in waited) <= 1
+
+
+def test_nothing_known_is_no_reason_to_wait(chain: Chain, model: Path) -> None:
+    workspace = chain.workspace
+    fresh = BundleVerifier(
+        workspace.sigstore.trusted_root,
+        load_issuers(workspace.home / "trust" / "issuers.json"),
+        workspace.bundles.logs,
+    )
+    signing = service(chain, verifier=fresh, clock=behind(60))
+    assert signing.sign_model(model, TRAIN).identity == TRAIN

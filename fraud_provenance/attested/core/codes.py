@@ -148,6 +148,7 @@ class RootCause(StrEnum):
     ROLE_CONFLICT = "ROLE_CONFLICT"
     STEP_UNKNOWN = "STEP_UNKNOWN"
     TIME_SKEW = "TIME_SKEW"
+    CLOCK_BEHIND = "CLOCK_BEHIND"
     TRAINER_UNKNOWN = "TRAINER_UNKNOWN"
     PII_IN_ATTESTATION = "PII_IN_ATTESTATION"
     SCHEMA_COLUMN_MISSING = "SCHEMA_COLUMN_MISSING"
@@ -185,6 +186,7 @@ class RootCause(StrEnum):
     PREDLOG_UNAVAILABLE = "PREDLOG_UNAVAILABLE"
     VERIFY_ERROR = "VERIFY_ERROR"
     HOME_MISSING = "HOME_MISSING"
+    HOME_MOVED = "HOME_MOVED"
     USAGE = "USAGE"
 
 
@@ -757,6 +759,11 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "The layout knows no such step.",
         "Correct the step's name or the layout.",
     ),
+    "CLOCK_BEHIND": (
+        "This machine's clock is behind what was signed before: what it signed now could never be"
+        " verified, so nothing was.",
+        "Correct the clock, then run again.",
+    ),
     "TIME_SKEW": (
         "A time lies in the future or cannot be read.",
         "Correct the clock.",
@@ -811,6 +818,10 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "There is no home with a trust root here.",
         "Run `fraud-provenance up` first.",
     ),
+    "HOME_MOVED": (
+        "The home lies elsewhere than where it was made, and its registry names the old place.",
+        "Move the folder back to where it was.",
+    ),
     "USAGE": ("The command cannot be understood.", "See `--help`."),
 }
 
@@ -827,6 +838,7 @@ UNDECIDED = frozenset(
         "TOOL_UNAVAILABLE",
         "GIT_UNAVAILABLE",
         "PREDLOG_UNAVAILABLE",
+        "CLOCK_BEHIND",
         "FAIL_CLOSED",
         "VERIFY_ERROR",
     )

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +31,7 @@ from fraud_provenance.attested.store.store import EvidenceStore
 logging.getLogger("sigstore").setLevel(logging.ERROR)  # its warnings are turned into errors here
 
 T = TypeVar("T")
+_CLOCK_PATIENCE_S = 10.0
 _CERTIFICATE_USE_S = 480.0  # Fulcio's certificates live 10 minutes
 
 
@@ -43,8 +45,11 @@ class SigningService:
         store: EvidenceStore,
         verifier: BundleVerifier,
         deadline_s: float = 30.0,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`token` mints an OIDC token for an identity; `deadline_s` bounds one signature."""
+        self._clock = clock
+        self._ahead = timedelta()  # the timestamp authority's clock, of this machine's
         self._trust_config = trust_config
         self._token = token
         self._store = store
@@ -95,6 +100,7 @@ class SigningService:
         self, statement: Statement, identity: Identity, given_up: threading.Event
     ) -> VerifiedBundle:
         signer = self._signer(identity)
+        self._await_clock()
         try:
             bundle = signer.sign_dsse(DsseStatement(statement.content))
         except InvalidBundle as error:  # all a fresh bundle can lack is its timestamp
@@ -108,11 +114,34 @@ class SigningService:
             raise _undated(identity, "no timestamp")
         content = bundle.to_json().encode("utf-8")
         verified = self._verifier.verify(content)
+        self._ahead = max(verified.signed_at - self._clock(), timedelta())
         if given_up.is_set():  # nobody published what this is about; the intent stays journalled
             raise BackendError(reason(RootCause.LOG_UNAVAILABLE, "the answer came too late"))
         self._store.put_bundle(content)
         self._store.drop_intent(statement.digest)
         return verified
+
+    def _await_clock(self) -> None:
+        """Sign nothing that would lie before what is known: it could never be verified.
+
+        A clock that was set back by seconds is waited for.
+
+        Raises:
+            BackendError: CLOCK_BEHIND.
+        """
+        newest = self._verifier.newest
+        if newest is None:
+            return
+        now = (self._clock() + self._ahead).replace(microsecond=0)
+        behind_s = (newest.replace(microsecond=0) - now).total_seconds()
+        if behind_s > _CLOCK_PATIENCE_S:
+            raise BackendError(
+                reason(
+                    RootCause.CLOCK_BEHIND,
+                    f"this machine's clock is {behind_s:.0f} s behind what was signed before",
+                )
+            )
+        time.sleep(max(behind_s, 0.0))
 
     def _signer(self, identity: Identity) -> Signer:
         with self._guard:

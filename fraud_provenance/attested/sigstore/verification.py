@@ -132,6 +132,8 @@ class BundleVerifier:
         self._roles = {url: role for role, url in issuers.items()}
         self._signers: dict[bytes, Identity | None] = {}
         self._known: dict[str, VerifiedBundle] = {}
+        self.newest: datetime | None = None
+        """The newest time of a signature that was verified here."""
 
     @property
     def root_digest(self) -> str:
@@ -152,7 +154,8 @@ class BundleVerifier:
         """
         digest = encoding.digest_bytes(content)
         if digest not in self._known:
-            self._known[digest] = self._verify(content, digest)
+            found = self._known[digest] = self._verify(content, digest)
+            self.newest = max(self.newest or found.signed_at, found.signed_at)
         return self._known[digest]
 
     def _verify(self, content: bytes, digest: str) -> VerifiedBundle:

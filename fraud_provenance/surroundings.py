@@ -1,0 +1,168 @@
+"""What lies around a home and must not disturb it: variables, proxies, other runs, its own place.
+
+Everything here is asked before work begins, and says all that is wrong at once.
+"""
+
+import fcntl
+import json
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import unquote
+
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
+
+HOME_VARIABLE = "FRAUD_PROVENANCE_HOME"
+_OWN = "FRAUD_PROVENANCE_"
+_OWN_VARIABLES = frozenset(
+    f"{_OWN}{name}"
+    for name in (
+        "HOME", "ENVIRONMENT", "TOOLS", "WEBHOOK", "DBT_INPUT", "DBT_OUTPUT", "DBT_WINDOW",
+    )
+)  # fmt: skip
+_OVERRIDE_PREFIXES = (
+    "SIGSTORE_",
+    "COSIGN_",
+    "TUF_",
+    "REKOR_",
+    "FULCIO_",
+    "OPA_",
+    "MLFLOW_",
+    "SKIP_",
+)
+_OVERRIDES = frozenset(("MODEL_URI", "MODEL_PATH", "VERIFY", "NO_VERIFY", "INSECURE"))
+_MLFLOW_IDS = frozenset(("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"))
+_SET_BY_MLFLOW = _MLFLOW_IDS | {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"}
+HARDENED = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+"""What MLflow is told by our own resource."""
+EXPERIMENT = "fraud_model"
+"""MLflow's name for our runs."""
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_UNUSABLE = re.compile(r"[%#?\x00-\x1f\x7f]")
+
+
+def refuse_overrides(environ: Mapping[str, str], home: Path) -> None:
+    """Nothing in the environment may say whom to trust or what to skip.
+
+    Raises:
+        VerificationError: CONFIG_OVERRIDE, one reason for each such variable.
+    """
+    names = [name for name in sorted(environ) if _overrides(name, environ[name], str(home))]
+    if names:
+        remedy = (
+            f"Start without them: unset {' '.join(names)}. Only signed releases say whom to trust."
+        )
+        raise VerificationError(
+            *(
+                reason(
+                    RootCause.CONFIG_OVERRIDE,
+                    f"the environment variable {name} is set",
+                    remedy=remedy,
+                    artifact=name,
+                )
+                for name in names
+            )
+        )
+
+
+def _overrides(name: str, value: str, home: str) -> bool:
+    ours = name.startswith(_OWN) and name not in _OWN_VARIABLES
+    if not (ours or name in _OVERRIDES or name.startswith(_OVERRIDE_PREFIXES)):
+        return False
+    if name in _SET_BY_MLFLOW and (name in _MLFLOW_IDS or home in value):
+        return False  # what MLflow itself leaves behind in a process that used this home
+    return HARDENED.get(name) != value
+
+
+def place_of(named: str) -> Path:
+    """The folder that a home's name means: absolute, without links or `..`.
+
+    Raises:
+        ConfigError: USAGE, the path holds what addresses of databases and files read otherwise.
+    """
+    home = Path(named).expanduser().resolve()
+    odd = sorted({*_UNUSABLE.findall(str(home))})
+    if odd:
+        raise ConfigError(
+            reason(
+                RootCause.USAGE,
+                f"the home's path holds {', '.join(map(repr, odd))}",
+                remedy=f"Set {HOME_VARIABLE} to a folder whose path has no %, #, ? or control "
+                "character.",
+            )
+        )
+    return home
+
+
+def harden(environ: MutableMapping[str, str]) -> None:
+    """Loopback is reached directly whatever proxy is set, and MLflow tells nobody about its use."""
+    named = environ.get("no_proxy") or environ.get("NO_PROXY", "")
+    known = [host.strip() for host in named.split(",") if host.strip()]
+    direct = "*" if "*" in known else ",".join(dict.fromkeys([*known, *_LOOPBACK]))
+    environ["no_proxy"] = environ["NO_PROXY"] = direct
+    environ["MLFLOW_DISABLE_TELEMETRY"] = HARDENED["MLFLOW_DISABLE_TELEMETRY"]
+
+
+def check_place(home: Path) -> None:
+    """A home works where it was made: MLflow's store names its folders by their full path.
+
+    Raises:
+        ConfigError: HOME_MOVED.
+    """
+    database = home / "mlflow" / "mlflow.db"
+    if not database.exists():
+        return
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
+        try:
+            places = store.execute(
+                "select artifact_location from experiments where name = ?", (EXPERIMENT,)
+            ).fetchall()
+        except sqlite3.Error:
+            return  # whoever reads the registry says what is wrong with it
+    named = [unquote(str(place).removeprefix("file://")) for (place,) in places if place]
+    if elsewhere := [name for name in named if not name.startswith(f"{home}/")]:
+        before = elsewhere[0].removesuffix("/mlflow/artifacts")
+        raise ConfigError(
+            reason(
+                RootCause.HOME_MOVED,
+                f"this home was made at {before}",
+                remedy=f"Move it back: mv {home} {before}",
+            )
+        )
+
+
+@contextmanager
+def alone(home: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """One run at a time in a home: a second one says who is at work, and waits.
+
+    The kernel lets go of the lock when its holder ends, however it ends.
+    """
+    path = home / "run" / "run.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for {_holder(path)}")
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        stream.truncate(0)
+        now = encoding.utc_text(datetime.now(UTC))
+        stream.write(json.dumps({"pid": os.getpid(), "since": now}).encode())
+        stream.flush()
+        try:
+            yield
+        finally:
+            stream.truncate(0)
+
+
+def _holder(path: Path) -> str:
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        known = json.loads(path.read_bytes())
+        return f"another run in this home: process {known['pid']}, since {known['since']}"
+    return "another run in this home"

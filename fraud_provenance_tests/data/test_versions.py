@@ -1,0 +1,45 @@
+"""DVC by day: what the remote lacks is known and pushed, also after it was away."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fraud_provenance.attested.core.errors import BackendError
+from fraud_provenance.data import versions
+from fraud_provenance_tests.conftest import codes
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    folder = tmp_path / "data" / "raw_transactions"
+    folder.mkdir(parents=True)
+    for day in ("2018-04-01", "2018-04-02"):
+        (folder / f"{day}.parquet").write_bytes(day.encode())
+    return sorted(folder.iterdir())
+
+
+def test_remote_that_was_away_is_caught_up(tmp_path: Path, files: list[Path]) -> None:
+    assert versions.lacking(tmp_path, files) == files
+    remote = tmp_path / "dvc-remote"
+    remote.write_bytes(b"no folder")
+    with pytest.raises(BackendError) as caught:
+        versions.track(tmp_path, files)
+    assert codes(caught.value) == ["STORAGE_UNAVAILABLE"]
+    assert versions.lacking(tmp_path, files) == files
+    remote.unlink()
+    versions.track(tmp_path, files)
+    assert versions.lacking(tmp_path, files) == []
+
+
+def test_version_that_the_remote_lost_is_pushed_again(tmp_path: Path, files: list[Path]) -> None:
+    versions.track(tmp_path, files)
+    objects = tmp_path / "dvc-remote" / "files" / "md5"
+    md5 = versions.dvc_md5(b"2018-04-01")
+    (objects / md5[:2] / md5[2:]).chmod(0o644)
+    shutil.rmtree(objects / md5[:2])
+    assert versions.lacking(tmp_path, files) == files[:1]
+    versions.track(tmp_path, files[:1])
+    assert versions.lacking(tmp_path, files) == []
+    shutil.rmtree(tmp_path / ".dvc" / "cache")
+    assert versions.stored_bytes(tmp_path, md5) == b"2018-04-01"
