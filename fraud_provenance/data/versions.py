@@ -37,7 +37,7 @@ def _repository(home: Path) -> Iterator[Any]:
             with repo.config.edit() as config:
                 config["core"] |= {"analytics": False, "check_update": False, "remote": _REMOTE}
                 config["cache"]["type"] = ["copy"]
-                config["remote"][_REMOTE] = {"url": str(home / "dvc-remote"), "verify": True}
+                config["remote"][_REMOTE] = {"url": "../dvc-remote", "verify": True}
             repo.close()
         repo = Repo(str(home))
         try:

@@ -140,7 +140,11 @@ def evaluate_on_train(home: Home) -> None:
     """The evaluation step reads the train part for the held-out one, and says so."""
     from fraud_provenance.defs import training
 
-    with patched(training, "HELD_OUT", "train"), patched(evaluation, "evaluate", _cut_from_train):
+    with (
+        patched(training, "HELD_OUT", "train"),
+        patched(evaluation, "evaluate", _cut_from_train),
+        patched(evaluation, "alert_rate", _alert_rate_of_all),
+    ):
         said = home.job("training", assets=["model_evaluation"])
     assert said.code == 0, said
     _copy_metrics(home)
@@ -156,7 +160,11 @@ def _cut_from_train(frame: pl.DataFrame) -> dict[str, Any]:
     return _evaluate(scored.with_columns(split=part.otherwise(pl.lit("test"))))
 
 
-_evaluate = evaluation.evaluate
+def _alert_rate_of_all(scored: pl.DataFrame, threshold: float) -> float:
+    return _alert_rate(scored.with_columns(split=pl.lit("test")), threshold)
+
+
+_evaluate, _alert_rate = evaluation.evaluate, evaluation.alert_rate
 
 
 def _copy_metrics(home: Home) -> None:
