@@ -1,4 +1,7 @@
-"""Dagster's view of a workspace. Each run opens it anew, so each run verifies anew."""
+"""Dagster's view of a workspace. Each run opens it anew, so each run verifies anew.
+
+A headless run is one run, however many jobs it has (`session`).
+"""
 
 import os
 
@@ -7,15 +10,25 @@ import dagster as dg
 from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
 from fraud_provenance.attested.step.step import recover
 from fraud_provenance.predictions.log import UNFINISHED
-from fraud_provenance.workspace import Workspace, settings_from
+from fraud_provenance.session import shared
+from fraud_provenance.workspace import Settings, Workspace, settings_from
 
 
 class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
     """The home: evidence, gates, data folders. Environment variables say where."""
 
     def open(self) -> Workspace:
-        """A fresh workspace; finishes what a killed run left behind."""
-        workspace = Workspace(settings_from(os.environ))
+        """The workspace of the session; else a fresh one, and what a kill left is finished.
+
+        Raises:
+            ProvenanceError: the home cannot be used as it is.
+        """
+        settings = settings_from(os.environ)
+        return shared(settings) or self.open_anew(settings)
+
+    def open_anew(self, settings: Settings | None = None) -> Workspace:
+        """A fresh workspace, which verifies everything anew; finishes what a kill left behind."""
+        workspace = Workspace(settings or settings_from(os.environ))
         workspace.create_folders()
         recover(workspace.trust, UNFINISHED)
         return workspace

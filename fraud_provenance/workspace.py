@@ -230,7 +230,7 @@ class Workspace:
             auditor=lambda: self.auditor,
             self_check=self.self_check,
             variables=dict(self.settings.variables),
-            step_code=self.step_code.digest,
+            step_code=self._digest_of_step,
             is_on_branch=lambda commit, branch: work_tree.is_on_branch(
                 self.project, commit, branch
             ),
@@ -261,6 +261,14 @@ class Workspace:
     def step_code(self) -> StepCode:
         """The code of each step, as it was when it was first asked for."""
         return StepCode(self.project)
+
+    def _digest_of_step(self, step: str) -> str:
+        return self.step_code.digest(step)
+
+    def forget_code(self) -> None:
+        """Measure the code anew when it is asked for next."""
+        for name in ("code_facts", "step_code"):
+            self.__dict__.pop(name, None)
 
     def measure_packages(self) -> "Future[tuple[str, ...]]":
         """Compare the installed packages with the lock, in the background, once a process."""

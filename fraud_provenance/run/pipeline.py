@@ -33,6 +33,7 @@ from fraud_provenance.investigate.subjects import contract_reasons
 from fraud_provenance.models import promotion
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION
 from fraud_provenance.predictions.log import UNFINISHED, log_heartbeat
+from fraud_provenance.session import session
 from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -113,7 +114,8 @@ class Pipeline:
             ProvenanceError: a stage was refused or could not decide; what was done before stays.
         """
         try:
-            self._run_stages()
+            with session(self.workspace):
+                self._run_stages()
         except ConfigError:
             raise  # for whoever typed the command, and for nobody else
         except ProvenanceError as error:

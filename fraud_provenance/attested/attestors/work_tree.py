@@ -65,6 +65,19 @@ def state(project: Path, cache: Path | None = None) -> tuple[str, bool]:
     return commit, bool(compiled.lying(sources, cache))
 
 
+def listing(project: Path) -> str:
+    """SHA-256 over size, times and inode of whatever lies below the folders of code.
+
+    As long as it is the same, no code was changed: a change time cannot be set by a file's owner.
+    """
+    facts = []
+    for name in sorted(name for folder in _CODE for name in _below(project, folder)):
+        if not name.startswith(_MADE):
+            at = os.lstat(project / name)
+            facts.append(f"{name} {at.st_size} {at.st_mtime_ns} {at.st_ctime_ns} {at.st_ino}")
+    return encoding.digest_bytes("\n".join(facts).encode("utf-8", "surrogateescape"))
+
+
 def _committed(project: Path) -> tuple[Repository | None, str, dict[str, TreeFile]]:
     """The repository, its commit, and path → what the commit has there; all empty without one."""
     folder = project.resolve()
