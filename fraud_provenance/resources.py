@@ -4,6 +4,7 @@ A headless run is one run, however many jobs it has (`session`).
 """
 
 import os
+from dataclasses import replace
 
 import dagster as dg
 
@@ -27,8 +28,11 @@ class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
         return shared(settings) or self.open_anew(settings)
 
     def open_anew(self, settings: Settings | None = None) -> Workspace:
-        """A fresh workspace, which verifies everything anew; finishes what a kill left behind."""
-        workspace = Workspace(settings or settings_from(os.environ))
+        """A fresh workspace; finishes what a kill left behind.
+
+        Without `settings` it verifies everything, whatever was found of it before.
+        """
+        workspace = Workspace(settings or replace(settings_from(os.environ), whole=True))
         workspace.create_folders()
         recover(workspace.trust, UNFINISHED)
         return workspace

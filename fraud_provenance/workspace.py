@@ -35,6 +35,7 @@ from fraud_provenance.attested.local import (
 )
 from fraud_provenance.attested.rules.releases import Expectations, Releases
 from fraud_provenance.attested.sigstore.log_audit import LogAuditor
+from fraud_provenance.attested.sigstore.recall import Recall
 from fraud_provenance.attested.sigstore.signing import SigningService, background
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, load_issuers
 from fraud_provenance.attested.statements.manifest import Manifest
@@ -76,13 +77,14 @@ class Settings:
     """Where the state lies and which environment this is.
 
     `variables`: (name, digest of its value) of what tells the tools of a step more than the step
-    does; a value may be a secret.
+    does; a value may be a secret. `whole`: verify every bundle, whatever was found of it before.
     """
 
     home: Path
     environment: str = "local"
     variables: tuple[tuple[str, str], ...] = ()
     project: Path = PROJECT
+    whole: bool = False
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -159,7 +161,19 @@ class Workspace:
     @cached_property
     def releases(self) -> Releases:
         """Which policy, trust root and tools are expected in this environment."""
-        return Releases(self.store, self.home / "trust", self.environment, self._try_rules)
+        return Releases(
+            self.store, self.home / "trust", self.environment, self._try_rules, self._recall()
+        )
+
+    def _recall(self) -> Recall | None:
+        """What was found of bundles in this home before; nothing where no key of ours is at hand.
+
+        The key is the local authority's: whoever has it needs no memory to be believed.
+        """
+        key = self.sigstore.authority_key()
+        if self.settings.whole or key is None:
+            return None
+        return Recall(self.home / "run" / "verified.lines", key)
 
     def _try_rules(
         self,

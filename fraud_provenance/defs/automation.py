@@ -107,7 +107,7 @@ daily_provenance_check = dg.ScheduleDefinition(
 )
 def audit_op(context: dg.OpExecutionContext, provenance: ProvenanceResource) -> None:
     """Audit; whatever is found fails the run."""
-    workspace = provenance.open()
+    workspace = provenance.open_anew()
     registry = registry_of(workspace)
     report = audit(workspace.trust, registry, provenance.outbox(), datetime.now(UTC))
     for log in report.logs:
