@@ -5,11 +5,14 @@ A headless run is one run, however many jobs it has (`session`).
 
 import os
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 
 from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
 from fraud_provenance.attested.step.step import recover
+from fraud_provenance.glance import glance
 from fraud_provenance.predictions.log import UNFINISHED
 from fraud_provenance.session import shared
 from fraud_provenance.workspace import Settings, Workspace, settings_from
@@ -36,6 +39,14 @@ class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
         workspace.create_folders()
         recover(workspace.trust, UNFINISHED)
         return workspace
+
+    def glance(self) -> str:
+        """Another one whenever a look at the home could find something new."""
+        return glance(settings_from(os.environ), datetime.now(UTC))
+
+    def landing(self) -> Path:
+        """Where transactions arrive; nothing of the home is opened for it."""
+        return Workspace(settings_from(os.environ)).landing
 
     def outbox(self) -> Outbox:
         """The home's alerts."""
