@@ -133,9 +133,9 @@ def print_reasons(reasons: Sequence[Reason], target: Console = err) -> None:
         target.print(f"… and {len(reasons) - 20} more")
 
 
-def open_workspace() -> Workspace:
-    """The workspace that the environment names."""
-    return opened_from(os.environ)
+def open_workspace(*, whole: bool = False) -> Workspace:
+    """The workspace that the environment names; `whole`: it verifies every bundle anew."""
+    return opened_from(os.environ, whole=whole)
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON value
@@ -468,7 +468,7 @@ def approve(
     """
     from fraud_provenance.people.approving import approve_subject
 
-    signed = approve_subject(open_workspace(), subject, environment, email, why)
+    signed = approve_subject(open_workspace(whole=True), subject, environment, email, why)
     if as_json:
         print_json(signed)
         return 0
@@ -494,13 +494,16 @@ def verify(
             "a bundle, or all."
         ),
     ] = "all",
+    full: Annotated[
+        bool, typer.Option("--full", help="Every signature again, not only what is new or changed.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Verify a subject down to the raw data; names the broken link and its root cause."""
     from fraud_provenance.due.planning import registry_of
     from fraud_provenance.investigate.subjects import verify_subject
 
-    workspace = open_workspace()
+    workspace = open_workspace(whole=full)
     verdict = verify_subject(workspace.trust, registry_of(workspace), subject)
     if as_json:
         print_json(verdict_json(verdict))
@@ -567,7 +570,7 @@ def audit_command(
     from fraud_provenance.due.planning import registry_of
     from fraud_provenance.investigate.audit import audit
 
-    workspace = open_workspace()
+    workspace = open_workspace(whole=True)
     workspace.store.refresh()
     depth = Depth.FULL if full else Depth.REMEMBERED
     with progress() as say:

@@ -1,13 +1,20 @@
-"""Dagster's view of a workspace. Each run opens it anew, so each run verifies anew."""
+"""Dagster's view of a workspace. Each run opens it anew, so each run verifies anew.
+
+A headless run is one run, however many jobs it has (`session`).
+"""
 
 import os
+from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 
 from fraud_provenance import surroundings
 from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
 from fraud_provenance.attested.step.step import recover
+from fraud_provenance.glance import glance
 from fraud_provenance.predictions.log import UNFINISHED
+from fraud_provenance.session import shared
 from fraud_provenance.workspace import Workspace, opened_from, settings_from
 
 
@@ -15,16 +22,35 @@ class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
     """The home: evidence, gates, data folders. Environment variables say where."""
 
     def open(self) -> Workspace:
-        """A fresh workspace; finishes what a killed run left behind.
+        """The workspace of the session; else a fresh one, and what a kill left is finished.
 
         Raises:
-            ConfigError: HOME_MOVED.
+            ProvenanceError: the home cannot be used as it is.
         """
-        workspace = opened_from(os.environ)
+        return shared(settings_from(os.environ)) or self._opened(whole=False)
+
+    def open_anew(self) -> Workspace:
+        """A fresh workspace that verifies everything, whatever was found of it before.
+
+        Raises:
+            ProvenanceError: as `open`.
+        """
+        return self._opened(whole=True)
+
+    def _opened(self, *, whole: bool) -> Workspace:
+        workspace = opened_from(os.environ, whole=whole)
         surroundings.check_place(workspace.home)
         workspace.create_folders()
         recover(workspace.trust, UNFINISHED)
         return workspace
+
+    def glance(self) -> str:
+        """Another one whenever a look at the home could find something new."""
+        return glance(settings_from(os.environ), datetime.now(UTC))
+
+    def landing(self) -> Path:
+        """Where transactions arrive; nothing of the home is opened for it."""
+        return Workspace(settings_from(os.environ)).landing
 
     def outbox(self) -> Outbox:
         """The home's alerts."""

@@ -6,7 +6,7 @@ Only `cli` and `resources` read the environment; they hand it to `opened_from`.
 import os
 from collections.abc import Mapping, MutableMapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,7 @@ from fraud_provenance.attested.local import (
 )
 from fraud_provenance.attested.rules.releases import Expectations, Releases
 from fraud_provenance.attested.sigstore.log_audit import LogAuditor
+from fraud_provenance.attested.sigstore.recall import Recall
 from fraud_provenance.attested.sigstore.signing import SigningService, background
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, load_issuers
 from fraud_provenance.attested.statements.manifest import Manifest
@@ -56,13 +57,14 @@ class Settings:
     """Where the state lies and which environment this is.
 
     `variables`: (name, digest of its value) of what tells the tools of a step more than the step
-    does; a value may be a secret.
+    does; a value may be a secret. `whole`: verify every bundle, whatever was found of it before.
     """
 
     home: Path
     environment: str = "local"
     variables: tuple[tuple[str, str], ...] = ()
     project: Path = PROJECT
+    whole: bool = False
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -123,7 +125,19 @@ class Workspace:
     @cached_property
     def releases(self) -> Releases:
         """Which policy, trust root and tools are expected in this environment."""
-        return Releases(self.store, self.home / "trust", self.environment, self._try_rules)
+        return Releases(
+            self.store, self.home / "trust", self.environment, self._try_rules, self._recall()
+        )
+
+    def _recall(self) -> Recall | None:
+        """What was found of bundles in this home before; nothing where no key of ours is at hand.
+
+        The key is the local authority's: whoever has it needs no memory to be believed.
+        """
+        key = self.sigstore.authority_key()
+        if self.settings.whole or key is None:
+            return None
+        return Recall(self.home / "run" / "verified.lines", key)
 
     def _try_rules(
         self,
@@ -194,7 +208,7 @@ class Workspace:
             auditor=lambda: self.auditor,
             self_check=self.self_check,
             variables=dict(self.settings.variables),
-            step_code=self.step_code.digest,
+            step_code=self._digest_of_step,
             is_on_branch=lambda commit, branch: work_tree.is_on_branch(
                 self.project, commit, branch
             ),
@@ -225,6 +239,14 @@ class Workspace:
     def step_code(self) -> StepCode:
         """The code of each step, as it was when it was first asked for."""
         return StepCode(self.project)
+
+    def _digest_of_step(self, step: str) -> str:
+        return self.step_code.digest(step)
+
+    def forget_code(self) -> None:
+        """Measure the code anew when it is asked for next."""
+        for name in ("code_facts", "step_code"):
+            self.__dict__.pop(name, None)
 
     def measure_packages(self) -> "Future[tuple[str, ...]]":
         """Compare the installed packages with the lock, in the background, once a process."""
@@ -311,13 +333,15 @@ class Workspace:
             folder.mkdir(parents=True, exist_ok=True)
 
 
-def opened_from(environ: MutableMapping[str, str]) -> Workspace:
+def opened_from(environ: MutableMapping[str, str], *, whole: bool = False) -> Workspace:
     """The home that an environment names, with the environment made harmless.
+
+    `whole`: every bundle is verified anew.
 
     Raises:
         ConfigError, VerificationError: as `settings_from`.
     """
-    settings = settings_from(environ)
+    settings = replace(settings_from(environ), whole=whole)
     surroundings.harden(environ)
     return Workspace(settings)
 

@@ -82,8 +82,11 @@ def alert_delivery(
 ) -> dg.SkipReason:
     """One round of delivery. Starts no run."""
     outbox = provenance.outbox()
-    for alert in contract_alerts(provenance.open().store, datetime.now(UTC)):
-        outbox.put(alert)
+    seen = provenance.glance()
+    if context.cursor != seen:
+        for alert in contract_alerts(provenance.open().store, datetime.now(UTC)):
+            outbox.put(alert)
+        context.update_cursor(seen)
     waiting = len(outbox.pending())
     url = provenance.webhook()
     if not url or not waiting:

@@ -107,7 +107,7 @@ daily_provenance_check = dg.ScheduleDefinition(
 )
 def audit_op(context: dg.OpExecutionContext, provenance: ProvenanceResource) -> None:
     """Audit; whatever is found fails the run."""
-    workspace = provenance.open()
+    workspace = provenance.open_anew()
     registry = registry_of(workspace)
     report = audit(workspace.trust, registry, provenance.outbox(), datetime.now(UTC))
     for log in report.logs:
@@ -142,10 +142,14 @@ def approved_candidate(
 ) -> dg.SensorResult | dg.SkipReason:
     """One run for each candidate and set of approvals."""
     try:
+        seen = provenance.glance()
+        if context.cursor == seen:
+            return dg.SkipReason("nothing changed since no approval waited")
         workspace = provenance.open()
         trust = workspace.trust
         digest = promotion.is_ready(trust, registry_of(workspace))
         if not digest:
+            context.update_cursor(seen)  # as it was before the look: what came since is seen next
             return dg.SkipReason("no candidate waits with an unused approval")
         waiting = promotion.unused_approvals(trust, trust.policies.current())
     except ProvenanceError as error:
@@ -165,8 +169,7 @@ def landed_day(
     context: dg.SensorEvaluationContext, provenance: ProvenanceResource
 ) -> dg.SensorResult | dg.SkipReason:
     """New days are registered and ingested; changed days are for a person to look at first."""
-    workspace = provenance.open()
-    landed = sorted(landed_days(workspace.landing))
+    landed = sorted(landed_days(provenance.landing()))
     known = set(context.instance.get_dynamic_partitions("day"))
     new = [day for day in landed if day not in known]
     if not new:

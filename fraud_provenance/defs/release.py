@@ -76,7 +76,7 @@ def champion(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource
 ) -> dg.MaterializeResult[Any]:
     """Decide on the candidate and move the alias."""
-    workspace = provenance.open()
+    workspace = provenance.open_anew()  # whatever this run verified before is looked at again
     trust, registry = workspace.trust, registry_of(workspace)
     made = promotion.promote(trust, registry, lambda: workspace.pinned_tool("cosign"))
     if differing := copy_problems(trust, registry):

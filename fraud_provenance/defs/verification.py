@@ -56,7 +56,7 @@ def _check_of(asset: str) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
     ) -> dg.AssetCheckResult:
         """Verify, and show what was found."""
-        workspace = provenance.open()
+        workspace = provenance.open_anew()
         made = context.instance.get_latest_materialization_event(dg.AssetKey(asset))
         if made is None and not is_attested(workspace, asset):
             return nothing_yet(asset)

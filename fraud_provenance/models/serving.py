@@ -101,8 +101,7 @@ class ChampionLease:
             BackendError: FAIL_CLOSED.
         """
         if self._champion is None or time.monotonic() >= self._until_s:
-            if self._champion is not None:
-                self._trust.forget()
+            self._trust.forget()
             self._renew()
         assert self._champion is not None  # noqa: S101 - set by _renew
         return self._champion

@@ -35,6 +35,7 @@ from fraud_provenance.investigate.subjects import contract_reasons
 from fraud_provenance.models import promotion
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION
 from fraud_provenance.predictions.log import UNFINISHED, log_heartbeat
+from fraud_provenance.session import session
 from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Pipeline:
         """
         try:
             surroundings.check_place(self.workspace.home)
-            with surroundings.alone(self.workspace.home, self._say):
+            with surroundings.alone(self.workspace.home, self._say), session(self.workspace):
                 self._run_stages()
         except ConfigError:
             raise  # for whoever typed the command, and for nobody else

@@ -65,6 +65,19 @@ def state(project: Path, cache: Path | None = None) -> tuple[str, bool]:
     return commit, bool(compiled.lying(sources, cache))
 
 
+def listing(project: Path) -> str:
+    """SHA-256 over size, times and inode of whatever lies below the folders of code.
+
+    As long as it is the same, no code was changed: a change time cannot be set by a file's owner.
+    """
+    facts = []
+    for name in sorted(name for folder in _CODE for name in _below(project, folder)):
+        if not name.startswith(_MADE):
+            at = os.lstat(project / name)
+            facts.append(f"{name} {at.st_size} {at.st_mtime_ns} {at.st_ctime_ns} {at.st_ino}")
+    return encoding.digest_bytes("\n".join(facts).encode("utf-8", "surrogateescape"))
+
+
 def _committed(project: Path) -> tuple[Repository | None, str, dict[str, TreeFile]]:
     """The repository, its commit, and path → what the commit has there; all empty without one."""
     folder = project.resolve()
@@ -131,16 +144,24 @@ def _below(project: Path, folder: str = "", ignored: "IgnoreFilter | None" = Non
 def _loaded(project: Path) -> set[str]:
     """The project's files that this process has imported; what is installed lies apart."""
     root, installed = f"{project.resolve()}/", f"{Path(sys.prefix).resolve()}/"
-    found = {
-        str(Path(origin).resolve())
-        for module in list(sys.modules.values())
-        if isinstance(origin := getattr(module, "__file__", None), str)
-    }
+    origins = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    folders: dict[str, str] = {}
+    found = {_resolved(origin, folders) for origin in origins if isinstance(origin, str)}
     return {
         name.removeprefix(root)
         for name in found
         if name.startswith(root) and not name.startswith(installed)
     }
+
+
+def _resolved(path: str, folders: dict[str, str]) -> str:
+    """As `os.path.realpath`, each folder (`folders`) once: a process has thousands of modules."""
+    if os.path.islink(path):
+        return os.path.realpath(path)
+    folder, name = os.path.split(path)
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    return f"{folders[folder]}/{name}"
 
 
 def files(project: Path) -> list[Path]:

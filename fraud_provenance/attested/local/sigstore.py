@@ -23,6 +23,7 @@ For users of this class:
   production the company's identity provider and authorities take its place.
 """
 
+import hashlib
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -32,8 +33,8 @@ import jwt
 import psutil
 
 from fraud_provenance.attested.core.codes import RootCause
-from fraud_provenance.attested.core.errors import BackendError, ConfigError, reason
-from fraud_provenance.attested.core.files import exclusive_lock
+from fraud_provenance.attested.core.errors import BackendError, ConfigError, EvidenceError, reason
+from fraud_provenance.attested.core.files import exclusive_lock, read_once
 from fraud_provenance.attested.local import ports, trust_root
 from fraud_provenance.attested.local.processes import (
     Processes,
@@ -47,6 +48,7 @@ from fraud_provenance.attested.local.tools import tool
 from fraud_provenance.attested.tlog.checkpoints import LogKeeper, WitnessedLogs
 
 TOKEN_LIFETIME_S = 600
+_MAX_KEY_BYTES = 1 << 16
 START_TIMEOUT_S = 30.0
 _WORKLOAD_PATH = re.compile(r"(/[A-Za-z0-9][A-Za-z0-9._-]*)+")
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
@@ -59,6 +61,20 @@ class LocalSigstore:
         self._home = home.resolve()  # one spelling, for it stands in command lines
         self._run = self._home / "run"
         self._processes = Processes(self._run)
+
+    def authority_key(self) -> bytes | None:
+        """Bytes that only who holds every key of this home's authorities knows; None without them.
+
+        Not a key of any authority: it signs nothing.
+        """
+        folder = trust_root.private_folder(self._home)
+        digest = hashlib.sha256()
+        try:
+            for path in (*sorted(folder.glob("*.key")), folder / "fulcio.json"):
+                digest.update(read_once(path, limit_bytes=_MAX_KEY_BYTES))
+        except EvidenceError:
+            return None
+        return digest.digest()
 
     @property
     def trust_config(self) -> Path:

@@ -43,6 +43,7 @@ from fraud_provenance.attested.rules.release_signatures import (
     distinct,
     unverified,
 )
+from fraud_provenance.attested.sigstore.recall import Recall
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, load_issuers
 from fraud_provenance.attested.statements import identities, statements
 from fraud_provenance.attested.statements.manifest import Manifest
@@ -67,13 +68,18 @@ class Releases:
         trust: Path,
         environment: str,
         try_rules: Callable[[Expectations, Manifest, Mapping[str, bytes], datetime], None],
+        recall: Recall | None = None,
     ) -> None:
-        """`trust` is the home's folder of that name; `try_rules` compiles and asks a policy."""
+        """`trust` is the home's folder of that name; `try_rules` compiles and asks a policy.
+
+        `recall`: what was found of bundles before, for its verifiers.
+        """
         self.objects = Objects(trust / "objects")
         self._store = store
         self._trust = trust
         self._environment = environment
         self._try_rules = try_rules
+        self._recall = recall
         self._verifiers: dict[tuple[str, ...], BundleVerifier] = {}
         self._seen: tuple[str, ...] = ()
         self._chain: Chain | None = None
@@ -140,7 +146,7 @@ class Releases:
         if key not in self._verifiers:
             root, issuers, witnesses = (self.objects.path(digest) for digest in key)
             logs = WitnessedLogs(self._trust, root, witnesses)
-            self._verifiers[key] = BundleVerifier(root, load_issuers(issuers), logs)
+            self._verifiers[key] = BundleVerifier(root, load_issuers(issuers), logs, self._recall)
         return self._verifiers[key]
 
     def trust_digests(self) -> dict[str, str]:

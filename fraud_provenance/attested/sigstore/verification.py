@@ -37,8 +37,10 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.sigstore import bundle_form
 from fraud_provenance.attested.sigstore.bundle_form import BundleForm
+from fraud_provenance.attested.sigstore.recall import Recall, code_of_verification
 from fraud_provenance.attested.statements import identities
 from fraud_provenance.attested.statements.statements import Identity, Statement, parse_statement
+from fraud_provenance.attested.store.store import open_bundle
 from fraud_provenance.attested.tlog import merkle, notes
 from fraud_provenance.attested.tlog import tiles as log
 from fraud_provenance.attested.tlog.checkpoints import WitnessedLogs
@@ -116,8 +118,17 @@ class _ReadIdentity(VerificationPolicy):
 class BundleVerifier:
     """Verifies bundles against one trusted root. Thread-safe; results are memoised by digest."""
 
-    def __init__(self, trusted_root: Path, issuers: Mapping[str, str], logs: WitnessedLogs) -> None:
-        """`issuers`: role (`workloads`, `people`) → issuer URL; `logs`: what is remembered."""
+    def __init__(
+        self,
+        trusted_root: Path,
+        issuers: Mapping[str, str],
+        logs: WitnessedLogs,
+        recall: Recall | None = None,
+    ) -> None:
+        """`issuers`: role (`workloads`, `people`) → issuer URL; `logs`: what is remembered.
+
+        `recall` spares what was verified before; None verifies everything.
+        """
         try:
             root = TrustedRoot.from_file(str(trusted_root))
             self._verifier = Verifier(trusted_root=root)
@@ -132,6 +143,8 @@ class BundleVerifier:
         self._roles = {url: role for role, url in issuers.items()}
         self._signers: dict[bytes, Identity | None] = {}
         self._known: dict[str, VerifiedBundle] = {}
+        self._recall = recall
+        self._context = self._context_of(issuers) if recall else ""
         self.newest: datetime | None = None
         """The newest time of a signature that was verified here."""
 
@@ -154,9 +167,34 @@ class BundleVerifier:
         """
         digest = encoding.digest_bytes(content)
         if digest not in self._known:
-            found = self._known[digest] = self._verify(content, digest)
+            found = self._recalled(content, digest) or self._verified(content, digest)
+            self._known[digest] = found
             self.newest = max(self.newest or found.signed_at, found.signed_at)
         return self._known[digest]
+
+    def _context_of(self, issuers: Mapping[str, str]) -> str:
+        """What the verdict on a bundle's bytes depends on beside them."""
+        told = {"code": code_of_verification(), "root": self.root_digest, "issuers": dict(issuers)}
+        return encoding.digest_json(told)
+
+    def _verified(self, content: bytes, digest: str) -> VerifiedBundle:
+        """Verify, and keep what was found."""
+        bundle = self._verify(content, digest)
+        if self._recall is not None:
+            found = bundle.model_dump(mode="json", exclude={"statement"})
+            self._recall.put(self._context, digest, found)
+        return bundle
+
+    def _recalled(self, content: bytes, digest: str) -> VerifiedBundle | None:
+        """What was found of these very bytes before, if their entry is in the witnessed tree."""
+        found = self._recall.get(self._context, digest) if self._recall else None
+        if found is None:
+            return None
+        payload, _, _ = open_bundle(content)
+        bundle = VerifiedBundle.model_validate(found | {"statement": parse_statement(payload)})
+        at = bundle.log
+        self.logs.check_leaf(bytes.fromhex(at.log_id), bundle.log_index, bytes.fromhex(at.leaf))
+        return bundle
 
     def _verify(self, content: bytes, digest: str) -> VerifiedBundle:
         form = bundle_form.read(content)

@@ -139,6 +139,8 @@ class EvidenceStore:
         for path in (self._bundles, self._manifests, self._intents):
             path.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
+        self._heads: dict[str, dict[str, list[Head]]] = {}
+        self._heads_of = (-1, -1)
         self._db = sqlite3.connect(folder / "index.sqlite", timeout=30, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         self._db.create_function(
@@ -351,7 +353,16 @@ class EvidenceStore:
         return [Record(**dict(row)) for row in rows]
 
     def heads(self, asset: str) -> dict[str, list[Head]]:
-        """Partition → its newest files."""
+        """Partition → its newest files. Read once for each state of the index."""
+        state = self.state()
+        with self._lock:
+            if state != self._heads_of:
+                self._heads, self._heads_of = {}, state
+            if asset not in self._heads:
+                self._heads[asset] = self._read_heads(asset)
+            return dict(self._heads[asset])
+
+    def _read_heads(self, asset: str) -> dict[str, list[Head]]:
         rows = self._query(
             "select * from entries e where asset = ? and sequence = (select max(sequence) from "
             "entries n where n.asset = e.asset and n.partition = e.partition) order by path",

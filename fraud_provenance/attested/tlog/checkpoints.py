@@ -207,15 +207,16 @@ class WitnessedLogs:
         Raises:
             VerificationError: CHECKPOINT_UNTRUSTED or LOG_FORK.
         """
-        memory = self.memories.get(log_id)
-        if memory is None:
-            raise VerificationError(
-                reason(
-                    RootCause.CHECKPOINT_UNTRUSTED,
-                    f"the trusted root knows no log {log_id.hex()[:16]}",
-                )
-            )
-        memory.key.verify(checkpoint)
+        self._memory(log_id).key.verify(checkpoint)
+        self.check_leaf(log_id, index, leaf)
+
+    def check_leaf(self, log_id: bytes, index: int, leaf: bytes) -> None:
+        """As `check_bundle`, for who has verified the bundle's own checkpoint before.
+
+        Raises:
+            VerificationError: CHECKPOINT_UNTRUSTED or LOG_FORK.
+        """
+        memory = self._memory(log_id)
         if index < memory.newest().size and memory.tree().leaf(index) != leaf:
             raise VerificationError(
                 reason(
@@ -224,6 +225,17 @@ class WitnessedLogs:
                     artifact=f"log {memory.key.origin}",
                 )
             )
+
+    def _memory(self, log_id: bytes) -> LogMemory:
+        memory = self.memories.get(log_id)
+        if memory is None:
+            raise VerificationError(
+                reason(
+                    RootCause.CHECKPOINT_UNTRUSTED,
+                    f"the trusted root knows no log {log_id.hex()[:16]}",
+                )
+            )
+        return memory
 
 
 class LogKeeper:
