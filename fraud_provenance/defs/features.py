@@ -55,7 +55,7 @@ def feature_store(
     parameters = {"partitions": [days[0], days[-1]], "feature_service": FEATURE_SERVICE}
     # Feast has one registry and one online store in a home: one load at a time.
     with (
-        files.exclusive_lock(workspace.home / "run" / "feature_store.lock"),
+        files.exclusive_lock(workspace.home / "run" / "online_store.lock"),
         Step(workspace.trust, "feature_store", context.run_id, parameters) as step,
     ):
         read = step.read("transaction_features", days)
