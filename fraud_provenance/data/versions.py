@@ -8,6 +8,8 @@ import hashlib
 import io
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,14 +33,8 @@ def _repository(home: Path) -> Iterator[Any]:
 
     logging.getLogger("dvc").setLevel(logging.ERROR)
     try:
-        if not (home / ".dvc" / "config").exists():
-            with contextlib.redirect_stdout(io.StringIO()):
-                repo = Repo.init(root_dir=str(home), no_scm=True, force=True)
-            with repo.config.edit() as config:
-                config["core"] |= {"analytics": False, "check_update": False, "remote": _REMOTE}
-                config["cache"]["type"] = ["copy"]
-                config["remote"][_REMOTE] = {"url": "../dvc-remote", "verify": True}
-            repo.close()
+        if not _is_made(home):
+            _make(home)
         repo = Repo(str(home))
         try:
             yield repo
@@ -50,10 +46,34 @@ def _repository(home: Path) -> Iterator[Any]:
                 RootCause.STORAGE_UNAVAILABLE,
                 f"DVC: {error}",
                 artifact="dvc",
-                remedy=f"Bring the remote back ({home / 'dvc-remote'}), then run again: what it "
-                "lacks is pushed then.",
+                remedy=f"Bring back what it names (the remote is {home / 'dvc-remote'}), then run "
+                "again: what the remote lacks is pushed then.",
             )
         ) from error
+
+
+def _is_made(home: Path) -> bool:
+    """Whether the home's DVC repository is there as a whole."""
+    config = home / ".dvc" / "config"
+    return config.exists() and "no_scm" in config.read_text("utf-8")
+
+
+def _make(home: Path) -> None:
+    """Set the repository up beside its place, then move it there: it is whole or not there."""
+    from dvc.repo import Repo
+
+    with tempfile.TemporaryDirectory(prefix=".dvc-", dir=home) as folder:
+        with contextlib.redirect_stdout(io.StringIO()):
+            repo = Repo.init(root_dir=folder, no_scm=True)
+        with repo.config.edit() as config:
+            config["core"] |= {"analytics": False, "check_update": False, "remote": _REMOTE}
+            config["cache"]["type"] = ["copy"]
+            # Relative to here, DVC keeps it relative to its own folder: a home may be moved.
+            remote = os.path.relpath(Path(folder) / "dvc-remote")
+            config["remote"][_REMOTE] = {"url": remote, "verify": True}
+        repo.close()
+        shutil.rmtree(home / ".dvc", ignore_errors=True)  # what a kill left: nothing was kept yet
+        (Path(folder) / ".dvc").rename(home / ".dvc")
 
 
 def dvc_md5(content: bytes) -> str:

@@ -43,3 +43,25 @@ def test_version_that_the_remote_lost_is_pushed_again(tmp_path: Path, files: lis
     assert versions.lacking(tmp_path, files) == []
     shutil.rmtree(tmp_path / ".dvc" / "cache")
     assert versions.stored_bytes(tmp_path, md5) == b"2018-04-01"
+
+
+@pytest.mark.parametrize("left", ["nothing", "a folder", "a part"])
+def test_set_up_that_was_killed_is_done_again(tmp_path: Path, files: list[Path], left: str) -> None:
+    if left != "nothing":
+        (tmp_path / ".dvc").mkdir()
+    if left == "a part":
+        (tmp_path / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
+    versions.track(tmp_path, files)
+    assert versions.lacking(tmp_path, files) == []
+    assert not list(tmp_path.glob(".dvc-*"))
+
+
+def test_home_may_have_any_name_that_a_folder_has(tmp_path: Path) -> None:
+    home = tmp_path / "my home é"
+    home.mkdir()
+    (home / "day.parquet").write_bytes(b"x")
+    versions.track(home, [home / "day.parquet"])
+    home.rename(tmp_path / "moved")
+    assert versions.lacking(tmp_path / "moved", [tmp_path / "moved" / "day.parquet"]) == []
+    (tmp_path / "moved" / "day.parquet").write_bytes(b"y")
+    versions.track(tmp_path / "moved", [tmp_path / "moved" / "day.parquet"])
