@@ -34,6 +34,9 @@ def test_every_sensor_that_ticks_by_itself_is_measured(
     monkeypatch.setenv("FRAUD_PROVENANCE_HOME", str(fresh.home))
     monkeypatch.setenv("DAGSTER_HOME", "")
     monkeypatch.setattr("fraud_provenance.resources.settings_from", lambda _: fresh.settings)
+    monkeypatch.setattr(
+        "fraud_provenance.resources.opened_from", lambda _, whole: Workspace(fresh.settings)
+    )
     fresh.create_folders()
     found = age.ticks()
     assert set(found) == {"landed_day", "approved_candidate", "alert_delivery"}
