@@ -77,6 +77,9 @@ def test_another_environment_and_a_home_that_is_not_there_are_others(
 def context(fresh: Workspace, monkeypatch: pytest.MonkeyPatch) -> dg.SensorEvaluationContext:
     """A tick of a sensor on a home without data."""
     monkeypatch.setattr("fraud_provenance.resources.settings_from", lambda _: fresh.settings)
+    monkeypatch.setattr(
+        "fraud_provenance.resources.opened_from", lambda _, whole: Workspace(fresh.settings)
+    )
     return dg.build_sensor_context(
         instance=dg.DagsterInstance.ephemeral(), resources={"provenance": ProvenanceResource()}
     )

@@ -20,6 +20,7 @@ from fraud_provenance.attested.gates import policy as policy_module
 from fraud_provenance.attested.gates.policy import Answer, Policy, PolicyEngine, read_policies
 from fraud_provenance.attested.local import tool
 from fraud_provenance.attested.rules.releases import Releases
+from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.workspace import Settings, Workspace
 from fraud_provenance_tests.conftest import (
     PROJECT,
@@ -156,6 +157,66 @@ def test_policy_changed_while_in_use_is_noticed_before_the_next_use(opened: Work
     path = opened.policies_folder / "data_access" / "data_access.rego"
     path.write_text(path.read_text().replace("default allow := false", "default allow := true"))
     assert codes(refusal(lambda: current(opened))) == ["POLICY_DIGEST_MISMATCH"]
+
+
+def _count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    reads: list[Path] = []
+
+    def counted(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
+        reads.append(folder)
+        return read_policies(folder)
+
+    monkeypatch.setattr(policy_module, "read_policies", counted)
+    return reads
+
+
+def test_policy_that_nothing_touched_is_read_once(
+    opened: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_module, "_SETTLED_NS", -(10**12))
+    engine, reads = opened.trust.policies, _count_reads(monkeypatch)
+    first = engine.current()
+    assert engine.current() is first
+    assert len(reads) == 1
+    path = opened.policies_folder / "data" / "thresholds.json"
+    facts, content = path.stat(), path.read_bytes()
+    path.write_bytes(content[:-1] + b" ")
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    with pytest.raises(VerificationError) as caught:
+        engine.current()
+    assert codes(caught.value) == ["POLICY_DIGEST_MISMATCH"]
+    path.write_bytes(content)
+    assert engine.current() is first
+
+
+def test_policy_that_was_just_written_is_read_each_time(
+    opened: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_module, "_SETTLED_NS", 10**15)
+    engine, reads = opened.trust.policies, _count_reads(monkeypatch)
+    for _ in range(2):
+        engine.current()
+    assert len(reads) == 2
+
+
+def test_policy_that_changes_while_it_is_read_is_not_kept(
+    opened: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_module, "_SETTLED_NS", -(10**12))
+    engine = opened.trust.policies
+    engine.current()
+    path = opened.policies_folder / "data" / "thresholds.json"
+    path.touch()
+
+    def slow(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
+        found = read_policies(folder)
+        path.write_bytes(path.read_bytes() + b" ")
+        return found
+
+    monkeypatch.setattr(policy_module, "read_policies", slow)
+    engine.current()
+    with pytest.raises(VerificationError):
+        engine.current()
 
 
 @pytest.mark.parametrize("kind", ["link", "folder link", "pipe"])

@@ -1,10 +1,12 @@
 """The policy as an artifact: read, compared with its signed release, evaluated from those bytes."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import tempfile
+import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -36,6 +38,8 @@ from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 _MAX_FILES = 500
 _MAX_FILE_BYTES = 4 * 1024 * 1024
 _OPA_DEADLINE_S = 30
+_SETTLED_NS = 2_000_000_000
+_State = tuple[tuple[str, int, int, int, int, int], ...]
 GATES = {
     "data_access": "data.fraud.data_access.decision",
     "model_registration": "data.fraud.model_registration.decision",
@@ -79,6 +83,26 @@ def read_policies(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
         for name, data in contents.items()
     ]
     return Manifest.of("policies", entries), contents
+
+
+def _state(folder: Path) -> _State | None:
+    """What changes whenever something below a folder does; its owner cannot set a change time.
+
+    None where that is too young to tell what is written within the clock's next tick.
+    """
+    newest_ns = time.time_ns() - _SETTLED_NS
+    found = []
+    try:
+        for path in (folder, *sorted(folder.rglob("*"))):
+            at = os.lstat(path)
+            if at.st_ctime_ns > newest_ns:
+                return None
+            found.append(
+                (str(path), at.st_ino, at.st_mode, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
+            )
+    except OSError:
+        return None
+    return tuple(found)
 
 
 def _unapproved(proposed: Sequence[Release], contents: Mapping[str, bytes]) -> VerificationError:
@@ -180,6 +204,7 @@ class PolicyEngine:
         self._find = opa
         self.releases = releases
         self._current: Policy | None = None
+        self._read: tuple[_State, tuple[Manifest, dict[str, bytes]]] | None = None
 
     def current(self) -> Policy:
         """The policy on disk, if the release in force fixes exactly these bytes.
@@ -189,7 +214,7 @@ class PolicyEngine:
                 EXPECTATION_CHANGE_UNAPPROVED, why a release of these files does not bind, or what
                 else is wrong with the releases.
         """
-        manifest, contents = read_policies(self.folder)
+        manifest, contents = self._as_it_lies()
         proposed = [
             item
             for item in self.releases.chain().proposals
@@ -210,6 +235,15 @@ class PolicyEngine:
         self._current.authors = _authors(self._current.layout, head)
         self._current.release_statements = head.statements
         return self._current
+
+    def _as_it_lies(self) -> tuple[Manifest, dict[str, bytes]]:
+        """The folder, read again unless nothing has touched it since this process read it."""
+        state = _state(self.folder)
+        if state is None or self._read is None or self._read[0] != state:
+            found = read_policies(self.folder)
+            self._read = (state, found) if state and state == _state(self.folder) else None
+            return found
+        return self._read[1]
 
     def _difference(self, manifest: Manifest, head: Release) -> VerificationError:
         """Say which file differs from the release in force, or which old release this is."""
