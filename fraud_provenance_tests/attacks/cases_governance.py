@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from fraud_provenance import surroundings
 from fraud_provenance import workspace as workspace_module
 from fraud_provenance.attested.gates.policy import Policy, PolicyEngine, read_policies
 from fraud_provenance.attested.rules import layout, releases
@@ -301,7 +302,7 @@ CASES = [
     *(
         Case(
             "SV-02", override(name, value), scoring("2018-05-09"), override("UNRELATED", "1"),
-            without(workspace_module, "_refuse_overrides"), variant=name,
+            without(surroundings, "refuse_overrides"), variant=name,
         )
         for name, value in (
             ("SKIP_VERIFY", "1"),
