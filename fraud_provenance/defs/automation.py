@@ -21,10 +21,12 @@ from fraud_provenance.defs.training import (
 )
 from fraud_provenance.defs.transform import transaction_features
 from fraud_provenance.defs.verification import provenance_checks
+from fraud_provenance.due import ground
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate.audit import PLACE, audit
 from fraud_provenance.models import promotion
 from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance.workspace import Workspace
 
 _VERIFICATION = dg.AssetSelection.checks(*provenance_checks)
 
@@ -182,3 +184,33 @@ def landed_day(
         ],
         dynamic_partitions_requests=[support.DAYS.build_add_request(new)],
     )
+
+
+def _moved(workspace: Workspace, asset: str) -> dg.SensorResult | dg.SkipReason:
+    """One run for each set of days that did not pass and of what they are held against now."""
+    key = ground.moved_key(workspace, asset)
+    if not key:
+        return dg.SkipReason("every day was judged against what is there now")
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key)])
+
+
+@dg.sensor(
+    job=raw_contracts_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Judges held and broken raw days again when their ground moved.",
+)
+def moved_raw_ground(provenance: ProvenanceResource) -> dg.SensorResult | dg.SkipReason:
+    """A neighbour was delivered, waived or accepted, or a suite or a threshold changed."""
+    return _moved(provenance.open(), ground.RAW)
+
+
+@dg.sensor(
+    job=feature_contracts_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Judges held and broken feature days again when their ground moved.",
+)
+def moved_feature_ground(provenance: ProvenanceResource) -> dg.SensorResult | dg.SkipReason:
+    """As `moved_raw_ground`."""
+    return _moved(provenance.open(), ground.FEATURES)

@@ -28,7 +28,7 @@ from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.sigstore.log_audit import Depth
 from fraud_provenance.attested.step.step import recover
 from fraud_provenance.data.landing import landed_days
-from fraud_provenance.due import planning
+from fraud_provenance.due import ground, planning
 from fraud_provenance.investigate.audit import audit
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.investigate.subjects import contract_reasons
@@ -185,7 +185,7 @@ class Pipeline:
                 known = sorted(landed_days(self.workspace.landing))
                 self._run_days("ingest", due, known)
         self._version_rest()
-        self._judge_rest("raw_transactions", planning.RAW_SUITES, "raw_contracts")
+        self._judge_rest("raw_transactions", "raw_contracts")
 
     def _version_rest(self) -> None:
         """DVC catches up: with days whose run was killed before, and with what its remote lacks.
@@ -208,9 +208,9 @@ class Pipeline:
             self.report.newly_failed = True
             self._tell(lambda: [alert_of_error(away, "dvc", datetime.now(UTC))])
 
-    def _judge_rest(self, asset: str, suites: Sequence[str], job: str) -> None:
-        """Judge days whose run was killed before their contracts; note the days that failed."""
-        rest = planning.unjudged_days(self.workspace, asset, suites)
+    def _judge_rest(self, asset: str, job: str) -> None:
+        """Judge days that nobody has judged, or not on this ground; note the days that failed."""
+        rest = ground.days_to_judge(self.workspace, asset)
         if rest:
             with self._stage(job.replace("_", " "), f"{len(rest)} days"):
                 self._run_job(job)
@@ -224,7 +224,7 @@ class Pipeline:
             with self._stage("features", f"{len(due)} days{why}"):
                 known = sorted(self.workspace.store.heads("raw_transactions"))
                 self._run_days("features", due, known)
-        self._judge_rest("transaction_features", planning.FEATURE_SUITES, "feature_contracts")
+        self._judge_rest("transaction_features", "feature_contracts")
 
     def _feature_store(self) -> None:
         self._report_online_store()  # before it may be filled anew
