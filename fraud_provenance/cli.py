@@ -394,8 +394,9 @@ def run(
 ) -> int:
     """Run the graph for everything that is due: ingest, contracts, features, training, scores.
 
-    Promotes the candidate if it has its approval. Exits 1 if a day was found broken or unusual (held)
-    in this run.
+    Promotes the candidate if it has its approval. A stage that is refused stops no other. Exits 1
+    if something was refused or a day was found broken or unusual (held) in this run, 2 if something
+    could not be decided.
     """
     from fraud_provenance.run.pipeline import Pipeline, RunOptions
 
@@ -418,7 +419,7 @@ def run(
                 for note in pipeline.report.notes:
                     out.print(note, markup=False)
     _print_run(pipeline.report, as_json)
-    return 1 if pipeline.report.newly_failed else 0
+    return pipeline.report.exit_code
 
 
 def _print_stages(stages: Sequence[tuple[str, float, str]]) -> None:
