@@ -163,6 +163,7 @@ class Pipeline:
 
     def _attempt(self, stage: Callable[[], None]) -> None:
         """Run one stage; one that is refused hides no other's result and stops none."""
+        self._has_told = False
         try:
             stage()
         except (ConfigError, BackendError):
@@ -174,7 +175,6 @@ class Pipeline:
         self.report.refuse(error)
         if not self._has_told:
             self._tell(lambda: [alert_of_error(error, "run", datetime.now(UTC))])
-        self._has_told = False  # of what comes next
 
     def _tell(self, find: Callable[[], list[Alert]]) -> None:
         """Put alerts into the outbox. Whatever goes wrong here must not hide the run's result."""
