@@ -26,7 +26,6 @@ from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate.audit import PLACE, audit
 from fraud_provenance.models import promotion
 from fraud_provenance.resources import ProvenanceResource
-from fraud_provenance.workspace import Workspace
 
 _VERIFICATION = dg.AssetSelection.checks(*provenance_checks)
 
@@ -186,10 +185,16 @@ def landed_day(
     )
 
 
-def _moved(workspace: Workspace, asset: str) -> dg.SensorResult | dg.SkipReason:
+def _moved(
+    context: dg.SensorEvaluationContext, provenance: ProvenanceResource, asset: str
+) -> dg.SensorResult | dg.SkipReason:
     """One run for each set of days that did not pass and of what they are held against now."""
-    key = ground.moved_key(workspace, asset)
+    seen = provenance.glance()
+    if context.cursor == seen:
+        return dg.SkipReason("nothing changed since every day was judged")
+    key = ground.moved_key(provenance.open(), asset)
     if not key:
+        context.update_cursor(seen)
         return dg.SkipReason("every day was judged against what is there now")
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key)])
 
@@ -200,9 +205,11 @@ def _moved(workspace: Workspace, asset: str) -> dg.SensorResult | dg.SkipReason:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Judges held and broken raw days again when their ground moved.",
 )
-def moved_raw_ground(provenance: ProvenanceResource) -> dg.SensorResult | dg.SkipReason:
+def moved_raw_ground(
+    context: dg.SensorEvaluationContext, provenance: ProvenanceResource
+) -> dg.SensorResult | dg.SkipReason:
     """A neighbour was delivered, waived or accepted, or a suite or a threshold changed."""
-    return _moved(provenance.open(), ground.RAW)
+    return _moved(context, provenance, ground.RAW)
 
 
 @dg.sensor(
@@ -211,6 +218,8 @@ def moved_raw_ground(provenance: ProvenanceResource) -> dg.SensorResult | dg.Ski
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Judges held and broken feature days again when their ground moved.",
 )
-def moved_feature_ground(provenance: ProvenanceResource) -> dg.SensorResult | dg.SkipReason:
+def moved_feature_ground(
+    context: dg.SensorEvaluationContext, provenance: ProvenanceResource
+) -> dg.SensorResult | dg.SkipReason:
     """As `moved_raw_ground`."""
-    return _moved(provenance.open(), ground.FEATURES)
+    return _moved(context, provenance, ground.FEATURES)
