@@ -21,6 +21,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
+from fraud_provenance.due.ground import Surroundings
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance.workspace import Workspace
@@ -283,6 +284,20 @@ class PlainStep:
         refused = {day: f"{day} broke a contract or is not there" for day in {*asked} - {*good}}
         return SimpleNamespace(partitions=good, refused=refused)
 
+    def frees(self, head: object, result: object) -> bool:
+        """Nobody accepts anything."""
+        return False
+
+    def is_accepted(
+        self, item: object, asset: str, suite: str, findings: Iterable[Mapping[str, Any]]
+    ) -> bool:
+        """Nobody accepts anything."""
+        return False
+
+    def would_go_back(self, partition: str, path: str, content: bytes) -> bool:
+        """Nobody knows what was there before."""
+        return False
+
     def read(self, asset: str, partitions: Iterable[str], purpose: str = "") -> PlainInput:
         """The files of `partitions`, as they lie there."""
         known = self.trust.store.files(asset)
@@ -340,11 +355,13 @@ class PlainStep:
         failures: list[dict[str, Any]],
         rows: Mapping[str, int],
         warnings: Sequence[Mapping[str, Any]] = (),
+        held: Sequence[Mapping[str, Any]] = (),
         waivers: Mapping[str, str] | None = None,
         history: str = "",
+        ground: Mapping[str, str] | None = None,
     ) -> Done:
         """Remember which days failed."""
-        bad = {item["day"] for item in failures}
+        bad = {item["day"] for item in (*failures, *held)}
         results = {
             entry.partition: "FAILED" if entry.partition in bad else "PASSED"
             for entry in view.entries
@@ -438,6 +455,14 @@ def _judge_scores(workspace: Any, run_id: str, days: Sequence[str]) -> Any:  # n
     return report
 
 
+def _surroundings(workspace: Workspace, asset: str, policy: object) -> Surroundings:
+    """The days on disk that broke no contract."""
+    known = dict.fromkeys(workspace.store.heads(asset), NO_DIGEST)
+    failed = workspace.trust.store.failed(asset)  # type: ignore[attr-defined]  # plain
+    usable = {day: what for day, what in known.items() if day not in failed}
+    return Surroundings(usable, known, {}, "")
+
+
 def _evidence_metadata(workspace: Workspace, made: object) -> dict[str, Any]:
     return {"git_commit": workspace.code_facts.git_commit}
 
@@ -477,7 +502,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
         training,
         training_contract,
     )
-    from fraud_provenance.due import planning
+    from fraud_provenance.due import ground, planning
     from fraud_provenance.fraud.summaries import summarise
     from fraud_provenance.models import copies, facts, promotion
     from fraud_provenance.predictions import batch as prediction_batch
@@ -491,6 +516,9 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield raw_history.summaries_of, lambda workspace, step, frames, sha256: summarise(frames)
     yield raw_history.keep, lambda *_: ""
     yield planning.unjudged_days, _unjudged_days
+    yield ground.surroundings, _surroundings
+    yield ground.accepted, lambda workspace, asset, day, sha256: ""
+    yield ground.moved_days, lambda workspace, asset: []
     yield (
         planning.judgeable_scores,
         lambda workspace: sorted(workspace.store.heads("transaction_scores")),

@@ -284,7 +284,7 @@ def contract_alerts(store: EvidenceStore, now: datetime) -> list[Alert]:
         results = store.contract_results(asset)
         for day, heads in store.heads(asset).items():
             for result in results.get((day, heads[0].sha256), {}).values():
-                if result.result == "FAILED" or result.statement in warned:
+                if result.result != "PASSED" or result.statement in warned:
                     failed.setdefault((asset, result.statement), []).append(day)
     return [
         _contract_alert(store, asset, statement, sorted(days), now)
@@ -301,7 +301,7 @@ def _contract_alert(
         notes = {}
     suite = str(notes.get("suite", "a contract"))
     shown = ", ".join(days[:_REASON_LIMIT]) + (" …" if len(days) > _REASON_LIMIT else "")
-    told = [*notes.get("failures", []), *notes.get("warnings", [])]
+    told = [item for name in ("failures", "held", "warnings") for item in notes.get(name, [])]
     found = [item for item in told if item.get("day") in days]
     body = [
         f"{item['code']} {asset}@{item['day']} {item['column']}: not true that "

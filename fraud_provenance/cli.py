@@ -394,7 +394,9 @@ def run(
 ) -> int:
     """Run the graph for everything that is due: ingest, contracts, features, training, scores.
 
-    Promotes the candidate if it has its approval. Exits 1 if a day broke its contracts in this run.
+    Promotes the candidate if it has its approval. A stage that is refused stops no other. Exits 1
+    if something was refused or a day was found broken or unusual (held) in this run, 2 if something
+    could not be decided.
     """
     from fraud_provenance.run.pipeline import Pipeline, RunOptions
 
@@ -417,7 +419,7 @@ def run(
                 for note in pipeline.report.notes:
                     out.print(note, markup=False)
     _print_run(pipeline.report, as_json)
-    return 1 if pipeline.report.newly_failed else 0
+    return pipeline.report.exit_code
 
 
 def _print_stages(stages: Sequence[tuple[str, float, str]]) -> None:
@@ -687,6 +689,36 @@ def waive(
     out.print(
         f"declared {asset}/{day} empty as {signed['signer']}, log index {signed['log_index']}; "
         f"waiver {signed['statement'][:12]}",
+        markup=False,
+    )
+    return 0
+
+
+@app.command()
+def accept(
+    asset: Annotated[str, typer.Argument(help="raw_transactions or transaction_features")],
+    day: Annotated[str, typer.Argument(help="The day that is held, YYYY-MM-DD.")],
+    why: Annotated[str, typer.Option("--reason", help="Why it is right; signed.")],
+    email: Annotated[str, typer.Option("--as", help="Your e-mail identity.")] = "",
+    as_json: Json = False,
+) -> int:
+    """Accept a day that was found unusual: these bytes with these findings may be used then.
+
+    In the local environment --as defaults to the first data owner. `revoke` withdraws it.
+    """
+    from fraud_provenance.people.accepting import accept_day
+
+    signed = accept_day(open_workspace(), asset, day, why, email)
+    if as_json:
+        print_json(signed)
+        return 0
+    for item in signed["findings"]:
+        out.print(
+            f"  {item['code']}: not true that {item['check'].replace('_', ' ')}", markup=False
+        )
+    out.print(
+        f"accepted {asset}/{day} as {signed['signer']}, log index {signed['log_index']}; "
+        f"acceptance {signed['statement'][:12]}; run again to use it",
         markup=False,
     )
     return 0

@@ -14,6 +14,7 @@ from fraud_provenance.cli import app
 PROJECT = Path(__file__).resolve().parent.parent
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 OWN = (
+    statements.ACCEPTANCE,
     statements.APPROVAL,
     statements.POLICY_RELEASE,
     statements.PREDICTION_BATCH,

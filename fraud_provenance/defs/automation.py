@@ -21,6 +21,7 @@ from fraud_provenance.defs.training import (
 )
 from fraud_provenance.defs.transform import transaction_features
 from fraud_provenance.defs.verification import provenance_checks
+from fraud_provenance.due import ground
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate.audit import PLACE, audit
 from fraud_provenance.models import promotion
@@ -182,3 +183,43 @@ def landed_day(
         ],
         dynamic_partitions_requests=[support.DAYS.build_add_request(new)],
     )
+
+
+def _moved(
+    context: dg.SensorEvaluationContext, provenance: ProvenanceResource, asset: str
+) -> dg.SensorResult | dg.SkipReason:
+    """One run for each set of days that did not pass and of what they are held against now."""
+    seen = provenance.glance()
+    if context.cursor == seen:
+        return dg.SkipReason("nothing changed since every day was judged")
+    key = ground.moved_key(provenance.open(), asset)
+    if not key:
+        context.update_cursor(seen)
+        return dg.SkipReason("every day was judged against what is there now")
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key)])
+
+
+@dg.sensor(
+    job=raw_contracts_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Judges held and broken raw days again when their ground moved.",
+)
+def moved_raw_ground(
+    context: dg.SensorEvaluationContext, provenance: ProvenanceResource
+) -> dg.SensorResult | dg.SkipReason:
+    """A neighbour was delivered, waived or accepted, or a suite or a threshold changed."""
+    return _moved(context, provenance, ground.RAW)
+
+
+@dg.sensor(
+    job=feature_contracts_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Judges held and broken feature days again when their ground moved.",
+)
+def moved_feature_ground(
+    context: dg.SensorEvaluationContext, provenance: ProvenanceResource
+) -> dg.SensorResult | dg.SkipReason:
+    """As `moved_raw_ground`."""
+    return _moved(context, provenance, ground.FEATURES)

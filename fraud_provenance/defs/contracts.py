@@ -6,7 +6,7 @@ that day, and leaves the other days usable.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,15 +15,13 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, reason
 from fraud_provenance.attested.step.step import Step, VerifiedInput
-from fraud_provenance.defs import raw_history, support
+from fraud_provenance.defs import support
+from fraud_provenance.defs.whole_days import BASELINE_DAYS, judge_wholes
+from fraud_provenance.due.ground import Surroundings, accepted, days_to_judge, surroundings
 from fraud_provenance.due.planning import (
     FEATURE_SUITES,
     RAW_SUITES,
-    WINDOW_DAYS,
-    declared_empty,
-    failed_days,
-    passed_days,
-    unjudged_days,
+    stopped_days,
     window_of,
 )
 from fraud_provenance.resources import ProvenanceResource
@@ -33,9 +31,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from fraud_provenance.fraud.contract import ContractReport
-
-# As far as a feature window reaches: what is repeated within it would be counted twice.
-BASELINE_DAYS = WINDOW_DAYS
 
 
 @dataclass(frozen=True)
@@ -113,16 +108,14 @@ def _judge(
     context: dg.AssetCheckExecutionContext, workspace: Workspace, suites: _Suites
 ) -> Iterator[dg.AssetCheckResult | dg.AssetCheckEvaluation]:
     known = sorted(workspace.store.heads(suites.asset))
-    days = support.days_of_run(context.run.tags, known) or unjudged_days(
-        workspace, suites.asset, (suites.schema, suites.expectations)
-    )
+    days = support.days_of_run(context.run.tags, known) or days_to_judge(workspace, suites.asset)
     days = [day for day in days if day in set(known)]
     if not days:
         yield from _nothing_to_judge(workspace, suites)
         return
     reports = judge_days(workspace, context.run.run_id, suites.asset, days)
     for report in reports:
-        for day in sorted({failure.day for failure in report.failures}):
+        for day in report.stopped:
             yield mark_day(suites.asset, report, day)
         yield check_result(suites.asset, report)
     if len(reports) == 1:
@@ -141,16 +134,15 @@ def judge_days(
 ) -> "list[ContractReport]":
     """Run both suites on `days` of `asset` and sign their results."""
     from fraud_provenance.fraud import schemas
+    from fraud_provenance.fraud.judging import beside
 
     suites = _RAW if asset == _RAW.asset else _FEATURES
     with Step(workspace.trust, "contracts", run_id) as step:
-        known = sorted(workspace.store.heads(asset))
-        failed = failed_days(workspace, asset)
-        baseline = [
-            day for day in support.previous_days(days, known, BASELINE_DAYS) if day not in failed
-        ]
+        around = surroundings(workspace, asset, step.policy)
+        usable = {day: what for day, what in around.usable.items() if day not in days}
+        around = replace(around, usable=usable)
         thresholds = step.policy.data("contracts")
-        read = step.read(asset, [*baseline, *days])
+        read = step.read(asset, beside(usable, sorted(days), BASELINE_DAYS))
         frames = support.frames_of(read)
         judged = {day: frames[day] for day in days}
         if suites is _RAW:
@@ -158,50 +150,32 @@ def judge_days(
         else:
             raw = _raw_of(step, workspace, read, days)
             first = schemas.check_feature_schema(judged, thresholds, raw)
-        pending = [_attest(step, read.view.select(days), first)]
-        sound = [day for day in days if not first.failures_of(day)]
-        reports = [first]
+        reports, histories = [first], [""]
+        sound = sorted(day for day in days if not first.failures_of(day))
         if sound:
-            usable = {day: frames[day] for day in {*baseline, *sound}}
-            empty = {
-                day: waiver
-                for day, waiver in declared_empty(workspace).items()
-                if min(usable) < day < max(usable)
-            }
-            second, history = _as_wholes(workspace, step, suites, read, usable, sound, empty)
-            pending.append(_attest(step, read.view.select(sound), second, empty, history))
+            second, history = judge_wholes(
+                workspace, step, suites.expectations, read, frames, sound, around
+            )
             reports.append(second)
+            histories.append(history)
+            passed = [day for day in sound if day not in second.stopped]
+            around = replace(around, usable=usable | _usable_now(workspace, read, passed))
+        pending = [
+            _attest(step, read.view.select(report.days), report, around, history)
+            for report, history in zip(reports, histories, strict=True)
+        ]
         step.join_reads()
         for signature in pending:
             signature.result()
     return reports
 
 
-def _as_wholes(
-    workspace: Workspace,
-    step: Step,
-    suites: _Suites,
-    read: VerifiedInput,
-    usable: "Mapping[str, pl.DataFrame]",
-    sound: Sequence[str],
-    empty: Mapping[str, str],
-) -> "tuple[ContractReport, str]":
-    """Judge the sound days beside the usable ones; also the digest of what is kept of raw days."""
-    from fraud_provenance.fraud import expectations, profile
-
-    thresholds = step.policy.data("contracts")
-    docs = workspace.reports / "data_docs" / suites.expectations
-    if suites is not _RAW:
-        table = profile.profile_days(usable)
-        report = expectations.check_feature_expectations(table, sound, thresholds, docs, empty)
-        return report, ""
-    summaries = raw_history.summaries_of(workspace, step, usable, read.digests)
-    table = profile.profile_days(usable, summaries, sound)
-    report = expectations.check_raw_expectations(table, sound, thresholds, docs, empty)
-    waiting = usable.keys() - {*sound, *passed_days(workspace, suites.asset, RAW_SUITES)}
-    failed = {failure.day for failure in report.failures}
-    accepted = set(summaries["day"]).difference(waiting, failed)
-    return report, raw_history.keep(workspace, summaries, accepted)
+def _usable_now(workspace: Workspace, read: VerifiedInput, passed: Sequence[str]) -> dict[str, str]:
+    """Days that passed or are accepted, as `Surroundings` names them."""
+    return {
+        day: accepted(workspace, read.asset, day, read.digests[day]) or read.digests[day]
+        for day in passed
+    }
 
 
 def _raw_of(
@@ -244,19 +218,25 @@ def _attest(
     step: Step,
     view: Any,  # noqa: ANN401 - a manifest
     report: "ContractReport",
-    waivers: Mapping[str, str] | None = None,
+    around: Surroundings,
     history: str = "",
 ) -> Any:  # noqa: ANN401 - a pending signature
+    stopped = {finding.day for finding in report.failures}
+    is_whole = report.suite in (_RAW.expectations, _FEATURES.expectations)
+    first = min([*around.usable, *report.days])
+    empty = {d: w for d, w in around.empty.items() if first < d < max(report.days)}
     return step.attest_contract(
         view,
         suite=report.suite,
         suite_digest=encoding.digest_json(report.suite_config),
         checks=report.checks,
-        failures=[failure.public() for failure in report.failures],
+        failures=[failure.public() for failure in report.broken],
+        held=[failure.public() for failure in report.held],
         warnings=[warning.public() for warning in report.warnings],
         rows=report.rows,
-        waivers=waivers,
+        waivers=empty if is_whole else None,
         history=history,
+        ground={day: around.ground(day) for day in sorted(stopped)},
     )
 
 
@@ -282,33 +262,37 @@ def failure_metadata(failures: Sequence[Any]) -> dict[str, Any]:
     records = [
         dg.TableRecord(
             {
-                "day": f.day, "code": f.code, "check": f.check, "column": f.column,
-                "rows": f.rows, "example": str(f.example)[:200], "remedy": f.remedy,
+                "day": f.day, "grade": f.weight, "code": f.code, "check": f.check,
+                "column": f.column, "rows": f.rows, "example": str(f.example)[:200],
+                "remedy": f.remedy,
             }
         )
         for f in failures[:100]
     ]  # fmt: skip
     columns = [
         dg.TableColumn(name, "int" if name == "rows" else "string")
-        for name in ("day", "code", "check", "column", "rows", "example", "remedy")
+        for name in ("day", "grade", "code", "check", "column", "rows", "example", "remedy")
     ]
     return {"failures": dg.TableMetadataValue(records, dg.TableSchema(columns=columns))}
 
 
 def check_result(asset: str, report: "ContractReport") -> dg.AssetCheckResult:
     """A report as the UI shows it."""
-    bad = sorted({failure.day for failure in report.failures})
-    codes = sorted({failure.code for failure in report.failures})
+    bad = list(report.stopped)
+    held = [day for day in bad if day not in {failure.day for failure in report.broken}]
+    codes = sorted({failure.code for failure in report.failures if failure.day in bad})
     metadata: Mapping[str, Any] = {
         "days_judged": len(report.days),
         "rows_judged": sum(report.rows.values()),
         "checks": list(report.checks),
         "suite_sha256": encoding.digest_json(report.suite_config),
         "failed_days": bad,
+        "held_days": held,
         "codes": codes,
     } | (failure_metadata(report.findings) if report.findings else {})
     summary = (
-        f"{len(bad)} of {len(report.days)} days failed ({', '.join(codes)}): {', '.join(bad[:5])}"
+        f"{len(bad)} of {len(report.days)} days failed or are held ({', '.join(codes)}): "
+        f"{', '.join(bad[:5])}"
         if bad
         else f"{len(report.days)} days passed {len(report.checks)} checks"
     )
@@ -324,7 +308,7 @@ def check_result(asset: str, report: "ContractReport") -> dg.AssetCheckResult:
 
 def _nothing_to_judge(workspace: Workspace, suites: _Suites) -> Iterator[dg.AssetCheckResult]:
     """All is judged already: repeat what the evidence says."""
-    failed = failed_days(workspace, suites.asset)
+    failed = stopped_days(workspace, suites.asset)
     if not workspace.store.heads(suites.asset):
         raise ConfigError(reason("CHECK_VACUOUS", "no day is attested", artifact=suites.asset))
     for suite in (suites.schema, suites.expectations):

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
     BackendError,
@@ -80,8 +81,13 @@ def raw_transactions(
             except ProvenanceError as error:
                 refused += error.reasons
                 continue
+            path = f"{ASSET}/{item.partition}.parquet"
+            if step.would_go_back(item.partition, path, content):
+                del rows[item.partition], times[item.partition]
+                refused.append(_went_back(item.partition, content))
+                continue
             md5[item.partition] = data_versions.dvc_md5(content)
-            step.write(item.partition, f"{ASSET}/{item.partition}.parquet", content, [item.sha256])
+            step.write(item.partition, path, content, [item.sha256])
         if not rows:
             raise EvidenceError(*refused)
         made = step.commit({"rows": rows, "event_time": times, "dvc_md5": md5})
@@ -104,6 +110,19 @@ def raw_transactions(
         metadata=support.evidence_metadata(workspace, made)
         | {"dagster/row_count": sum(rows.values()), "days": len(rows)},
         data_version=dg.DataVersion(made.manifest.digest),
+    )
+
+
+def _went_back(day: str, content: bytes) -> Reason:
+    """Why an earlier version is not ingested by itself, and the command that brings it back."""
+    to = encoding.digest_bytes(content)[:12]
+    return reason(
+        RootCause.ROLLBACK,
+        "bytes that a later version had replaced were delivered again; the later version stays",
+        artifact=ASSET,
+        partition=day,
+        remedy="If the earlier version is right: "
+        f"`fraud-provenance rollback {ASSET} {day} --to {to} --as EMAIL --reason TEXT`.",
     )
 
 

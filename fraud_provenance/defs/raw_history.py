@@ -12,7 +12,7 @@ from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.errors import EvidenceError
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import support
-from fraud_provenance.due.planning import RAW_SUITES, failed_days, passed_days, revoked_partitions
+from fraud_provenance.due.planning import RAW_SUITES, failed_days, judged_days, revoked_partitions
 from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ def summaries_of(
     frames: "Mapping[str, pl.DataFrame]",
     sha256: Mapping[str, str],
 ) -> "pl.DataFrame":
-    """Summaries of `frames`, and of every other day that passed its contracts.
+    """Summaries of `frames`, and of every other day that no contract calls broken.
+
+    Days that are held are among them: who repeats one repeats it, whether it is accepted or not.
 
     Args:
         workspace: The home.
@@ -46,7 +48,7 @@ def summaries_of(
 
     from fraud_provenance.fraud.summaries import summarise
 
-    passed = passed_days(workspace, _ASSET, RAW_SUITES)
+    passed = judged_days(workspace, _ASSET, RAW_SUITES)
     kept = _still_true(workspace, _kept(workspace, step), frames.keys())
     missing = sorted(passed - frames.keys() - set(kept["day"]))
     if missing:

@@ -105,8 +105,23 @@ def failed_days(workspace: Workspace, asset: str) -> dict[str, str]:
     }
 
 
-def passed_days(workspace: Workspace, asset: str, suites: Sequence[str]) -> set[str]:
-    """Attested days whose newest bytes every suite has judged, and none has failed."""
+def stopped_days(workspace: Workspace, asset: str) -> dict[str, str]:
+    """Day → suite, for every attested day that broke a contract, or is held and not accepted."""
+    results = workspace.store.contract_results(asset)
+    found = failed_days(workspace, asset)
+    with Step(workspace.trust, "contracts", "plan") as probe:
+        for day, heads in workspace.store.heads(asset).items():
+            for suite, item in results.get((day, heads[0].sha256), {}).items():
+                if item.result == "WARNED" and not probe.frees(heads[0], item):
+                    found.setdefault(day, suite)
+    return found
+
+
+def judged_days(workspace: Workspace, asset: str, suites: Sequence[str]) -> set[str]:
+    """Attested days whose newest bytes every suite has judged, and none has failed.
+
+    Days that are held are among them: what they hold is known, whether it may be used or not.
+    """
     unjudged = unjudged_days(workspace, asset, suites)
     return set(workspace.store.heads(asset)).difference(unjudged, failed_days(workspace, asset))
 

@@ -6,7 +6,7 @@ judge (no days, no threshold), so that nothing passes for want of something to l
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from fraud_provenance.fraud.columns import FEATURE_SCHEMA, RAW_SCHEMA, SCORE_SCHEMA
@@ -46,6 +46,15 @@ CODES: Final = frozenset(
 )
 """The closed vocabulary of root causes that a contract can name."""
 
+BROKEN: Final = "broken"
+"""Never usable: form, types, keys, encoding, impossible times, leakage, a copied feed."""
+UNUSUAL: Final = "unusual"
+"""Held until a person has looked: volume, distribution, rates, time of day, gaps."""
+NOTED: Final = "noted"
+"""Told, and nothing is held."""
+_GRADES: Final = (BROKEN, UNUSUAL, NOTED)
+_OTHERS: Final = "every_check"
+
 # Statements go to a public log. An aggregate of fewer rows could be as good as one row's value.
 LEAST_ROWS_OF_AN_AGGREGATE: Final = 20
 _PUBLIC_COLUMNS: Final = frozenset({*RAW_SCHEMA, *FEATURE_SCHEMA, *SCORE_SCHEMA, "split"})
@@ -66,7 +75,8 @@ class Failure:
         observed: The aggregate that was judged, where one was; None over few rows.
         minimum: Its lower bound, or None.
         maximum: Its upper bound, or None.
-        warning: It is told, and does not fail the day.
+        warning: Without a grade, it is told, and does not fail the day.
+        grade: What it means for the day, one of `BROKEN`, `UNUSUAL`, `NOTED`; see `graded`.
     """
 
     day: str
@@ -80,6 +90,12 @@ class Failure:
     minimum: float | None = None
     maximum: float | None = None
     warning: bool = False
+    grade: str = ""
+
+    @property
+    def weight(self) -> str:
+        """The grade; where none was given, a warning is noted and all else is broken."""
+        return self.grade or (NOTED if self.warning else BROKEN)
 
     def public(self) -> dict[str, str | int | float]:
         """Return what everyone may know: no example, and no column that somebody else named."""
@@ -106,6 +122,7 @@ class ContractReport:
         days: The days judged, ascending.
         rows: Day to number of rows.
         findings: Everything found; empty if every check holds for every day.
+        accepted: Unusual days whose findings somebody has accepted, all of them.
     """
 
     suite: str
@@ -114,24 +131,41 @@ class ContractReport:
     days: tuple[str, ...]
     rows: dict[str, int]
     findings: tuple[Failure, ...]
+    accepted: frozenset[str] = frozenset()
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """Return the findings that fail their day."""
-        return tuple(finding for finding in self.findings if not finding.warning)
+        """Return the findings that keep their day out: for good, or until somebody accepts it."""
+        return tuple(finding for finding in self.findings if finding.weight != NOTED)
+
+    @property
+    def broken(self) -> tuple[Failure, ...]:
+        """Return the findings that keep their day out for good."""
+        return tuple(finding for finding in self.failures if finding.weight == BROKEN)
+
+    @property
+    def held(self) -> tuple[Failure, ...]:
+        """Return the findings that hold their day until somebody accepts it."""
+        return tuple(finding for finding in self.failures if finding.weight == UNUSUAL)
+
+    @property
+    def stopped(self) -> tuple[str, ...]:
+        """Return the days that may not be used as they are, ascending."""
+        held = {finding.day for finding in self.held} - self.accepted
+        return tuple(sorted({*held, *(finding.day for finding in self.broken)}))
 
     @property
     def warnings(self) -> tuple[Failure, ...]:
-        """Return the findings that are told and do not fail their day."""
-        return tuple(finding for finding in self.findings if finding.warning)
+        """Return the findings that are told and do not keep their day out."""
+        return tuple(finding for finding in self.findings if finding.weight == NOTED)
 
     @property
     def passed(self) -> bool:
-        """Tell whether no day failed."""
-        return not self.failures
+        """Tell whether every day may be used."""
+        return not self.stopped
 
     def failures_of(self, day: str) -> tuple[Failure, ...]:
-        """Return the failures of one day."""
+        """Return what keeps one day out."""
         return tuple(failure for failure in self.failures if failure.day == day)
 
 
@@ -169,6 +203,50 @@ def threshold(thresholds: Mapping[str, Any], section: str, name: str) -> float:
             remedy="write a number",
         )
     return cast("float", value)
+
+
+def graded(report: ContractReport, thresholds: Mapping[str, Any], section: str) -> ContractReport:
+    """Give each finding its grade, and the suite's description the grades that are not "broken".
+
+    Args:
+        report: What a suite found.
+        thresholds: The parsed `policies/data/contracts.json`. By section and check, "grades" holds
+            an object of "grade" and "reason"; "every_check" stands for those that are not listed.
+            Without any grades a warning is noted and all else is broken.
+        section: Name of the suite's section.
+
+    Returns:
+        The report. Its digest changes with any grade: who makes a check milder needs a release.
+
+    Raises:
+        DataError: THRESHOLD_TYPE, a grade is none of the three.
+    """
+    if "grades" not in thresholds:
+        return report
+    rules = thresholds["grades"].get(section, {})
+    grades = {check: _grade(rules, section, check) for check in report.checks}
+    milder = {check: grade for check, grade in sorted(grades.items()) if grade != BROKEN}
+    return replace(
+        report,
+        findings=tuple(
+            replace(finding, grade=grades.get(finding.check, BROKEN)) for finding in report.findings
+        ),
+        suite_config={**report.suite_config, **({"grades": milder} if milder else {})},
+    )
+
+
+def _grade(rules: Mapping[str, Any], section: str, check: str) -> str:
+    """Return the grade of one check; what nobody graded is broken."""
+    rule = rules.get(check, rules.get(_OTHERS, {"grade": BROKEN}))
+    grade = rule.get("grade") if isinstance(rule, Mapping) else None
+    if grade not in _GRADES:
+        raise DataError(
+            "THRESHOLD_TYPE",
+            f"grades.{section}.{check} must be one of {', '.join(_GRADES)}, found {grade!r}",
+            file="contracts.json",
+            remedy="write one of the three, and why",
+        )
+    return str(grade)
 
 
 def require_days(days: Sequence[str]) -> None:

@@ -67,8 +67,8 @@ def _summary(report: ContractReport, table: "pd.DataFrame") -> str:
         else f'<p class="bad">{len(report.failures)} expectation(s) do not hold.</p>'
     )
     failures = _table(
-        ["day", "code", "check", "found", "remedy"],
-        [[f.day, f.code, f.check, f.example, f.remedy] for f in report.failures],
+        ["day", "grade", "code", "check", "found", "remedy"],
+        [[f.day, f.weight, f.code, f.check, f.example, f.remedy] for f in report.findings],
     )
     keys = ("check", "code", "statistic", "minimum", "maximum")
     bounds = _table(
@@ -80,7 +80,7 @@ def _summary(report: ContractReport, table: "pd.DataFrame") -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(report.suite)}</title><style>{_STYLE}</style></head><body>"
         f"<h1>{escape(report.suite)}</h1><p>{span}</p>{verdict}"
-        f"{failures if report.failures else ''}<h2>Expectations</h2>{bounds}<h2>Days</h2>{days}"
+        f"{failures if report.findings else ''}<h2>Expectations</h2>{bounds}<h2>Days</h2>{days}"
         '<p><a href="data_docs/index.html">Great Expectations Data Docs</a> '
         "(styled only with network access)</p></body></html>\n"
     )

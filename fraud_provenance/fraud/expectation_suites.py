@@ -204,6 +204,22 @@ RAW: Final = (
     ),
     *_COMMON,
     Expectation(
+        check="days_lie_near_the_next_one",
+        code="STALE_FEED",
+        statistic="days_apart",
+        column="tx_datetime",
+        remedy="look for a wrong date, or deliver the days between",
+        maximum="days_apart_maximum",
+    ),
+    Expectation(
+        check="first_days_cover_their_edges",
+        code="VOLUME",
+        statistic="first_day_gap_minutes",
+        column="tx_datetime",
+        remedy="deliver the whole day",
+        maximum="first_day_gap_minutes_maximum",
+    ),
+    Expectation(
         check="times_of_day_are_usual",
         code="EVENT_TIME_OUTSIDE_PARTITION",
         statistic="clock_shift_minutes",

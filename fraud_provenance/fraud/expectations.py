@@ -17,6 +17,7 @@ from fraud_provenance.fraud.contract import (
     LEAST_ROWS_OF_AN_AGGREGATE,
     ContractReport,
     Failure,
+    graded,
     require_days,
     threshold,
 )
@@ -45,6 +46,7 @@ def check_raw_expectations(
     thresholds: Mapping[str, Any],
     docs_dir: Path | None,
     empty_days: Collection[str] = (),
+    there: Collection[str] = (),
 ) -> ContractReport:
     """Judge days of raw transactions as wholes.
 
@@ -54,6 +56,7 @@ def check_raw_expectations(
         thresholds: The parsed `policies/data/contracts.json` (section `raw_expectations`).
         docs_dir: Where to write Data Docs and a summary that needs no network; None for none.
         empty_days: Days that were declared empty: between two others they are no gap.
+        there: Days that were delivered and are no yardstick: no gap, either.
 
     Returns:
         The report of suite `raw_expectations`.
@@ -62,8 +65,8 @@ def check_raw_expectations(
         DataError: PARTITION_MISSING if there is no day or a day has no profile; THRESHOLD_MISSING
             or THRESHOLD_TYPE; CHECK_ERROR if an expectation could not be evaluated.
     """
-    frame = raw_statistics(profile, days, thresholds, empty_days)
-    return _validate("raw_expectations", frame, RAW, thresholds, docs_dir)
+    frame = raw_statistics(profile, days, thresholds, empty_days, there)
+    return check_statistics("raw_expectations", frame, thresholds, docs_dir)
 
 
 def raw_statistics(
@@ -71,6 +74,7 @@ def raw_statistics(
     days: Sequence[str],
     thresholds: Mapping[str, Any],
     empty_days: Collection[str] = (),
+    there: Collection[str] = (),
 ) -> pl.DataFrame:
     """Compute what suite `raw_expectations` bounds.
 
@@ -79,6 +83,7 @@ def raw_statistics(
         days: The days to judge.
         thresholds: The parsed `policies/data/contracts.json`.
         empty_days: As `check_raw_expectations`.
+        there: As `check_raw_expectations`.
 
     Returns:
         The days to judge x `day` and every statistic of the suite.
@@ -86,7 +91,7 @@ def raw_statistics(
     Raises:
         DataError: As `check_raw_expectations`.
     """
-    frame = _comparisons(profile, days, thresholds, "raw_expectations", empty_days)
+    frame = _comparisons(profile, days, thresholds, "raw_expectations", empty_days, there)
     certain = threshold(thresholds, "raw_expectations", "surprise_of_a_finding")
     return frame.with_columns(*_single_amounts(certain, thresholds), *_gathered(certain))
 
@@ -125,6 +130,7 @@ def check_feature_expectations(
     thresholds: Mapping[str, Any],
     docs_dir: Path | None,
     empty_days: Collection[str] = (),
+    there: Collection[str] = (),
 ) -> ContractReport:
     """Judge days of transaction features as wholes.
 
@@ -134,6 +140,7 @@ def check_feature_expectations(
         thresholds: The parsed `policies/data/contracts.json` (section `feature_expectations`).
         docs_dir: Where to write Data Docs and a summary that needs no network; None for none.
         empty_days: As `check_raw_expectations`.
+        there: As `check_raw_expectations`.
 
     Returns:
         The report of suite `feature_expectations`.
@@ -141,8 +148,40 @@ def check_feature_expectations(
     Raises:
         DataError: As `check_raw_expectations`.
     """
-    frame = _comparisons(profile, days, thresholds, "feature_expectations", empty_days)
-    return _validate("feature_expectations", frame, FEATURE, thresholds, docs_dir)
+    frame = feature_statistics(profile, days, thresholds, empty_days, there)
+    return check_statistics("feature_expectations", frame, thresholds, docs_dir)
+
+
+def feature_statistics(
+    profile: pl.DataFrame,
+    days: Sequence[str],
+    thresholds: Mapping[str, Any],
+    empty_days: Collection[str] = (),
+    there: Collection[str] = (),
+) -> pl.DataFrame:
+    """Compute what suite `feature_expectations` bounds; as `raw_statistics`."""
+    return _comparisons(profile, days, thresholds, "feature_expectations", empty_days, there)
+
+
+def check_statistics(
+    suite: str, frame: pl.DataFrame, thresholds: Mapping[str, Any], docs_dir: Path | None
+) -> ContractReport:
+    """Hold statistics of days against the bounds of a suite.
+
+    Args:
+        suite: `raw_expectations` or `feature_expectations`.
+        frame: Days x `day` and every statistic of the suite.
+        thresholds: The parsed `policies/data/contracts.json`.
+        docs_dir: As `check_raw_expectations`.
+
+    Returns:
+        The suite's report.
+
+    Raises:
+        DataError: As `check_raw_expectations`.
+    """
+    expectations = RAW if suite == "raw_expectations" else FEATURE
+    return _validate(suite, frame, expectations, thresholds, docs_dir)
 
 
 def _comparisons(
@@ -151,6 +190,7 @@ def _comparisons(
     thresholds: Mapping[str, Any],
     section: str,
     empty_days: Collection[str],
+    there: Collection[str],
 ) -> pl.DataFrame:
     """Return one row per judged day: its statistics and their ratios to the days before it."""
     require_days(days)
@@ -185,18 +225,43 @@ def _comparisons(
             *_history_ratios(ordered, window),
             *(_ratio_to_before(name, window).alias(f"{name}_ratio") for name in compared),
             pl.when(rate.is_not_null()).then(deviation).alias("fraud_count_z"),
-            _gap_days(ordered["day"].sort(), set(empty_days) - known),
+            *_neighbours(ordered["day"].sort(), set(empty_days) - known, set(there) - known),
+            *_first_day(ordered),
         )
         .filter(pl.col("day").cast(pl.String).is_in(list(days)))
     )
 
 
-def _gap_days(days: pl.Series, empty_days: Collection[str]) -> pl.Series:
-    """Days since the day before in the profile, those left out that were declared empty."""
+def _neighbours(
+    days: pl.Series, empty_days: Collection[str], there: Collection[str]
+) -> tuple[pl.Series, pl.Series]:
+    """Days since the last delivered one, and for the first day, days to the next delivered one.
+
+    Days that were declared empty are left out. What is before the first day that counts is no
+    past: a stray date does not make the day after it late.
+    """
+    own = days.to_numpy().astype("datetime64[D]")
+    delivered = np.union1d(own, np.array(sorted(there), dtype="datetime64[D]"))
     empty = np.array(sorted(empty_days), dtype="datetime64[D]")
-    passed = np.searchsorted(empty, days.to_numpy().astype("datetime64[D]"))
-    gap = days.diff().dt.total_days() - pl.Series(passed, dtype=pl.Int64).diff()
-    return gap.alias("gap_days")
+    place = np.searchsorted(delivered, own)
+    before = delivered[np.maximum(place - 1, 0)]
+    after = delivered[np.minimum(place + 1, delivered.size - 1)]
+    passed = np.searchsorted(empty, own) - np.searchsorted(empty, before)
+    first = np.arange(own.size) == 0
+    gap = np.where(first, np.nan, (own - before).astype(float) - passed)
+    apart = np.where(first & (after > own), (after - own).astype(float), np.nan)
+    return (
+        pl.Series("gap_days", gap).fill_nan(None),
+        pl.Series("days_apart", apart).fill_nan(None),
+    )
+
+
+def _first_day(profile: pl.DataFrame) -> list[pl.Expr]:
+    """The longest pause of a day that has nothing before it, its edges among them."""
+    if "longest_gap_minutes" not in profile.columns:
+        return []
+    is_first = pl.int_range(pl.len()) == 0
+    return [pl.when(is_first).then(pl.col("longest_gap_minutes")).alias("first_day_gap_minutes")]
 
 
 def _median_before(column: str, window: int) -> pl.Expr:
@@ -263,6 +328,7 @@ def _validate(
         # In the order of the suite, which names causes before their consequences.
         findings=tuple(sorted(failures, key=lambda f: (f.day, order.index(f.check), f.example))),
     )
+    report = graded(report, thresholds, suite)
     if docs_dir is not None:
         write_data_docs(context, report, table, docs_dir)
     return report

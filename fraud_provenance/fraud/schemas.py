@@ -21,7 +21,7 @@ from fraud_provenance.fraud.columns import (
     WINDOWS_DAYS,
     PolarsType,
 )
-from fraud_provenance.fraud.contract import ContractReport, Failure, require_days, threshold
+from fraud_provenance.fraud.contract import ContractReport, Failure, graded, require_days, threshold
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.fraud.recompute import (
     RECOMPUTED,
@@ -83,7 +83,8 @@ def check_raw_schema(
         DataError: PARTITION_MISSING without days; THRESHOLD_MISSING or THRESHOLD_TYPE.
     """
     maximum = threshold(thresholds, "raw_schema", "amount_maximum")
-    return _check("raw_schema", frames, RAW_SCHEMA, _raw_rules(maximum))
+    report = _check("raw_schema", frames, RAW_SCHEMA, _raw_rules(maximum))
+    return graded(report, thresholds, "raw_schema")
 
 
 def check_feature_schema(
@@ -114,12 +115,13 @@ def check_feature_schema(
     sound = {day: frame for day, frame in formed.items() if not report.failures_of(day)}
     leaks = check_recomputed(raw, sound) if sound else []
     described = [*report.suite_config["checks"], *describe_checks()]
-    return replace(
+    whole = replace(
         report,
         suite_config={**report.suite_config, "checks": described},
         checks=(*report.checks, SAME_ROWS, RECOMPUTED),
         findings=tuple(sorted((*strange, *report.findings, *leaks), key=lambda f: f.day)),
     )
+    return graded(whole, thresholds, "feature_schema")
 
 
 def _in_partition() -> _Rule:

@@ -19,7 +19,7 @@ from fraud_provenance.fraud.columns import (
     LABEL,
     TERMINAL_FEATURES,
 )
-from fraud_provenance.fraud.contract import ContractReport, Failure, threshold
+from fraud_provenance.fraud.contract import ContractReport, Failure, graded, threshold
 from fraud_provenance.fraud.feature_store import check_point_in_time
 from fraud_provenance.fraud.history import surprise
 from fraud_provenance.fraud.model import SPLIT_COLUMNS, Split, check_split
@@ -79,7 +79,7 @@ def check_training_set(
         found += _known_frauds(train, known)
         found += _give_aways(train, limits["single_feature_auc_maximum"])
         found += _trigger(train, limits["surprise_of_a_finding"])
-    return ContractReport(
+    report = ContractReport(
         suite=SUITE,
         suite_config={"suite": SUITE, "checks": list(CHECKS), "limits": limits, "version": 3},
         checks=CHECKS,
@@ -87,6 +87,7 @@ def check_training_set(
         rows={name: frame.height for name, frame in frames.items()},
         findings=tuple(found),
     )
+    return graded(report, thresholds, "training_set")
 
 
 def _finding(check: str, code: str, column: str, rows: int, example: str, remedy: str) -> Failure:

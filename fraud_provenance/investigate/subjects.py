@@ -18,6 +18,7 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.step.step import held
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.models import promotion
 from fraud_provenance.models.facts import MODEL, collect_model, signature_of
@@ -92,6 +93,8 @@ def asset_roots(trust: Trust, asset: str, partition: str = "") -> list[Node]:
             found[head.statement] = lineage.node(head.statement)
             for result in results.get((day, head.sha256), {}).values():
                 found[result.statement] = lineage.node(result.statement)
+            for accepted in lineage.acceptances(asset, day, head.sha256):
+                found[accepted.statement] = accepted
     models = list(found.values()) if asset == MODEL else []
     return [
         *found.values(),
@@ -125,10 +128,11 @@ def _verify_asset(trust: Trust, asset: str, partition: str) -> Verdict:
 
 
 def contract_reasons(trust: Trust, asset: str, partition: str = "") -> list[Reason]:
-    """Why the newest version of an asset's partitions (or of one) broke its contracts.
+    """Why the newest version of an asset's partitions (or of one) broke its contracts, or is held.
 
-    One reason for each finding, with the contract's own root cause, from verified results; the
-    index only finds them. A result that does not verify is no reason here: it fails by itself.
+    One reason for each finding, with the contract's own root cause, from verified results, and for
+    each held day one that names the command that frees it; the index only finds them. A result
+    that does not verify is no reason here: it fails by itself.
     """
     lineage = trust.lineage()
     results = trust.store.contract_results(asset)
@@ -137,9 +141,13 @@ def contract_reasons(trust: Trust, asset: str, partition: str = "") -> list[Reas
         if partition and day != partition:
             continue
         for suite, result in results.get((day, heads[0].sha256), {}).items():
+            contract = lineage.node(result.statement).contract
             if result.result == "FAILED":
-                contract = lineage.node(result.statement).contract
                 found += _findings(asset, day, suite, contract.failures if contract else ())
+            elif result.result != "PASSED" and contract:
+                held_by = contract.held_findings(day)
+                if not lineage.accepting((asset, day, heads[0].sha256), suite, held_by):
+                    found += [*_findings(asset, day, suite, held_by), held(asset, day, suite)]
     return found
 
 

@@ -207,7 +207,7 @@ def _role(node: Node) -> str:
 _ORDER = (
     "scores", "prediction batch", "score contract", "model", "model signature", "evaluation",
     "release decision", "approval", "registration decision", "training set", "features",
-    "raw days", "contract", "access decision",
+    "raw days", "contract", "acceptance", "access decision",
 )  # fmt: skip
 
 

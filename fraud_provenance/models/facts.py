@@ -12,7 +12,7 @@ from fraud_provenance.attested.gates.build_rules import code_of
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.decisions import identity_fact, signer_facts
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.lineage.verifier import LineageVerifier, Node
+from fraud_provenance.attested.lineage.verifier import LineageVerifier, Node, covers
 from fraud_provenance.attested.statements import statements
 
 MODEL, EVALUATION = "fraud_model", "model_evaluation"
@@ -319,6 +319,19 @@ def _newest_day(trust: Trust, policy: Policy) -> str:
     return ""
 
 
+def _still_held(node: Node, nodes: Iterable[Node]) -> set[str]:
+    """The partitions that a contract holds and that nobody of these accepted."""
+    if node.contract is None or node.manifest is None:
+        return set()
+    known = [item.acceptance for item in nodes if item.acceptance and item.is_sound]
+    return {
+        entry.partition
+        for entry in node.manifest.entries
+        if node.contract.held_findings(entry.partition)
+        and not any(covers(one, node.manifest.asset, entry, node.contract) for one in known)
+    }
+
+
 def _contract_facts(roots: Iterable[Node]) -> list[dict[str, Any]]:
     """Per asset and suite: partitions that something was made from, and those that passed."""
     read: dict[str, set[tuple[str, str]]] = {}
@@ -329,7 +342,7 @@ def _contract_facts(roots: Iterable[Node]) -> list[dict[str, Any]]:
         if node.kind == "contract" and node.manifest and node.bundle and not node.reasons:
             notes = node.bundle.statement.predicate["annotations"]
             key = (node.manifest.asset, notes["suite"])
-            failed = set(notes["failedPartitions"])
+            failed = set(notes["failedPartitions"]) | _still_held(node, nodes.values())
             checks[key] = min(checks.get(key, notes["checks"]), notes["checks"])
             passed.setdefault(key, set()).update(
                 (entry.partition, entry.sha256)

@@ -1,1 +1,1 @@
-"""What people decide about data and models: approve, revoke, roll back, waive."""
+"""What people decide about data and models: approve, accept, revoke, roll back, waive."""

@@ -28,7 +28,7 @@ from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.sigstore.log_audit import Depth
 from fraud_provenance.attested.step.step import recover
 from fraud_provenance.data.landing import landed_days
-from fraud_provenance.due import planning
+from fraud_provenance.due import ground, planning
 from fraud_provenance.investigate.audit import audit
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.investigate.subjects import contract_reasons
@@ -60,8 +60,20 @@ class RunReport:
     refused: list[Reason] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     newly_failed: bool = False
+    undecided: bool = False
     champion: str = ""
     candidate: str = ""
+
+    def refuse(self, error: ProvenanceError) -> None:
+        """Take down why a stage was refused or could not decide; the others go on."""
+        self.refused.extend(error.reasons)
+        self.newly_failed = True
+        self.undecided |= error.exit_code > 1
+
+    @property
+    def exit_code(self) -> int:
+        """0 all went well, 1 something was refused in this run, 2 it could not be decided."""
+        return 2 if self.undecided else int(self.newly_failed)
 
 
 @dataclass(frozen=True)
@@ -113,7 +125,8 @@ class Pipeline:
         """Everything that is due.
 
         Raises:
-            ProvenanceError: a stage was refused or could not decide; what was done before stays.
+            ProvenanceError: the home is not as it was left, so that nothing was begun. What later
+                stages were refused for is in the report.
         """
         try:
             surroundings.check_place(self.workspace.home)
@@ -138,13 +151,30 @@ class Pipeline:
             self.workspace.start_check()
             notes.extend(recover(self.workspace.trust, UNFINISHED))
             self._verify_heads()
-        self._ingest()
-        self._features()
-        self._feature_store()
-        self._training()
-        self._promotion()
-        self._scoring()
-        self._audit()
+        for stage in (
+            self._ingest, self._features, self._feature_store, self._training, self._promotion,
+            self._scoring, self._audit,
+        ):  # fmt: skip
+            try:
+                self._attempt(stage)
+            except BackendError as error:  # what comes after could not be decided, either
+                self._refuse(error)
+                return
+
+    def _attempt(self, stage: Callable[[], None]) -> None:
+        """Run one stage; one that is refused hides no other's result and stops none."""
+        self._has_told = False
+        try:
+            stage()
+        except (ConfigError, BackendError):
+            raise
+        except ProvenanceError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: ProvenanceError) -> None:
+        self.report.refuse(error)
+        if not self._has_told:
+            self._tell(lambda: [alert_of_error(error, "run", datetime.now(UTC))])
 
     def _tell(self, find: Callable[[], list[Alert]]) -> None:
         """Put alerts into the outbox. Whatever goes wrong here must not hide the run's result."""
@@ -183,9 +213,9 @@ class Pipeline:
         if due:
             with self._stage("ingest", f"{len(due)} days"):
                 known = sorted(landed_days(self.workspace.landing))
-                self._run_days("ingest", due, known)
+                self._attempt(lambda: self._run_days("ingest", due, known))
         self._version_rest()
-        self._judge_rest("raw_transactions", planning.RAW_SUITES, "raw_contracts")
+        self._judge_rest("raw_transactions", "raw_contracts")
 
     def _version_rest(self) -> None:
         """DVC catches up: with days whose run was killed before, and with what its remote lacks.
@@ -208,9 +238,9 @@ class Pipeline:
             self.report.newly_failed = True
             self._tell(lambda: [alert_of_error(away, "dvc", datetime.now(UTC))])
 
-    def _judge_rest(self, asset: str, suites: Sequence[str], job: str) -> None:
-        """Judge days whose run was killed before their contracts; note the days that failed."""
-        rest = planning.unjudged_days(self.workspace, asset, suites)
+    def _judge_rest(self, asset: str, job: str) -> None:
+        """Judge days that nobody has judged, or not on this ground; note the days that failed."""
+        rest = ground.days_to_judge(self.workspace, asset)
         if rest:
             with self._stage(job.replace("_", " "), f"{len(rest)} days"):
                 self._run_job(job)
@@ -223,8 +253,8 @@ class Pipeline:
             why = " (the code that makes them changed)" if changed.intersection(due) else ""
             with self._stage("features", f"{len(due)} days{why}"):
                 known = sorted(self.workspace.store.heads("raw_transactions"))
-                self._run_days("features", due, known)
-        self._judge_rest("transaction_features", planning.FEATURE_SUITES, "feature_contracts")
+                self._attempt(lambda: self._run_days("features", due, known))
+        self._judge_rest("transaction_features", "feature_contracts")
 
     def _feature_store(self) -> None:
         self._report_online_store()  # before it may be filled anew
@@ -233,19 +263,18 @@ class Pipeline:
                 self._run_job("online_features")
 
     def _training(self) -> None:
+        from fraud_provenance.fraud.errors import DataError
+
         try:
             due = planning.training_due(self.workspace, self.options.training_config())
-        except VerificationError as outdated:  # the champion goes on scoring
-            self.report.refused.extend(outdated.reasons)
-            self.report.newly_failed = True
-            return
+        except DataError as hole:  # training waits; the champion goes on scoring
+            why = f"training waits: {hole.placed_message}"
+            raise VerificationError(
+                Reason(code=hole.code, message=why, artifact="training_set", remedy=hole.remedy)
+            ) from hole
         if due:
             with self._stage("training", " → ".join(due)):
-                try:
-                    self._run_job("training", self.options.run_config(), assets=due)
-                except GateDenied as denied:  # the champion goes on scoring; the new model waits
-                    self.report.refused.extend(denied.reasons)
-                    self.report.newly_failed = True
+                self._run_job("training", self.options.run_config(), assets=due)
 
     def _promotion(self) -> None:
         registry = planning.registry_of(self.workspace)
@@ -259,8 +288,7 @@ class Pipeline:
                 with self._stage("promotion"):
                     self._run_job("promotion")
         except GateDenied as denied:  # the present champion goes on scoring
-            self.report.refused.extend(denied.reasons)
-            self.report.newly_failed = True
+            self.report.refuse(denied)
         champion = registry.alias(CHAMPION)
         if champion is None or champion.model_id != candidate.model_id:
             digest = promotion.digest_of_model(trust, candidate.model_id)
@@ -291,8 +319,7 @@ class Pipeline:
                 try:
                     self._run_job("score_contracts")
                 except GateDenied as denied:  # such as a model that is too old to be read again
-                    self.report.refused.extend(denied.reasons)
-                    self.report.newly_failed = True
+                    self.report.refuse(denied)
         self.report.refused.extend(contract_reasons(self.workspace.trust, "transaction_scores"))
 
     def _audit(self) -> None:
@@ -339,8 +366,16 @@ class Pipeline:
         ordered = list(instance.get_dynamic_partitions("day"))
         from fraud_provenance.defs.support import HEADLESS, range_tags
 
+        refused: list[ProvenanceError] = []
         for block in _blocks(days, ordered):
-            self._run_job(job, tags={HEADLESS: "true", **range_tags(block[0], block[-1])})
+            try:
+                self._run_job(job, tags={HEADLESS: "true", **range_tags(block[0], block[-1])})
+            except (BackendError, ConfigError):
+                raise
+            except ProvenanceError as error:  # of these days; the other blocks go on
+                refused.append(error)
+        if refused:
+            raise type(refused[0])(*(why for error in refused for why in error.reasons))
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ import polars as pl
 from fraud_provenance.data import delimited
 from fraud_provenance.defs import raw_history
 from fraud_provenance.fraud import expectations, profile, schemas, summaries, transactions
-from fraud_provenance.fraud.contract import ContractReport
+from fraud_provenance.fraud.contract import ContractReport, graded
 from fraud_provenance.fraud.expectation_suites import RAW as RAW_EXPECTATIONS
 from fraud_provenance_tests.attacks import faults
 from fraud_provenance_tests.attacks.cases_tampering import (
@@ -160,12 +160,15 @@ def unjudged() -> AbstractContextManager[object]:
         looked_at = honest({day: frame.head(1) for day, frame in frames.items()}, thresholds)
         return replace(looked_at, findings=())
 
+    def no_statistics(_profile: object, days: Sequence[str], *_rest: object) -> pl.DataFrame:
+        return pl.DataFrame({"day": list(days)})
+
     def whole_days(
-        _frames: object, days: Sequence[str], thresholds: Mapping[str, Any], *_rest: object
+        suite: str, frame: pl.DataFrame, thresholds: Mapping[str, Any], *_rest: object
     ) -> ContractReport:
-        suite = "raw_expectations"
+        days = list(frame["day"])
         config = [expectations._describe(item, suite, thresholds) for item in RAW_EXPECTATIONS]
-        return ContractReport(
+        report = ContractReport(
             suite,
             {"suite": suite, "engine": "great_expectations", "expectations": config},
             tuple(item.check for item in RAW_EXPECTATIONS),
@@ -173,12 +176,14 @@ def unjudged() -> AbstractContextManager[object]:
             dict.fromkeys(days, 1),
             findings=(),
         )
+        return graded(report, thresholds, suite)
 
     return both(
         lambda: patched(schemas, "check_raw_schema", schema),
         lambda: patched(raw_history, "summaries_of", lambda *_: summaries.nothing()),
         lambda: patched(profile, "profile_days", lambda frames, *_: frames),
-        lambda: patched(expectations, "check_raw_expectations", whole_days),
+        lambda: patched(expectations, "raw_statistics", no_statistics),
+        lambda: patched(expectations, "check_statistics", whole_days),
     )()
 
 

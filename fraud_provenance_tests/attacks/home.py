@@ -126,7 +126,7 @@ class Home:
                 if own is None:
                     raise
                 return Said(own.exit_code, tuple(own.reasons))
-            return Said(int(pipeline.report.newly_failed), tuple(pipeline.report.refused))
+            return Said(pipeline.report.exit_code, tuple(pipeline.report.refused))
 
     def ask(self, question: Callable[[Workspace], object]) -> Said:
         """Any call of the product's own code that raises where it refuses."""

@@ -78,7 +78,7 @@ def _usable(workspace: Workspace, day: str) -> None:
 
 
 def contract_codes(workspace: Workspace, asset: str, day: str) -> list[str]:
-    """The codes of every contract that the day's newest bytes broke, as they were signed."""
+    """The codes of every contract that keeps the day's newest bytes out, as they were signed."""
     heads = workspace.store.heads(asset).get(day, [])
     results = workspace.store.contract_results(asset)
     found: list[str] = []
@@ -87,8 +87,9 @@ def contract_codes(workspace: Workspace, asset: str, day: str) -> list[str]:
             _, content = workspace.store.bundle(result.statement)
             statement = workspace.bundles.verify(content).statement
             assert read_contract(statement).suite == result.suite
-            failures = statement.predicate["annotations"]["failures"]
-            found += [str(item["code"]) for item in failures if item["day"] == day]
+            notes = statement.predicate["annotations"]
+            told = [*notes["failures"], *notes.get("held", ())]  # either keeps the day out
+            found += [str(item["code"]) for item in told if item["day"] == day]
     return found
 
 

@@ -19,7 +19,7 @@ GROUPS = {
     "SV": "serving and predictions", "RP": "reproducibility", "SN": "secrets and network",
     "DS": "resource bombs", "OP": "operational faults",
     "K": "the kernel", "F": "honest signers, unproved claims", "N": "nothing taken for fine",
-    "OK": "negative controls",
+    "AC": "acceptances of unusual days", "OK": "negative controls",
 }  # fmt: skip
 
 Attack = Callable[["Home"], None]

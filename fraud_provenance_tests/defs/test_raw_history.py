@@ -88,7 +88,7 @@ def test_day_that_was_delivered_anew_is_forgotten(chain: Chain) -> None:
         table = summarise({DAYS[0]: rows(DAYS[0], 0)}, {DAYS[0]: sha256})
         sign(chain, raw_history.keep(chain.workspace, table, [DAYS[0]]))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(raw_history, "passed_days", lambda *_: set())
+            patch.setattr(raw_history, "judged_days", lambda *_: set())
             assert days_kept(chain, {DAYS[1]: rows(DAYS[1], 9)}) == expected
 
 

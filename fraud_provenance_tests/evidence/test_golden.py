@@ -10,6 +10,7 @@ import pytest
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.attested.lineage.acceptances import read_acceptance
 from fraud_provenance.attested.lineage.revocations import read_revocation
 from fraud_provenance.attested.lineage.waivers import read_waiver
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, load_issuers
@@ -24,6 +25,7 @@ READERS = {
     statements.VERIFICATION_SUMMARY: statements.read_summary,
     statements.REVOCATION: read_revocation,
     statements.WAIVER: read_waiver,
+    statements.ACCEPTANCE: read_acceptance,
 }
 
 

@@ -7,6 +7,7 @@
 # schemas:
 #   - input: schema.data_access
 #   - data.layout: schema.layout
+#   - data.principals: schema.principals
 package fraud.data_access
 
 import data.fraud.lib
@@ -210,7 +211,25 @@ reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), mes
 	some partition in input.partitions
 	some contract in partition.contracts
 	not passed(contract)
+	not held(contract)
 	message := sprintf("Contract %s failed.", [lib.text_at(contract, ["suite"])])
+}
+
+# METADATA
+# title: Held partitions must be accepted
+# description: What a contract found unusual stays out until a person with the role accepted each finding, on these very bytes.
+# custom:
+#   short_name: held_accepted
+#   code: DATA_HELD
+#   remedy: Look at the day; if it is right, accept it with fraud-provenance accept ASSET DAY; else deliver it again.
+reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), message) if {
+	not reads_for_contracts
+	some partition in input.partitions
+	some contract in partition.contracts
+	held(contract)
+	not accepted(partition, contract)
+	remedy := sprintf("if it is right: fraud-provenance accept %s %s --as EMAIL --reason TEXT", [asset_name, lib.text_at(partition, ["partition"])])
+	message := sprintf("Contract %s found the day unusual and nobody with the role has accepted all that it found; %s.", [lib.text_at(contract, ["suite"]), remedy])
 }
 
 # METADATA
@@ -365,6 +384,43 @@ has_result(partition, suite) if {
 # custom:
 #   short_name: passed
 passed(contract) if contract.result == "PASSED"
+
+# METADATA
+# title: The contract holds the partition
+# description: True if the result says that the partition is unusual.
+# custom:
+#   short_name: held
+held(contract) if contract.result == "WARNED"
+
+# METADATA
+# title: The findings were accepted
+# description: True if one acceptance, of these bytes and in this environment, covers every finding of the contract.
+# custom:
+#   short_name: accepted
+accepted(partition, contract) if {
+	count(contract.findings) > 0
+	some acceptance in contract.acceptances
+	acceptance.asset == input.request.asset
+	acceptance.partition == partition.partition
+	acceptance.sha256 == partition.sha256
+	acceptance.environment == input.request.environment
+	lib.not_after(acceptance.signed_at, input.request.at)
+	lib.fresh(acceptance.signed_at, input.request.at, "accept")
+	may_accept(acceptance.signer)
+	every finding in contract.findings { finding in acceptance.findings }
+}
+
+# METADATA
+# title: The signer may accept
+# description: True if the signer is a person of a principal that holds the role of the layout's step accept.
+# custom:
+#   short_name: may_accept
+may_accept(signer) if {
+	signer.issuer == "people"
+	some principal in data.principals.principals
+	data.layout.steps.accept.signer_role in principal.roles
+	lib.owns(principal, signer)
+}
 
 # METADATA
 # title: The contract evaluated something

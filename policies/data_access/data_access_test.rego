@@ -53,6 +53,58 @@ test_contracts_may_read_again_what_failed if {
 	allowed(fixtures.replaced(contracting, "/partitions/0/contracts", [failed]))
 }
 
+held := fixtures.replaced(honest, "/partitions/0/contracts/1", fixtures.held_contract("raw_expectations"))
+
+accepting(path, value) := fixtures.replaced(held, sprintf("/partitions/0/contracts/1%s", [path]), value)
+
+test_held_partition_is_readable_once_it_is_accepted if allowed(held)
+
+test_contracts_may_read_what_is_held if {
+	unseen := object.union(fixtures.held_contract("raw_expectations"), {"acceptances": []})
+	allowed(fixtures.replaced(contracting, "/partitions/0/contracts", [unseen]))
+}
+
+test_each_flaw_of_an_acceptance_holds_the_partition if {
+	every flaw in flaws {
+		verdict(accepting(flaw.path, flaw.value)) == {"allow": false, "codes": {"DATA_HELD"}}
+	}
+}
+
+flaws := [
+	{"path": "/acceptances", "value": []},
+	{"path": "/findings", "value": []},
+	{"path": "/findings", "value": [fixtures.digest(31), fixtures.digest(35)]},
+	{"path": "/acceptances/0/findings", "value": [fixtures.digest(31)]},
+	{"path": "/acceptances/0/asset", "value": "transaction_features"},
+	{"path": "/acceptances/0/partition", "value": "2018-04-02"},
+	{"path": "/acceptances/0/sha256", "value": fixtures.digest(22)},
+	{"path": "/acceptances/0/environment", "value": "production"},
+	{"path": "/acceptances/0/signed_at", "value": "2026-11-23T10:05:01Z"},
+	{"path": "/acceptances/0/signed_at", "value": "2016-11-23T10:05:01Z"},
+	{"path": "/acceptances/0/signer", "value": fixtures.person("risk.officer@example.com")},
+	{"path": "/acceptances/0/signer", "value": fixtures.person("nobody@example.com")},
+	{"path": "/acceptances/0/signer", "value": fixtures.workload("data.owner@example.com")},
+]
+
+# A held partition needs its facts: without them no acceptance is found, whatever the schema says.
+test_held_partition_without_facts_is_refused_by_the_rule_alone if {
+	every path in ["/findings", "/acceptances", "/acceptances/0/sha256", "/acceptances/0/signer"] {
+		document := fixtures.removed(held, sprintf("/partitions/0/contracts/1%s", [path]))
+		found := verdict(document) with data.schemas.data_access as {"type": "object"}
+		found == {"allow": false, "codes": {"DATA_HELD"}}
+	}
+}
+
+test_acceptance_excuses_no_failure if {
+	verdict(accepting("/result", "FAILED")) == {"allow": false, "codes": {"CHECK_FAILED"}}
+}
+
+test_refusal_of_a_held_partition_names_the_command if {
+	reasons := data_access.reasons with input as accepting("/acceptances", [])
+	some reason in reasons
+	contains(reason.message, "fraud-provenance accept raw_transactions 2018-04-01 --as")
+}
+
 test_model_without_required_suites_is_readable if allowed(scoring_model)
 
 test_files_of_one_statement_are_one_partition if {

@@ -19,6 +19,21 @@ contract_result(suite) := {
 	"signer": workload("/steps/contracts"),
 }
 
+held_contract(suite) := object.union(contract_result(suite), {
+	"result": "WARNED",
+	"findings": [digest(31), digest(32)],
+	"acceptances": [{
+		"asset": "raw_transactions",
+		"partition": "2018-04-01",
+		"sha256": digest(20),
+		"environment": "local",
+		"findings": [digest(31), digest(32), digest(33)],
+		"statement": digest(34),
+		"signer": person("data.owner@example.com"),
+		"signed_at": "2026-11-23T09:30:00Z",
+	}],
+})
+
 partition(name) := {
 	"partition": name,
 	"sha256": digest(20),

@@ -56,6 +56,7 @@ class RootCause(StrEnum):
     CHECK_MISSING = "CHECK_MISSING"
     CHECK_FAILED = "CHECK_FAILED"
     CHECK_VACUOUS = "CHECK_VACUOUS"
+    DATA_HELD = "DATA_HELD"
     ROOT_DIGEST_MISMATCH = "ROOT_DIGEST_MISMATCH"
     ROOT_ROLLBACK = "ROOT_ROLLBACK"
     EXPECTATION_CHANGE_UNAPPROVED = "EXPECTATION_CHANGE_UNAPPROVED"
@@ -388,6 +389,11 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "CHECK_FAILED": (
         "The data broke its contract.",
         "Correct the source, import the day again and run.",
+    ),
+    "DATA_HELD": (
+        "The day is unusual, and nobody has accepted it yet.",
+        "Look at the day; if it is right, `fraud-provenance accept ASSET DAY --as EMAIL --reason "
+        "TEXT`; else correct the source, import the day again and run.",
     ),
     "CHECK_VACUOUS": (
         "A contract passed without evaluating anything.",

@@ -97,7 +97,8 @@ DATA_CAUSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "STALE_FEED": (
             "A day before this one is missing.",
-            "Deliver the days before it, or have them declared empty (`fraud-provenance waive`).",
+            "Deliver the days before it, or have them declared empty (`fraud-provenance waive`); "
+            "the next run judges this day again.",
         ),
         "LABEL_RATE": (
             "The share of frauds is not one that the days before let expect.",

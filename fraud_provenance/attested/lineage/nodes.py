@@ -8,6 +8,7 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, VerificationError, reason
 from fraud_provenance.attested.core.verdict import Link
+from fraud_provenance.attested.lineage.acceptances import Acceptance
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 from fraud_provenance.attested.statements.statements import Contract, Provenance, Statement, Summary
@@ -43,6 +44,7 @@ class Node:
     provenance: Provenance | None = None
     summary: Summary | None = None
     contract: Contract | None = None
+    acceptance: Acceptance | None = None
     children: list["Node"] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     revoked: dict[str, Withdrawal] = field(default_factory=dict)
@@ -133,7 +135,7 @@ class Node:
                 str(self.provenance.outputs.get("git_commit", "")) if self.provenance else ""
             )
             or (commit.digest[:12] if commit else ""),
-            partitions=self.manifest.partitions if self.manifest else (),
+            partitions=_partitions(self),
             detail=_detail(self),
             distance=self.distance,
             reasons=tuple(
@@ -159,6 +161,12 @@ def below(roots: Iterable[Node], *, judged: bool = True) -> list[Node]:
     return list(seen.values())
 
 
+def _partitions(node: Node) -> tuple[str, ...]:
+    if node.acceptance:
+        return (node.acceptance.partition,)
+    return node.manifest.partitions if node.manifest else ()
+
+
 def _detail(node: Node) -> str:
     if node.summary:
         outcome = "allowed" if node.summary.allowed else "denied"
@@ -166,4 +174,9 @@ def _detail(node: Node) -> str:
     if node.contract:
         found = node.contract
         return f"{found.suite}: {found.checks} checks, {sum(found.rows.values())} rows"
+    if node.acceptance:
+        accepted = sorted({item.check.replace("_", " ") for item in node.acceptance.findings})
+        return (
+            f"not true that {', '.join(accepted)[:200]}; accepted: {node.acceptance.reason[:200]}"
+        )
     return ""

@@ -17,8 +17,16 @@ from pathlib import Path
 from typing import Literal
 
 from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.disclosure import Finding
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, VerificationError, reason
 from fraud_provenance.attested.core.verdict import Verdict
+from fraud_provenance.attested.lineage.acceptances import (
+    Acceptance,
+    accepted_findings,
+    finding_ids,
+    ids_of,
+    read_acceptance,
+)
 from fraud_provenance.attested.lineage.artifacts import Artifacts, is_written_once
 from fraud_provenance.attested.lineage.nodes import Node, Withdrawal, below
 from fraud_provenance.attested.lineage.revocations import Revocations, read_revocation
@@ -33,7 +41,7 @@ from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 from fraud_provenance.attested.statements.statements import Contract, Material, Provenance, Summary
 from fraud_provenance.attested.store.store import EvidenceStore
 
-__all__ = ["LineageVerifier", "Node", "identity_of"]
+__all__ = ["LineageVerifier", "Node", "covers", "identity_of"]
 
 _MAX_LINEAGE_NODES = 100_000
 _MAX_SECONDS = 600.0
@@ -61,6 +69,7 @@ _LEAVES = {
     statements.SUPERSEDE: _Leaf("supersede", "supersede", "person", "issued_at"),
     statements.REVOCATION: _Leaf("revocation", "revoke", "person"),
     statements.WAIVER: _Leaf("waiver", "waive", "person", "issued_at"),
+    statements.ACCEPTANCE: _Leaf("acceptance", "accept", "person", "issued_at"),
     statements.POLICY_RELEASE: _Leaf("policy", "policy", "author"),
     statements.PREDICTION_BATCH: _Leaf("prediction batch", "predictions", "workload"),
     statements.PREDICTION_BATCH_V1: _Leaf("prediction batch", "predictions", "identity"),
@@ -218,12 +227,37 @@ class LineageVerifier:
             read_revocation(bundle.statement)
         if predicate_type == statements.WAIVER:
             read_waiver(bundle.statement)
+        if predicate_type == statements.ACCEPTANCE:
+            yield from self._check_acceptance(node, bundle)
         if leaf.is_about_attested:
             yield from self._check_attested(bundle)
         if predicate_type == statements.APPROVAL:
             yield from self._check_policy(
                 node, str(bundle.statement.predicate.get("policy_digest"))
             )
+
+    def _check_acceptance(self, node: Node, bundle: VerifiedBundle) -> _Work:
+        """What a person accepted is what these results say of these bytes, and was said before."""
+        said = node.acceptance = read_acceptance(bundle.statement)
+        judged = []
+        for statement in said.contracts:
+            child = yield statement
+            node.children.append(child)
+            if child.bundle is None or child.reasons:
+                raise _RefusedBelow
+            entries = child.manifest.entries if child.manifest else ()
+            about = {(entry.partition, entry.sha256) for entry in entries}
+            of_asset = child.manifest is not None and child.manifest.asset == said.asset
+            if child.contract is None or not of_asset or (said.partition, said.sha256) not in about:
+                why = f"{child.name[:80]} does not judge the day that was accepted"
+                raise VerificationError(reason(RootCause.SUBJECT_MISMATCH, why))
+            if bundle.logged < child.bundle.logged:
+                why = f"logged before {child.name[:80]} was"
+                raise VerificationError(reason(RootCause.APPROVAL_BEFORE_EVIDENCE, why))
+            judged.append(child.contract)
+        if list(said.findings) != accepted_findings(said.partition, judged):
+            why = "it accepts other findings than the results have that it names"
+            raise VerificationError(reason(RootCause.SUBJECT_MISMATCH, why))
 
     def _check_attested(self, bundle: VerifiedBundle) -> _Work:
         """Somebody attested the very thing that a statement is about, under the same name."""
@@ -404,6 +438,7 @@ class LineageVerifier:
             suite = child.contract.suite if child.contract else ""
             is_evidence = child.manifest is not None and child.manifest.asset == asset
             is_known = is_evidence and suite in ("", *allowed.requires_suites)
+            is_known |= child.acceptance is not None and _is_about(child.acceptance, view)
             if not is_known and not child.reasons:
                 raise _foreign(child)
 
@@ -411,6 +446,7 @@ class LineageVerifier:
         """Every file of `view` was attested for its partition and passed its contracts."""
         attested: set[FileEntry] = set()
         judged: dict[tuple[str, str, str], set[RootCause | None]] = {}
+        accepted = [item.acceptance for item in evidence if item.acceptance and item.is_sound]
         for child in evidence:
             if child.manifest is None or child.manifest.asset != view.asset:
                 continue
@@ -419,7 +455,12 @@ class LineageVerifier:
             if child.contract:
                 for entry in child.manifest.entries:
                     key = (child.contract.suite, entry.partition, entry.sha256)
-                    judged.setdefault(key, set()).add(child.contract.judges(entry.partition))
+                    said = child.contract.judges(entry.partition)
+                    if said == RootCause.DATA_HELD and any(
+                        covers(item, view.asset, entry, child.contract) for item in accepted
+                    ):
+                        said = None
+                    judged.setdefault(key, set()).add(said)
         for entry in view.entries:
             if entry not in attested:
                 raise VerificationError(
@@ -603,6 +644,34 @@ class LineageVerifier:
                     found[waiver.partition] = record.statement
         return found
 
+    def acceptances(self, asset: str, partition: str, sha256: str) -> list[Node]:
+        """Those of one day's bytes that count, the newest first.
+
+        One that does not verify, or was revoked, accepts nothing.
+        """
+        records = self.store.records(predicate_type=statements.ACCEPTANCE, subject=sha256)
+        nodes = [self.node(record.statement) for record in reversed(records)]
+        place = (asset, partition)
+        return [
+            node
+            for node in nodes
+            if node.acceptance and (node.acceptance.asset, node.acceptance.partition) == place
+            and node.is_sound and not node.revoked
+        ]  # fmt: skip
+
+    def accepting(
+        self, place: tuple[str, str, str], suite: str, findings: Iterable[Finding]
+    ) -> Node | None:
+        """The newest acceptance of all that a suite holds a day for.
+
+        `place` is the asset, the partition and the SHA-256 of its file.
+        """
+        needed = ids_of(suite, findings)
+        known = self.acceptances(*place) if needed else []
+        return next(
+            (n for n in known if n.acceptance and n.acceptance.covered.issuperset(needed)), None
+        )
+
     # --- revocations ---------------------------------------------------------------------------
 
     @property
@@ -622,9 +691,15 @@ class LineageVerifier:
         everything that was made from them, but nothing else that happens to be beside these.
         """
         signer = self.revocations.of_signer(bundle.identity, bundle.signed_at)
+        found = self.revocations.of_statement(bundle.statement)
+        if node.acceptance is not None:  # it takes along what it freed, and nothing else
+            found = found or (Withdrawal(signer, bundle.logged) if signer else None)
+            if found:
+                whole = found._replace(why=node.explain(found.why))
+                node.revoked = {node.acceptance.sha256: whole}
+            return
         if signer:
             node.blame(VerificationError(signer))
-        found = self.revocations.of_statement(bundle.statement)
         if found and node.provenance is None and node.contract is None:
             node.blame(VerificationError(found.why))
         if node.manifest is None:
@@ -707,6 +782,19 @@ def revoked_in(node: Node, partitions: Collection[str] | None = None) -> list[Re
         if entry.sha256 in node.revoked and (partitions is None or entry.partition in partitions)
     ]
     return list(dict.fromkeys(found))
+
+
+def _is_about(acceptance: Acceptance, view: Manifest) -> bool:
+    place = (acceptance.partition, acceptance.sha256)
+    known = {(entry.partition, entry.sha256) for entry in view.entries}
+    return acceptance.asset == view.asset and place in known
+
+
+def covers(acceptance: Acceptance, asset: str, entry: FileEntry, contract: Contract) -> bool:
+    """Whether a person accepted all that a contract holds these bytes of a day for."""
+    place = (acceptance.asset, acceptance.partition, acceptance.sha256)
+    ids = finding_ids(entry.partition, contract)
+    return place == (asset, entry.partition, entry.sha256) and acceptance.covered.issuperset(ids)
 
 
 def _foreign(child: Node) -> VerificationError:

@@ -2,8 +2,8 @@
 
 Standard predicates are used wherever one fits: SLSA provenance v1 (materialisations), in-toto test
 result v0.1 (contracts), SLSA verification summary v1 (decisions), OpenSSF model signing. Approval,
-policy release, prediction batch, supersede, revocation, waiver and promotion request are our own.
-All are explained in docs/predicates.md.
+policy release, prediction batch, supersede, revocation, waiver, acceptance and promotion request
+are our own. All are explained in docs/predicates.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +27,7 @@ APPROVAL = "urn:fraud-provenance:approval:v1"
 SUPERSEDE = "urn:fraud-provenance:supersede:v1"
 REVOCATION = "urn:fraud-provenance:revocation:v1"
 WAIVER = "urn:fraud-provenance:waiver:v1"
+ACCEPTANCE = "urn:fraud-provenance:acceptance:v1"
 PROMOTION_REQUEST = "urn:fraud-provenance:promotion-request:v1"
 PREDICTION_BATCH = "urn:fraud-provenance:prediction-batch:v2"
 PREDICTION_BATCH_V1 = "urn:fraud-provenance:prediction-batch:v1"  # no chain; still readable
@@ -34,7 +35,7 @@ POLICY_RELEASE = "urn:fraud-provenance:policy-release:v1"
 PREDICATE_TYPES = frozenset(
     (
         PROVENANCE, TEST_RESULT, VERIFICATION_SUMMARY, MODEL_SIGNATURE, ML_BOM,
-        APPROVAL, SUPERSEDE, REVOCATION, WAIVER, PROMOTION_REQUEST, POLICY_RELEASE,
+        APPROVAL, SUPERSEDE, REVOCATION, WAIVER, ACCEPTANCE, PROMOTION_REQUEST, POLICY_RELEASE,
         PREDICTION_BATCH, PREDICTION_BATCH_V1,
     )
 )  # fmt: skip
@@ -265,28 +266,33 @@ def contract_predicate(
     run_id: str,
     decision: str,
     warnings: Sequence[Mapping[str, Any]] = (),
+    held: Sequence[Mapping[str, Any]] = (),
     waivers: Mapping[str, str] | None = None,
     history: str = "",
+    ground: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """in-toto test result: one contract suite over the partitions of one manifest.
 
-    `failures` and `warnings` are `disclosure.Finding`s; `rows` are the rows judged a day;
+    `failures` (never usable), `held` (until somebody accepts them) and `warnings` (only told) are
+    `disclosure.Finding`s; `rows` are the rows judged a day;
     `decision` is the access decision under which the data were read; `waivers` are, by day, the
     statements that declare days empty which would else be missing; `history` is the SHA-256 of what
-    the step keeps of the days that it accepted, for the next one to compare with.
+    the step keeps of the days that it accepted, for the next one to compare with; `ground` is, for
+    the days that did not pass, the SHA-256 of what each was judged against.
 
     Raises:
         VerificationError: PII_IN_ATTESTATION where a finding says more than everyone may know.
     """
     disclosure.check_names(checks)
     failures = disclosure.public_findings(failures)
+    held = disclosure.public_findings(held)
     warnings = disclosure.public_findings(warnings)
-    broken = {item["check"] for item in (*failures, *warnings)}
+    untrue = {item["check"] for item in (*failures, *held, *warnings)}
     return {
-        "result": "FAILED" if failures else "WARNED" if warnings else "PASSED",
+        "result": "FAILED" if failures else "WARNED" if held or warnings else "PASSED",
         "configuration": [{"name": suite, "digest": {"sha256": suite_digest}}],
-        "passedTests": [check for check in checks if check not in broken],
-        "warnedTests": _named_tests(warnings),
+        "passedTests": [check for check in checks if check not in untrue],
+        "warnedTests": _named_tests([*held, *warnings]),
         "failedTests": _named_tests(failures),
         "annotations": {
             "suite": suite,
@@ -301,7 +307,9 @@ def contract_predicate(
             "warnings": warnings,
         }
         | ({"waivers": dict(waivers)} if waivers else {})
-        | ({"history": history} if history else {}),
+        | ({"history": history} if history else {})
+        | ({"held": held} if held else {})
+        | ({"ground": dict(ground)} if ground else {}),
     }
 
 
@@ -323,8 +331,14 @@ class Contract(BaseModel):
     decision: str
     failures: tuple[disclosure.Finding, ...] = ()
     warnings: tuple[disclosure.Finding, ...] = ()
+    held: tuple[disclosure.Finding, ...] = ()
     waivers: dict[str, str] = {}
     history: str = ""
+    ground: dict[str, str] = {}
+
+    def held_findings(self, partition: str) -> tuple[disclosure.Finding, ...]:
+        """What keeps a partition from use until a person accepts it."""
+        return tuple(item for item in self.held if item.day == partition)
 
     def judges(self, partition: str) -> RootCause | None:
         """None if the partition passed, else why the result does not speak for it."""
@@ -332,7 +346,7 @@ class Contract(BaseModel):
             return RootCause.CHECK_FAILED
         if self.checks <= 0 or self.rows.get(partition, 0) <= 0:
             return RootCause.CHECK_VACUOUS
-        return None
+        return RootCause.DATA_HELD if self.held_findings(partition) else None
 
 
 def read_contract(statement: Statement) -> Contract:
@@ -356,12 +370,15 @@ def read_contract(statement: Statement) -> Contract:
             decision=notes.get("decision", ""),
             failures=tuple(disclosure.Finding(**item) for item in notes["failures"]),
             warnings=tuple(disclosure.Finding(**item) for item in notes.get("warnings", ())),
+            held=tuple(disclosure.Finding(**item) for item in notes.get("held", ())),
             waivers=notes.get("waivers", {}),
             history=notes.get("history", ""),
+            ground=notes.get("ground", {}),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _invalid(RootCause.PREDICATE_TYPE, f"malformed test result: {error!r}") from error
-    expected = "FAILED" if contract.failed else "WARNED" if contract.warnings else "PASSED"
+    told = contract.held or contract.warnings
+    expected = "FAILED" if contract.failed else "WARNED" if told else "PASSED"
     if result != expected or {item.day for item in contract.failures} != set(contract.failed):
         raise _invalid(
             RootCause.PREDICATE_TYPE,

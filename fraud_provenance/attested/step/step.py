@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.disclosure import Finding
 from fraud_provenance.attested.core.errors import (
     ConfigError,
     EvidenceError,
@@ -34,6 +35,7 @@ from fraud_provenance.attested.gates.decisions import (
     signer_facts,
 )
 from fraud_provenance.attested.gates.policy import Policy
+from fraud_provenance.attested.lineage.acceptances import finding_ids
 from fraud_provenance.attested.lineage.signers import Signers
 from fraud_provenance.attested.lineage.snapshots import Reading, two_versions
 from fraud_provenance.attested.lineage.verifier import LineageVerifier, Node, identity_of
@@ -209,9 +211,26 @@ class Step:
                 if found[suite].suite_digest not in forms:
                     why = f"{suite} ran in a former form only"
                     return reason(RootCause.CHECK_MISSING, why, **place)
-                if found[suite].result != "PASSED":
+                if found[suite].result == "FAILED":
                     return reason(RootCause.CHECK_FAILED, f"{suite} failed", **place)
+                if found[suite].result != "PASSED" and not self.frees(head, found[suite]):
+                    return held(asset, partition, suite)
         return self.trust.revoked_head(heads, self.lineage)
+
+    def frees(self, head: Head, result: ContractResult) -> bool:
+        """Whether somebody accepted all that a result holds these bytes for."""
+        contract = self.lineage.node(result.statement).contract
+        found = contract.held_findings(head.partition) if contract else ()
+        place = (head.asset, head.partition, head.sha256)
+        return self.lineage.accepting(place, result.suite, found) is not None
+
+    def is_accepted(
+        self, item: VerifiedFile, asset: str, suite: str, findings: Iterable[Mapping[str, Any]]
+    ) -> bool:
+        """Whether somebody accepted all that a suite holds these bytes for now."""
+        found = [Finding.model_validate(dict(finding)) for finding in findings]
+        place = (asset, item.partition, item.sha256)
+        return self.lineage.accepting(place, suite, found) is not None
 
     def read(self, asset: str, partitions: Iterable[str], purpose: str = "") -> VerifiedInput:
         """Verified bytes of `partitions`, after the policy allowed reading exactly these.
@@ -344,6 +363,7 @@ class Step:
                     continue
                 contracts.append(self._contract_fact(found.statement, entry))
                 inputs.add(found.statement)
+                inputs |= {item["statement"] for item in contracts[-1].get("acceptances", ())}
             partitions.append(
                 {
                     "partition": entry.partition,
@@ -405,13 +425,38 @@ class Step:
         rule = self.policy.layout.contract(contract.suite)
         rule.check_suite(contract.suite, contract.suite_digest)
         facts = signer_facts(node)
-        return {
+        found = {
             "suite": contract.suite,
             "result": "FAILED" if entry.partition in contract.failed else "PASSED",
             "checks": contract.checks,
             "rows": contract.rows.get(entry.partition, 0),
             "statement": facts["statement"],
             "signer": facts["signer"],
+        }
+        if contract.judges(entry.partition) != RootCause.DATA_HELD:
+            return found
+        return found | {"result": "WARNED"} | self._accepted_fact(node, entry, contract)
+
+    def _accepted_fact(self, node: Node, entry: FileEntry, contract: Contract) -> dict[str, Any]:
+        """What a contract holds these bytes for, and what a person accepted of it."""
+        place = (node.manifest.asset if node.manifest else "", entry.partition, entry.sha256)
+        held_by = contract.held_findings(entry.partition)
+        fitting = self.lineage.accepting(place, contract.suite, held_by)
+        shown = [fitting] if fitting else self.lineage.acceptances(*place)[:1]
+        return {
+            "findings": list(finding_ids(entry.partition, contract)),
+            "acceptances": [
+                {
+                    "asset": said.asset,
+                    "partition": said.partition,
+                    "sha256": said.sha256,
+                    "environment": said.environment,
+                    "findings": sorted(said.covered),
+                }
+                | signer_facts(item)
+                for item in shown
+                if (said := item.acceptance)
+            ],
         }
 
     def newest_result(self, asset: str, suite: str) -> Contract | None:
@@ -600,6 +645,17 @@ class Step:
         versions.seen.remember(asset, sequence, signed.statement.digest)
         return signed, sequence
 
+    def would_go_back(self, partition: str, path: str, content: bytes) -> bool:
+        """Whether these bytes were replaced by others: only a person brings them back."""
+        asset = self.rule.produces or ""
+        digest = encoding.digest_bytes(content)
+        entry = FileEntry(path=path, partition=partition, size=len(content), sha256=digest)
+        sequence, _ = self.lineage.versions.next(asset)
+        head = self.lineage.versions.gone_back(asset, sequence, (entry,)).get(partition)
+        if head is None:
+            return False
+        return head.sha256 != digest or bool(self.lineage.node(head.statement).all_reasons())
+
     def _refuse_going_back(
         self, asset: str, sequence: int, manifest: Manifest, outputs: Mapping[str, Any]
     ) -> None:
@@ -629,8 +685,10 @@ class Step:
         failures: list[dict[str, Any]],
         rows: Mapping[str, int],
         warnings: Sequence[Mapping[str, Any]] = (),
+        held: Sequence[Mapping[str, Any]] = (),
         waivers: Mapping[str, str] | None = None,
         history: str = "",
+        ground: Mapping[str, str] | None = None,
     ) -> PendingSignature:
         """Sign what a contract found about exactly the bytes that were read.
 
@@ -650,8 +708,10 @@ class Step:
             run_id=self.run_id,
             decision=self._decision_about(view),
             warnings=warnings,
+            held=held,
             waivers=waivers,
             history=history,
+            ground=ground,
         )
         statement = statements.build_statement(
             statements.TEST_RESULT, view.asset, view.digest, predicate
@@ -759,6 +819,25 @@ def _newest_files(trust: Trust, asset: str, digest: str) -> set[str]:
     newest = {(head.path, head.sha256) for found in heads.values() for head in found}
     entries = trust.store.manifest(digest).entries
     return {entry.path for entry in entries if (entry.path, entry.sha256) in newest}
+
+
+def held(asset: str, partition: str, suite: str) -> Reason:
+    """Why an unusual partition may not be used yet, and the exact command that frees it."""
+    return reason(
+        RootCause.DATA_HELD,
+        f"{suite} found it unusual, and nobody has accepted it",
+        artifact=asset,
+        partition=partition,
+        remedy=accept_command(asset, partition),
+    )
+
+
+def accept_command(asset: str, partition: str) -> str:
+    """What to type, once a person has looked at a held partition."""
+    return (
+        "Look at the day; if it is right: "
+        f"`fraud-provenance accept {asset} {partition} --as EMAIL --reason TEXT`."
+    )
 
 
 def _entry(node: Node, head: Head) -> FileEntry:

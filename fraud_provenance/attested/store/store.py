@@ -41,12 +41,13 @@ create index if not exists by_bytes on entries (sha256);
 create table if not exists results (
     asset text not null, partition text not null, sha256 text not null, suite text not null,
     suite_digest text not null, result text not null, checks integer not null,
-    rows integer not null, statement text not null, log text not null, log_index integer not null);
+    rows integer not null, statement text not null, log text not null, log_index integer not null,
+    ground text not null);
 create index if not exists by_result on results (asset, sha256);
 create table if not exists revoked (statement text primary key);
 """
 REVOCATIONS, DEPLOYMENTS = "revocations", "deployments"  # chains beside the assets'
-_SCHEMA_VERSION = 4  # an index of another version is thrown away and built anew
+_SCHEMA_VERSION = 5  # an index of another version is thrown away and built anew
 _UNKNOWN_LOG = -1
 _TABLES = ("bundles", "entries", "results", "revoked")
 _UNREADABLE = (ProvenanceError, ValueError, LookupError, TypeError, AttributeError, sqlite3.Error)
@@ -108,7 +109,11 @@ class ChainLink(BaseModel):
 
 
 class ContractResult(BaseModel):
-    """The newest result of one suite for one partition's bytes (unverified)."""
+    """The newest result of one suite for one partition's bytes (unverified).
+
+    PASSED, FAILED, or WARNED where the partition is held until somebody accepts it. `ground` is
+    what a partition was judged against that did not pass.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -120,6 +125,7 @@ class ContractResult(BaseModel):
     checks: int
     rows: int
     statement: str
+    ground: str = ""
 
 
 class EvidenceStore:
@@ -436,9 +442,9 @@ class EvidenceStore:
     def contract_results(self, asset: str) -> dict[tuple[str, str], dict[str, ContractResult]]:
         """(partition, sha256) → suite → its newest result."""
         rows = self._query(
-            "select partition, sha256, suite, suite_digest, result, checks, rows, statement "
-            "from results "
-            "where asset = ? and statement not in (select statement from revoked) "
+            "select partition, sha256, suite, suite_digest, result, checks, rows, statement, "
+            "ground from results where asset = ? "
+            "and statement not in (select statement from revoked) "
             "order by log_rank(log), log_index",
             (asset,),
         )
@@ -491,15 +497,18 @@ class EvidenceStore:
         if document["predicateType"] == statements.TEST_RESULT:
             manifest = self.manifest(subject["digest"]["sha256"])
             notes = document["predicate"]["annotations"]
-            failed = set(notes["failedPartitions"])
+            found = {str(item["day"]): "WARNED" for item in notes.get("held", ())}
+            found |= dict.fromkeys(notes["failedPartitions"], "FAILED")
+            ground = notes.get("ground", {})
             form = _form(document["predicate"])
             db.executemany(
-                "insert into results values (?,?,?,?,?,?,?,?,?,?,?)",
+                "insert into results values (?,?,?,?,?,?,?,?,?,?,?,?)",
                 [
                     (
                         manifest.asset, e.partition, e.sha256, facts["suite"], form,
-                        "FAILED" if e.partition in failed else "PASSED", _count(notes["checks"]),
+                        found.get(e.partition, "PASSED"), _count(notes["checks"]),
                         _count(notes["rows"].get(e.partition, 0)), statement, log, log_index,
+                        str(ground.get(e.partition, "")),
                     )
                     for e in manifest.entries
                 ],

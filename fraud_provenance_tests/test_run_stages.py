@@ -1,0 +1,130 @@
+"""A stage of `run` that is refused stops no other, and hides nothing that another one found."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fraud_provenance.attested.core.errors import (
+    BackendError,
+    ConfigError,
+    EvidenceError,
+    ProvenanceError,
+    VerificationError,
+    reason,
+)
+from fraud_provenance.due import planning
+from fraud_provenance.fraud.errors import DataError
+from fraud_provenance.run import pipeline
+from fraud_provenance.run.pipeline import Pipeline, RunOptions
+
+STAGES = ("_ingest", "_features", "_feature_store", "_training", "_promotion", "_scoring", "_audit")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    """A run whose stages do nothing; what they tell is kept."""
+    workspace: Any = SimpleNamespace(
+        home=tmp_path, trust=None, create_folders=lambda: None, start_check=lambda: None
+    )
+    found = Pipeline(workspace, RunOptions(), lambda _text: None)
+    monkeypatch.setattr(pipeline, "recover", lambda *_: [])
+    monkeypatch.setattr(found, "_verify_heads", lambda: None)
+    monkeypatch.setattr(found, "_tell", lambda _find: None)
+    for name in STAGES:
+        monkeypatch.setattr(found, name, lambda: None)
+    return found
+
+
+def refusing(run: Pipeline, monkeypatch: pytest.MonkeyPatch, **errors: ProvenanceError) -> None:
+    def stage(name: str) -> None:
+        done.append(name)
+        if name in errors:
+            raise errors[name]
+
+    done: list[str] = []
+    for name in STAGES:
+        monkeypatch.setattr(run, name, lambda name=name: stage(name))
+    run._run_stages()
+    run.report.notes.extend(done)
+
+
+def test_refused_stages_stop_no_other_and_all_are_told(
+    run: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing(
+        run, monkeypatch,
+        _ingest=EvidenceError(reason("ROLLBACK", "x")),
+        _training=VerificationError(reason("PARTITION_MISSING", "a hole")),
+        _audit=VerificationError(reason("LOG_FORK", "y")),
+    )  # fmt: skip
+    assert run.report.notes == list(STAGES)
+    assert [item.code for item in run.report.refused] == [
+        "ROLLBACK", "PARTITION_MISSING", "LOG_FORK",
+    ]  # fmt: skip
+    assert run.report.exit_code == 1
+
+
+def test_what_cannot_be_decided_ends_the_run_with_2_and_hides_nothing(
+    run: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing(
+        run, monkeypatch,
+        _ingest=EvidenceError(reason("ROLLBACK", "x")),
+        _features=BackendError(reason("LOG_UNAVAILABLE", "z")),
+    )  # fmt: skip
+    assert run.report.notes == ["_ingest", "_features"]
+    assert [item.code for item in run.report.refused] == ["ROLLBACK", "LOG_UNAVAILABLE"]
+    assert run.report.exit_code == 2
+
+
+def test_wrong_configuration_is_for_whoever_typed_it(
+    run: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError):
+        refusing(run, monkeypatch, _training=ConfigError(reason("USAGE", "no such day")))
+
+
+def test_run_without_refusal_ends_with_0(run: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing(run, monkeypatch)
+    assert (run.report.exit_code, run.report.refused) == (0, [])
+
+
+def test_training_waits_with_its_reason_for_a_day_that_is_missing(
+    run: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hole(*_: object) -> list[str]:
+        raise DataError("PARTITION_MISSING", "training needs 2018-04-03", remedy="deliver it")
+
+    monkeypatch.setattr(planning, "training_due", hole)
+    with pytest.raises(VerificationError) as caught:
+        Pipeline._training(run)
+    (why,) = caught.value.reasons
+    assert (why.code, why.artifact, why.remedy) == (
+        "PARTITION_MISSING", "training_set", "deliver it",
+    )  # fmt: skip
+    assert why.message == "training waits: training needs 2018-04-03"
+
+
+def test_block_of_days_that_is_refused_stops_no_other_block(
+    run: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def job(_name: str, tags: dict[str, str], **_more: object) -> None:
+        first = tags["dagster/asset_partition_range_start"]
+        seen.append(first)
+        if first < "2018-04-05":
+            raise EvidenceError(reason("ROLLBACK", first))
+
+    days = [f"2018-04-0{day}" for day in range(1, 8)]
+    instance = SimpleNamespace(
+        get_dynamic_partitions=lambda _name: days, add_dynamic_partitions=lambda *_: None
+    )
+    monkeypatch.setattr(run, "_load", lambda: (None, instance))
+    monkeypatch.setattr(run, "_run_job", job)
+    with pytest.raises(EvidenceError) as caught:
+        run._run_days("ingest", [days[0], days[2], days[5]], days)
+    assert seen == [days[0], days[2], days[5]]
+    assert [item.message for item in caught.value.reasons] == [days[0], days[2]]
