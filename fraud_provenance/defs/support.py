@@ -16,7 +16,7 @@ from packaging.version import Version
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
-from fraud_provenance.attested.core.errors import BackendError, ConfigError, reason
+from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.step.step import Materialisation, VerifiedInput
 from fraud_provenance.due.planning import mlflow_uri
@@ -143,7 +143,8 @@ def open_mlflow(workspace: Workspace) -> str:
     """Make the home's MLflow database and our experiment where they are missing; its URI.
 
     Raises:
-        BackendError: REGISTRY_UNAVAILABLE, somebody deleted the experiment.
+        VerificationError: REGISTRY_UNAVAILABLE, somebody deleted the experiment. The store
+            answers: what needs no training goes on.
     """
     import mlflow
 
@@ -154,7 +155,7 @@ def open_mlflow(workspace: Workspace) -> str:
         artifacts = (workspace.mlflow / "artifacts").as_uri()
         mlflow.create_experiment(EXPERIMENT, artifact_location=artifacts)
     elif found.lifecycle_stage != "active":
-        raise BackendError(
+        raise VerificationError(
             reason(
                 RootCause.REGISTRY_UNAVAILABLE,
                 f"MLflow's experiment {EXPERIMENT} was deleted",
