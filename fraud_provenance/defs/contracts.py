@@ -149,7 +149,7 @@ def judge_days(
         baseline = [
             day for day in support.previous_days(days, known, BASELINE_DAYS) if day not in failed
         ]
-        thresholds = step.policy.data("contracts")
+        thresholds = _thresholds(step)
         read = step.read(asset, [*baseline, *days])
         frames = support.frames_of(read)
         judged = {day: frames[day] for day in days}
@@ -189,7 +189,7 @@ def _as_wholes(
     """Judge the sound days beside the usable ones; also the digest of what is kept of raw days."""
     from fraud_provenance.fraud import expectations, profile
 
-    thresholds = step.policy.data("contracts")
+    thresholds = _thresholds(step)
     docs = workspace.reports / "data_docs" / suites.expectations
     if suites is not _RAW:
         table = profile.profile_days(usable)
@@ -202,6 +202,18 @@ def _as_wholes(
     failed = {failure.day for failure in report.failures}
     accepted = set(summaries["day"]).difference(waiting, failed)
     return report, raw_history.keep(workspace, summaries, accepted)
+
+
+def _thresholds(step: Step) -> dict[str, Any]:
+    """The contracts' bounds for the feed that the policy describes; the defaults where it is not.
+
+    Raises:
+        DataError: THRESHOLD_TYPE.
+    """
+    from fraud_provenance.fraud.feed import fitted
+
+    feed = step.policy.data("feed") if "data/feed.json" in step.policy.contents else {}
+    return fitted(step.policy.data("contracts"), feed)
 
 
 def _raw_of(

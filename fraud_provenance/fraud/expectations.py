@@ -25,6 +25,7 @@ from fraud_provenance.fraud.crowding import CROWDING_PROFILE, IDENTIFIERS
 from fraud_provenance.fraud.data_docs import write_data_docs
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.fraud.expectation_suites import SUITES, Expectation
+from fraud_provenance.fraud.feed import feed_of, without_quiet_days
 from fraud_provenance.fraud.history import HISTORY_PROFILE
 from fraud_provenance.fraud.spread import Limits, compare
 from fraud_provenance.fraud.summaries import REPEATS
@@ -177,7 +178,8 @@ def _comparisons(
     ]
     bounds = {item.statistic: _bounds(item, section, thresholds) for item in suite}
     beside = compare(ordered, days, limits_of(thresholds, section), bounds, compared)
-    gap = _gap_days(ordered["day"], set(empty_days) - known)
+    no_gap = without_quiet_days(feed_of(thresholds), ordered["day"], empty_days)
+    gap = _gap_days(ordered["day"], set(no_gap) - known)
     return (
         ordered.join(beside, on="day", maintain_order="left")
         .with_columns(gap)
@@ -244,6 +246,7 @@ def _validate(
             "engine": "great_expectations",
             "expectations": config,
             "history": asdict(limits_of(thresholds, suite)),
+            **_settings(thresholds),
         },
         checks=tuple(found),
         days=tuple(sorted(rows)),
@@ -254,6 +257,12 @@ def _validate(
     if docs_dir is not None:
         write_data_docs(context, report, table, docs_dir)
     return report
+
+
+def _settings(thresholds: Mapping[str, Any]) -> dict[str, Any]:
+    """What the feed's settings change: nothing is said of the defaults."""
+    quiet = feed_of(thresholds).quiet_weekdays
+    return {"quiet_weekdays": list(quiet)} if quiet else {}
 
 
 def _describe(

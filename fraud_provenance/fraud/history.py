@@ -214,7 +214,7 @@ def _amounts_of(amounts: Floats, customers: Integers, size: int, past: _Past) ->
     """The statistics of one day, which joins `past` unless its unit looks wrong."""
     if amounts.size == 0:
         return dict.fromkeys(("hundredfold_surprise", "hundredth_surprise"), 0.0)
-    cents = np.rint(np.clip(amounts, 0, 1e13) * 100).astype(np.int64)
+    cents = np.rint(np.minimum(np.abs(amounts), 1e13) * 100).astype(np.int64)
     ratio = amounts / _usual(amounts, customers, size, past)
     high = float((ratio >= UNIT_FACTOR).mean())
     low = float(((ratio <= 1 / UNIT_FACTOR) & (amounts > 0)).mean())
