@@ -16,7 +16,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, reason
 from fraud_provenance.attested.step.step import Step, VerifiedInput
 from fraud_provenance.defs import support
-from fraud_provenance.defs.whole_days import BASELINE_DAYS, judge_wholes
+from fraud_provenance.defs.whole_days import BASELINE_DAYS, judge_wholes, thresholds_of
 from fraud_provenance.due.ground import Surroundings, accepted, days_to_judge, surroundings
 from fraud_provenance.due.planning import (
     FEATURE_SUITES,
@@ -141,7 +141,7 @@ def judge_days(
         around = surroundings(workspace, asset, step.policy)
         usable = {day: what for day, what in around.usable.items() if day not in days}
         around = replace(around, usable=usable)
-        thresholds = step.policy.data("contracts")
+        thresholds = thresholds_of(step)
         read = step.read(asset, beside(usable, sorted(days), BASELINE_DAYS))
         frames = support.frames_of(read)
         judged = {day: frames[day] for day in days}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fraud_provenance.attested.step.step import Step, VerifiedInput
 from fraud_provenance.defs import raw_history
-from fraud_provenance.due.ground import Surroundings
+from fraud_provenance.due.ground import Surroundings, accepted
 from fraud_provenance.due.planning import RAW_SUITES, WINDOW_DAYS, judged_days
 from fraud_provenance.workspace import Workspace
 
@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 
 # As far as a feature window reaches: what is repeated within it would be counted twice.
 BASELINE_DAYS = WINDOW_DAYS
+
+
+def thresholds_of(step: Step) -> dict[str, Any]:
+    """The contracts' bounds for the feed that the policy describes; the defaults where it is not.
+
+    Raises:
+        DataError: THRESHOLD_TYPE.
+    """
+    from fraud_provenance.fraud.feed import fitted
+
+    feed = step.policy.data("feed") if "data/feed.json" in step.policy.contents else {}
+    return fitted(step.policy.data("contracts"), feed)
 
 
 def judge_wholes(
@@ -42,14 +54,15 @@ def judge_wholes(
     if suite in RAW_SUITES:
         summaries = raw_history.summaries_of(workspace, step, known, read.digests)
     docs = workspace.reports / "data_docs" / suite
-    thresholds = step.policy.data("contracts")
-    wholes = Wholes(thresholds, suite, known, sound, summaries, around, docs)
+    thresholds = thresholds_of(step)
+    by_day = {item.partition: item for item in read.files}
+    looked_at = [day for day in sound if accepted(workspace, read.asset, day, by_day[day].sha256)]
+    wholes = Wholes(thresholds, suite, known, sound, summaries, around, docs, looked_at)
 
     def excused(day: str, findings: "Sequence[Failure]") -> bool:
         told = [finding.public() for finding in findings]
         return step.is_accepted(by_day[day], read.asset, suite, told)
 
-    by_day = {item.partition: item for item in read.files}
     usable = around.usable.keys() & known
     report = judge_in_order(wholes.judge, usable, sound, excused, BASELINE_DAYS)
     wholes.mend_docs()
@@ -72,6 +85,7 @@ class Wholes:
     summaries: "pl.DataFrame | None"
     around: Surroundings
     docs: Path | None
+    accepted: Sequence[str] = ()
     rounds: int = 0
     newest: "dict[str, pl.DataFrame]" = field(default_factory=dict)
 
@@ -85,7 +99,8 @@ class Wholes:
         empty = [day for day in self.around.empty if beside[0] < day < beside[-1]]
         is_raw = self.suite in RAW_SUITES
         describe = expectations.raw_statistics if is_raw else expectations.feature_statistics
-        frame = describe(table, days, self.thresholds, empty, list(self.around.delivered))
+        frame = describe(table, days, self.thresholds, empty, list(self.around.delivered),
+                         self.accepted)  # fmt: skip
         for (day,), row in frame.partition_by("day", as_dict=True).items():
             self.newest[str(day)] = row
         docs = None if self.rounds else self.docs

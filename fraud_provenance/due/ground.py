@@ -71,12 +71,15 @@ def surroundings(workspace: Workspace, asset: str, policy: Policy) -> Surroundin
     raw = {day: heads[0].sha256 for day, heads in store.heads(RAW).items()}
     sections = [policy.data("contracts").get(suite) for suite in SUITES[asset]]
     grades = [policy.data("contracts").get("grades", {}).get(suite) for suite in SUITES[asset]]
+    feed = policy.data("feed") if "data/feed.json" in policy.contents else {}
     forms = [policy.layout.contract(suite).suite_digests for suite in SUITES[asset]]
     return Surroundings(
         usable={day: accepted(workspace, asset, day, own[day]) or own[day] for day in usable},
         delivered=dict.fromkeys(landed_days(workspace.landing), "") | raw | own,
         empty=declared_empty(workspace),
-        form=encoding.digest_json({"forms": forms, "thresholds": sections, "grades": grades}),
+        form=encoding.digest_json(
+            {"forms": forms, "thresholds": sections, "grades": grades, "feed": feed}
+        ),
     )
 
 

@@ -5,6 +5,7 @@ An expectation holds if a statistic of the day lies between two thresholds of
 nothing to compare with is null and holds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -89,7 +90,7 @@ _COMMON: Final = (
     _at_most(
         "fraud_rates_are_plausible",
         "LABEL_RATE",
-        "fraud_rate",
+        "sure_fraud_rate",
         "tx_fraud",
         "fraud_rate",
         "check the meaning of the label",
@@ -97,11 +98,11 @@ _COMMON: Final = (
     Expectation(
         check="fraud_counts_are_usual",
         code="LABEL_RATE",
-        statistic="fraud_count_z",
+        statistic="fraud_count_surprise",
         column="tx_fraud",
         remedy="check the label feed",
-        minimum="fraud_count_z_minimum",
-        maximum="fraud_count_z_maximum",
+        minimum="fraud_count_surprise_minimum",
+        maximum="fraud_count_surprise_maximum",
     ),
     _at_most(
         "days_do_not_repeat_earlier_days",
@@ -165,7 +166,7 @@ RAW: Final = (
     Expectation(
         check="customers_and_terminals_are_not_exchanged",
         code="COLUMNS_SWAPPED",
-        statistic="swapped_pair_share",
+        statistic="swapped_pair_excess",
         column="customer_id",
         remedy="deliver each column under its own name",
         maximum="swapped_pair_share_maximum",
@@ -341,3 +342,9 @@ FEATURE: Final = (
     ),
 )
 """Suite `feature_expectations`."""
+
+SUITES: Final[Mapping[str, tuple[Expectation, ...]]] = {
+    "raw_expectations": RAW,
+    "feature_expectations": FEATURE,
+}
+"""The suites of whole days, by name."""

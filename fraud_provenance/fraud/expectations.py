@@ -1,12 +1,13 @@
 """Distribution contracts of whole days (Great Expectations on pandas).
 
-Each day is one row of its profile, set against the median of up to seven earlier days; all days
-are validated by one suite in one validation. A day without earlier days is judged by the absolute
-expectations alone.
+Each day is one row of its profile, set against up to seven usable days before it, within limits
+that come from the feed's own history (`spread`); all days are validated by one suite at once. A day
+without earlier days is judged by the absolute expectations alone.
 """
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,20 +25,17 @@ from fraud_provenance.fraud.contract import (
 from fraud_provenance.fraud.crowding import CROWDING_PROFILE, IDENTIFIERS
 from fraud_provenance.fraud.data_docs import write_data_docs
 from fraud_provenance.fraud.errors import DataError
-from fraud_provenance.fraud.expectation_suites import FEATURE, RAW, Expectation
+from fraud_provenance.fraud.expectation_suites import SUITES, Expectation
+from fraud_provenance.fraud.feed import feed_of, without_quiet_days
 from fraud_provenance.fraud.history import HISTORY_PROFILE
+from fraud_provenance.fraud.spread import Limits, compare
 from fraud_provenance.fraud.summaries import REPEATS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Fewer expected frauds than this say nothing about their rate.
-_LEAST_EXPECTED_FRAUDS: Final = 4.0
-# So many expected cases make half of them impossible by chance (Poisson: less than 1 in 10,000).
-_ENOUGH: Final = 40.0
+_SPREAD: Final = ("factor", "prior", "fraud_prior", "prior_days")
 _NOT_COMPARED: Final = ("frauds", "fraud_rate", *HISTORY_PROFILE, *CROWDING_PROFILE, *REPEATS)
-# Gaps of less than an hour say nothing, whatever the days before had.
-_LEAST_GAP_MINUTES: Final = 60.0
 
 
 def check_raw_expectations(
@@ -75,6 +73,7 @@ def raw_statistics(
     thresholds: Mapping[str, Any],
     empty_days: Collection[str] = (),
     there: Collection[str] = (),
+    accepted: Collection[str] = (),
 ) -> pl.DataFrame:
     """Compute what suite `raw_expectations` bounds.
 
@@ -84,6 +83,7 @@ def raw_statistics(
         thresholds: The parsed `policies/data/contracts.json`.
         empty_days: As `check_raw_expectations`.
         there: As `check_raw_expectations`.
+        accepted: Days that somebody accepted: a yardstick for others, whatever they are held for.
 
     Returns:
         The days to judge x `day` and every statistic of the suite.
@@ -91,9 +91,9 @@ def raw_statistics(
     Raises:
         DataError: As `check_raw_expectations`.
     """
-    frame = _comparisons(profile, days, thresholds, "raw_expectations", empty_days, there)
     certain = threshold(thresholds, "raw_expectations", "surprise_of_a_finding")
-    return frame.with_columns(*_single_amounts(certain, thresholds), *_gathered(certain))
+    known = profile.with_columns(*_single_amounts(certain, thresholds), *_gathered(certain))
+    return _comparisons(known, days, thresholds, "raw_expectations", empty_days, there, accepted)
 
 
 def _single_amounts(certain: float, thresholds: Mapping[str, Any]) -> list[pl.Expr]:
@@ -158,9 +158,12 @@ def feature_statistics(
     thresholds: Mapping[str, Any],
     empty_days: Collection[str] = (),
     there: Collection[str] = (),
+    accepted: Collection[str] = (),
 ) -> pl.DataFrame:
     """Compute what suite `feature_expectations` bounds; as `raw_statistics`."""
-    return _comparisons(profile, days, thresholds, "feature_expectations", empty_days, there)
+    return _comparisons(
+        profile, days, thresholds, "feature_expectations", empty_days, there, accepted
+    )
 
 
 def check_statistics(
@@ -180,8 +183,7 @@ def check_statistics(
     Raises:
         DataError: As `check_raw_expectations`.
     """
-    expectations = RAW if suite == "raw_expectations" else FEATURE
-    return _validate(suite, frame, expectations, thresholds, docs_dir)
+    return _validate(suite, frame, thresholds, docs_dir)
 
 
 def _comparisons(
@@ -191,6 +193,7 @@ def _comparisons(
     section: str,
     empty_days: Collection[str],
     there: Collection[str],
+    accepted: Collection[str],
 ) -> pl.DataFrame:
     """Return one row per judged day: its statistics and their ratios to the days before it."""
     require_days(days)
@@ -203,32 +206,58 @@ def _comparisons(
             row_count=len(missing),
             remedy="profile each day once",
         )
-    window = int(threshold(thresholds, section, "baseline_days"))
-    ordered = profile.sort("day")
+    frauds = pl.col("frauds").cast(pl.Float64)
+    # A few frauds among a few rows are no rate: what lies three standard errors below is one.
+    sure = (frauds - 3 * frauds.sqrt()).clip(lower_bound=0) / pl.col("rows")
+    ordered = profile.sort("day").with_columns(sure_fraud_rate=sure.fill_nan(0.0))
     if "customers" in ordered.columns:
         per_row = pl.col("customers", "terminals") / pl.col("rows")
         ordered = ordered.with_columns(per_row)
-    compared = [
-        name
-        for name, dtype in ordered.schema.items()
-        if dtype.is_numeric() and name not in _NOT_COMPARED
-    ]
-    rate = _median_before("fraud_rate", window)
-    expected = pl.max_horizontal(rate * pl.col("rows"), pl.lit(_LEAST_EXPECTED_FRAUDS))
-    deviation = (pl.col("frauds") - expected) / expected.sqrt()
     if "content_repeats" not in ordered.columns:
         copies = pl.int_range(pl.len()).over("content_sha256").cast(pl.Int64)
         ordered = ordered.with_columns(content_repeats=copies)
-    return (
-        ordered.sort("day")
-        .with_columns(
-            *_history_ratios(ordered, window),
-            *(_ratio_to_before(name, window).alias(f"{name}_ratio") for name in compared),
-            pl.when(rate.is_not_null()).then(deviation).alias("fraud_count_z"),
-            *_neighbours(ordered["day"].sort(), set(empty_days) - known, set(there) - known),
-            *_first_day(ordered),
-        )
-        .filter(pl.col("day").cast(pl.String).is_in(list(days)))
+    suite = SUITES[section]
+    wanted = {item.statistic for item in suite}
+    compared = [
+        name for name in ordered.columns if name not in _NOT_COMPARED and f"{name}_ratio" in wanted
+    ]
+    bounds = {item.statistic: _bounds(item, section, thresholds) for item in suite}
+    no_gap = set(without_quiet_days(feed_of(thresholds), ordered["day"], empty_days))
+    ordered = ordered.with_columns(
+        *_neighbours(ordered["day"], no_gap - known, set(there) - known), *_first_day(ordered)
+    )
+    waiting = set(days).difference(accepted)
+    beside = compare(ordered, waiting, limits_of(thresholds, section), bounds, compared)
+    return ordered.join(beside, on="day", maintain_order="left").filter(
+        pl.col("day").cast(pl.String).is_in(list(days))
+    )
+
+
+def limits_of(thresholds: Mapping[str, Any], section: str) -> Limits:
+    """Read how much of a difference a feed's own history explains.
+
+    Args:
+        thresholds: The parsed `policies/data/contracts.json`.
+        section: Name of the suite.
+
+    Raises:
+        DataError: THRESHOLD_MISSING or THRESHOLD_TYPE.
+    """
+    return Limits(
+        days=int(threshold(thresholds, section, "baseline_days")),
+        **{name: threshold(thresholds, section, f"spread_{name}") for name in _SPREAD},
+    )
+
+
+def _bounds(
+    item: Expectation, section: str, thresholds: Mapping[str, Any]
+) -> tuple[float | None, float | None]:
+    """The least and the greatest value; a warning has none, for its day passes."""
+    if item.warning:
+        return None, None
+    return tuple(  # type: ignore[return-value]  # two of them
+        threshold(thresholds, section, name) if name else None
+        for name in (item.minimum, item.maximum)
     )
 
 
@@ -264,52 +293,13 @@ def _first_day(profile: pl.DataFrame) -> list[pl.Expr]:
     return [pl.when(is_first).then(pl.col("longest_gap_minutes")).alias("first_day_gap_minutes")]
 
 
-def _median_before(column: str, window: int) -> pl.Expr:
-    return pl.col(column).cast(pl.Float64).shift(1).rolling_median(window, min_samples=1)
-
-
-def _ratio_to_before(column: str, window: int) -> pl.Expr:
-    before = _median_before(column, window)
-    return pl.when(before > 0).then(pl.col(column) / before)
-
-
-def _history_ratios(profile: pl.DataFrame, window: int) -> list[pl.Expr]:
-    """Statistics that only speak where the days before gave enough to compare with."""
-    if "known_pair_share" not in profile.columns:
-        return []
-    met_before = _median_before("known_pair_share", window)
-    clung_before = _median_before("recurring_fraud_share", window)
-    frauds_before = pl.col("frauds").shift(1).rolling_sum(window, min_samples=window)
-    rows_before = pl.col("rows").shift(1).rolling_sum(window, min_samples=window)
-    lost = pl.col("frauds").rolling_sum(window, min_samples=window)
-    expected = (frauds_before / rows_before).shift(window - 1) * pl.col("rows").rolling_sum(
-        window, min_samples=window
-    )
-    gap = pl.col("longest_gap_minutes")
-    gap_before = gap.shift(1).rolling_max(window, min_samples=1)
-    origin_before = pl.col("origin_day").shift(1).rolling_median(window, min_samples=1)
-    return [
-        pl.when(met_before * pl.col("rows") >= _ENOUGH)
-        .then(pl.col("known_pair_share") / met_before)
-        .alias("known_pair_ratio"),
-        pl.when(clung_before > 0)
-        .then(pl.col("recurring_fraud_share") / clung_before)
-        .alias("recurring_fraud_ratio"),
-        pl.when(expected >= _ENOUGH).then(lost / expected).alias("week_of_frauds_ratio"),
-        pl.when((gap > _LEAST_GAP_MINUTES) & (gap_before > 0))
-        .then(gap / gap_before)
-        .alias("longest_gap_ratio"),
-        (pl.col("origin_day") - origin_before).abs().alias("origin_shift_days"),
-    ]
-
-
 def _validate(
     suite: str,
     frame: pl.DataFrame,
-    expectations: Sequence[Expectation],
     thresholds: Mapping[str, Any],
     docs_dir: Path | None,
 ) -> ContractReport:
+    expectations = SUITES[suite]
     config = [_describe(item, suite, thresholds) for item in expectations]
     statistics = dict.fromkeys(item.statistic for item in expectations)
     day = pl.col("day").cast(pl.String)
@@ -321,7 +311,13 @@ def _validate(
     failures = {failure for outcome in outcomes for failure in _failures(outcome, found, rows)}
     report = ContractReport(
         suite=suite,
-        suite_config={"suite": suite, "engine": "great_expectations", "expectations": config},
+        suite_config={
+            "suite": suite,
+            "engine": "great_expectations",
+            "expectations": config,
+            "history": asdict(limits_of(thresholds, suite)),
+            **_settings(thresholds),
+        },
         checks=tuple(found),
         days=tuple(sorted(rows)),
         rows=rows,
@@ -332,6 +328,12 @@ def _validate(
     if docs_dir is not None:
         write_data_docs(context, report, table, docs_dir)
     return report
+
+
+def _settings(thresholds: Mapping[str, Any]) -> dict[str, Any]:
+    """What the feed's settings change: nothing is said of the defaults."""
+    quiet = feed_of(thresholds).quiet_weekdays
+    return {"quiet_weekdays": list(quiet)} if quiet else {}
 
 
 def _describe(

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from fraud_provenance.fraud.spread import MONTH_DAYS, count_surprise, unrest
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
@@ -28,6 +30,9 @@ _LEAST_EXPECTED: Final = 1.0
 _NEIGHBOUR_CENTS: Final = 50
 _FEW_ROWS: Final = 20
 _PAIR_ROWS: Final = 250_000
+# Relative unrest of the shares of rows in another unit, where there are no days to tell.
+_PRIOR: Final = 0.1
+_PRIOR_DAYS: Final = 4.0
 # A day with so many rows in another unit says nothing of what is usual.
 _REJECT: Final = 9.0
 _DAY_S: Final = 86_400
@@ -42,7 +47,8 @@ HISTORY_PROFILE: Final[Mapping[str, Any]] = {
     "top_amount_is_placeholder": pl.Boolean,
     "same_second_share": pl.Float64,
     "constant_columns": pl.Int64,
-    "clock_shift_minutes": pl.Float64,
+    "clock_sine": pl.Float64,
+    "clock_cosine": pl.Float64,
     "longest_gap_minutes": pl.Float64,
     "origin_day": pl.Int64,
     "recurring_fraud_share": pl.Float64,
@@ -65,9 +71,7 @@ def history_of(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     table = pl.DataFrame({"day": days}).with_columns(number=pl.int_range(pl.len(), dtype=pl.Int32))
     for part in (plain, _pairs(rows), _recurring(rows), _amounts(rows, len(days))):
         table = table.join(part.rename({"day": "number"}), on="number", how="left")
-    return table.with_columns(
-        clock_shift_minutes=_clock_shift(table),
-    ).select("day", *(pl.col(name).cast(kind) for name, kind in HISTORY_PROFILE.items()))
+    return table.select("day", *(pl.col(name).cast(kind) for name, kind in HISTORY_PROFILE.items()))
 
 
 def rows_of(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -112,28 +116,13 @@ def _of_each_day(rows: pl.DataFrame) -> pl.DataFrame:
             constant_columns=pl.when(pl.len() >= _FEW_ROWS).then(constant).otherwise(0),
             longest_gap_minutes=gaps / 60,
             origin_day=(moment.date().cast(pl.Int64) - pl.col("tx_time_days")).median(),
-            sine=angle.sin().mean(),
-            cosine=angle.cos().mean(),
+            clock_sine=angle.sin().mean(),
+            clock_cosine=angle.cos().mean(),
             same_second=pl.col("second").unique_counts().max(),
         )
     )
     crowd = pl.when(pl.col("same_second") >= _FEW_ROWS).then(pl.col("same_second") / pl.col("n"))
     return found.with_columns(same_second_share=crowd.otherwise(0.0)).drop("same_second")
-
-
-def _clock_shift(table: pl.DataFrame) -> pl.Series:
-    """Minutes by which a day's mean time moved, less what chance explains (6 standard errors)."""
-    earlier = {
-        name: pl.col(name).shift(1).rolling_mean(WINDOW_DAYS, min_samples=1)
-        for name in ("sine", "cosine")
-    }
-    angle = pl.arctan2(pl.col("sine"), pl.col("cosine"))
-    before = pl.arctan2(earlier["sine"], earlier["cosine"])
-    turn = (angle - before + np.pi) % (2 * np.pi) - np.pi
-    length = (pl.col("sine") ** 2 + pl.col("cosine") ** 2).sqrt()
-    error = 1 / (length * (2 * pl.col("n")).sqrt()).clip(lower_bound=1e-9)
-    minutes = (turn.abs() - 6 * error).clip(lower_bound=0) * 1440 / (2 * np.pi)
-    return table.select(clock_shift_minutes=minutes).to_series()
 
 
 def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
@@ -188,7 +177,23 @@ class _Past:
     sums: deque[Floats] = field(default_factory=lambda: deque(maxlen=WINDOW_DAYS))
     counts: deque[Floats] = field(default_factory=lambda: deque(maxlen=WINDOW_DAYS))
     cents: deque[Integers] = field(default_factory=lambda: deque(maxlen=WINDOW_DAYS))
-    shares: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=WINDOW_DAYS))
+    shares: deque[Floats] = field(default_factory=lambda: deque(maxlen=MONTH_DAYS))
+    apart: deque[Floats] = field(default_factory=lambda: deque(maxlen=MONTH_DAYS))
+    noise: deque[Floats] = field(default_factory=lambda: deque(maxlen=MONTH_DAYS))
+
+    def of_units(self, shares: Floats, rows: int) -> tuple[Floats, Floats]:
+        """Surprises of the shares of rows in another unit, and what these add to the past."""
+        known = (
+            np.array(self.shares)[-WINDOW_DAYS:].mean(axis=0) if self.shares else shares * [0, 1]
+        )
+        expected = np.maximum(known * rows, _LEAST_EXPECTED)
+        before = [np.array(part).reshape(-1, 2) for part in (self.apart, self.noise)]
+        own = unrest(before[0], before[1], _PRIOR, _PRIOR_DAYS)
+        found = [
+            max(0.0, count_surprise(count, mean, spread))
+            for count, mean, spread in zip(shares * rows, expected, own, strict=True)
+        ]
+        return np.array(found), expected
 
 
 def _amounts(rows: pl.DataFrame, days: int) -> pl.DataFrame:
@@ -209,23 +214,28 @@ def _amounts_of(amounts: Floats, customers: Integers, size: int, past: _Past) ->
     """The statistics of one day, which joins `past` unless its unit looks wrong."""
     if amounts.size == 0:
         return dict.fromkeys(("hundredfold_surprise", "hundredth_surprise"), 0.0)
-    cents = np.rint(np.clip(amounts, 0, 1e13) * 100).astype(np.int64)
+    cents = np.rint(np.minimum(np.abs(amounts), 1e13) * 100).astype(np.int64)
     ratio = amounts / _usual(amounts, customers, size, past)
     high = float((ratio >= UNIT_FACTOR).mean())
     low = float(((ratio <= 1 / UNIT_FACTOR) & (amounts > 0)).mean())
-    before = np.mean(past.shares, axis=0) if past.shares else np.array([0.0, low])
-    n = amounts.size
+    shares = np.array([high, low])
+    units, expected = past.of_units(shares, amounts.size)
     statistics = {
-        "hundredfold_surprise": surprise(high * n, max(before[0] * n, _LEAST_EXPECTED)),
-        "hundredth_surprise": surprise(low * n, max(before[1] * n, _LEAST_EXPECTED)),
+        "hundredfold_surprise": float(units[0]),
+        "hundredth_surprise": float(units[1]),
         **_top_amount(cents, past),
     }
-    if max(statistics["hundredfold_surprise"], statistics["hundredth_surprise"]) < _REJECT:
+    if units.max() < _REJECT:
+        if past.sums:  # without a past, shares are of another kind
+            is_known = expected > _LEAST_EXPECTED
+            apart = np.where(is_known, shares * amounts.size / expected - 1, np.nan)
+            past.apart.append(apart)
+            past.noise.append(1 / expected)
+            past.shares.append(shares)
         sums: Floats = np.bincount(customers, weights=amounts, minlength=size).astype(np.float64)
         past.sums.append(sums)
         past.counts.append(np.bincount(customers, minlength=size).astype(np.float64))
         past.cents.append(cents)
-        past.shares.append((high, low))
     return statistics
 
 

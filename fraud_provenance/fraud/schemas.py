@@ -23,6 +23,7 @@ from fraud_provenance.fraud.columns import (
 )
 from fraud_provenance.fraud.contract import ContractReport, Failure, graded, require_days, threshold
 from fraud_provenance.fraud.errors import DataError
+from fraud_provenance.fraud.feed import Feed, feed_of
 from fraud_provenance.fraud.recompute import (
     RECOMPUTED,
     SAME_ROWS,
@@ -83,7 +84,7 @@ def check_raw_schema(
         DataError: PARTITION_MISSING without days; THRESHOLD_MISSING or THRESHOLD_TYPE.
     """
     maximum = threshold(thresholds, "raw_schema", "amount_maximum")
-    report = _check("raw_schema", frames, RAW_SCHEMA, _raw_rules(maximum))
+    report = _check("raw_schema", frames, RAW_SCHEMA, _raw_rules(maximum, feed_of(thresholds)))
     return graded(report, thresholds, "raw_schema")
 
 
@@ -108,7 +109,8 @@ def check_feature_schema(
         DataError: PARTITION_MISSING without days; THRESHOLD_MISSING or THRESHOLD_TYPE.
     """
     maximum = threshold(thresholds, "feature_schema", "amount_maximum")
-    report = _check("feature_schema", frames, FEATURE_SCHEMA, _feature_rules(maximum))
+    rules = _feature_rules(maximum, feed_of(thresholds))
+    report = _check("feature_schema", frames, FEATURE_SCHEMA, rules)
     deformed = {finding.day for finding in report.findings if finding.check in _FORM_CHECKS}
     formed = {day: frames[day] for day in report.days if day not in deformed}
     strange = check_rows(raw, formed) if formed else []
@@ -135,7 +137,8 @@ def _in_partition() -> _Rule:
     )
 
 
-def _amount_rules(column: str, maximum: float) -> list[_Rule]:
+def _amount_rules(column: str, maximum: float, feed: Feed) -> list[_Rule]:
+    lowest, sign = feed.least_amount(maximum)
     amount = pl.col(column)
     present, finite = amount.is_not_nan(), amount.abs() <= MAX_REPRESENTABLE_AMOUNT
     return [
@@ -148,11 +151,11 @@ def _amount_rules(column: str, maximum: float) -> list[_Rule]:
             "deliver finite values",
         ),
         _Rule(
-            f"{column}_values_are_not_negative",
+            f"{column}_values_are_{sign}",
             "VALUE_RANGE",
             column,
-            f"{column} >= 0",
-            ~(present & finite) | (amount >= 0),
+            f"{column} >= {lowest}",
+            ~(present & finite) | (amount >= lowest),
             "correct the sign at the source",
         ),
         _Rule(
@@ -181,17 +184,18 @@ def _range_rule(columns: list[str], lowest: float, highest: float | None, what: 
     ]
 
 
-def _raw_rules(amount_maximum: float) -> list[_Rule]:
-    cents = pl.col("tx_amount") * 100
+def _raw_rules(amount_maximum: float, feed: Feed) -> list[_Rule]:
+    units, whole = feed.minor_units, feed.minor_unit_name
+    cents = pl.col("tx_amount") * units
     usable = pl.col("tx_amount").is_finite() & (pl.col("tx_amount").abs() <= amount_maximum)
     moment_s = pl.col("tx_datetime").dt.epoch("s")
     return [
-        *_amount_rules("tx_amount", amount_maximum),
+        *_amount_rules("tx_amount", amount_maximum, feed),
         _Rule(
-            "tx_amount_values_are_whole_cents",
+            f"tx_amount_values_are_whole_{whole}",
             "VALUE_RANGE",
             "tx_amount",
-            f"abs(100 * tx_amount - round(100 * tx_amount)) <= {CENT_TOLERANCE}",
+            f"abs({units} * tx_amount - round({units} * tx_amount)) <= {CENT_TOLERANCE}",
             ~usable | ((cents - cents.round()).abs() <= CENT_TOLERANCE),
             "round amounts to cents at their source",
         ),
@@ -227,15 +231,13 @@ def _raw_rules(amount_maximum: float) -> list[_Rule]:
     ]
 
 
-def _feature_rules(amount_maximum: float) -> list[_Rule]:
+def _feature_rules(most: float, feed: Feed) -> list[_Rule]:
     averages = [name for name in CUSTOMER_FEATURES if "avg_amount" in name]
     risks = [name for name in TERMINAL_FEATURES if "risk" in name]
     customer_counts = [name for name in CUSTOMER_FEATURES if "nb_tx" in name]
     terminal_counts = [name for name in TERMINAL_FEATURES if "nb_tx" in name]
     hour, weekday = pl.col("tx_datetime").dt.hour(), pl.col("tx_datetime").dt.weekday()
-    rules = [
-        rule for name in ["tx_amount", *averages] for rule in _amount_rules(name, amount_maximum)
-    ]
+    rules = [rule for name in ["tx_amount", *averages] for rule in _amount_rules(name, most, feed)]
     rules += _range_rule(["transaction_id", "customer_id", "terminal_id"], 0, None, "not_negative")
     rules += _range_rule(["tx_fraud", "tx_during_weekend", "tx_during_night"], 0, 1, "zero_or_one")
     # A customer's window holds the transaction itself; a terminal's window ends seven days earlier.

@@ -8,8 +8,10 @@ from benchmarks.contracts import (
     FAULTS,
     Days,
     Fault,
+    Judged,
     Scene,
     chosen,
+    habit,
     honest,
     scaled,
     scene_of,
@@ -76,7 +78,7 @@ def test_findings_are_those_of_the_suite(days: Days) -> None:
 
 
 def test_honest_days_are_counted(days: Days) -> None:
-    assert honest(iter(days.items())) == (45, {})
+    assert honest(iter(days.items())) == Judged(days=45)
 
 
 def test_larger_feed_has_its_own_customers_and_ids(days: Days) -> None:
@@ -85,3 +87,15 @@ def test_larger_feed_has_its_own_customers_and_ids(days: Days) -> None:
     assert larger.height == larger["transaction_id"].n_unique() == 3 * rows.height
     assert larger["customer_id"].n_unique() == 3 * rows["customer_id"].n_unique()
     assert scaled(rows, 0.1).height < rows.height / 5
+
+
+def test_held_day_does_not_hold_the_days_after_it(days: Days) -> None:
+    day = sorted(days)[20]
+    few = {**days, day: days[day].head(100)}
+    judged = honest(iter(few.items()))
+    assert (list(judged.held), judged.row) == ([day], 1)
+
+
+def test_accepted_weekday_is_usual_a_week_later() -> None:
+    judged = honest(habit("weekend", 600, 21), accepts=True)
+    assert (list(judged.held), judged.days) == (["2018-11-17", "2018-11-18"], 21)

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -235,10 +236,28 @@ WAYS: dict[str, tuple[Break, str]] = {
     "nothing reads": (policy("data/layout.json", no_reader), "POLICY_DATA_INVALID"),
     "no thresholds": (policy("data/thresholds.json", None), "POLICY_DATA_INVALID"),
     "threshold missing": (policy("data/thresholds.json", empty_threshold), "POLICY_DATA_INVALID"),
+    "feed": (policy("data/feed.json", '{"refunds":{"value":1,"reason":"x"}}'),
+             "POLICY_DATA_INVALID"),
     "rules": (policy("lib/lib.rego", "package fraud.lib\n\nx if {"), "POLICY_EVAL_ERROR"),
     "allows all": (policy("data_access/data_access.rego", "package fraud.data_access\n\n"
                           'decision := {"allow": true, "reasons": []}\n'), "CANARY_FAILED"),
 }  # fmt: skip
+
+
+def shipped() -> dict[str, bytes]:
+    folder = Path(__file__).parents[2] / "policies"
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_policy_may_lack_the_feeds_settings_and_not_have_wrong_ones() -> None:
+    files = shipped()
+    older = {name: content for name, content in files.items() if name != "data/feed.json"}
+    for known in (files, older):
+        assert trial.check_policy(known, "local", NOW).steps
+    wrong = files | {"data/feed.json": b'{"refunds":{"value":1,"reason":"x"}}'}
+    with pytest.raises(VerificationError, match=r"feed\.json.*at refunds/value"):
+        trial.check_policy(wrong, "local", NOW)
 
 
 def forger_of(opened: Workspace) -> Forger:

@@ -73,7 +73,10 @@ class Home:
         assert first.passed
         around = self.around(self.usable - set(days))
         known = {day: self.frames[day] for day in {*around.usable, *days}}
-        wholes = Wholes(self.thresholds, "raw_expectations", known, days, None, around, None)
+        wholes = Wholes(
+            self.thresholds, "raw_expectations", known, days, None, around, None,
+            accepted=sorted(self.accepted.intersection(days)),
+        )  # fmt: skip
         report = judge_in_order(
             wholes.judge, around.usable, days, lambda day, _: day in self.accepted, BASELINE_DAYS
         )

@@ -30,6 +30,7 @@ TERM = timedelta(days=7)
 """So long after a release somebody must still be able to sign the next one."""
 ISSUERS = ("people", "workloads")
 _DOCUMENTS = ("layout", "principals", "thresholds", "contracts")
+_OPTIONAL = ("feed",)  # policies of before it have none
 _OWN_KEYS = {  # what the trusted root lists, and where each entry says how long it is valid
     "tlogs": "publicKey",
     "ctlogs": "publicKey",
@@ -207,7 +208,7 @@ def check_policy(files: Mapping[str, bytes], environment: str, at: datetime) -> 
     for path in sorted(files):
         if path.startswith("schemas/") and path.endswith(".json"):
             json_schemas.check_meaning(encoding.strict_json(files[path]), f"policies/{path}")
-    for name in _DOCUMENTS:
+    for name in (*_DOCUMENTS, *(name for name in _OPTIONAL if f"data/{name}.json" in files)):
         _check_document(files, name)
     _check_next_step(layout, environment)
     check_authors(layout.principals, at)
