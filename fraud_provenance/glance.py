@@ -41,7 +41,6 @@ def _below(folder: Path, *, deep: bool = True) -> Iterator[Path]:
 
 def _facts(path: Path) -> str:
     try:
-        at = os.lstat(path)
+        return f"{path} {files.traits(os.lstat(path))}"
     except OSError:
         return f"{path} is not there"
-    return f"{path} {at.st_size} {at.st_mtime_ns} {at.st_ctime_ns} {at.st_ino}"

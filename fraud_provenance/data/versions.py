@@ -53,9 +53,10 @@ def _repository(home: Path) -> Iterator[Any]:
 
 
 def _is_made(home: Path) -> bool:
-    """Whether the home's DVC repository is there as a whole."""
+    """Whether the home's DVC repository is there as a whole. One that keeps versions is."""
     config = home / ".dvc" / "config"
-    return config.exists() and "no_scm" in config.read_text("utf-8")
+    is_whole = config.exists() and "no_scm" in config.read_text("utf-8")
+    return is_whole or (home / ".dvc" / "cache").exists()
 
 
 def _make(home: Path) -> None:

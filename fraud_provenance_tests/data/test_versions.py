@@ -65,3 +65,14 @@ def test_home_may_have_any_name_that_a_folder_has(tmp_path: Path) -> None:
     assert versions.lacking(tmp_path / "moved", [tmp_path / "moved" / "day.parquet"]) == []
     (tmp_path / "moved" / "day.parquet").write_bytes(b"y")
     versions.track(tmp_path / "moved", [tmp_path / "moved" / "day.parquet"])
+
+
+def test_repository_that_keeps_versions_is_never_made_anew(
+    tmp_path: Path, files: list[Path]
+) -> None:
+    versions.track(tmp_path, files)
+    config = tmp_path / ".dvc" / "config"
+    config.write_text(config.read_text("utf-8").replace("no_scm = True", ""))
+    with pytest.raises(BackendError):
+        versions.track(tmp_path, files)
+    assert len(list((tmp_path / ".dvc" / "cache" / "files" / "md5").glob("*/*"))) == len(files)

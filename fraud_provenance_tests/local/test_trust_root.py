@@ -9,7 +9,7 @@ import pytest
 from sigstore.models import ClientTrustConfig, TrustedRoot
 
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError
-from fraud_provenance.attested.local import trust_root
+from fraud_provenance.attested.local import LocalSigstore, trust_root
 
 PUBLIC = (
     "client_trust_config.json",
@@ -176,3 +176,16 @@ def test_keys_of_authorities_are_within_reach_in_a_local_home_only(tmp_path: Pat
     shutil.rmtree(trust_root.private_folder(tmp_path))
     shutil.rmtree(tmp_path / "witness")
     trust_root.check_private(tmp_path, "production")
+
+
+def test_home_without_keys_has_no_secret_to_remember_by(tmp_path: Path) -> None:
+    local = LocalSigstore(tmp_path)
+    assert local.authority_key() is None
+    trust_root.ensure(tmp_path)
+    known = local.authority_key()
+    assert known is not None
+    private = trust_root.private_folder(tmp_path)
+    assert (private / "fulcio.json").exists()
+    for path in private.glob("*.key"):
+        path.unlink()
+    assert local.authority_key() is None

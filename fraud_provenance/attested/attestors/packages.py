@@ -201,8 +201,7 @@ def _facts(path: str) -> str:
     found = [os.lstat(path)]
     if stat.S_ISLNK(found[0].st_mode) and os.path.exists(path):
         found.append(os.stat(path))
-    facts = [(at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino) for at in found]
-    return f"{path} {facts}"
+    return f"{path} {[files.traits(at) for at in found]}"
 
 
 def _remembered(cache: Path, key: str) -> list[str] | None:

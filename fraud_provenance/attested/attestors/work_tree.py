@@ -13,7 +13,7 @@ from fraud_provenance.attested.attestors.git_objects import Repository, TreeFile
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, EvidenceError, reason
-from fraud_provenance.attested.core.files import read_once
+from fraud_provenance.attested.core.files import read_once, traits
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ def listing(project: Path) -> str:
     facts = []
     for name in sorted(name for folder in _CODE for name in _below(project, folder)):
         if not name.startswith(_MADE):
-            at = os.lstat(project / name)
-            facts.append(f"{name} {at.st_size} {at.st_mtime_ns} {at.st_ctime_ns} {at.st_ino}")
+            facts.append(f"{name} {traits(os.lstat(project / name))}")
     return encoding.digest_bytes("\n".join(facts).encode("utf-8", "surrogateescape"))
 
 

@@ -68,9 +68,12 @@ class LocalSigstore:
         Not a key of any authority: it signs nothing.
         """
         folder = trust_root.private_folder(self._home)
+        keys = sorted(folder.glob("*.key"))
+        if not keys:
+            return None
         digest = hashlib.sha256()
         try:
-            for path in (*sorted(folder.glob("*.key")), folder / "fulcio.json"):
+            for path in (*keys, folder / "fulcio.json"):
                 digest.update(read_once(path, limit_bytes=_MAX_KEY_BYTES))
         except EvidenceError:
             return None
