@@ -20,6 +20,7 @@ from fraud_provenance.attested.lineage.nodes import Node, below
 from fraud_provenance.attested.lineage.signers import Signers
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import identities, statements
+from fraud_provenance.attested.statements.issuing import issued
 from fraud_provenance.models.facts import MODEL, ModelEvidence
 
 VALID_DAYS = 7
@@ -74,7 +75,7 @@ def approve(
             "environment": environment,
             "evidence_set": evidence.evidence_set,
             "policy_digest": policy.digest,
-            "issued_at": encoding.utc_text(now),
+            **issued(now),
             "expires_at": encoding.utc_text(now + timedelta(days=VALID_DAYS)),
             "reason": why.strip(),
         },

@@ -7,11 +7,11 @@ finding that was not seen, needs another look; `revoke` with the acceptance's di
 
 from typing import Any
 
-from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
 from fraud_provenance.attested.lineage.acceptances import predicate_of
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.issuing import issued
 from fraud_provenance.attested.statements.statements import Contract
 from fraud_provenance.due.ground import SUITES
 from fraud_provenance.people.revoking import person_for
@@ -38,8 +38,8 @@ def accept_day(
     trust, sha256 = workspace.trust, heads[0].sha256
     contracts = _contracts(workspace, asset, day, sha256)
     signer = person_for(workspace, "accept", email)
-    now = encoding.utc_text(trust.clock())
-    predicate = predicate_of(trust.environment, asset, (day, sha256), contracts, now, why.strip())
+    said = {**issued(trust.clock()), "reason": why.strip()}
+    predicate = predicate_of(trust.environment, asset, (day, sha256), contracts) | said
     statement = statements.build_statement(statements.ACCEPTANCE, asset, sha256, predicate)
     signed = trust.signing.sign(statement, signer)
     found = predicate["findings"]

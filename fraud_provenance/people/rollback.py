@@ -8,6 +8,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
 from fraud_provenance.attested.lineage.verifier import Node, revoked_in
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.issuing import issued
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.attested.store.store import Head
@@ -91,7 +92,7 @@ def _decide(workspace: Workspace, node: Node, version: Head, signer: Identity, w
             "sha256": version.sha256,
             "restores": version.statement,
             "replaces": trust.store.versions(ASSET, day)[-1].statement,
-            "issued_at": encoding.utc_text(trust.clock()),
+            **issued(trust.clock()),
             "reason": why,
         },
     )

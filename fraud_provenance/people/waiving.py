@@ -7,11 +7,11 @@ training's days go past it. Data that arrive later count all the same.
 from datetime import date
 from typing import Any
 
-from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, reason
 from fraud_provenance.attested.lineage.waivers import subject_of
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.issuing import issued
 from fraud_provenance.due.planning import has_rows
 from fraud_provenance.people.revoking import person_for
 from fraud_provenance.workspace import Workspace
@@ -41,7 +41,7 @@ def waive_day(
             "environment": trust.environment,
             "asset": asset,
             "partition": day,
-            "issued_at": encoding.utc_text(trust.clock()),
+            **issued(trust.clock()),
             "reason": why.strip(),
         },
     )

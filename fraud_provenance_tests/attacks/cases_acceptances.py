@@ -5,6 +5,7 @@ from typing import Any
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.lineage.acceptances import predicate_of
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.issuing import issued
 from fraud_provenance.attested.statements.statements import Contract, read_contract
 from fraud_provenance_tests.attacks.cases_data import NEW_DAY, landed
 from fraud_provenance_tests.attacks.home import Home
@@ -34,8 +35,8 @@ def accepted(who: str = OWNER, **lies: Any) -> Attack:
     def attack(home: Home) -> None:
         sha256, contracts = a_held_day(home)
         forger = home.forger()
-        now = encoding.utc_text(forger.trust.clock())
-        said = predicate_of("local", RAW, (NEW_DAY, sha256), contracts, now, "it is right") | lies
+        when = issued(forger.trust.clock()) | {"reason": "it is right"}
+        said = predicate_of("local", RAW, (NEW_DAY, sha256), contracts) | when | lies
         said["findings_digest"] = encoding.digest_json(said["findings"])
         forger.sign(statements.ACCEPTANCE, RAW, str(said["sha256"]), said, who)
 

@@ -19,6 +19,7 @@ from fraud_provenance.attested.lineage.acceptances import (
 )
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.issuing import issued
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.statements.statements import read_contract
 from fraud_provenance.attested.step.step import Step
@@ -194,10 +195,10 @@ def forged(
 ) -> VerifiedBundle:
     """An acceptance that says what it is told to; `subject` is the digest that it is about."""
     sha256 = chain.raw.manifest.select([DAY]).entries[0].sha256
-    said = predicate_of(
-        "local", RAW, (DAY, sha256), {contract.statement.digest: read_contract(contract.statement)},
-        encoding.utc_text(chain.trust.clock()), who,
-    ) | {name: value for name, value in changed.items() if name != "subject"}  # fmt: skip
+    contracts = {contract.statement.digest: read_contract(contract.statement)}
+    said: dict[str, Any] = predicate_of("local", RAW, (DAY, sha256), contracts)
+    said |= issued(chain.trust.clock()) | {"reason": who}
+    said |= {name: value for name, value in changed.items() if name != "subject"}
     if "findings" in changed and "findings_digest" not in changed:
         said["findings_digest"] = encoding.digest_json(said["findings"])
     return forger.sign(statements.ACCEPTANCE, RAW, changed.get("subject", sha256), said, who)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.issuing import issued
 from fraud_provenance.attested.statements.statements import Identity, Material, Statement
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -310,3 +312,10 @@ def test_contract_names_what_is_kept_of_accepted_days(history: str) -> None:
     predicate = contract(history=history)
     assert ("history" in predicate["annotations"]) is bool(history)
     assert statements.read_contract(statement(statements.TEST_RESULT, predicate)).history == history
+
+
+def test_two_statements_of_a_person_are_two_also_within_one_second() -> None:
+    now = datetime(2018, 4, 1, 12, 30, tzinfo=UTC)
+    first, second = issued(now), issued(now)
+    assert first["issued_at"] == second["issued_at"] == "2018-04-01T12:30:00Z"
+    assert first["nonce"] != second["nonce"]

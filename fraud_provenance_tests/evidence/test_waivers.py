@@ -170,3 +170,13 @@ def test_an_empty_file_of_a_declared_day_is_not_due(chain: Chain) -> None:
     assert planning.ingest_due(chain.workspace) == [HOLIDAY]
     (landing / f"{HOLIDAY}.parquet").write_bytes(b"nothing that can be read")
     assert planning.ingest_due(chain.workspace) == [HOLIDAY]
+
+
+def test_who_declares_it_again_after_a_withdrawal_declares_it_anew(chain: Chain) -> None:
+    """Within the same second, with the same words: still another statement."""
+    now = chain.trust.clock()
+    chain.trust.clock = lambda: now
+    withdrawn = waive(chain)
+    revoke_subject(chain.workspace, withdrawn, "there were transactions after all")
+    again = waive(chain)
+    assert planning.declared_empty(chain.workspace) == {HOLIDAY: again}

@@ -34,6 +34,7 @@ class Acceptance(BaseModel):
         findings: What held the day in these results, all of it.
         findings_digest: The SHA-256 of `findings`.
         issued_at: When it was signed.
+        nonce: What makes it a statement of its own.
         reason: The person's words.
     """
 
@@ -47,6 +48,7 @@ class Acceptance(BaseModel):
     findings: tuple[Accepted, ...]
     findings_digest: str
     issued_at: str
+    nonce: str = ""
     reason: str
 
     @property
@@ -118,10 +120,8 @@ def predicate_of(
     asset: str,
     place: tuple[str, str],
     contracts: Mapping[str, Contract],
-    issued_at: str,
-    why: str,
 ) -> dict[str, object]:
-    """What a person signs: `place` is the day and its SHA-256, `contracts` are by statement."""
+    """What a person accepts: `place` is the day and its SHA-256, `contracts` are by statement."""
     partition, sha256 = place
     findings = as_json(accepted_findings(partition, contracts.values()))
     return {
@@ -132,8 +132,6 @@ def predicate_of(
         "contracts": sorted(contracts),
         "findings": findings,
         "findings_digest": encoding.digest_json(findings),
-        "issued_at": issued_at,
-        "reason": why,
     }
 
 

@@ -21,6 +21,7 @@ class Waiver(BaseModel):
     asset: str
     partition: str
     issued_at: str
+    nonce: str = ""
     reason: str
 
 
