@@ -492,6 +492,7 @@ def _read_batch(statement: object) -> Any:  # noqa: ANN401
 
 def _replacements() -> Iterator[tuple[object, object]]:
     """(the product's own, what stands in for it)."""
+    from fraud_provenance.attested.step import staging
     from fraud_provenance.attested.step import step as gate
     from fraud_provenance.defs import (
         raw_history,
@@ -509,7 +510,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     from fraud_provenance.predictions import log as prediction_log
 
     yield gate.Step, PlainStep
-    yield gate.recover, lambda trust, finish=None: []
+    yield staging.recover, lambda trust, finish=None: []
     yield Workspace, PlainWorkspace
     yield support.evidence_metadata, _evidence_metadata
     yield support.decision_metadata, lambda workspace, decision: {}

@@ -11,7 +11,7 @@ import dagster as dg
 
 from fraud_provenance import surroundings
 from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
-from fraud_provenance.attested.step.step import recover
+from fraud_provenance.attested.step.staging import recover
 from fraud_provenance.glance import glance
 from fraud_provenance.predictions.log import UNFINISHED
 from fraud_provenance.session import shared

@@ -17,7 +17,8 @@ from fraud_provenance.attested.gates.policy import Answer
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.statements import Identity
-from fraud_provenance.attested.step.step import Finish, Materialisation, Step
+from fraud_provenance.attested.step.staging import Finish
+from fraud_provenance.attested.step.step import Materialisation, Step
 from fraud_provenance.fraud.columns import FEATURE_SCHEMA, SCORE_SCHEMA
 from fraud_provenance.fraud.model import (
     TrainedModel,

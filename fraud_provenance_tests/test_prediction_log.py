@@ -10,7 +10,8 @@ import pytest
 from fraud_provenance.attested.core.errors import BackendError, VerificationError, reason
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.statements import statements
-from fraud_provenance.attested.step.step import Materialisation, recover
+from fraud_provenance.attested.step.staging import recover
+from fraud_provenance.attested.step.step import Materialisation
 from fraud_provenance.predictions import log as prediction_log
 from fraud_provenance.predictions.batch import Batch, read_batch
 from fraud_provenance_tests.conftest import DAYS, Chain, codes, copy_home, open_workspace

@@ -14,7 +14,8 @@ import dagster as dg
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, reason
-from fraud_provenance.attested.step.step import Step, VerifiedInput
+from fraud_provenance.attested.step.inputs import VerifiedInput
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import support
 from fraud_provenance.defs.whole_days import BASELINE_DAYS, judge_wholes, thresholds_of
 from fraud_provenance.due.ground import Surroundings, accepted, days_to_judge, surroundings

@@ -13,7 +13,8 @@ from fraud_provenance.attested.core.errors import (
     Reason,
     reason,
 )
-from fraud_provenance.attested.step.step import Step, VerifiedFile
+from fraud_provenance.attested.step.inputs import VerifiedFile
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.data import versions as data_versions
 from fraud_provenance.data.landing import landed_days
 from fraud_provenance.defs import columns, support

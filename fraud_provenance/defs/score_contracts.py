@@ -16,7 +16,8 @@ from fraud_provenance.attested.core.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.attested.step.step import Step, VerifiedInput
+from fraud_provenance.attested.step.inputs import VerifiedInput
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import support
 from fraud_provenance.defs.contracts import check_result, mark_day
 from fraud_provenance.defs.training import model_files

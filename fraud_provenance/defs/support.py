@@ -18,7 +18,8 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
 from fraud_provenance.attested.lineage.nodes import Node
-from fraud_provenance.attested.step.step import Materialisation, VerifiedInput
+from fraud_provenance.attested.step.inputs import VerifiedInput
+from fraud_provenance.attested.step.step import Materialisation
 from fraud_provenance.due.planning import mlflow_uri
 from fraud_provenance.models.serving import require_ours, require_private
 from fraud_provenance.step_code import StepCode

@@ -12,7 +12,8 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import Reason, VerificationError
 from fraud_provenance.attested.gates.policy import Policy
 from fraud_provenance.attested.lineage.verifier import Node
-from fraud_provenance.attested.step.step import Step, VerifiedInput
+from fraud_provenance.attested.step.inputs import VerifiedInput
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import columns, support
 from fraud_provenance.due.planning import (
     declared_empty,

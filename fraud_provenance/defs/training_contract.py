@@ -7,7 +7,8 @@ import dagster as dg
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, VerificationError, reason
-from fraud_provenance.attested.step.step import Step, VerifiedInput
+from fraud_provenance.attested.step.inputs import VerifiedInput
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import support
 from fraud_provenance.defs.contracts import failure_metadata
 from fraud_provenance.defs.training import HELD_OUT, KNOWN, TRAIN, TRAINING_SET, days_of_part

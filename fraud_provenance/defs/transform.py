@@ -16,7 +16,8 @@ from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, reason
-from fraud_provenance.attested.step.step import Materialisation, Step, VerifiedInput
+from fraud_provenance.attested.step.inputs import VerifiedInput
+from fraud_provenance.attested.step.step import Materialisation, Step
 from fraud_provenance.defs import support
 from fraud_provenance.due.planning import sources_digest, window_of
 from fraud_provenance.fraud.mart import DBT_BUILD, MART, read_mart

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fraud_provenance.attested.step.step import Step, VerifiedInput
+from fraud_provenance.attested.step.inputs import VerifiedInput
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import raw_history
 from fraud_provenance.due.ground import Surroundings, accepted
 from fraud_provenance.due.planning import RAW_SUITES, WINDOW_DAYS, judged_days

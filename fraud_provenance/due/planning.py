@@ -15,7 +15,8 @@ from fraud_provenance.attested.core.errors import Reason, VerificationError
 from fraud_provenance.attested.gates.build_rules import code_of
 from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.attested.statements.manifest import FileEntry
-from fraud_provenance.attested.step.step import Step, Usable
+from fraud_provenance.attested.step.inputs import Usable
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.data.landing import is_empty, landed_days
 from fraud_provenance.models import promotion
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry

@@ -18,7 +18,7 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.verifier import Node
-from fraud_provenance.attested.step.step import held
+from fraud_provenance.attested.step.catalogue import held
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.models import promotion
 from fraud_provenance.models.facts import MODEL, collect_model, signature_of

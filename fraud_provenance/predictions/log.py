@@ -27,7 +27,7 @@ from fraud_provenance.attested.lineage.verifier import Node, identity_of
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import Manifest
-from fraud_provenance.attested.step.step import Finish
+from fraud_provenance.attested.step.staging import Finish
 from fraud_provenance.attested.tlog import merkle
 from fraud_provenance.models.facts import MODEL, model_statement
 from fraud_provenance.predictions.batch import (

@@ -26,7 +26,7 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.sigstore.log_audit import Depth
-from fraud_provenance.attested.step.step import recover
+from fraud_provenance.attested.step.staging import recover
 from fraud_provenance.data.landing import landed_days
 from fraud_provenance.due import ground, planning
 from fraud_provenance.investigate.audit import audit

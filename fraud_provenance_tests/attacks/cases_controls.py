@@ -115,7 +115,7 @@ def two_promotions(home: Home) -> Outcome:
 
 
 BEFORE_SIGNING = "fraud_provenance.attested.step.step:Step._sign"
-AFTER_SIGNING = "fraud_provenance.attested.step.step:publish"
+AFTER_SIGNING = "fraud_provenance.attested.step.staging:publish"
 AFTER_FIRST_SIGNATURE = "fraud_provenance.attested.store.store:EvidenceStore.drop_intent"
 CRASHES = (
     ("ingest", BEFORE_SIGNING),

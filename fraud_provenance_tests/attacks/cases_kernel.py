@@ -12,7 +12,8 @@ from fraud_provenance.attested.rules.layout import StepRule
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 from fraud_provenance.attested.statements.statements import Material, Provenance
-from fraud_provenance.attested.step.step import Step, VerifiedInput
+from fraud_provenance.attested.step.inputs import VerifiedInput
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.models import promotion
 from fraud_provenance.models.facts import MODEL
 from fraud_provenance_tests.attacks.cases_evidence import approve

@@ -1,11 +1,10 @@
 """RP, SV-15: which commit, packages and variables trained a model, and what its evidence tells."""
 
 import json
-import shutil
 import subprocess
 import sys
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
@@ -15,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from fraud_provenance import workspace as workspace_module
+from fraud_provenance.attested.attestors import installed as installed_lock
 from fraud_provenance.attested.attestors import packages as environment
 from fraud_provenance.attested.core import disclosure
 from fraud_provenance.attested.gates import build_rules as surroundings
@@ -28,7 +28,7 @@ from fraud_provenance_tests.attacks.judges import job, promote, training
 from fraud_provenance_tests.attacks.model import Attack, Case
 from fraud_provenance_tests.attacks.mutants import without
 
-_LOCKED_PACKAGE = "iniconfig"  # small, and of Python alone
+_NAME, _NOTES = "right_pad", "right_pad-1.0.dist-info"
 
 
 def demand(home: Home, threshold: str, change: Callable[[Any], Any]) -> None:
@@ -73,12 +73,17 @@ def throw_the_commit_out(home: Home) -> None:
 
 
 def installed(prepare: Callable[[Path], None]) -> Attack:
-    """Packages must be the locked ones here; another folder of packages is on the path."""
+    """Packages must be the locked ones here; another folder of packages is on the path.
+
+    A package of its own lies there, which the project's locks name as it should be.
+    """
 
     def attack(home: Home) -> None:
-        demand(home, "locked_environments", lambda value: [*value, "local"])
         folder = home.path / "scratch" / "packages"
         folder.mkdir()
+        locked_package(folder)
+        lock(home, folder)
+        demand(home, "locked_environments", lambda value: [*value, "local"])
         prepare(folder)
         real = environment.sysconfig.get_path
 
@@ -93,13 +98,42 @@ def installed(prepare: Callable[[Path], None]) -> Attack:
     return attack
 
 
+def lock(home: Home, folder: Path) -> None:
+    """The project's locks name what lies in `folder`, as it is now."""
+    project = home.own_project()
+    package = (_NAME, "1.0", metadata.PathDistribution(folder / _NOTES))
+    for name, line in (
+        ("requirements.lock", f"{_NAME}==1.0 --hash=sha256:{'0' * 64}"),
+        (installed_lock.PLACE, installed_lock.text("", [package]).strip()),
+    ):
+        with (project / name).open("a", encoding="utf-8") as stream:
+            stream.write(f"{line}\n")
+
+
 def locked_package(folder: Path) -> None:
-    """A package as locked, file by file."""
-    found = metadata.distribution(_LOCKED_PACKAGE)
-    for file in found.files or ():
-        target = folder / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(str(file.locate()), target)
+    """A small package, installed as installers do."""
+    texts = {
+        f"{_NAME}/__init__.py": "def right_pad(text): return text\n",
+        f"{_NOTES}/METADATA": f"Metadata-Version: 2.1\nName: {_NAME}\nVersion: 1.0\n",
+    }
+    for name, text in texts.items():
+        (folder / name).parent.mkdir()
+        (folder / name).write_text(text, "utf-8")
+    _record(folder, texts)
+
+
+def _record(folder: Path, names: Iterable[str]) -> None:
+    """The package's RECORD, of what its files are now."""
+    rows = []
+    for name in names:
+        content = (folder / name).read_bytes()
+        digest = urlsafe_b64encode(sha256(content).digest()).rstrip(b"=").decode()
+        rows.append(f"{name},sha256={digest},{len(content)}\n")
+    (folder / _NOTES / "RECORD").write_text(f"{''.join(rows)}{_NOTES}/RECORD,,\n", "utf-8")
+
+
+def nothing_else(_folder: Path) -> None:
+    """What is installed is what is locked."""
 
 
 def unlocked_package(folder: Path) -> None:
@@ -111,32 +145,21 @@ def unlocked_package(folder: Path) -> None:
 
 
 def edited_package(folder: Path) -> None:
-    locked_package(folder)
-    path = folder / _LOCKED_PACKAGE / "__init__.py"
+    path = folder / _NAME / "__init__.py"
     path.write_text(f"{path.read_text('utf-8')}\nprint('I was here')\n", "utf-8")
 
 
 def edited_with_its_record(folder: Path) -> None:
     """The line of RECORD says what the edited file is."""
     edited_package(folder)
-    name = f"{_LOCKED_PACKAGE}/__init__.py"
-    content = (folder / name).read_bytes()
-    digest = urlsafe_b64encode(sha256(content).digest()).rstrip(b"=").decode()
-    (record,) = folder.glob(f"{_LOCKED_PACKAGE}-*.dist-info/RECORD")
-    lines = [
-        f"{name},sha256={digest},{len(content)}" if line.startswith(f"{name},") else line
-        for line in record.read_text("utf-8").splitlines()
-    ]
-    record.write_text("\n".join(lines), "utf-8")
+    _record(folder, (f"{_NAME}/__init__.py", f"{_NOTES}/METADATA"))
 
 
 def start_up_hook(folder: Path) -> None:
-    locked_package(folder)
     (folder / "sitecustomize.py").write_text("print('I was here')\n")
 
 
 def path_hook(folder: Path) -> None:
-    locked_package(folder)
     (folder / "more.pth").write_text("import sys\n")
 
 
@@ -217,10 +240,10 @@ CASES = [
          without(disclosure, "check_names"), variant="merchant"),
     Case("RP-02", throw_the_commit_out, promote(), protect_the_branch,
          without(surroundings, "_commit_reasons", []), state="approved"),
-    Case("RP-03", installed(unlocked_package), training(train_days=6), installed(locked_package),
+    Case("RP-03", installed(unlocked_package), training(train_days=6), installed(nothing_else),
          any_packages),
     *(
-        Case("RP-04", installed(change), training(train_days=6), installed(locked_package),
+        Case("RP-04", installed(change), training(train_days=6), installed(nothing_else),
              any_packages, variant=variant)
         for variant, change in (
             ("edited", edited_package), ("edited with its RECORD", edited_with_its_record),

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from fraud_provenance.attested.step.step import Step, VerifiedInput
+from fraud_provenance.attested.step.inputs import VerifiedInput
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import raw_history
 from fraud_provenance.fraud.summaries import from_bytes, summarise
 from fraud_provenance.people.revoking import revoke_subject

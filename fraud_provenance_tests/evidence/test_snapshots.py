@@ -16,8 +16,9 @@ from fraud_provenance.attested.lineage.snapshots import Reading, Snapshots, rest
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 from fraud_provenance.attested.statements.statements import Identity
-from fraud_provenance.attested.step import step as step_module
-from fraud_provenance.attested.step.step import Materialisation, Step, VerifiedInput
+from fraud_provenance.attested.step import access as access_module
+from fraud_provenance.attested.step.inputs import VerifiedInput
+from fraud_provenance.attested.step.step import Materialisation, Step
 from fraud_provenance.attested.store.store import EvidenceStore
 from fraud_provenance_tests.conftest import (
     DAYS,
@@ -243,15 +244,15 @@ def test_decision_to_read_an_older_version_does_not_let_it_be_read(world: Chain)
 def test_version_that_is_logged_while_a_read_is_decided_stops_the_step(
     world: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sign = step_module.sign_decision
+    sign = access_module.sign_decision
 
     def late(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - as the original
-        monkeypatch.setattr(step_module, "sign_decision", sign)
+        monkeypatch.setattr(access_module, "sign_decision", sign)
         ingest(world.trust, {FIRST: b"late rows"})
         return sign(*given, **named)
 
     with Step(world.trust, "training_set", "run", PARAMETERS["training_set"]) as step:
-        monkeypatch.setattr(step_module, "sign_decision", late)
+        monkeypatch.setattr(access_module, "sign_decision", late)
         found = step.read(FEATURES, DAYS)
         step.write("train", "training_set/train.parquet", b"rows", found.digests.values())
         with pytest.raises(VerificationError, match=INCOHERENT):

@@ -5,7 +5,8 @@ import pytest
 from fraud_provenance.attested.core.encoding import digest_bytes
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
-from fraud_provenance.attested.step.step import Step, recover
+from fraud_provenance.attested.step.staging import recover
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.due.planning import FEATURE_SUITES, unjudged_days
 from fraud_provenance_tests.conftest import DAYS, FEATURES, Chain, Forger, codes, judge
 

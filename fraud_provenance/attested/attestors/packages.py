@@ -59,7 +59,7 @@ def problems(project: Path, cache: Path) -> tuple[str, ...]:
     if known is None:
         records = _records([item for _, _, item in distributions])
         known = [
-            *installed.problems(pinned, distributions, project.resolve()),
+            *installed.problems(pinned, distributions, _RUNNING),
             *file_problems(paths, records),
             *compiled_problems(paths, records),
         ]
