@@ -191,6 +191,8 @@ class PlainPolicies:
         """A document of `policies/data/`."""
         return json.loads((self._folder / "data" / f"{name}.json").read_bytes())
 
+    optional = data
+
 
 class PlainSigning:
     """Signs nothing."""

@@ -29,8 +29,7 @@ def thresholds_of(step: Step) -> dict[str, Any]:
     """
     from fraud_provenance.fraud.feed import fitted
 
-    feed = step.policy.data("feed") if "data/feed.json" in step.policy.contents else {}
-    return fitted(step.policy.data("contracts"), feed)
+    return fitted(step.policy.data("contracts"), step.policy.optional("feed"))
 
 
 def judge_wholes(

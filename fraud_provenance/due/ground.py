@@ -71,7 +71,7 @@ def surroundings(workspace: Workspace, asset: str, policy: Policy) -> Surroundin
     raw = {day: heads[0].sha256 for day, heads in store.heads(RAW).items()}
     sections = [policy.data("contracts").get(suite) for suite in SUITES[asset]]
     grades = [policy.data("contracts").get("grades", {}).get(suite) for suite in SUITES[asset]]
-    feed = policy.data("feed") if "data/feed.json" in policy.contents else {}
+    feed = policy.optional("feed")
     forms = [policy.layout.contract(suite).suite_digests for suite in SUITES[asset]]
     return Surroundings(
         usable={day: accepted(workspace, asset, day, own[day]) or own[day] for day in usable},

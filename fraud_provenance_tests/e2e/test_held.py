@@ -23,7 +23,7 @@ def quiet(arena: Arena, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pr
     try:
         product.ok("generate", "--days", "4", "--rows-per-day", "400", "--seed", "3")
         path = product.home / "landing" / f"{QUIET}.parquet"
-        pl.read_parquet(path).sample(fraction=0.4, seed=1).write_parquet(path)
+        pl.read_parquet(path).sample(fraction=0.25, seed=1).write_parquet(path)
         yield product
     finally:
         product.run("down")

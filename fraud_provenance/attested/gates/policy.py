@@ -190,6 +190,10 @@ class Policy:
         """A document of `policies/data/`, e.g. `thresholds`."""
         return encoding.strict_json(self.contents[f"data/{name}.json"])
 
+    def optional(self, name: str) -> Any:  # noqa: ANN401 - a JSON document
+        """As `data`; `{}` where a release has no such document, such as one of before it."""
+        return self.data(name) if f"data/{name}.json" in self.contents else {}
+
     def schema(self, gate: str) -> Any:  # noqa: ANN401 - a JSON schema
         """The schema of a gate's input."""
         return encoding.strict_json(self.contents[f"schemas/{gate}.json"])
