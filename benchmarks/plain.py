@@ -334,7 +334,7 @@ class PlainStep:
         self._written.append(PlainFile(partition, path, target))
         return NO_DIGEST
 
-    def adopt(self, partition: str, made_from: Iterable[str]) -> None:
+    def adopt(self, location: str, partition: str, made_from: Iterable[str]) -> None:
         """The folder stays as the library wrote it."""
 
     def commit(

@@ -209,8 +209,7 @@ def fraud_model(
         model_id, run_id, location = _log_model(
             mlflow, workspace, model, frame, parameters, tags, documents
         )
-        step.location = location
-        step.adopt(model_id, [read.files[0].sha256])
+        step.adopt(location, model_id, [read.files[0].sha256])
         signature = workspace.trust.signing.sign_model(workspace.home / location, step.identity)
         made = step.commit(
             {

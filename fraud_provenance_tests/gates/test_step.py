@@ -44,7 +44,7 @@ def test_step_neither_writes_nor_takes_over_a_secret(chain: Chain) -> None:
         with pytest.raises(VerificationError, match=r"SECRET_IN_TREE\(a/b.txt\)"):
             step.write("", "a/b.txt", b"x" * 100_000 + key, [])
         with pytest.raises(VerificationError, match=r"SECRET_IN_TREE\(online.parquet\)"):
-            step.adopt("", [])
+            step.adopt("data", "", [])
 
 
 # --- suites in a former form ---------------------------------------------------------------------

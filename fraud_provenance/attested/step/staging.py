@@ -67,13 +67,14 @@ class Staging:
         self.entries.append(entry)
         return entry.sha256
 
-    def adopt(self, partition: str, made_from: Iterable[str]) -> None:
-        """Take a folder that a library wrote (`location`) as output: every file, none left out.
+    def adopt(self, location: str, partition: str, made_from: Iterable[str]) -> None:
+        """Take a folder that a library wrote, below the home, as output: every file of it.
 
         Raises:
             EvidenceError: a file cannot be read. VerificationError: SECRET_IN_TREE.
         """
-        folder = self.home / self.location
+        self.location = location
+        folder = self.home / location
         sources = tuple(sorted(set(made_from)))
         for path in sorted(folder.rglob("*")):
             if path.is_dir() and not path.is_symlink():

@@ -256,13 +256,13 @@ class Step:
         """
         return self._staging.write(partition, path, content, made_from)
 
-    def adopt(self, partition: str, made_from: Iterable[str]) -> None:
-        """Take a folder that a library wrote (`location`) as output: every file, none left out.
+    def adopt(self, location: str, partition: str, made_from: Iterable[str]) -> None:
+        """Take a folder that a library wrote, below the home, as output: every file of it.
 
         Raises:
             EvidenceError: a file cannot be read. VerificationError: SECRET_IN_TREE.
         """
-        self._staging.adopt(partition, made_from)
+        self._staging.adopt(location, partition, made_from)
 
     def commit(
         self,
@@ -347,7 +347,7 @@ class Step:
                 started_at=started_at,
                 finished_at=finished_at,
                 outputs={
-                    "location": self.location,
+                    "location": self._staging.location,
                     "git_commit": code.git_commit,
                     "git_dirty": code.git_dirty,
                     "step_code": self.trust.step_code(self.name),
