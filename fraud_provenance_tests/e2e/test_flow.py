@@ -48,7 +48,9 @@ def test_candidate_verifies_with_its_registration(product: Product, subject: str
 
 def test_trace_leads_from_the_score_to_the_landing_files(product: Product) -> None:
     day, transaction = scored(product)
-    found = product.ok("trace", str(transaction), "--json").json()
+    found = product.ok("trace", str(transaction), "--why", "--json").json()
+    assert found["why"]["bit_for_bit"] is True
+    assert all(share["rows"] for share in found["why"]["shares"] if share["value"])
     roles = [item["role"] for item in found["chain"]]
     for role in ("scores", "prediction batch", "model", "release decision", "approval",
                  "training set", "features", "raw days", "landing file"):  # fmt: skip
