@@ -4,6 +4,7 @@ They print; what they print is found by `investigate`. Exit codes are those of a
 trusted or done, 1 not trusted, 2 could not decide.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,9 @@ from fraud_provenance.terminal import (
 )
 
 if TYPE_CHECKING:
+    from fraud_provenance.fraud.shift import Shift
     from fraud_provenance.investigate.chain import Fold
+    from fraud_provenance.investigate.difference import Difference, Moved
     from fraud_provenance.investigate.trace import Trace
     from fraud_provenance.investigate.why import Why
 
@@ -37,6 +40,7 @@ All = Annotated[bool, typer.Option("--all", help="Every link and row, not folded
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(trace)
+    app.command()(diff)
 
 
 # --- trace -----------------------------------------------------------------------------------
@@ -191,3 +195,141 @@ def _file(item: tuple[str, str, str]) -> str:
 
 
 _LABELS = {True: "fraud", False: "no fraud", None: "label unknown then"}
+
+
+# --- diff ------------------------------------------------------------------------------------
+
+
+def diff(
+    a: Annotated[
+        str,
+        typer.Argument(
+            help="asset/day, model:VERSION, model@ALIAS, a model's digest, run:ID, a transaction "
+            "id, or release:NUMBER."
+        ),
+    ],
+    b: Annotated[str, typer.Argument(help="What it is compared with, of the same kind.")],
+    unfolded: All = False,
+    as_json: Json = False,
+) -> int:
+    """Tell in what two models, runs, days, scores or releases differ, and nothing else.
+
+    By signed facts: inputs with their rows and columns, code, lock, parameters, contracts, policy,
+    approvals, environment, outputs, metrics. Distances of columns are Kolmogorov-Smirnov's.
+
+    Example: fraud-provenance diff model:1 model:2
+    """
+    from fraud_provenance.due.planning import registry_of
+    from fraud_provenance.investigate.difference import compare
+
+    workspace = open_workspace()
+    found = compare(workspace.trust, registry_of(workspace), workspace.project, a, b)
+    if as_json:
+        print_json(diff_json(found))
+    else:
+        _print_diff(found, unfolded)
+    return found.exit_code
+
+
+def diff_json(found: "Difference") -> dict[str, Any]:
+    """A difference for machines."""
+    from dataclasses import asdict
+
+    return {
+        "a": found.a.subject,
+        "b": found.b.subject,
+        "headline": found.headline,
+        "trusted": found.trusted,
+        "verdicts": [verdict_json(side.verdict) for side in (found.a, found.b)],
+        "changes": [asdict(change) for change in found.changes],
+        "files": [_finite(asdict(item)) for item in found.moved],
+        "code": found.files,
+        "notes": found.notes,
+    }
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """JSON has no NaN: a statistic of no values is null."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print_diff(found: "Difference", unfolded: bool) -> None:
+    out.print(found.headline, style="" if found.trusted else "red", markup=False)
+    table = Table(
+        "", "", f"A: {found.a.subject}", f"B: {found.b.subject}", box=None, pad_edge=False
+    )
+    limit = 10_000 if unfolded else 12
+    changes = [change for change in found.changes]
+    for section in dict.fromkeys(change.section for change in changes):
+        own = [change for change in changes if change.section == section]
+        for index, change in enumerate(own[:limit]):
+            sides = _only_other(change.a, change.b)
+            table.add_row("" if index else section, change.name, *map(_short, sides))
+        if len(own) > limit:
+            table.add_row("", f"and {len(own) - limit} more", "", "")
+    if table.row_count:
+        out.print(table)
+    for item in found.moved:
+        _print_moved(item, limit)
+    for file in found.files[:limit]:
+        out.print(f"code: {file['path']} +{file['added']} -{file['removed']}", markup=False)
+    if len(found.files) > limit:
+        out.print(f"code: and {len(found.files) - limit} more files")
+    for note in found.notes:
+        out.print(f"not compared: {note}", style="yellow", markup=False)
+    for side in (found.a, found.b):
+        print_reasons(side.verdict.reasons, out)
+
+
+def _print_moved(item: "Moved", limit: int) -> None:
+    from fraud_provenance.investigate.chain import ranges
+
+    parts = [
+        f"{word} {ranges(places)}"
+        for word, places in (
+            ("only in A:", item.only_a), ("only in B:", item.only_b), ("changed:", item.changed)
+        )
+        if places
+    ]  # fmt: skip
+    counts = [f"{count:,}" if count is not None else "?" for count in item.rows]
+    told = f" ({counts[0]} and {counts[1]} rows)" if counts != ["?", "?"] else ""
+    out.print(f"{item.asset}: {'; '.join(parts)}{told}", markup=False)
+    if not item.shifts:
+        return
+    table = Table("", "column", "distance", "mean", "median", "99 %", "missing", box=None)
+    for shift in item.shifts[:limit]:
+        pairs = [_pair(shift, name) for name in ("mean", "median", "p99", "missing")]
+        table.add_row("", shift.column, f"{shift.distance:.3f}", *pairs)
+    if len(item.shifts) > limit:
+        table.add_row("", f"and {len(item.shifts) - limit} more", *[""] * 5)
+    out.print(table)
+
+
+def _pair(shift: "Shift", name: str) -> str:
+    sides = [
+        "none" if side is None else f"{getattr(side, name):.4g}" for side in (shift.a, shift.b)
+    ]
+    return sides[0] if sides[0] == sides[1] else f"{sides[0]} → {sides[1]}"
+
+
+def _only_other(a: Any, b: Any) -> tuple[Any, Any]:  # noqa: ANN401 - JSON
+    """Of two lists, what the other one does not have; if that is anything."""
+    if not (isinstance(a, list) and isinstance(b, list)):
+        return a, b
+    left, right = [item for item in a if item not in b], [item for item in b if item not in a]
+    return (left, right) if left or right else (a, b)
+
+
+def _short(value: Any) -> str:  # noqa: ANN401 - JSON
+    """One value on one line; a digest by its first digits."""
+    if value is None:
+        return "-"
+    if isinstance(value, str) and len(value) in (40, 64) and not value.strip("0123456789abcdef"):
+        return value[:12]
+    if isinstance(value, list | tuple):
+        return ", ".join(_short(item) for item in value)[:160]
+    return str(value)[:160].replace("[", "\\[")

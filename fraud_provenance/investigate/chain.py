@@ -58,7 +58,7 @@ def joints_of(trust: Trust, verdict: Verdict, partition: str = "") -> list[Joint
     """
     lineage = trust.lineage()
     nodes = [lineage.node(link.statement) if link.statement else None for link in verdict.links]
-    used = _used([node for node in nodes if node], partition)
+    used = used_files([node for node in nodes if node], partition)
     found = []
     for link, node in zip(verdict.links, nodes, strict=True):
         if node is None:  # it stands for evidence that is missing
@@ -72,8 +72,11 @@ def joints_of(trust: Trust, verdict: Verdict, partition: str = "") -> list[Joint
     return in_order([*found, *_landing(trust, [node for node in nodes if node], used)])
 
 
-def _used(nodes: Sequence[Node], partition: str) -> set[str]:
-    """SHA-256 of the files that were asked about and of all that they were made from."""
+def used_files(nodes: Sequence[Node], partition: str = "") -> set[str]:
+    """SHA-256 of the files that were asked about and of all that they were made from.
+
+    Asked about are those of a materialisation that no other one of `nodes` has read.
+    """
     made = [node for node in nodes if node.provenance and node.manifest]
     read = {item.statement for node in made for child in node.children for item in child.children}
     used = {

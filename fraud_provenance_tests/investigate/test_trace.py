@@ -15,26 +15,8 @@ from fraud_provenance.due.planning import registry_of
 from fraud_provenance.fraud.columns import FEATURES
 from fraud_provenance.investigate.chain import folded, ranges
 from fraud_provenance.investigate.trace import Trace, trace_score, trace_subject
-from fraud_provenance.workspace import Workspace
-from fraud_provenance_tests.conftest import copy_home, open_workspace
-from fraud_provenance_tests.investigated import Story, tell
+from fraud_provenance_tests.investigate.story import Story
 from fraud_provenance_tests.scored import batch_of
-
-
-@pytest.fixture(scope="session")
-def told(
-    home_with_servers: Workspace, tmp_path_factory: pytest.TempPathFactory, policy_project: Path
-) -> Story:
-    """The story, for reading only."""
-    home = copy_home(home_with_servers.home, tmp_path_factory.mktemp("told") / "home")
-    return tell(open_workspace(home, policy_project))
-
-
-@pytest.fixture
-def story(told: Story, tmp_path: Path, policy_project: Path) -> Story:
-    """A copy that a test may change."""
-    home = copy_home(told.workspace.home, tmp_path / "home")
-    return replace(told, workspace=open_workspace(home, policy_project))
 
 
 def riskiest(story: Story) -> int:

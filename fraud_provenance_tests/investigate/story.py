@@ -113,6 +113,14 @@ def signed_folder(trust: Trust, note: bytes = b"") -> str:
     return trust.signing.sign(statement, trainer).statement.digest
 
 
+def score_again(story: Story, day: str, note: bytes = b"another") -> Deployed:
+    """Another model is trained and becomes champion, and a day is scored by it."""
+    trust = story.trust
+    deployed = deploy(trust, "m-2", note, model_signature=signed_folder(trust, note))
+    score(trust, deployed, [day])
+    return deployed
+
+
 def tell(workspace: Workspace) -> Story:
     """Make all of it in an empty home whose policy is released."""
     trust = workspace.trust
