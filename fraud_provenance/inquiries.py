@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fraud_provenance.fraud.shift import Shift
     from fraud_provenance.investigate.chain import Fold
     from fraud_provenance.investigate.difference import Difference, Moved
+    from fraud_provenance.investigate.recalling import Recall
     from fraud_provenance.investigate.trace import Trace
     from fraud_provenance.investigate.why import Why
 
@@ -41,6 +42,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(trace)
     app.command()(diff)
+    app.command()(recall)
 
 
 # --- trace -----------------------------------------------------------------------------------
@@ -333,3 +335,131 @@ def _short(value: Any) -> str:  # noqa: ANN401 - JSON
     if isinstance(value, list | tuple):
         return ", ".join(_short(item) for item in value)[:160]
     return str(value)[:160].replace("[", "\\[")
+
+
+# --- recall ----------------------------------------------------------------------------------
+
+
+def recall(
+    subject: Annotated[
+        str,
+        typer.Argument(
+            help="asset/day, a file, a digest, model:VERSION, model@ALIAS, commit:ID, "
+            "package:NAME[==VERSION], person:EMAIL, identity:NAME, policy:DIGEST or release:NUMBER."
+        ),
+    ],
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Only rows whose windows really hold a row of it.")
+    ] = False,
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="Withdraw it, and so all that was built on it.")
+    ] = False,
+    why: Annotated[str, typer.Option("--reason", help="With --revoke: why; it is signed.")] = "",
+    email: Annotated[str, typer.Option("--as", help="With --revoke: your e-mail identity.")] = "",
+    unfolded: All = False,
+    as_json: Json = False,
+) -> int:
+    """Tell what was built on a day, file, model, commit, package, person or policy.
+
+    Down to single score files, and with --rows down to single scores: a transaction counts only if
+    its windows really hold a row that is recalled. With --revoke one signed statement withdraws it
+    all, and what must be made again is listed.
+
+    Example: fraud-provenance recall raw_transactions/2018-05-01 --rows
+    """
+    from fraud_provenance.due.planning import registry_of
+    from fraud_provenance.investigate.recalling import recall as recall_subject
+
+    workspace = open_workspace()
+    trust, registry = workspace.trust, registry_of(workspace)
+    found = recall_subject(trust, registry, workspace.project, subject, rows=rows)
+    signed: dict[str, Any] = {}
+    if revoke:
+        from fraud_provenance.people.revoking import revoke_recalled
+
+        signed = revoke_recalled(workspace, found, why, email)
+    if as_json:
+        print_json(recall_json(found) | ({"revoked": signed} if signed else {}))
+    else:
+        _print_recall(found, unfolded)
+        _print_revoked(found, signed)
+    return found.exit_code
+
+
+def recall_json(found: "Recall") -> dict[str, Any]:
+    """A recall for machines."""
+    reach = found.reach
+    files = [
+        {"asset": item.asset, "partition": item.entry.partition, "path": item.entry.path,
+         "sha256": item.entry.sha256, "statement": item.node.statement,
+         "through": sorted(item.through), "current": item.is_current}
+        for item in reach.touched
+    ]  # fmt: skip
+    problems = [*found.problems, *reach.refused]
+    document: dict[str, Any] = {
+        "subject": found.subject,
+        "headline": found.headline,
+        "kind": found.kind,
+        "digests": list(found.digests),
+        "files": files,
+        "statements": [node.link().model_dump(mode="json") for node in reach.statements],
+        "scores": reach.scores,
+        "batches": found.batches,
+        "rebuild": found.rebuild,
+        "problems": [item.model_dump(mode="json") for item in problems],
+        "exit_code": found.exit_code,
+    }
+    if found.rows is not None:
+        document["rows"] = found.rows.ids
+        document["in_windows"] = found.rows.in_windows
+    return document
+
+
+def _print_recall(found: "Recall", unfolded: bool) -> None:
+    from fraud_provenance.investigate.chain import ranges
+    from fraud_provenance.investigate.reach import counted
+
+    out.print(found.headline, style="red" if found.exit_code else "", markup=False)
+    table = Table("asset", "files", "partitions", "reached through", box=None, pad_edge=False)
+    for asset, days in found.reach.partitions().items():
+        own = found.reach.of(asset)
+        through = sorted({name for item in own for name in item.through})
+        shown = ", ".join(days) if unfolded else ranges(days)
+        table.add_row(asset, str(len(own)), shown, ", ".join(through))
+    if table.row_count:
+        out.print(table)
+    for role, count in counted(found.reach.statements).items():
+        out.print(f"{role}: {count}", markup=False)
+    if found.batches:
+        out.print(f"prediction batches: {', '.join(map(str, found.batches))}", markup=False)
+    if found.rows is not None:
+        _print_rows(found, unfolded)
+    print_reasons([*found.problems, *found.reach.refused], out)
+
+
+def _print_rows(found: "Recall", unfolded: bool) -> None:
+    assert found.rows is not None  # noqa: S101 - the caller asked
+    for asset, days in found.rows.ids.items():
+        touched = sum(len(ids) for ids in days.values())
+        out.print(f"rows of {asset} that are really touched: {touched:,}", markup=False)
+        for day, ids in days.items() if asset == "transaction_scores" or unfolded else ():
+            shown = ids if unfolded else ids[:8]
+            more = f" and {len(ids) - len(shown):,} more" if len(shown) < len(ids) else ""
+            listed = ", ".join(map(str, shown)) or "none"
+            mine = found.rows.in_windows.get(day, ids) if asset == "transaction_scores" else ids
+            own = "" if len(mine) == len(ids) else f", {len(mine):,} by their own windows"
+            out.print(f"  {day}: {len(ids):,}{own}: {listed}{more}", markup=False)
+
+
+def _print_revoked(found: "Recall", signed: dict[str, Any]) -> None:
+    if not signed:
+        return
+    out.print(
+        f"revoked {found.subject} ({signed['kind']} {signed['digest'][:12]}) as "
+        f"{signed['signer']}, log index {signed['log_index']}",
+        markup=False,
+    )
+    if signed["champion"]:
+        out.print(f"the champion is refused now: {signed['champion']}", style="red", markup=False)
+    for line in found.rebuild:
+        out.print(f"to make again: {line}", markup=False)

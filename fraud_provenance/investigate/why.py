@@ -232,7 +232,7 @@ def _rows_behind(
     customer, terminal = stored["customer_id"].item(), stored["terminal_id"].item()
     of_both = (pl.col("customer_id") == customer) | (pl.col("terminal_id") == terminal)
     frames, files = [], []
-    for node, source in _raw_days(features, entry):
+    for node, source in raw_days(features, entry):
         content = bytes_of(trust, node, source)
         frame = pl.read_parquet(io.BytesIO(content), columns=list(_KEPT)).filter(of_both)
         frames.append(frame.with_columns(day=pl.lit(source.partition)))
@@ -255,7 +255,7 @@ def _rows_behind(
     return found, files
 
 
-def _raw_days(features: Node, entry: FileEntry) -> list[tuple[Node, FileEntry]]:
+def raw_days(features: Node, entry: FileEntry) -> list[tuple[Node, FileEntry]]:
     """The raw days that one feature file was made from, each with its verified statement."""
     read = {
         source.sha256: (source.partition, source.sha256)

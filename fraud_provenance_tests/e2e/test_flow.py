@@ -60,6 +60,24 @@ def test_trace_leads_from_the_score_to_the_landing_files(product: Product) -> No
     assert roles.index("model") < roles.index("raw days") < roles.index("landing file")
 
 
+def test_model_and_its_code_and_library_reach_the_scores(product: Product) -> None:
+    day, _ = scored(product)
+    model = product.ok("trace", "model@champion", "--json").json()
+    commit = next(item["git_commit"] for item in model["chain"] if item["role"] == "model")
+    for subject in ("model@champion", f"commit:{commit}", "package:numpy", "package:xgboost"):
+        found = product.ok("recall", subject, "--rows", "--json").json()
+        assert day in found["scores"], subject
+        assert len(found["rows"]["transaction_scores"][day]) == found["scores"][day]
+
+
+def test_raw_days_differ_and_a_day_does_not_from_itself(product: Product) -> None:
+    days = sorted(path.stem for path in (product.home / "landing").glob("*.parquet"))[:2]
+    found = product.ok("diff", *(f"raw_transactions/{day}" for day in days), "--json").json()
+    assert [item["asset"] for item in found["files"]] == ["raw_transactions"]
+    same = product.ok("diff", *[f"raw_transactions/{days[0]}"] * 2, "--json").json()
+    assert (same["changes"], same["files"], same["code"]) == ([], [], [])
+
+
 def test_trace_of_an_unscored_transaction_is_refused(product: Product) -> None:
     done = product.run("trace", "999999999")
     assert done.code == 1

@@ -95,7 +95,8 @@ def train_on(trust: Trust, days: list[str]) -> None:
     """A training set of some days of features."""
     with Step(trust, "training_set", f"run-{days[0]}", PARAMETERS["training_set"]) as step:
         read = step.read(FEATURES, days)
-        content = b"rows of " + " ".join(days).encode()
+        rows = pl.concat(pl.read_parquet(io.BytesIO(item.content)) for item in read.files)
+        content = parquet_bytes(rows)
         step.write("train", "training_set/train.parquet", content, read.digests.values())
         step.commit({"days": days})
     judge(trust, "training_set", ["train"], ["training_set_point_in_time"])
