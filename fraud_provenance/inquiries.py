@@ -6,6 +6,7 @@ trusted or done, 1 not trusted, 2 could not decide.
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from fraud_provenance.terminal import (
     Json,
+    err,
     open_workspace,
     out,
     print_json,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from fraud_provenance.fraud.shift import Shift
     from fraud_provenance.investigate.chain import Fold
     from fraud_provenance.investigate.difference import Difference, Moved
+    from fraud_provenance.investigate.page import Page
     from fraud_provenance.investigate.recalling import Recall
     from fraud_provenance.investigate.trace import Trace
     from fraud_provenance.investigate.why import Why
@@ -36,6 +39,10 @@ _MARKS = {
 }
 _SHOWN_ROWS = 3
 All = Annotated[bool, typer.Option("--all", help="Every link and row, not folded to a screen.")]
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", help="Also write it as one page that needs no network."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +50,14 @@ def register(app: typer.Typer) -> None:
     app.command()(trace)
     app.command()(diff)
     app.command()(recall)
+
+
+def write_page(path: Path, page: "Page") -> None:
+    """Write a page; it may show transactions, so nobody else on this machine may read it."""
+    from fraud_provenance.attested.core import files
+
+    files.write_atomic(path, page.html().encode(), mode=0o600)
+    err.print(f"· wrote {path}", markup=False)
 
 
 # --- trace -----------------------------------------------------------------------------------
@@ -62,6 +77,7 @@ def trace(
         typer.Option("--why", help="Take a score apart: each feature's share and its raw rows."),
     ] = False,
     unfolded: All = False,
+    html: Html = None,
     as_json: Json = False,
 ) -> int:
     """Follow a score, or anything else, back to the landing files; each link is verified.
@@ -82,6 +98,10 @@ def trace(
         raise typer.BadParameter("--why takes a score apart: name a transaction id")
     else:
         found = trace_subject(workspace.trust, registry_of(workspace), subject)
+    if html is not None:
+        from fraud_provenance.investigate.page import of_trace
+
+        write_page(html, of_trace(workspace.trust, found))
     if as_json:
         print_json(_trace_json(found))
     else:
@@ -212,6 +232,7 @@ def diff(
     ],
     b: Annotated[str, typer.Argument(help="What it is compared with, of the same kind.")],
     unfolded: All = False,
+    html: Html = None,
     as_json: Json = False,
 ) -> int:
     """Tell in what two models, runs, days, scores or releases differ, and nothing else.
@@ -226,6 +247,10 @@ def diff(
 
     workspace = open_workspace()
     found = compare(workspace.trust, registry_of(workspace), workspace.project, a, b)
+    if html is not None:
+        from fraud_provenance.investigate.page import of_difference
+
+        write_page(html, of_difference(workspace.trust, found))
     if as_json:
         print_json(diff_json(found))
     else:
@@ -269,8 +294,8 @@ def _print_diff(found: "Difference", unfolded: bool) -> None:
     for section in dict.fromkeys(change.section for change in changes):
         own = [change for change in changes if change.section == section]
         for index, change in enumerate(own[:limit]):
-            sides = _only_other(change.a, change.b)
-            table.add_row("" if index else section, change.name, *map(_short, sides))
+            sides = map(_short, change.others)
+            table.add_row("" if index else section, change.name, *sides)
         if len(own) > limit:
             table.add_row("", f"and {len(own) - limit} more", "", "")
     if table.row_count:
@@ -318,14 +343,6 @@ def _pair(shift: "Shift", name: str) -> str:
     return sides[0] if sides[0] == sides[1] else f"{sides[0]} → {sides[1]}"
 
 
-def _only_other(a: Any, b: Any) -> tuple[Any, Any]:  # noqa: ANN401 - JSON
-    """Of two lists, what the other one does not have; if that is anything."""
-    if not (isinstance(a, list) and isinstance(b, list)):
-        return a, b
-    left, right = [item for item in a if item not in b], [item for item in b if item not in a]
-    return (left, right) if left or right else (a, b)
-
-
 def _short(value: Any) -> str:  # noqa: ANN401 - JSON
     """One value on one line; a digest by its first digits."""
     if value is None:
@@ -357,6 +374,7 @@ def recall(
     why: Annotated[str, typer.Option("--reason", help="With --revoke: why; it is signed.")] = "",
     email: Annotated[str, typer.Option("--as", help="With --revoke: your e-mail identity.")] = "",
     unfolded: All = False,
+    html: Html = None,
     as_json: Json = False,
 ) -> int:
     """Tell what was built on a day, file, model, commit, package, person or policy.
@@ -373,6 +391,10 @@ def recall(
     workspace = open_workspace()
     trust, registry = workspace.trust, registry_of(workspace)
     found = recall_subject(trust, registry, workspace.project, subject, rows=rows)
+    if html is not None:
+        from fraud_provenance.investigate.page import of_recall
+
+        write_page(html, of_recall(found, trust))
     signed: dict[str, Any] = {}
     if revoke:
         from fraud_provenance.people.revoking import revoke_recalled

@@ -35,6 +35,15 @@ class Change:
     a: Any
     b: Any
 
+    @property
+    def others(self) -> tuple[Any, Any]:
+        """Both values; of two lists, what the other one does not have, if that is anything."""
+        if not (isinstance(self.a, list) and isinstance(self.b, list)):
+            return self.a, self.b
+        left = [item for item in self.a if item not in self.b]
+        right = [item for item in self.b if item not in self.a]
+        return (left, right) if left or right else (self.a, self.b)
+
 
 @dataclass(frozen=True)
 class Moved:

@@ -42,6 +42,15 @@ _AGAIN = {
 }
 
 
+_MADE = ("raw_transactions", "transaction_features", "feature_store", "training_set", MODEL,
+         "model_evaluation", "transaction_scores")  # fmt: skip
+
+
+def _place(item: tuple[str, list[str]]) -> int:
+    """What is made first comes first."""
+    return _MADE.index(item[0]) if item[0] in _MADE else len(_MADE)
+
+
 @dataclass
 class Recall:
     """What is recalled and all that was built on it.
@@ -81,7 +90,7 @@ class Recall:
     def rebuild(self) -> list[str]:
         """What must be made again once it is withdrawn, in order, with what does that."""
         lines = []
-        for asset, days in self.reach.partitions(current=True).items():
+        for asset, days in sorted(self.reach.partitions(current=True).items(), key=_place):
             how = _AGAIN.get(asset, "fraud-provenance run")
             lines.append(f"{asset} {ranges(days)}: {how}")
         return lines
