@@ -1,15 +1,14 @@
 """The command line. Exit 0: trusted or done; 1: not trusted or refused; 2: could not decide.
 
-Only this module and `resources` read the environment. Heavy libraries are imported by the commands
-that need them.
+Heavy libraries are imported by the commands that need them. The commands of an investigation are in
+`inquiries`.
 """
 
-import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -17,15 +16,25 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
+from fraud_provenance import inquiries
 from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, reason, storage_error
 from fraud_provenance.data.wanted import table as columns_table
-from fraud_provenance.workspace import Workspace, opened_from
+from fraud_provenance.terminal import (
+    Json,
+    err,
+    open_workspace,
+    out,
+    print_json,
+    print_links,
+    print_reasons,
+    progress,
+    verdict_json,
+)
+from fraud_provenance.workspace import Workspace
 
 app = typer.Typer(
     add_completion=False,
@@ -40,10 +49,6 @@ app = typer.Typer(
         "2 could not decide or bad usage."
     ),
 )
-_WIDTH = None if sys.stdout.isatty() else 200  # a file or a pipe has no width of its own
-out = Console(highlight=False, soft_wrap=True, width=_WIDTH)
-err = Console(file=sys.stderr, highlight=False, soft_wrap=True)  # stays when a job's is redirected
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
 def main() -> NoReturn:
@@ -120,37 +125,6 @@ def _refusal_json(reasons: Sequence[Reason], code: int) -> dict[str, Any]:
         "reasons": [item.model_dump(mode="json") for item in reasons],
         "exit_code": code,
     }
-
-
-def print_reasons(reasons: Sequence[Reason], target: Console = err) -> None:
-    """Reasons with their remedies, the root cause first."""
-    for index, item in enumerate(reasons[:20]):
-        label = "root cause" if index == 0 and len(reasons) > 1 else "refused"
-        target.print(f"{label}: {item}", style="red", markup=False)
-        if item.remedy:
-            target.print(f"  remedy: {item.remedy}", markup=False)
-    if len(reasons) > 20:
-        target.print(f"… and {len(reasons) - 20} more")
-
-
-def open_workspace(*, whole: bool = False) -> Workspace:
-    """The workspace that the environment names; `whole`: it verifies every bundle anew."""
-    return opened_from(os.environ, whole=whole)
-
-
-def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON value
-    """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(document, indent=1, sort_keys=True) + "\n")
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
-    """A spinner with the current step on a terminal; plain lines elsewhere."""
-    if err.is_terminal:
-        with err.status("…") as status:
-            yield status.update
-    else:
-        yield lambda text: err.print(f"· {text}", markup=False)
 
 
 # --- servers ---------------------------------------------------------------------------------
@@ -492,8 +466,8 @@ def verify(
     subject: Annotated[
         str,
         typer.Argument(
-            help="asset[/partition], model[:version|@alias], policies, predictions, a file, "
-            "a bundle, or all."
+            help="asset[/partition], model[:version|@alias], policies, predictions, batch:NUMBER, "
+            "a file, a bundle, the beginning of a digest, or all."
         ),
     ] = "all",
     full: Annotated[
@@ -514,42 +488,13 @@ def verify(
     return verdict.exit_code
 
 
-def verdict_json(verdict: Any) -> dict[str, Any]:  # noqa: ANN401 - Verdict, imported late
-    """A verdict for machines."""
-    return dict(verdict.model_dump(mode="json")) | {
-        "trusted": verdict.trusted,
-        "decided": verdict.decided,
-        "root_cause": verdict.root_cause.code if verdict.root_cause else None,
-    }
-
-
 def _print_verdict(verdict: Any) -> None:  # noqa: ANN401 - Verdict, imported late
-    _print_links([(link.kind, link) for link in verdict.links])
+    print_links([(link.kind, link) for link in verdict.links])
     if verdict.trusted:
         out.print(f"trusted: {verdict.subject} ({len(verdict.links)} links)", style="green")
         return
     out.print(f"NOT trusted: {verdict.subject}", style="red", markup=False)
     print_reasons(verdict.reasons, out)
-
-
-def _print_links(links: Sequence[tuple[str, Any]]) -> None:
-    table = Table("", "link", "what", "signed by", "at", "commit", "digest", "log", box=SIMPLE)
-    for role, link in links:
-        partitions = link.partitions
-        span = f" [{partitions[0]} … {partitions[-1]}]" if len(partitions) > 1 else (
-            f" [{partitions[0]}]" if partitions and partitions[0] else "")  # fmt: skip
-        mark = "[green]ok[/green]" if link.is_good else f"[red]{link.reasons[0].code}[/red]"
-        table.add_row(
-            mark,
-            role,
-            (link.name + span + (f" — {link.detail}" if link.detail else "")).replace("[", "\\["),
-            link.signer,
-            link.signed_at,
-            link.git_commit[:10],
-            link.digest[:12],
-            "" if link.log_index is None else str(link.log_index),
-        )
-    out.print(table)
 
 
 @app.command("audit")
@@ -593,43 +538,6 @@ def audit_command(
     else:
         print_reasons(report.reasons, out)
     return report.exit_code
-
-
-@app.command()
-def trace(
-    prediction: Annotated[int, typer.Argument(help="A transaction id that was scored.")],
-    as_json: Json = False,
-) -> int:
-    """Follow one score back to the landing files, each link verified."""
-    from fraud_provenance.investigate.trace import trace_score
-
-    found = trace_score(open_workspace().trust, prediction)
-    score = found.score
-    if as_json:
-        chain = [{"role": role} | link.model_dump(mode="json") for role, link in found.chain]
-        row = {name: str(value) for name, value in score.row.items()}
-        proof = {
-            "index": score.index,
-            "rows": score.rows,
-            "merkle_root": score.merkle_root,
-            "inclusion_path": list(score.inclusion_path),
-        }
-        document = {"transaction_id": prediction, "day": score.day, "score": row, "proof": proof}
-        print_json(document | {"chain": chain, "verdict": verdict_json(found.verdict)})
-        return found.verdict.exit_code
-    if score.row:
-        out.print(
-            f"transaction {prediction} of {score.day}: score {score.row['score']:.6f}"
-            f"{' (alert)' if score.row['is_alert'] else ''}, row {score.index} of {score.rows}, "
-            f"Merkle root {score.merkle_root[:12]}",
-            markup=False,
-        )
-    _print_links(found.chain)
-    if found.verdict.trusted:
-        out.print("trusted: every link holds", style="green")
-    else:
-        print_reasons(found.verdict.reasons, out)
-    return found.verdict.exit_code
 
 
 @app.command()
@@ -749,6 +657,9 @@ def rollback(
         markup=False,
     )
     return 0
+
+
+inquiries.register(app)
 
 
 if __name__ == "__main__":

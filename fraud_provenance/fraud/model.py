@@ -227,7 +227,7 @@ def train(frame: pl.DataFrame, config: TrainingConfig) -> TrainedModel:
     labels = rows[LABEL].to_numpy()
     names = list(FEATURES)
     data = xgb.DMatrix(
-        _matrix(rows, names), label=labels, feature_names=names, nthread=config.params.nthread
+        matrix(rows, names), label=labels, feature_names=names, nthread=config.params.nthread
     )
     params = config.params.model_dump(exclude={"n_estimators"})
     booster = xgb.train(
@@ -271,7 +271,7 @@ def predict(
     import xgboost as xgb  # takes seconds to import
 
     names = [str(name) for name in feature_contract["names"]]
-    booster = _load(ubj)
+    booster = load_booster(ubj)
     if booster.feature_names != names:
         raise DataError(
             "FEATURE_DEF_MISMATCH",
@@ -280,11 +280,16 @@ def predict(
         )
     if frame.height == 0:
         return np.empty(0, dtype=np.float32)
-    data = xgb.DMatrix(_matrix(frame, names), feature_names=names, nthread=1)
+    data = xgb.DMatrix(matrix(frame, names), feature_names=names, nthread=1)
     return np.asarray(booster.predict(data), dtype=np.float32)
 
 
-def _load(ubj: bytes) -> "xgb.Booster":
+def load_booster(ubj: bytes) -> "xgb.Booster":
+    """The booster that UBJSON bytes hold; nothing is unpickled.
+
+    Raises:
+        DataError: FORMAT_MAGIC or MODEL_MALFORMED.
+    """
     import xgboost as xgb  # takes seconds to import
 
     # Text JSON also starts with a brace; its second byte is a quote or white space, never a length.
@@ -338,8 +343,12 @@ def _check_training_frame(frame: pl.DataFrame) -> None:
         )
 
 
-def _matrix(frame: pl.DataFrame, names: list[str]) -> npt.NDArray[np.float32]:
-    """Return rows x inputs as float32; missing and infinite values are refused."""
+def matrix(frame: pl.DataFrame, names: list[str]) -> npt.NDArray[np.float32]:
+    """Rows x inputs as float32, as the model sees them.
+
+    Raises:
+        DataError: SCHEMA_COLUMN_MISSING, SCHEMA_TYPE, NON_FINITE.
+    """
     for name in names:
         if name not in frame.columns:
             raise DataError(

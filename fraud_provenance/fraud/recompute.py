@@ -6,10 +6,11 @@ shows as a difference. What the mart only carries along must equal the raw rows.
 days judged is compared. Source of the definitions: Fraud Detection Handbook, chapter 3.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
-from typing import Final
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -110,7 +111,7 @@ class _Windows:
         moment_s = rows["tx_datetime"].dt.epoch("s").to_numpy().astype(np.int64)
         since_s = moment_s - moment_s.min() if rows.height else moment_s
         position = rows[key].to_numpy().astype(np.int64) * _KEY_SPAN_S + since_s
-        order = pl.Series(position).arg_sort().to_numpy()
+        self._order = order = pl.Series(position).arg_sort().to_numpy()
         asked = order[wanted[order]]
         self._position = position[order]
         self._running = np.concatenate([[0], np.cumsum(value[order])])
@@ -133,6 +134,88 @@ class _Windows:
         count[self._row] = self._after - first
         total[self._row] = self._running[self._after] - self._running[first]
         return count, total
+
+    def places(self, older_s: int) -> list[Integers]:
+        """Which rows these are, for every wanted row, in row order."""
+        first = self._end(older_s)
+        found = [self._order[:0]] * len(self._row)
+        for row, start, end in zip(self._row, first, self._after, strict=True):
+            found[row] = self._order[start:end]
+        return found
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What one feature of one transaction is, and the raw rows that it was made of.
+
+    Attributes:
+        name: The feature.
+        value: Its value by this definition, in the type of `FEATURE_SCHEMA`.
+        rows: Those raw rows, oldest first x the columns that were handed over, and `label_known`:
+            whether the row's label was known when the transaction came.
+    """
+
+    name: str
+    value: Any
+    rows: pl.DataFrame
+
+
+def rows_behind(raw: pl.DataFrame, transaction_id: int, names: Sequence[str]) -> list[Behind]:
+    """The raw rows behind each feature of one transaction.
+
+    Args:
+        raw: Rows x at least the columns of `RAW_SCHEMA`: all of the transaction's customer and
+            terminal within `LOOK_BACK_DAYS` before it, whatever else.
+        transaction_id: A transaction that is in `raw` once.
+        names: The features, all of `FEATURES`.
+
+    Returns:
+        One for each name, in that order.
+    """
+    rows = raw.sort("tx_datetime", "transaction_id")
+    wanted = (rows["transaction_id"] == transaction_id).to_numpy()
+    values = _derived(rows, wanted).row(0, named=True)
+    moment = values["tx_datetime"]
+    known = rows.with_columns(
+        label_known=pl.col("tx_datetime") <= moment - timedelta(days=DELAY_DAYS)
+    )
+    own = np.flatnonzero(wanted)
+    places = dict.fromkeys(names, own) | _places(rows, wanted)
+    return [Behind(name, values[name], known[np.sort(places[name])]) for name in names]
+
+
+def _places(rows: pl.DataFrame, wanted: Mask) -> dict[str, Integers]:
+    """Feature to the places of the rows in its window, for the one wanted row."""
+    nothing = np.zeros(rows.height, dtype=np.int64)
+    customer = _Windows(rows, "customer_id", nothing, wanted, newer_s=0)
+    terminal = _Windows(rows, "terminal_id", nothing, wanted, newer_s=DELAY_DAYS * _DAY_S)
+    found: dict[str, Integers] = {}
+    for days in WINDOWS_DAYS:
+        (own,) = customer.places(days * _DAY_S)
+        (others,) = terminal.places((DELAY_DAYS + days) * _DAY_S)
+        found |= {f"customer_id_{kind}_{days}day_window": own for kind in ("nb_tx", "avg_amount")}
+        found |= {f"terminal_id_{kind}_{days}day_window": others for kind in ("nb_tx", "risk")}
+    return found
+
+
+def rows_touched(raw: pl.DataFrame, suspect: Mask, wanted: Mask) -> Mask:
+    """Which of the wanted rows have a suspect row in a window, or are one themselves.
+
+    Args:
+        raw: Rows x the columns of `RAW_SCHEMA`; complete for `LOOK_BACK_DAYS` before the wanted.
+        suspect: The rows in doubt.
+        wanted: The rows that are asked about.
+
+    Returns:
+        One for each wanted row, in row order.
+    """
+    value = suspect.astype(np.int64)
+    longest = max(WINDOWS_DAYS) * _DAY_S
+    customer = _Windows(raw, "customer_id", value, wanted, newer_s=0)
+    delay_s = DELAY_DAYS * _DAY_S
+    terminal = _Windows(raw, "terminal_id", value, wanted, newer_s=delay_s)
+    touched: Mask = (customer.sums(longest)[1] > 0) | (terminal.sums(delay_s + longest)[1] > 0)
+    return touched | suspect[wanted]
 
 
 def check_rows(raw: pl.DataFrame, features: Mapping[str, pl.DataFrame]) -> list[Failure]:

@@ -18,6 +18,7 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.statements.manifest import is_sha256
 from fraud_provenance.attested.step.catalogue import held
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.models import promotion
@@ -25,9 +26,12 @@ from fraud_provenance.models.facts import MODEL, collect_model, signature_of
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance.models.view_skew import FEATURE_STORE
 from fraud_provenance.predictions.audit import chain_problems, read_chain, verify_predictions
+from fraud_provenance.predictions.log import batch_problems
 
 MODEL_NAMES = ("model", "fraud_model")
 ALIASES = {"champion": CHAMPION, "release_candidate": CANDIDATE}  # assets that are decisions
+_BATCH = re.compile(r"batch:(?P<number>[1-9][0-9]{0,9})\Z")
+_DIGEST = re.compile(r"[0-9a-f]{8,64}\Z")
 _MODEL = re.compile(r"(?P<name>[a-z_]+)(?:@(?P<alias>[a-z_]+)|:(?P<version>[0-9]+))\Z")
 
 
@@ -38,7 +42,8 @@ def verify_subject(trust: Trust, registry: Registry, subject: str) -> Verdict:
         trust: The opened home.
         registry: Its model registry.
         subject: `all`, `asset`, `asset/partition`, `model@alias`, `model:version`, `policies`,
-            `predictions`, a file or a bundle.
+            `predictions`, `batch:NUMBER`, a file, a bundle, or the beginning of the digest of a
+            statement, a bundle, a manifest or a file.
     """
     try:
         return _verify(trust, registry, subject)
@@ -51,6 +56,8 @@ def verify_subject(trust: Trust, registry: Registry, subject: str) -> Verdict:
 def _verify(trust: Trust, registry: Registry, subject: str) -> Verdict:
     if subject in ("all", "predictions", "policies"):
         return _verify_whole(trust, registry, subject)
+    if match := _BATCH.match(subject):
+        return _verify_batch(trust, subject, int(match["number"]))
     if match := _MODEL.match(subject):
         if match["name"] not in MODEL_NAMES:
             raise _unknown(subject)
@@ -59,9 +66,16 @@ def _verify(trust: Trust, registry: Registry, subject: str) -> Verdict:
         return _verify_model(trust, registry, ALIASES[subject], "")
     if subject in MODEL_NAMES and not trust.store.heads(subject):
         return _verify_model(trust, registry, CHAMPION, "")
+    return _verify_named(trust, subject)
+
+
+def _verify_named(trust: Trust, subject: str) -> Verdict:
+    """A file, a digest, or an asset's partitions."""
     path = Path(subject)
     if path.is_file():
         return _verify_file(trust, path)
+    if _DIGEST.match(subject):
+        return _verify_digest(trust, subject)
     asset, _, partition = subject.partition("/")
     return _verify_asset(trust, asset, partition)
 
@@ -215,6 +229,39 @@ def _verify_file(trust: Trust, path: Path) -> Verdict:
             )
         )
     return trust.lineage().verify(path.name, "verify", [trust.lineage().node(statement)])
+
+
+def _verify_batch(trust: Trust, subject: str, number: int) -> Verdict:
+    """One batch of the prediction log, with its scores, its model and its decision."""
+    _, chain, _ = read_chain(trust)
+    found = next((item for item in chain if item.batch.sequence == number), None)
+    if found is None:
+        why = f"the prediction log has no batch {number} that verifies"
+        raise EvidenceError(reason(RootCause.EVIDENCE_MISSING, why, artifact=subject))
+    lineage, batch = trust.lineage(), found.batch
+    scores = lineage.node(batch.scores_statement) if batch.scores_statement else None
+    problems = batch_problems(trust, batch, scores, found.bundle.statement.subject_digest)
+    roots = [found.node, lineage.node(batch.decision), *([scores] if scores else [])]
+    return lineage.verify(subject, "verify", roots, problems)
+
+
+def _verify_digest(trust: Trust, digest: str) -> Verdict:
+    """Whatever one digest names: a statement, a bundle, a model, or the newest of a file."""
+    found: dict[str, str] = {}
+    for record in trust.store.records():
+        if record.statement.startswith(digest) or record.bundle.startswith(digest):
+            found[record.statement] = f"{record.subject_name} {record.statement[:12]}"
+        elif record.asset and record.subject_digest.startswith(digest):
+            found[record.subject_digest] = record.statement
+    for head in trust.store.files_named(digest):
+        found[head.sha256] = head.statement
+    if len(found) != 1:
+        why = f"{digest!r} names {len(found)} things that evidence knows"
+        raise ConfigError(reason(RootCause.USAGE, why))
+    ((named, other),) = found.items()
+    statement = other if is_sha256(other) else named
+    name = other if statement == named else f"{digest} ({statement[:12]})"
+    return trust.lineage().verify(name, "verify", [trust.lineage().node(statement)])
 
 
 def _verify_all(trust: Trust, registry: Registry) -> Verdict:

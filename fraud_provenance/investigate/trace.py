@@ -1,27 +1,40 @@
-"""From one score back to the landing files: every link with its signer, time and verdict."""
+"""From a score, or anything else, back to the landing files: each link with its own verdict."""
 
 import io
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from fraud_provenance.alerts import Outbox
+from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
+    ConfigError,
     EvidenceError,
     ProvenanceError,
     Reason,
     VerificationError,
     reason,
 )
-from fraud_provenance.attested.core.verdict import Link, Verdict
+from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.store.store import Head
 from fraud_provenance.attested.tlog import merkle
+from fraud_provenance.investigate.chain import Joint, first_words, joints_of
+from fraud_provenance.investigate.subjects import verify_subject
+from fraud_provenance.investigate.why import Why, explain_score
 from fraud_provenance.models.facts import collect_model
+from fraud_provenance.models.registry import Registry
 from fraud_provenance.predictions import contract as score_contract
 from fraud_provenance.predictions.batch import SCORES, leaves, read_batch, scores_entry
 from fraud_provenance.predictions.log import batch_about, batch_problems
 from fraud_provenance.predictions.rows import judgement_problems
 from fraud_provenance.predictions.versions import version_problems, versions_of_day
+
+_DIGEST = re.compile(r"[0-9a-f]{8,64}")
+_PLACE = re.compile(r"\b(?P<asset>[a-z]+_[a-z_]+)(?:[@/](?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2}))?")
 
 
 @dataclass(frozen=True)
@@ -39,67 +52,102 @@ class Score:
 
 @dataclass(frozen=True)
 class Trace:
-    """The chain of one score, in order from the score to the landing files."""
+    """The chain of one subject, in order from it to the landing files."""
 
-    score: Score
-    chain: tuple[tuple[str, Link], ...]
     verdict: Verdict
+    joints: tuple[Joint, ...]
+    score: Score | None = None
+    why: Why | None = None
+    about: tuple[str, ...] = ()
+    """What a person should know of the subject that no evidence says, such as an alert's text."""
+
+    @property
+    def headline(self) -> str:
+        """One sentence that names the first broken or suspicious link."""
+        return first_words(self.verdict, self.joints)
 
 
-def trace_score(trust: Trust, transaction_id: int) -> Trace:
+def trace_score(trust: Trust, transaction_id: int, *, why: bool = False) -> Trace:
     """Walk back from one transaction's score.
+
+    With `why` the score is taken apart as well; where that fails, the verdict says so.
 
     Raises:
         EvidenceError: no score of this transaction is stored.
     """
     lineage = trust.lineage()
     day = _find(trust, transaction_id)
-    head = trust.store.heads(SCORES)[day][0]
-    scores = lineage.node(head.statement)
-    chain: list[tuple[str, Node]] = [("scores", scores)]
-    extra: list[Reason] = []
+    scores = lineage.node(trust.store.heads(SCORES)[day][0].statement)
     batch = _batch(trust, scores)
-    chain.append(("prediction batch", batch))
-    try:
-        score = _prove(trust, scores, batch, day, transaction_id)
-    except ProvenanceError as error:
-        extra += list(error.reasons)
-        score = Score(transaction_id, day, {}, -1, 0, (), "")
-    more, judged = _of_the_day(trust, day, scores)
-    extra += more
-    chain += [("score contract", node) for node in judged]
+    score, explained, extra = _looked_at(trust, scores, batch, (day, transaction_id), why)
+    more, roots = _of_the_day(trust, day, scores)
+    roots, extra = [scores, batch, *roots], [*extra, *more]
     if batch.bundle is not None:
         claims = read_batch(batch.bundle.statement)
         extra += batch_problems(trust, claims, scores, batch.bundle.statement.subject_digest)
-        decision = lineage.node(claims.decision)
         evidence = collect_model(trust, trust.policies.current(), claims.model_digest)
-        chain += [("model", evidence.model), ("model signature", evidence.signature)]
-        chain += [("evaluation", evidence.evaluation), ("release decision", decision)]
-        chain += [("approval", child) for child in decision.children if child.kind == "approval"]
-    chain += _below(scores, chain)
-    roots = [node for _, node in chain]
+        roots += [evidence.model, evidence.signature, evidence.evaluation]
+        roots.append(lineage.node(claims.decision))
     verdict = lineage.verify(f"score of {transaction_id}", "trace", roots, extra)
-    links = [(role, node.link()) for role, node in _in_order(chain)]
-    links += _landing_links(trust, [node for _, node in chain], _raw_digests(scores, chain, day))
-    return Trace(score, tuple(links), verdict)
+    return Trace(verdict, tuple(joints_of(trust, verdict, day)), score, explained)
 
 
-def _raw_digests(scores: Node, chain: list[tuple[str, Node]], day: str) -> set[str]:
-    """SHA-256 of the raw days that the scored day's features were made from."""
-    sources = {
-        digest
-        for entry in (scores.manifest.entries if scores.manifest else ())
-        if entry.partition == day
-        for digest in entry.made_from
-    }
-    return {
-        digest
-        for role, node in chain
-        if role == "features" and node.manifest
-        for entry in node.manifest.entries
-        if entry.sha256 in sources
-        for digest in entry.made_from
-    }
+def trace_subject(trust: Trust, registry: Registry, subject: str) -> Trace:
+    """Walk back from anything that evidence knows, see `subjects.verify_subject`.
+
+    An alert is news and no evidence: `alert:ID` walks back from what its text names.
+
+    Raises:
+        ConfigError: USAGE, nothing is known under this name.
+    """
+    about: tuple[str, ...] = ()
+    if subject.startswith("alert:"):
+        subject, about = _of_alert(trust, subject.removeprefix("alert:"))
+    asset, _, partition = subject.partition("/")
+    verdict = verify_subject(trust, registry, subject)
+    if not trust.policies.current().layout.producer(asset):
+        partition = "/".join({head.partition for head in _files(trust, subject)})
+    return Trace(verdict, tuple(joints_of(trust, verdict, partition)), about=about)
+
+
+def _files(trust: Trust, subject: str) -> list[Head]:
+    """The attested versions of a file that is named by its path or by its digest."""
+    path = Path(subject)
+    digest = encoding.digest_bytes(files.read_once(path)) if path.is_file() else subject
+    return trust.store.files_named(digest) if _DIGEST.fullmatch(digest) else []
+
+
+def _of_alert(trust: Trust, name: str) -> tuple[str, tuple[str, ...]]:
+    """(what an alert is about, its own words)."""
+    outbox = Outbox(trust.home)
+    known = [item for item in (*outbox.pending(), *outbox.delivered()) if item.id.startswith(name)]
+    if len(known) != 1 or not name:
+        why = f"{len(known)} alerts begin with {name[:64]!r}"
+        raise ConfigError(reason(RootCause.USAGE, why))
+    said = known[0].text
+    told = ("an alert is news, no evidence; this one says:", *(f"  {x}" for x in said.splitlines()))
+    assets = {step.produces for step in trust.policies.current().layout.steps.values()}
+    places = [found for found in _PLACE.finditer(said) if found["asset"] in assets]
+    for found in sorted(places, key=lambda found: not found["day"]):
+        return "/".join(filter(None, (found["asset"], found["day"]))), told
+    if "champion" in said or "fraud_model" in said:
+        return "model@champion", told
+    raise ConfigError(reason(RootCause.USAGE, f"the alert names nothing to follow: {said[:200]}"))
+
+
+def _looked_at(
+    trust: Trust, scores: Node, batch: Node, place: tuple[str, int], why: bool
+) -> tuple[Score, Why | None, list[Reason]]:
+    """The proven row, what it is made of if that was asked for, and what speaks against either."""
+    day, transaction_id = place
+    score, explained = Score(transaction_id, day, {}, -1, 0, (), ""), None
+    extra: list[Reason] = []
+    try:
+        score = _prove(trust, scores, batch, day, transaction_id)
+        explained = explain_score(trust, scores, day, score.row) if why else None
+    except ProvenanceError as error:
+        extra += error.reasons
+    return score, explained, extra
 
 
 def _find(trust: Trust, transaction_id: int) -> str:
@@ -178,60 +226,3 @@ def _prove(trust: Trust, scores: Node, batch: Node, day: str, transaction_id: in
             )
         )
     return Score(transaction_id, day, row, index, len(rows), tuple(path), root)
-
-
-def _below(scores: Node, chain: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
-    """Everything under the chain so far, by role, each once."""
-    seen = {id(node) for _, node in chain}
-    found: list[tuple[str, Node]] = []
-    for root in [scores, *(node for _, node in chain)]:
-        for node in root.walk():
-            if id(node) not in seen:
-                seen.add(id(node))
-                found.append((_role(node), node))
-    return found
-
-
-def _role(node: Node) -> str:
-    if node.provenance:
-        return {
-            "training_set": "training set",
-            "transaction_features": "features",
-            "raw_transactions": "raw days",
-        }.get(node.provenance.asset, node.provenance.asset)
-    if node.summary:
-        return "registration decision" if node.summary.gate == "release" else "access decision"
-    return node.kind
-
-
-_ORDER = (
-    "scores", "prediction batch", "score contract", "model", "model signature", "evaluation",
-    "release decision", "approval", "registration decision", "training set", "features",
-    "raw days", "contract", "acceptance", "access decision",
-)  # fmt: skip
-
-
-def _in_order(chain: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
-    rank = {role: index for index, role in enumerate(_ORDER)}
-    return sorted(chain, key=lambda item: rank.get(item[0], len(rank)))
-
-
-def _landing_links(trust: Trust, nodes: list[Node], wanted: set[str]) -> list[tuple[str, Link]]:
-    """The landing files whose bytes the raw days in `wanted` (SHA-256) were made from."""
-    found: dict[str, Link] = {}
-    for node in nodes:
-        material = node.provenance.material("source") if node.provenance else None
-        if material is None or node.manifest is None or node.reasons:
-            continue
-        sources = {d for e in node.manifest.entries if e.sha256 in wanted for d in e.made_from}
-        for entry in trust.store.manifest(material.digest).entries:
-            if entry.sha256 in sources:
-                found[entry.path] = Link(
-                    kind="landing file",
-                    name=entry.path,
-                    digest=entry.sha256,
-                    partitions=(entry.partition,),
-                    detail="bound by the signed raw day",
-                    distance=-1,
-                )
-    return [("landing file", found[path]) for path in sorted(found)]

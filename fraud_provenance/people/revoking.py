@@ -20,6 +20,7 @@ from fraud_provenance.attested.statements import identities, statements
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.due.planning import registry_of
+from fraud_provenance.investigate.recalling import Recall
 from fraud_provenance.models import promotion
 from fraud_provenance.models.facts import MODEL
 from fraud_provenance.workspace import Workspace
@@ -57,8 +58,42 @@ def revoke_subject(
     target = _target(workspace, subject)
     if since and target.kind not in ("identity", "principal"):
         raise ConfigError(reason(RootCause.USAGE, "only a signer is revoked from a time on"))
-    signed = _sign(workspace.trust, target, why.strip(), signer, _time(since))
-    told = _tell(workspace)
+    return _revoked(workspace, subject, target, why, signer, _time(since))
+
+
+def revoke_recalled(
+    workspace: Workspace, found: Recall, why: str, email: str = ""
+) -> dict[str, Any]:
+    """Revoke all that is recalled in one signed statement; what was built on it falls with it.
+
+    Raises:
+        ConfigError: no reason was given; the recall is not certain to be whole, or takes away the
+            release in force, without which nothing can be verified.
+        GateDenied: the person may not revoke.
+    """
+    if not why.strip():
+        raise ConfigError(reason(RootCause.USAGE, "a revocation needs a reason"))
+    if found.exit_code:
+        raise ConfigError(reason(RootCause.USAGE, found.headline))
+    if set(workspace.releases.head().statements).intersection(found.digests):
+        message = f"{found.subject} is, or signed, the release in force: release another one first"
+        raise ConfigError(reason(RootCause.USAGE, message))
+    signer = person_for(workspace, "revoke", email)
+    digests = found.digests
+    subject = digests[0] if len(digests) == 1 else encoding.digest_json(list(digests))
+    target = _Target(found.kind, found.name, subject, found.name, found.partition, digests)
+    return _revoked(workspace, found.subject, target, why, signer, None)
+
+
+def _revoked(
+    workspace: Workspace,
+    subject: str,
+    target: _Target,
+    why: str,
+    signer: Identity,
+    since: datetime | None,
+) -> dict[str, Any]:
+    signed = _sign(workspace.trust, target, why.strip(), signer, since)
     return {
         "subject": subject,
         "kind": target.kind,
@@ -66,7 +101,7 @@ def revoke_subject(
         "signer": str(signed.identity),
         "log_index": signed.log_index,
         "statement": signed.statement.digest,
-        "champion": told,
+        "champion": _tell(workspace),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, VerificationError, reason
 from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.models.facts import MODEL, model_statement
 from fraud_provenance.models.serving import serving_folder
 from fraud_provenance.predictions import contract as score_contract
@@ -36,9 +37,9 @@ class Comparison:
         from fraud_provenance.fraud.score_checks import check_scores
 
         try:
-            ubj, contract = self._model(version.item.batch.model_digest)
+            ubj, contract = self.model(version.item.batch.model_digest)
             frames = [pl.read_parquet(io.BytesIO(content)) for content in (scores, features)]
-            day, tolerance = version.day, self._tolerance(version)
+            day, tolerance = version.day, self.tolerance(version.scores)
             report = check_scores({day: frames[0]}, {day: frames[1]}, ubj, contract, tolerance)
         except ProvenanceError as error:
             return list(error.reasons)
@@ -57,15 +58,16 @@ class Comparison:
             for finding in report.failures
         ]
 
-    def _tolerance(self, version: Version) -> float:
-        lock = version.scores.provenance_of().material(_LOCK)
+    def tolerance(self, scores: Node) -> float:
+        """How far scores may be from those computed again: 0 with the libraries that scored."""
+        lock = scores.provenance_of().material(_LOCK)
         now = next(item.digest for item in self.trust.code().materials if item.role == _LOCK)
         if lock is not None and lock.digest == now:
             return 0.0
         allowed = self.trust.policies.current().data("contracts")[score_contract.SUITE]
         return float(allowed["other_libraries_difference"]["value"])
 
-    def _model(self, digest: str) -> tuple[bytes, dict[str, Any]]:
+    def model(self, digest: str) -> tuple[bytes, dict[str, Any]]:
         """(UBJ bytes, feature contract) of the model that a batch names, judged before it is used.
 
         Raises:

@@ -48,7 +48,9 @@ def test_candidate_verifies_with_its_registration(product: Product, subject: str
 
 def test_trace_leads_from_the_score_to_the_landing_files(product: Product) -> None:
     day, transaction = scored(product)
-    found = product.ok("trace", str(transaction), "--json").json()
+    found = product.ok("trace", str(transaction), "--why", "--json").json()
+    assert found["why"]["bit_for_bit"] is True
+    assert all(share["rows"] for share in found["why"]["shares"] if share["value"])
     roles = [item["role"] for item in found["chain"]]
     for role in ("scores", "prediction batch", "model", "release decision", "approval",
                  "training set", "features", "raw days", "landing file"):  # fmt: skip
@@ -56,6 +58,24 @@ def test_trace_leads_from_the_score_to_the_landing_files(product: Product) -> No
     assert found["day"] == day
     assert found["verdict"]["trusted"] is True
     assert roles.index("model") < roles.index("raw days") < roles.index("landing file")
+
+
+def test_model_and_its_code_and_library_reach_the_scores(product: Product) -> None:
+    day, _ = scored(product)
+    model = product.ok("trace", "model@champion", "--json").json()
+    commit = next(item["git_commit"] for item in model["chain"] if item["role"] == "model")
+    for subject in ("model@champion", f"commit:{commit}", "package:numpy", "package:xgboost"):
+        found = product.ok("recall", subject, "--rows", "--json").json()
+        assert day in found["scores"], subject
+        assert len(found["rows"]["transaction_scores"][day]) == found["scores"][day]
+
+
+def test_raw_days_differ_and_a_day_does_not_from_itself(product: Product) -> None:
+    days = sorted(path.stem for path in (product.home / "landing").glob("*.parquet"))[:2]
+    found = product.ok("diff", *(f"raw_transactions/{day}" for day in days), "--json").json()
+    assert [item["asset"] for item in found["files"]] == ["raw_transactions"]
+    same = product.ok("diff", *[f"raw_transactions/{days[0]}"] * 2, "--json").json()
+    assert (same["changes"], same["files"], same["code"]) == ([], [], [])
 
 
 def test_trace_of_an_unscored_transaction_is_refused(product: Product) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from fraud_provenance.fraud.columns import (
     CUSTOMER_FEATURES,
     FEATURE_SCHEMA,
+    FEATURES,
     RAW_SCHEMA,
     TERMINAL_FEATURES,
     WINDOWS_DAYS,
@@ -20,6 +22,8 @@ from fraud_provenance.fraud.recompute import (
     check_recomputed,
     check_rows,
     recompute_features,
+    rows_behind,
+    rows_touched,
 )
 
 DAY_S = 86_400
@@ -49,6 +53,53 @@ _seconds = st.integers(0, 90).map(lambda half: half * DAY_S // 2) | st.integers(
 _row = st.tuples(
     _seconds, st.integers(0, 2), st.integers(0, 2), st.integers(0, 99_999), st.integers(0, 1)
 )
+
+
+def _window(rows: pl.DataFrame, own: dict[str, object], name: str) -> set[int]:
+    """The rows of one feature's window, by the published definition, one by one."""
+    moment = own["tx_datetime"]
+    assert isinstance(moment, datetime)
+    kind = next((kind for kind in ("customer_id", "terminal_id") if name.startswith(kind)), "")
+    if not kind:
+        return {int(str(own["transaction_id"]))}
+    days = int(name.rsplit("_", 2)[1].removesuffix("day"))
+    delay = timedelta(days=7 if kind == "terminal_id" else 0)
+    since, until = moment - delay - timedelta(days=days), moment - delay
+    return {
+        row["transaction_id"]
+        for row in rows.iter_rows(named=True)
+        if row[kind] == own[kind] and since < row["tx_datetime"] <= until
+    }
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(_row, min_size=1, max_size=30), st.data())
+def test_rows_behind_a_feature_are_those_of_its_window(
+    rows: list[tuple[int, int, int, int, int]], data: st.DataObject
+) -> None:
+    raw = _raw(rows)
+    chosen = data.draw(st.integers(0, len(rows) - 1))
+    own = recompute_features(raw).row(chosen, named=True)
+    for item in rows_behind(raw, chosen, FEATURES):
+        assert item.value == own[item.name]
+        assert set(item.rows["transaction_id"]) == _window(raw, own, item.name)
+        assert item.rows["tx_datetime"].is_sorted()
+        known = item.rows.filter("label_known")["tx_datetime"]
+        assert all(moment <= own["tx_datetime"] - timedelta(days=7) for moment in known)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(_row, min_size=1, max_size=30), st.data())
+def test_rows_touched_are_those_with_a_suspect_row_behind_them(
+    rows: list[tuple[int, int, int, int, int]], data: st.DataObject
+) -> None:
+    raw = _raw(rows)
+    suspect = data.draw(st.sets(st.integers(0, len(rows) - 1)))
+    wanted = np.array([row % 2 == 0 for row in range(len(rows))])
+    found = rows_touched(raw, np.isin(raw["transaction_id"].to_numpy(), list(suspect)), wanted)
+    for place, touched in zip(np.flatnonzero(wanted), found, strict=True):
+        behind = rows_behind(raw, int(place), FEATURES)
+        assert touched == any(suspect & set(item.rows["transaction_id"]) for item in behind)
 
 
 @settings(max_examples=60, deadline=None)

@@ -101,6 +101,18 @@ class Repository:
                 tree = inner[part]
             return dict(self._below(tree))
 
+    def blob(self, name: str) -> bytes:
+        """The bytes of a committed file, which hash to its name.
+
+        Raises:
+            BackendError: GIT_UNAVAILABLE.
+        """
+        with _readable(f"file {name[:12]}"):
+            kind, content = self._object(name.encode())
+            if kind in _KINDS.values():
+                raise ValueError("it is no file")
+            return content
+
     def has_ancestor(self, tip: str, commit: str) -> bool:
         """Whether `commit` is `tip` or one of its ancestors; a history cut short cannot tell.
 

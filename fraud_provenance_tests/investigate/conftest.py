@@ -1,0 +1,26 @@
+"""The story of one small home: told once a session, copied for those who change it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fraud_provenance.workspace import Workspace
+from fraud_provenance_tests.conftest import copy_home, open_workspace
+from fraud_provenance_tests.investigate.story import Story, tell
+
+
+@pytest.fixture(scope="session")
+def told(
+    home_with_servers: Workspace, tmp_path_factory: pytest.TempPathFactory, policy_project: Path
+) -> Story:
+    """The story, for reading only."""
+    home = copy_home(home_with_servers.home, tmp_path_factory.mktemp("told") / "home")
+    return tell(open_workspace(home, policy_project))
+
+
+@pytest.fixture
+def story(told: Story, tmp_path: Path, policy_project: Path) -> Story:
+    """A copy that a test may change."""
+    home = copy_home(told.workspace.home, tmp_path / "home")
+    return replace(told, workspace=open_workspace(home, policy_project))
