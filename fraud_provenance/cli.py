@@ -360,6 +360,10 @@ def run(
     train_days: Annotated[int, typer.Option("--train-days", min=1)] = 7,
     delay_days: Annotated[int, typer.Option("--delay-days", min=7)] = 7,
     test_days: Annotated[int, typer.Option("--test-days", min=1)] = 7,
+    retrain_after_days: Annotated[
+        int,
+        typer.Option("--retrain-after-days", min=1, help="So many new days make a training due."),
+    ] = 1,
     score: Annotated[
         list[str] | None,
         typer.Option("--score", help="A day to score; repeat for more. Default: the newest."),
@@ -379,6 +383,7 @@ def run(
         train_days=train_days,
         delay_days=delay_days,
         test_days=test_days,
+        retrain_after_days=retrain_after_days,
         score=tuple(str(_day(day)) for day in score or ()),
     )
     workspace = open_workspace()

@@ -48,6 +48,10 @@ class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
         """Another one whenever a look at the home could find something new."""
         return glance(settings_from(os.environ), datetime.now(UTC))
 
+    def is_running(self) -> bool:
+        """Whether a `run` is at work in this home."""
+        return surroundings.is_taken(settings_from(os.environ).home)
+
     def landing(self) -> Path:
         """Where transactions arrive; nothing of the home is opened for it."""
         return Workspace(settings_from(os.environ)).landing

@@ -161,6 +161,18 @@ def alone(home: Path, say: Callable[[str], None]) -> Iterator[None]:
             stream.truncate(0)
 
 
+def is_taken(home: Path) -> bool:
+    """Whether a run holds the home at this moment."""
+    try:
+        with (home / "run" / "run.lock").open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def _holder(path: Path) -> str:
     with suppress(OSError, ValueError, TypeError, KeyError):
         known = json.loads(path.read_bytes())

@@ -48,6 +48,7 @@ class TrainingResource(dg.ConfigurableResource["TrainingResource"]):
     train_days: int = 7
     delay_days: int = 7
     test_days: int = 7
+    retrain_after_days: int = 1
     cards_per_day: int = 100
     parameters: dict[str, Any] = {}  # noqa: RUF012 - a pydantic field, copied for each instance
 
@@ -60,6 +61,7 @@ class TrainingResource(dg.ConfigurableResource["TrainingResource"]):
             train_days=self.train_days,
             delay_days=self.delay_days,
             test_days=self.test_days,
+            retrain_after_days=self.retrain_after_days,
             cards_per_day=self.cards_per_day,
             params=XGBoostParameters(**self.parameters),
         )

@@ -300,11 +300,32 @@ def training_due(workspace: Workspace, config: "TrainingConfig") -> list[str]:
         return []
     stages = ["training_set", "fraud_model", "model_evaluation", "release_candidate"]
     checks = (_training_set_is_current, _model_is_current, _is_evaluated, _is_registered)
-    split = training_split(config, usable, declared_empty(workspace))
+    split = _due_split(workspace, config, usable)
     for index, is_current in enumerate(checks):
         if not is_current(workspace, config, split):
             return stages[index:]
     return []
+
+
+def _due_split(workspace: Workspace, config: "TrainingConfig", usable: Usable) -> "Split":
+    """The newest days, or those of the newest training set while too few days came after them.
+
+    Raises:
+        As `training_split`.
+    """
+    empty = declared_empty(workspace)
+    newest = training_split(config, usable, empty)
+    node = _newest_node(workspace, "training_set")
+    known = node.provenance.parameters if node and node.provenance else {}
+    before = str(known.get("train_start", ""))
+    as_before = known == split_parameters(config, newest) | {"train_start": before}
+    if config.train_start is not None or not before or not as_before:
+        return newest
+    start = date.fromisoformat(before)
+    came = (date.fromisoformat(newest.train[0]) - start).days
+    if not 0 < came < config.retrain_after_days:
+        return newest
+    return training_split(config.model_copy(update={"train_start": start}), usable, empty)
 
 
 def training_split(config: "TrainingConfig", usable: Usable, empty: Collection[str]) -> "Split":

@@ -66,6 +66,7 @@ class TrainingConfig(BaseModel):
         train_days: Days learnt from.
         delay_days: Days between train and test whose labels are not known yet at training time.
         test_days: Days evaluated on.
+        retrain_after_days: So many newer days make a new training due, where nothing else does.
         cards_per_day: Cards that can be investigated a day; sets the decision threshold.
         params: The model's parameters.
     """
@@ -76,6 +77,7 @@ class TrainingConfig(BaseModel):
     train_days: int = Field(default=7, ge=1, le=366)
     delay_days: int = Field(default=7, ge=7, le=366)
     test_days: int = Field(default=7, ge=1, le=366)
+    retrain_after_days: int = Field(default=1, ge=1, le=366)
     cards_per_day: int = Field(default=100, ge=1)
     params: XGBoostParameters = XGBoostParameters()
 

@@ -29,6 +29,7 @@ from fraud_provenance.attested.sigstore.log_audit import Depth
 from fraud_provenance.attested.step.staging import recover
 from fraud_provenance.data.landing import landed_days
 from fraud_provenance.due import ground, planning
+from fraud_provenance.due.work import STAGES, Work, blocks
 from fraud_provenance.investigate.audit import audit
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.investigate.subjects import contract_reasons
@@ -84,11 +85,12 @@ class RunOptions:
     train_days: int = 7
     delay_days: int = 7
     test_days: int = 7
+    retrain_after_days: int = 1
     score: tuple[str, ...] = ()
 
     def run_config(self) -> dict[str, Any]:
         """Dagster run configuration: that of the `training` resource."""
-        names = ("train_start", "train_days", "delay_days", "test_days")
+        names = ("train_start", "train_days", "delay_days", "test_days", "retrain_after_days")
         config = {name: getattr(self, name) for name in names}
         return {"resources": {"training": {"config": config}}}
 
@@ -102,6 +104,7 @@ class RunOptions:
             train_days=self.train_days,
             delay_days=self.delay_days,
             test_days=self.test_days,
+            retrain_after_days=self.retrain_after_days,
         )
 
 
@@ -247,18 +250,18 @@ class Pipeline:
         self.report.refused.extend(contract_reasons(self.workspace.trust, asset))
 
     def _features(self) -> None:
-        due = planning.features_due(self.workspace)
+        due = self._due("features")
         if due:
             changed = planning.made_by_other_code(self.workspace, "transaction_features")
-            why = " (the code that makes them changed)" if changed.intersection(due) else ""
-            with self._stage("features", f"{len(due)} days{why}"):
+            why = " (the code that makes them changed)" if changed.intersection(due.days) else ""
+            with self._stage("features", f"{len(due.days)} days{why}"):
                 known = sorted(self.workspace.store.heads("raw_transactions"))
-                self._attempt(lambda: self._run_days("features", due, known))
+                self._attempt(lambda: self._run_days("features", list(due.days), known))
         self._judge_rest("transaction_features", "feature_contracts")
 
     def _feature_store(self) -> None:
         self._report_online_store()  # before it may be filled anew
-        if planning.feature_store_due(self.workspace):
+        if self._due("online_features"):
             with self._stage("feature store"):
                 self._run_job("online_features")
 
@@ -266,15 +269,15 @@ class Pipeline:
         from fraud_provenance.fraud.errors import DataError
 
         try:
-            due = planning.training_due(self.workspace, self.options.training_config())
+            due = self._due("training")
         except DataError as hole:  # training waits; the champion goes on scoring
             why = f"training waits: {hole.placed_message}"
             raise VerificationError(
                 Reason(code=hole.code, message=why, artifact="training_set", remedy=hole.remedy)
             ) from hole
         if due:
-            with self._stage("training", " → ".join(due)):
-                self._run_job("training", self.options.run_config(), assets=due)
+            with self._stage("training", " → ".join(due.assets)):
+                self._run_job("training", self.options.run_config(), assets=due.assets)
 
     def _promotion(self) -> None:
         registry = planning.registry_of(self.workspace)
@@ -342,6 +345,9 @@ class Pipeline:
             error = VerificationError(*found)
             self._tell(lambda: [alert_of_error(error, "feature_store", datetime.now(UTC))])
 
+    def _due(self, job: str) -> "Work | None":
+        return STAGES[job](self.workspace, self.options.training_config())
+
     # --- running jobs ------------------------------------------------------------------------
 
     def _stage(self, name: str, detail: str = "") -> "_Stage":
@@ -364,12 +370,12 @@ class Pipeline:
         known = set(instance.get_dynamic_partitions("day"))
         instance.add_dynamic_partitions("day", [day for day in order if day not in known])
         ordered = list(instance.get_dynamic_partitions("day"))
-        from fraud_provenance.defs.support import HEADLESS, range_tags
+        from fraud_provenance.defs.support import range_tags
 
         refused: list[ProvenanceError] = []
-        for block in _blocks(days, ordered):
+        for block in blocks(days, ordered):
             try:
-                self._run_job(job, tags={HEADLESS: "true", **range_tags(block[0], block[-1])})
+                self._run_job(job, tags=range_tags(block[0], block[-1]))
             except (BackendError, ConfigError):
                 raise
             except ProvenanceError as error:  # of these days; the other blocks go on
@@ -397,6 +403,8 @@ class Pipeline:
         assets: Sequence[str] | None = None,
     ) -> None:
         definitions, instance = self._load()
+        from fraud_provenance.defs.support import HEADLESS
+
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         job = definitions.resolve_job_def(name)
         if assets:
@@ -408,7 +416,7 @@ class Pipeline:
                     run_config=quiet | (run_config or {}),
                     instance=instance,
                     run_id=run_id,
-                    tags=tags,
+                    tags={HEADLESS: "true", **(tags or {})},
                 )
         except Exception as error:
             if _is_contract_failure(error):
@@ -449,19 +457,6 @@ def part_of(job: "dg.JobDefinition", assets: Sequence[str]) -> "dg.JobDefinition
     keys = {dg.AssetKey(name) for name in assets}
     checks = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.asset_key in keys}
     return job.get_subset(asset_selection=keys, asset_check_selection=checks)
-
-
-def _blocks(days: list[str], ordered: list[str]) -> Iterator[list[str]]:
-    """Runs of days that are neighbours in Dagster's own partition order."""
-    position = {day: index for index, day in enumerate(ordered)}
-    block: list[str] = []
-    for day in sorted(days, key=lambda item: position[item]):
-        if block and position[day] != position[block[-1]] + 1:
-            yield block
-            block = []
-        block.append(day)
-    if block:
-        yield block
 
 
 def _is_contract_failure(error: BaseException) -> bool:

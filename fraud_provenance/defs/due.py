@@ -1,0 +1,170 @@
+"""What follows by itself from a landed day: one sensor a stage, each a switch in the UI.
+
+All ask what `run` asks (`due.work`), and start one run at a time. A sensor whose look found nothing
+looks again when something in the home changed, or after an hour.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.defs import support
+from fraud_provenance.defs.alerts import alert_of_tick
+from fraud_provenance.defs.automation import (
+    features_job,
+    online_features_job,
+    scoring_job,
+    training_job,
+)
+from fraud_provenance.defs.training import TrainingResource
+from fraud_provenance.due.work import STAGES, Work, block, key
+from fraud_provenance.fraud.errors import DataError
+from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fraud_provenance.fraud.model import TrainingConfig
+
+_RESTS_ON = {
+    "features": (),
+    "online_features": ("features",),
+    "training": ("features", "online_features"),
+    "scoring": ("features",),
+}
+_ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+_SINCE = timedelta(hours=1)
+"""A run that was killed stays in Dagster's list as if it went on; so long it is believed."""
+
+
+def _at_work(context: dg.SensorEvaluationContext, provenance: ProvenanceResource) -> str:
+    """Which run is at work in this home, in words; empty where none is."""
+    if provenance.is_running():
+        return "`fraud-provenance run` is at work"
+    records = context.instance.get_run_records(
+        dg.RunsFilter(
+            statuses=[item for item in dg.DagsterRunStatus if item not in _ENDED],
+            created_after=datetime.now(UTC) - _SINCE,
+        )
+    )
+    runs = [record.dagster_run for record in records]
+    own = next((run for run in runs if support.HEADLESS not in run.tags), None)
+    return f"the run {own.run_id[:8]} ({own.job_name}) is at work" if own else ""
+
+
+def _due(
+    context: dg.SensorEvaluationContext,
+    provenance: ProvenanceResource,
+    training: TrainingResource,
+    job: str,
+) -> dg.SensorResult | dg.SkipReason:
+    """The next run of `job`, if it is due and nothing before it in the flow is."""
+    seen = provenance.glance()
+    if context.cursor == seen:
+        return dg.SkipReason("nothing changed since nothing was due")
+    busy = _at_work(context, provenance)
+    if busy:
+        return dg.SkipReason(f"waits: {busy}")
+    workspace, config = provenance.open(), training.config()
+    try:
+        work = _first_due(workspace, config, job)
+    except DataError as hole:
+        context.update_cursor(seen)
+        return dg.SkipReason(f"waits: {hole.placed_message}")
+    except ProvenanceError as error:
+        provenance.outbox().put(alert_of_tick(error, f"due_{job}"))
+        raise
+    context.update_cursor(seen)
+    if work is None:
+        return dg.SkipReason("nothing is due, or what comes before it in the flow is due first")
+    return dg.SensorResult(run_requests=[_request(context, workspace, work)])
+
+
+def _first_due(workspace: Workspace, config: "TrainingConfig", job: str) -> Work | None:
+    """What `job` has to do; nothing while an earlier stage, on which it rests, has something."""
+    for name, due in STAGES.items():
+        if name == job:
+            return due(workspace, config)
+        if name in _RESTS_ON[job] and due(workspace, config):
+            return None
+    return None
+
+
+def _request(
+    context: dg.SensorEvaluationContext, workspace: Workspace, work: Work
+) -> dg.RunRequest:
+    """One run: of the first days that are neighbours, or of the assets that are not current."""
+    tags: dict[str, str] = {}
+    if work.days:
+        first = block(work.days, context.instance.get_dynamic_partitions("day"))
+        tags = support.range_tags(first[0], first[-1])
+        work = replace(work, days=tuple(first))
+    assets = [dg.AssetKey(name) for name in work.assets] or None
+    name = key(workspace, work, datetime.now(UTC))
+    return dg.RunRequest(run_key=name, tags=tags, asset_selection=assets)
+
+
+@dg.sensor(
+    job=features_job,
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Makes features of raw days that passed their contracts, or were accepted.",
+)
+def due_features(
+    context: dg.SensorEvaluationContext,
+    provenance: ProvenanceResource,
+    training: TrainingResource,
+) -> dg.SensorResult | dg.SkipReason:
+    """Days whose features are missing, revoked, or made from other data or code than now."""
+    return _due(context, provenance, training, "features")
+
+
+@dg.sensor(
+    job=online_features_job,
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Loads the online store anew when the newest features are others.",
+)
+def due_online_features(
+    context: dg.SensorEvaluationContext,
+    provenance: ProvenanceResource,
+    training: TrainingResource,
+) -> dg.SensorResult | dg.SkipReason:
+    """After the features."""
+    return _due(context, provenance, training, "online_features")
+
+
+@dg.sensor(
+    job=training_job,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Trains a new candidate when enough new days have passed (`retrain_after_days` of the "
+        "resource `training`), or what the newest one rests on was revoked or changed. A person "
+        "approves it before anything is promoted."
+    ),
+)
+def due_training(
+    context: dg.SensorEvaluationContext,
+    provenance: ProvenanceResource,
+    training: TrainingResource,
+) -> dg.SensorResult | dg.SkipReason:
+    """After features and online store."""
+    return _due(context, provenance, training, "training")
+
+
+@dg.sensor(
+    job=scoring_job,
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Scores new days with the verified champion, once there is one.",
+)
+def due_scores(
+    context: dg.SensorEvaluationContext,
+    provenance: ProvenanceResource,
+    training: TrainingResource,
+) -> dg.SensorResult | dg.SkipReason:
+    """After the features; it does not wait for a training."""
+    return _due(context, provenance, training, "scoring")

@@ -1,0 +1,107 @@
+"""What is due after the days have arrived, stage by stage: one answer, from the evidence.
+
+`run` asks each stage in turn until nothing is due. The daemon's sensors ask the same functions, one
+run at a time, so that both make the same from the same files.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.due import planning
+from fraud_provenance.models import promotion
+from fraud_provenance.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fraud_provenance.fraud.model import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one job has to make: days, assets of the stage, or neither where it is all of one."""
+
+    job: str
+    days: tuple[str, ...] = ()
+    assets: tuple[str, ...] = ()
+
+
+Due = Callable[[Workspace, "TrainingConfig"], Work | None]
+
+
+def features(workspace: Workspace, _config: "TrainingConfig") -> Work | None:
+    """Usable raw days without current features."""
+    days = planning.features_due(workspace)
+    return Work("features", tuple(days)) if days else None
+
+
+def online_features(workspace: Workspace, _config: "TrainingConfig") -> Work | None:
+    """The online store, where it was loaded from other features than there are now."""
+    return Work("online_features") if planning.feature_store_due(workspace) else None
+
+
+def training(workspace: Workspace, config: "TrainingConfig") -> Work | None:
+    """The assets of the training stage that are not current.
+
+    Raises:
+        DataError: PARTITION_MISSING where training waits for a day.
+    """
+    assets = planning.training_due(workspace, config)
+    return Work("training", assets=tuple(assets)) if assets else None
+
+
+def scoring(workspace: Workspace, _config: "TrainingConfig") -> Work | None:
+    """Days without current scores, once there is a champion."""
+    if not promotion.was_promoted(workspace.trust, planning.registry_of(workspace)):
+        return None
+    days = planning.days_to_score(workspace, ())
+    return Work("scoring", tuple(days)) if days else None
+
+
+STAGES: dict[str, Due] = {
+    "features": features,
+    "online_features": online_features,
+    "training": training,
+    "scoring": scoring,
+}
+"""By job, in the order of the flow."""
+
+
+def block(days: Sequence[str], ordered: Sequence[str]) -> list[str]:
+    """The first days that are neighbours in `ordered`: one run makes them all."""
+    return next(blocks(days, ordered), [])
+
+
+def blocks(days: Sequence[str], ordered: Sequence[str]) -> Iterator[list[str]]:
+    """Runs of days that are neighbours in Dagster's own partition order."""
+    position = {day: index for index, day in enumerate(ordered)}
+    found: list[str] = []
+    for day in sorted(days, key=lambda item: position[item]):
+        if found and position[day] != position[found[-1]] + 1:
+            yield found
+            found = []
+        found.append(day)
+    if found:
+        yield found
+
+
+def key(workspace: Workspace, work: Work, now: datetime) -> str:
+    """The same for the same work on the same inputs within an hour: it is tried once.
+
+    What failed for a reason that no evidence shows, such as a server that was down, is tried again
+    the hour after.
+    """
+    read = {
+        asset: {day: heads[0].sha256 for day, heads in workspace.store.heads(asset).items()}
+        for asset in ("raw_transactions", "transaction_features")
+    }
+    return encoding.digest_json(
+        {
+            "work": [work.job, *work.days, *work.assets],
+            "policy": workspace.trust.policies.current().digest,
+            "commit": workspace.code_facts.git_commit,
+            "read": read,
+            "hour": now.astimezone(UTC).strftime("%Y-%m-%dT%H"),
+        }
+    )
