@@ -20,7 +20,7 @@ from fraud_provenance.defs.training import (
     training_set,
 )
 from fraud_provenance.defs.transform import transaction_features
-from fraud_provenance.defs.verification import provenance_checks
+from fraud_provenance.defs.verification import DAILY, provenance_checks
 from fraud_provenance.due import ground
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate.audit import PLACE, audit
@@ -31,8 +31,8 @@ _VERIFICATION = dg.AssetSelection.checks(*provenance_checks)
 
 
 def _stage(*assets: dg.AssetsDefinition) -> dg.AssetSelection:
-    """Assets with their contracts, without the daily verification: each step verifies anyway."""
-    return dg.AssetSelection.assets(*assets) - _VERIFICATION
+    """Assets with their contracts, and verified in the run that made them."""
+    return dg.AssetSelection.assets(*assets)
 
 
 ingest_job = dg.define_asset_job(
@@ -84,7 +84,7 @@ score_contracts_job = dg.define_asset_job(
     description="Compare scored days with their features and model that nobody has compared yet.",
 )
 provenance_check_job = dg.define_asset_job(
-    "provenance_check",
+    DAILY,
     _VERIFICATION,
     description="The product's verifier on every asset that leaves evidence, files included.",
 )

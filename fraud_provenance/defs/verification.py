@@ -1,8 +1,8 @@
 """`provenance_verified`: the product's own verifier as a check on every asset that leaves evidence.
 
 It never blocks: the gate is in the step that reads. It tells people, in the UI and as an alert,
-what a step would be refused for. Runs on its own when an asset is materialised from the UI, and
-for all assets once a day; the headless jobs leave it out, because each step verifies anyway.
+what a step would be refused for. It runs in every run that makes the asset, and once a day for all
+assets: then everything is verified anew, whatever was found of it before.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 
 CHECK = "provenance_verified"
+DAILY = "provenance_check"  # the job of all these checks
 VERIFIED_ASSETS = (
     "raw_transactions",
     "transaction_features",
@@ -56,7 +57,8 @@ def _check_of(asset: str) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
     ) -> dg.AssetCheckResult:
         """Verify, and show what was found."""
-        workspace = provenance.open_anew()
+        is_daily = context.run.job_name == DAILY
+        workspace = provenance.open_anew() if is_daily else provenance.open()
         made = context.instance.get_latest_materialization_event(dg.AssetKey(asset))
         if made is None and not is_attested(workspace, asset):
             return nothing_yet(asset)
