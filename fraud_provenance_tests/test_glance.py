@@ -8,7 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from fraud_provenance.defs import alerts, automation
+from fraud_provenance.defs import alerts, automation, due
+from fraud_provenance.defs.training import TrainingResource
 from fraud_provenance.glance import glance
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Settings, Workspace
@@ -81,7 +82,8 @@ def context(fresh: Workspace, monkeypatch: pytest.MonkeyPatch) -> dg.SensorEvalu
         "fraud_provenance.resources.opened_from", lambda _, whole: Workspace(fresh.settings)
     )
     return dg.build_sensor_context(
-        instance=dg.DagsterInstance.ephemeral(), resources={"provenance": ProvenanceResource()}
+        instance=dg.DagsterInstance.ephemeral(),
+        resources={"provenance": ProvenanceResource(), "training": TrainingResource()},
     )
 
 
@@ -92,7 +94,13 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ProvenanceResource, "open", refuse)
 
 
-@pytest.mark.parametrize("sensor", [automation.approved_candidate, alerts.alert_delivery])
+@pytest.mark.parametrize(
+    "sensor",
+    [
+        automation.approved_candidate, alerts.alert_delivery, due.due_features,
+        due.due_online_features, due.due_training, due.due_scores,
+    ],
+)  # fmt: skip
 def test_second_tick_opens_nothing_until_something_comes(
     fresh: Workspace,
     context: dg.SensorEvaluationContext,

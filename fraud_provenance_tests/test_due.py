@@ -1,0 +1,174 @@
+"""What is due by itself: one answer for `run` and the daemon, one run at a time, tried once."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from fraud_provenance import surroundings
+from fraud_provenance.defs import due
+from fraud_provenance.defs.support import HEADLESS
+from fraud_provenance.defs.training import TrainingResource
+from fraud_provenance.due import planning, work
+from fraud_provenance.due.work import Work
+from fraud_provenance.fraud.errors import DataError
+from fraud_provenance.fraud.model import Split, TrainingConfig
+from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance.workspace import Workspace
+from fraud_provenance_tests.conftest import DAYS, Chain
+
+NOW = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
+CONFIG = TrainingConfig()
+
+
+# --- work ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("days", "found"),
+    [("", []), ("a", ["a"]), ("ab", ["ab"]), ("ba", ["ab"]), ("acd", ["a", "cd"])],
+)
+def test_days_that_are_neighbours_are_one_run(days: str, found: list[str]) -> None:
+    assert ["".join(item) for item in work.blocks(days, "abcd")] == found
+    assert "".join(work.block(days, "abcd")) == "".join(found[:1])
+
+
+@pytest.mark.integration
+def test_work_has_one_name_until_something_it_rests_on_changes(chain: Chain) -> None:
+    mine = Work("features", tuple(DAYS))
+    name = work.key(chain.workspace, mine, NOW)
+    assert work.key(chain.workspace, mine, NOW + timedelta(minutes=20)) == name
+    others = (
+        work.key(chain.workspace, mine, NOW + timedelta(hours=1)),
+        work.key(chain.workspace, Work("features", (DAYS[0],)), NOW),
+        work.key(chain.workspace, Work("scoring", tuple(DAYS)), NOW),
+    )
+    assert len({name, *others}) == 4
+
+
+# --- when a training is due ----------------------------------------------------------------------
+
+
+def _split(first: int) -> Split:
+    days = [f"2018-04-{day:02}" for day in range(first, first + 3)]
+    return Split(tuple(days[:1]), tuple(days[1:2]), tuple(days[2:]))
+
+
+@pytest.mark.parametrize(
+    ("wait", "start", "known", "first"),
+    [
+        (1, None, "2018-04-01", 4),
+        (3, None, "2018-04-01", 4),  # so many have come
+        (4, None, "2018-04-01", 1),  # not yet: it is held against its own days
+        (9, None, "", 4),  # nothing was trained yet
+        (9, date(2018, 4, 4), "2018-04-01", 4),  # a person said which days
+        (9, None, "2018-04-09", 4),  # the newest days are older: some were withdrawn
+    ],
+)
+def test_training_is_due_again_after_so_many_days(
+    monkeypatch: pytest.MonkeyPatch, wait: int, start: date | None, known: str, first: int
+) -> None:
+    def split(config: TrainingConfig, *_: object) -> Split:
+        return _split(config.train_start.day if config.train_start else 4)
+
+    config = TrainingConfig(retrain_after_days=wait, train_start=start)
+    before = planning.split_parameters(config, split(config)) | {"train_start": known}
+    node = SimpleNamespace(provenance=SimpleNamespace(parameters=before)) if known else None
+    monkeypatch.setattr(planning, "training_split", split)
+    monkeypatch.setattr(planning, "declared_empty", lambda _: {})
+    monkeypatch.setattr(planning, "_newest_node", lambda *_: node)
+    nothing: Any = None
+    assert planning._due_split(nothing, config, nothing) == _split(first)
+
+
+def test_other_lengths_are_another_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = TrainingConfig(retrain_after_days=30, test_days=9)
+    before = planning.split_parameters(CONFIG, _split(1))
+    node = SimpleNamespace(provenance=SimpleNamespace(parameters=before))
+    monkeypatch.setattr(planning, "training_split", lambda *_: _split(4))
+    monkeypatch.setattr(planning, "declared_empty", lambda _: {})
+    monkeypatch.setattr(planning, "_newest_node", lambda *_: node)
+    nothing: Any = None
+    assert planning._due_split(nothing, asked, nothing) == _split(4)
+
+
+# --- sensors -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def context(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> dg.SensorEvaluationContext:
+    """A tick on a home whose features were made by another dbt project than there is now."""
+    settings = chain.workspace.settings
+    monkeypatch.setattr("fraud_provenance.resources.settings_from", lambda _: settings)
+    monkeypatch.setattr(
+        "fraud_provenance.resources.opened_from", lambda _, whole: Workspace(settings)
+    )
+    instance = dg.DagsterInstance.ephemeral()
+    instance.add_dynamic_partitions("day", list(DAYS))
+    return dg.build_sensor_context(
+        instance=instance,
+        resources={"provenance": ProvenanceResource(), "training": TrainingResource()},
+    )
+
+
+def skipped(found: object) -> str:
+    assert isinstance(found, dg.SkipReason), found
+    return str(found.skip_message)
+
+
+@pytest.mark.integration
+def test_days_that_are_due_are_one_run_and_asked_for_once(
+    context: dg.SensorEvaluationContext,
+) -> None:
+    found = due.due_features(context)
+    assert isinstance(found, dg.SensorResult)
+    assert found.run_requests
+    (request,) = found.run_requests
+    assert request.tags["dagster/asset_partition_range_start"] == DAYS[0]
+    assert request.tags["dagster/asset_partition_range_end"] == DAYS[-1]
+    assert request.run_key
+    assert "nothing changed" in skipped(due.due_features(context))
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("later", [due.due_online_features, due.due_training, due.due_scores])
+def test_what_rests_on_features_waits_for_them(
+    context: dg.SensorEvaluationContext, later: Callable[..., object]
+) -> None:
+    assert "is due first" in skipped(later(context))
+
+
+@pytest.mark.integration
+def test_one_run_at_a_time(context: dg.SensorEvaluationContext, chain: Chain) -> None:
+    with surroundings.alone(chain.workspace.home, lambda _: None):
+        assert "`fraud-provenance run` is at work" in skipped(due.due_features(context))
+    run = context.instance.create_run_for_job(
+        dg.job(name="any")(lambda: None), tags={HEADLESS: "true"}
+    )
+    context.instance.report_run_failed(run)
+    other = context.instance.create_run_for_job(dg.job(name="other")(lambda: None))
+    assert f"{other.run_id[:8]} (other)" in skipped(due.due_features(context))
+    context.instance.report_run_failed(other)
+    assert isinstance(due.due_features(context), dg.SensorResult)
+
+
+@pytest.mark.integration
+def test_training_that_waits_for_a_day_says_so(
+    context: dg.SensorEvaluationContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hole(*_: object) -> list[str]:
+        raise DataError("PARTITION_MISSING", "2018-04-09 is missing", remedy="deliver it")
+
+    monkeypatch.setattr(planning, "features_due", lambda _: [])
+    monkeypatch.setattr(planning, "feature_store_due", lambda _: False)
+    monkeypatch.setattr(planning, "training_due", hole)
+    assert "2018-04-09 is missing" in skipped(due.due_training(context))
+    monkeypatch.setattr(planning, "training_due", lambda *_: ["fraud_model"])
+    (context.instance, context.update_cursor(""))
+    found = due.due_training(context)
+    assert isinstance(found, dg.SensorResult)
+    assert found.run_requests
+    assert found.run_requests[0].asset_selection == [dg.AssetKey("fraud_model")]
