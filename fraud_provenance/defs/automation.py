@@ -11,6 +11,7 @@ from fraud_provenance.defs.alerts import alert_of_tick
 from fraud_provenance.defs.contracts import feature_contracts, raw_contracts
 from fraud_provenance.defs.features import feature_store
 from fraud_provenance.defs.ingest import raw_transactions
+from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.defs.release import champion, release_candidate
 from fraud_provenance.defs.score_contracts import score_contracts
 from fraud_provenance.defs.scoring import transaction_scores
@@ -106,6 +107,7 @@ daily_provenance_check = dg.ScheduleDefinition(
         "signed. The same as `fraud-provenance audit`."
     ),
 )
+@as_failure
 def audit_op(context: dg.OpExecutionContext, provenance: ProvenanceResource) -> None:
     """Audit; whatever is found fails the run."""
     workspace = provenance.open_anew()

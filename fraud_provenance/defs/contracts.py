@@ -17,6 +17,7 @@ from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, re
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import support
+from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.defs.whole_days import BASELINE_DAYS, judge_wholes, thresholds_of
 from fraud_provenance.due.ground import Surroundings, accepted, days_to_judge, surroundings
 from fraud_provenance.due.planning import (
@@ -70,6 +71,7 @@ _FEATURES = _Suites("transaction_features", *FEATURE_SUITES)
         ),
     ],
 )
+@as_failure
 def raw_contracts(
     context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
 ) -> Iterator[dg.AssetCheckResult | dg.AssetCheckEvaluation]:
@@ -98,6 +100,7 @@ def raw_contracts(
         ),
     ],
 )
+@as_failure
 def feature_contracts(
     context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
 ) -> Iterator[dg.AssetCheckResult | dg.AssetCheckEvaluation]:

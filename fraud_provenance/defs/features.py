@@ -10,6 +10,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, reason
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import support
+from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.due.planning import FEATURE_SERVICE, ONLINE_DAYS
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.investigate.online_store import (
@@ -37,6 +38,7 @@ ASSET = "feature_store"
         "applied from code, with the newest feature rows in the online store."
     ),
 )
+@as_failure
 def feature_store(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource
 ) -> dg.MaterializeResult[Any]:

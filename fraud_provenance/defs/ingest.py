@@ -18,6 +18,7 @@ from fraud_provenance.attested.step.step import Step
 from fraud_provenance.data import versions as data_versions
 from fraud_provenance.data.landing import landed_days
 from fraud_provenance.defs import columns, support
+from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
@@ -52,6 +53,7 @@ landing_zone = dg.AssetSpec(
         "names and sorted by time. Each day is versioned with DVC and attested by its SHA-256."
     ),
 )
+@as_failure
 def raw_transactions(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource
 ) -> dg.MaterializeResult[Any]:

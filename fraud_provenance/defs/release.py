@@ -8,6 +8,7 @@ import dagster as dg
 from fraud_provenance.alerts import alert_of_error
 from fraud_provenance.attested.core.errors import VerificationError
 from fraud_provenance.defs import support
+from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.defs.training import check_model
 from fraud_provenance.due.planning import newest_model, registry_of
 from fraud_provenance.models import promotion
@@ -28,6 +29,7 @@ from fraud_provenance.workspace import Workspace
         "verified evidence. It waits here for a person's approval."
     ),
 )
+@as_failure
 def release_candidate(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource
 ) -> dg.MaterializeResult[Any]:
@@ -72,6 +74,7 @@ def _refuse_unsafe_model(workspace: Workspace, digest: str) -> None:
         "was signed decide nothing and become an alert."
     ),
 )
+@as_failure
 def champion(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource
 ) -> dg.MaterializeResult[Any]:

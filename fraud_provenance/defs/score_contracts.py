@@ -20,6 +20,7 @@ from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import support
 from fraud_provenance.defs.contracts import check_result, mark_day
+from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.defs.training import model_files
 from fraud_provenance.due.planning import failed_days, judgeable_scores, scores_to_judge
 from fraud_provenance.models.facts import model_statement
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         )
     ],
 )
+@as_failure
 def score_contracts(
     context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
 ) -> Iterator[dg.AssetCheckResult | dg.AssetCheckEvaluation]:

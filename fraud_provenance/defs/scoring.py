@@ -9,6 +9,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, VerificationError, reason
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import columns, support
+from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.defs.training import model_files
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.fraud.parquet import parquet_bytes
@@ -56,6 +57,7 @@ def open_serving(workspace: Workspace) -> ChampionLease:
         "threshold. Each day is a signed batch with a Merkle root, so that one score is provable."
     ),
 )
+@as_failure
 def transaction_scores(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource
 ) -> dg.MaterializeResult[Any]:

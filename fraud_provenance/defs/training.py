@@ -15,6 +15,7 @@ from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import columns, support
+from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.due.planning import (
     declared_empty,
     model_parameters,
@@ -82,6 +83,7 @@ _PACKAGES_DEADLINE_S = 600
         "its transaction. Train and evaluation rows are separate, separately attested files."
     ),
 )
+@as_failure
 def training_set(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource, training: TrainingResource
 ) -> dg.MaterializeResult[Any]:
@@ -174,6 +176,7 @@ def _point_in_time(
         "by file and signed as a model (OpenSSF model signing)."
     ),
 )
+@as_failure
 def fraud_model(
     context: dg.AssetExecutionContext,
     provenance: ProvenanceResource,
@@ -297,6 +300,7 @@ def _log_model(
         "not learn from, known compromised cards taken out (Fraud Detection Handbook, chapter 3)."
     ),
 )
+@as_failure
 def model_evaluation(
     context: dg.AssetExecutionContext,
     provenance: ProvenanceResource,

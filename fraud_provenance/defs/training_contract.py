@@ -11,6 +11,7 @@ from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import support
 from fraud_provenance.defs.contracts import failure_metadata
+from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.defs.training import HELD_OUT, KNOWN, TRAIN, TRAINING_SET, days_of_part
 from fraud_provenance.due.planning import POINT_IN_TIME, declared_empty
 from fraud_provenance.resources import ProvenanceResource
@@ -33,6 +34,7 @@ _SPLIT_PARAMETERS = ("train_start", "train_days", "delay_days", "test_days")
         "than its event, and nothing to be evaluated was learnt from."
     ),
 )
+@as_failure
 def training_set_point_in_time(
     context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
 ) -> dg.AssetCheckResult:

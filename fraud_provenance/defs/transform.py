@@ -19,6 +19,7 @@ from fraud_provenance.attested.core.errors import EvidenceError, reason
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Materialisation, Step
 from fraud_provenance.defs import support
+from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.due.planning import sources_digest, window_of
 from fraud_provenance.fraud.mart import DBT_BUILD, MART, read_mart
 from fraud_provenance.fraud.parquet import parquet_bytes
@@ -68,6 +69,7 @@ class _Translator(DagsterDbtTranslator):
     backfill_policy=support.SINGLE_RUN,
     dagster_dbt_translator=_Translator(),
 )
+@as_failure
 def transaction_features(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, provenance: ProvenanceResource
 ) -> Iterator[Any]:

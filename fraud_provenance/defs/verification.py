@@ -5,12 +5,10 @@ what a step would be refused for. It runs in every run that makes the asset, and
 assets: then everything is verified anew, whatever was found of it before.
 """
 
-from collections.abc import Sequence
-
 import dagster as dg
 
-from fraud_provenance.attested.core.errors import Reason
 from fraud_provenance.attested.core.verdict import Verdict
+from fraud_provenance.defs.refusals import as_failure, reasons_table
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate.subjects import verify_subject
 from fraud_provenance.models import promotion
@@ -53,6 +51,7 @@ def _description(asset: str) -> str:
 
 def _check_of(asset: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=asset, name=CHECK, blocking=False, description=_description(asset))
+    @as_failure
     def provenance_verified(
         context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
     ) -> dg.AssetCheckResult:
@@ -115,7 +114,10 @@ def check_result(asset: str, verdict: Verdict) -> dg.AssetCheckResult:
             "git_commit": newest.git_commit,
         }
     if verdict.root_cause:
-        metadata |= {"root_cause": verdict.root_cause.code, "reasons": _table(verdict.reasons)}
+        metadata |= {
+            "root_cause": verdict.root_cause.code,
+            "reasons": reasons_table(verdict.reasons),
+        }
     return dg.AssetCheckResult(
         passed=verdict.trusted,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -126,15 +128,4 @@ def check_result(asset: str, verdict: Verdict) -> dg.AssetCheckResult:
             or "no evidence was found"
         ),
         metadata=metadata,
-    )
-
-
-def _table(reasons: Sequence[Reason]) -> dg.TableMetadataValue:
-    names = ("code", "artifact", "partition", "message", "identity", "at", "remedy")
-    records = [
-        dg.TableRecord({name: str(getattr(item, name)) for name in names})
-        for item in reasons[:_ROWS_SHOWN]
-    ]
-    return dg.TableMetadataValue(
-        records, dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in names])
     )
