@@ -17,7 +17,7 @@ from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.investigate.chain import used_files
 from fraud_provenance.investigate.subjects import verify_subject
-from fraud_provenance.investigate.trace import Score, trace_score
+from fraud_provenance.investigate.trace import Score, files_named, trace_score
 from fraud_provenance.investigate.why import Why
 from fraud_provenance.models.champion import decisions_on
 from fraud_provenance.models.facts import EVALUATION, MODEL
@@ -90,6 +90,8 @@ def facts_of(trust: Trust, registry: Registry, subject: str) -> Facts:
         verdict = _of_run(trust, match["id"]) if match else verify_subject(trust, registry, subject)
         facts = Facts(subject, verdict)
         asset, _, day = subject.partition("/")
+        for head in files_named(trust, subject):
+            asset, day = head.asset, head.partition
     nodes = [trust.lineage().node(link.statement) for link in facts.verdict.links if link.statement]
     if trust.policies.current().layout.producer(asset) and day:
         facts.focus = asset

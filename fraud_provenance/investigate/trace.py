@@ -105,12 +105,28 @@ def trace_subject(trust: Trust, registry: Registry, subject: str) -> Trace:
         subject, about = _of_alert(trust, subject.removeprefix("alert:"))
     asset, _, partition = subject.partition("/")
     verdict = verify_subject(trust, registry, subject)
-    if not trust.policies.current().layout.producer(asset):
-        partition = "/".join({head.partition for head in _files(trust, subject)})
+    if trust.policies.current().layout.producer(asset):
+        about += _versions(trust, asset, partition)
+    else:
+        partition = "/".join({head.partition for head in files_named(trust, subject)})
     return Trace(verdict, tuple(joints_of(trust, verdict, partition)), about=about)
 
 
-def _files(trust: Trust, subject: str) -> list[Head]:
+def _versions(trust: Trust, asset: str, partition: str) -> tuple[str, ...]:
+    """The versions of one partition, where it was replaced: each with its digest, oldest first."""
+    known = [head for head in trust.store.versions(asset, partition) if partition]
+    found: dict[str, str] = {}
+    for head in known:
+        bundle = trust.lineage().node(head.statement).bundle
+        if bundle is not None and not head.path.endswith(".leaves"):
+            at = encoding.utc_text(bundle.signed_at)
+            found.setdefault(head.sha256, f"  {head.sha256[:16]} of {at} ({head.sequence})")
+    if len(found) < 2:
+        return ()
+    return (f"{asset}/{partition} has {len(found)} versions, the newest last:", *found.values())
+
+
+def files_named(trust: Trust, subject: str) -> list[Head]:
     """The attested versions of a file that is named by its path or by its digest."""
     path = Path(subject)
     digest = encoding.digest_bytes(files.read_once(path)) if path.is_file() else subject
