@@ -4,7 +4,7 @@ Edges come from verified statements alone. What did not verify is a link with it
 nothing is shown below it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from fraud_provenance.attested.core.verdict import Link, Verdict
@@ -48,17 +48,17 @@ class Joint:
             "broken")  # fmt: skip
 
 
-def joints_of(trust: Trust, verdict: Verdict, partition: str = "") -> list[Joint]:
+def joints_of(trust: Trust, verdict: Verdict, files: Collection[str] = ()) -> list[Joint]:
     """Every link of a verdict, from the subject down to the landing files.
 
     Args:
         trust: The opened home.
         verdict: What was found of the subject.
-        partition: The partition of the subject that is asked about; all of them by default.
+        files: SHA-256 of the files that are asked about; by default all that nothing here has read.
     """
     lineage = trust.lineage()
     nodes = [lineage.node(link.statement) if link.statement else None for link in verdict.links]
-    used = used_files([node for node in nodes if node], partition)
+    used = used_files([node for node in nodes if node], files)
     found = []
     for link, node in zip(verdict.links, nodes, strict=True):
         if node is None:  # it stands for evidence that is missing
@@ -72,19 +72,18 @@ def joints_of(trust: Trust, verdict: Verdict, partition: str = "") -> list[Joint
     return in_order([*found, *_landing(trust, [node for node in nodes if node], used)])
 
 
-def used_files(nodes: Sequence[Node], partition: str = "") -> set[str]:
+def used_files(nodes: Sequence[Node], files: Collection[str] = ()) -> set[str]:
     """SHA-256 of the files that were asked about and of all that they were made from.
 
-    Asked about are those of a materialisation that no other one of `nodes` has read.
+    By default those of a materialisation that no other one of `nodes` has read.
     """
     made = [node for node in nodes if node.provenance and node.manifest]
     read = {item.statement for node in made for child in node.children for item in child.children}
-    used = {
+    used = set(files) or {
         entry.sha256
         for node in made
         if node.statement not in read
         for entry in (node.manifest.entries if node.manifest else ())
-        if partition in ("", entry.partition)
     }
     for node in sorted(nodes, key=lambda node: -node.distance):
         if node.provenance and node.manifest:

@@ -253,7 +253,8 @@ def _verify_digest(trust: Trust, digest: str) -> Verdict:
             found[record.statement] = f"{record.subject_name} {record.statement[:12]}"
         elif record.asset and record.subject_digest.startswith(digest):
             found[record.subject_digest] = record.statement
-    for head in trust.store.files_named(digest):
+    files = trust.store.files_named(digest)
+    for head in files:
         found[head.sha256] = head.statement
     if len(found) != 1:
         why = f"{digest!r} names {len(found)} things that evidence knows"
@@ -261,7 +262,12 @@ def _verify_digest(trust: Trust, digest: str) -> Verdict:
     ((named, other),) = found.items()
     statement = other if is_sha256(other) else named
     name = other if statement == named else f"{digest} ({statement[:12]})"
-    return trust.lineage().verify(name, "verify", [trust.lineage().node(statement)])
+    judged = {result.statement for head in files
+              for result in trust.store.contract_results(head.asset).get(
+                  (head.partition, head.sha256), {}).values()}  # fmt: skip
+    lineage = trust.lineage()
+    roots = [lineage.node(item) for item in (statement, *sorted(judged))]
+    return lineage.verify(name, "verify", roots)
 
 
 def _verify_all(trust: Trust, registry: Registry) -> Verdict:

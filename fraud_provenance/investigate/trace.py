@@ -89,7 +89,8 @@ def trace_score(trust: Trust, transaction_id: int, *, why: bool = False) -> Trac
         roots += [evidence.model, evidence.signature, evidence.evaluation]
         roots.append(lineage.node(claims.decision))
     verdict = lineage.verify(f"score of {transaction_id}", "trace", roots, extra)
-    return Trace(verdict, tuple(joints_of(trust, verdict, day)), score, explained)
+    asked = {head.sha256 for head in trust.store.heads(SCORES)[day]}
+    return Trace(verdict, tuple(joints_of(trust, verdict, asked)), score, explained)
 
 
 def trace_subject(trust: Trust, registry: Registry, subject: str) -> Trace:
@@ -103,20 +104,25 @@ def trace_subject(trust: Trust, registry: Registry, subject: str) -> Trace:
     about: tuple[str, ...] = ()
     if subject.startswith("alert:"):
         subject, about = _of_alert(trust, subject.removeprefix("alert:"))
-    asset, _, partition = subject.partition("/")
     verdict = verify_subject(trust, registry, subject)
-    if trust.policies.current().layout.producer(asset):
-        about += _versions(trust, asset, partition)
-    else:
-        partition = "/".join({head.partition for head in files_named(trust, subject)})
-    return Trace(verdict, tuple(joints_of(trust, verdict, partition)), about=about)
+    asked = heads_of(trust, subject)
+    if "/" in subject and asked:
+        about += _versions(trust, asked[0].asset, asked[0].partition)
+    files = {head.sha256 for head in asked}
+    return Trace(verdict, tuple(joints_of(trust, verdict, files)), about=about)
+
+
+def heads_of(trust: Trust, subject: str) -> list[Head]:
+    """The attested files that a subject names: the newest of `asset/day`, or those of a digest."""
+    asset, _, partition = subject.partition("/")
+    heads = trust.store.heads(asset).get(partition, []) if partition else []
+    return heads or files_named(trust, subject)
 
 
 def _versions(trust: Trust, asset: str, partition: str) -> tuple[str, ...]:
     """The versions of one partition, where it was replaced: each with its digest, oldest first."""
-    known = [head for head in trust.store.versions(asset, partition) if partition]
     found: dict[str, str] = {}
-    for head in known:
+    for head in trust.store.versions(asset, partition):
         bundle = trust.lineage().node(head.statement).bundle
         if bundle is not None and not head.path.endswith(".leaves"):
             at = encoding.utc_text(bundle.signed_at)
