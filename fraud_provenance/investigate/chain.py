@@ -68,7 +68,8 @@ def joints_of(trust: Trust, verdict: Verdict, files: Collection[str] = ()) -> li
         entries = node.manifest.entries if node.manifest else ()
         days = tuple(sorted({entry.partition for entry in entries if entry.sha256 in used}))
         shown = link.model_copy(update={"partitions": days or link.partitions})
-        found.append(Joint(role_of(node), shown, below, tuple(_odd(node))))
+        odd = [*_replacing(trust, node, days), *_odd(node)]
+        found.append(Joint(role_of(node), shown, below, tuple(odd)))
     return in_order([*found, *_landing(trust, [node for node in nodes if node], used)])
 
 
@@ -130,6 +131,21 @@ def role_of(node: Node) -> str:
     if node.contract and node.manifest and node.manifest.asset == "transaction_scores":
         return "score contract"
     return node.kind
+
+
+def _replacing(trust: Trust, node: Node, days: Collection[str]) -> list[str]:
+    """Which of the days that were used came again with other bytes than the first time."""
+    if node.provenance is None or node.provenance.material("source") is None or not days:
+        return []
+    earlier: dict[str, set[frozenset[str]]] = {}
+    own: dict[str, frozenset[str]] = {}
+    for version in reversed(trust.store.replaced(node.provenance.asset)):  # the oldest first
+        if version.statement == node.statement:
+            own[version.partition] = version.files
+        elif version.partition not in own:
+            earlier.setdefault(version.partition, set()).add(version.files)
+    again = [day for day in days if earlier.get(day, set()) - {own.get(day)}]
+    return [f"delivered again with other rows: {ranges(again)}"] if again else []
 
 
 def _odd(node: Node) -> list[str]:

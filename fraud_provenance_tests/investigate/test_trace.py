@@ -127,9 +127,12 @@ def test_day_that_was_replaced_names_its_versions(story: Story) -> None:
     assert follow(story, f"raw_transactions/{day}").about == ()
     before = story.trust.store.heads("raw_transactions")[day][0].sha256
     land(story.trust, {day: story.raw[day].head(4)})
-    said = follow(story, f"raw_transactions/{day}").about
-    assert "2 versions" in said[0]
-    assert before[:16] in said[1]
+    found = follow(story, f"raw_transactions/{day}")
+    assert "2 versions" in found.about[0]
+    assert before[:16] in found.about[1]
+    assert f"raw_transactions@{day}: delivered again with other rows" in found.headline
+    old = follow(story, before)
+    assert not any("delivered again" in note for item in old.joints for note in item.odd)
 
 
 def test_feature_that_its_raw_rows_do_not_give_is_refused(
