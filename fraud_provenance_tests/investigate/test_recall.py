@@ -12,6 +12,7 @@ from fraud_provenance.fraud.columns import FEATURES as NAMES
 from fraud_provenance.fraud.recompute import rows_behind
 from fraud_provenance.investigate.reach import DECISION
 from fraud_provenance.investigate.recalling import Recall, recall
+from fraud_provenance.investigate.subjects import verify_subject
 from fraud_provenance.people.revoking import revoke_recalled
 from fraud_provenance_tests.conftest import FEATURES, RAW
 from fraud_provenance_tests.investigate.story import (
@@ -233,6 +234,11 @@ def test_what_is_made_again_from_a_mended_day_is_usable_though_bytes_came_out_th
     heads = story.trust.store.heads("training_set")["train"]
     assert story.trust.revoked_head(heads) is None
     assert days_of(asked(story, before.statement), "training_set") == ["train"]
+    for asset in (RAW, FEATURES, "training_set"):
+        verdict = verify_subject(story.trust, registry_of(story.workspace), asset)
+        assert verdict.trusted, (asset, verdict.root_cause)
+    whole = verify_subject(story.trust, registry_of(story.workspace), "all")
+    assert "PARTITION_REVOKED" not in {item.code for item in whole.reasons}
 
 
 def test_withdrawal_needs_a_reason_and_somebody_who_may(story: Story) -> None:
