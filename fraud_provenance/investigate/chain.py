@@ -4,7 +4,7 @@ Edges come from verified statements alone. What did not verify is a link with it
 nothing is shown below it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from fraud_provenance.attested.core.verdict import Link, Verdict
@@ -48,17 +48,17 @@ class Joint:
             "broken")  # fmt: skip
 
 
-def joints_of(trust: Trust, verdict: Verdict, partition: str = "") -> list[Joint]:
+def joints_of(trust: Trust, verdict: Verdict, files: Collection[str] = ()) -> list[Joint]:
     """Every link of a verdict, from the subject down to the landing files.
 
     Args:
         trust: The opened home.
         verdict: What was found of the subject.
-        partition: The partition of the subject that is asked about; all of them by default.
+        files: SHA-256 of the files that are asked about; by default all that nothing here has read.
     """
     lineage = trust.lineage()
     nodes = [lineage.node(link.statement) if link.statement else None for link in verdict.links]
-    used = used_files([node for node in nodes if node], partition)
+    used = used_files([node for node in nodes if node], files)
     found = []
     for link, node in zip(verdict.links, nodes, strict=True):
         if node is None:  # it stands for evidence that is missing
@@ -68,23 +68,23 @@ def joints_of(trust: Trust, verdict: Verdict, partition: str = "") -> list[Joint
         entries = node.manifest.entries if node.manifest else ()
         days = tuple(sorted({entry.partition for entry in entries if entry.sha256 in used}))
         shown = link.model_copy(update={"partitions": days or link.partitions})
-        found.append(Joint(role_of(node), shown, below, tuple(_odd(node))))
+        odd = [*_replacing(trust, node, days), *_odd(node)]
+        found.append(Joint(role_of(node), shown, below, tuple(odd)))
     return in_order([*found, *_landing(trust, [node for node in nodes if node], used)])
 
 
-def used_files(nodes: Sequence[Node], partition: str = "") -> set[str]:
+def used_files(nodes: Sequence[Node], files: Collection[str] = ()) -> set[str]:
     """SHA-256 of the files that were asked about and of all that they were made from.
 
-    Asked about are those of a materialisation that no other one of `nodes` has read.
+    By default those of a materialisation that no other one of `nodes` has read.
     """
     made = [node for node in nodes if node.provenance and node.manifest]
     read = {item.statement for node in made for child in node.children for item in child.children}
-    used = {
+    used = set(files) or {
         entry.sha256
         for node in made
         if node.statement not in read
         for entry in (node.manifest.entries if node.manifest else ())
-        if partition in ("", entry.partition)
     }
     for node in sorted(nodes, key=lambda node: -node.distance):
         if node.provenance and node.manifest:
@@ -131,6 +131,21 @@ def role_of(node: Node) -> str:
     if node.contract and node.manifest and node.manifest.asset == "transaction_scores":
         return "score contract"
     return node.kind
+
+
+def _replacing(trust: Trust, node: Node, days: Collection[str]) -> list[str]:
+    """Which of the days that were used came again with other bytes than the first time."""
+    if node.provenance is None or node.provenance.material("source") is None or not days:
+        return []
+    earlier: dict[str, set[frozenset[str]]] = {}
+    own: dict[str, frozenset[str]] = {}
+    for version in reversed(trust.store.replaced(node.provenance.asset)):  # the oldest first
+        if version.statement == node.statement:
+            own[version.partition] = version.files
+        elif version.partition not in own:
+            earlier.setdefault(version.partition, set()).add(version.files)
+    again = [day for day in days if earlier.get(day, set()) - {own.get(day)}]
+    return [f"delivered again with other rows: {ranges(again)}"] if again else []
 
 
 def _odd(node: Node) -> list[str]:

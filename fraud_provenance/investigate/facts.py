@@ -17,7 +17,7 @@ from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.investigate.chain import used_files
 from fraud_provenance.investigate.subjects import verify_subject
-from fraud_provenance.investigate.trace import Score, trace_score
+from fraud_provenance.investigate.trace import Score, heads_of, trace_score
 from fraud_provenance.investigate.why import Why
 from fraud_provenance.models.champion import decisions_on
 from fraud_provenance.models.facts import EVALUATION, MODEL
@@ -84,21 +84,21 @@ def facts_of(trust: Trust, registry: Registry, subject: str) -> Facts:
     if subject.isdecimal() and len(subject) < 11:
         traced = trace_score(trust, int(subject), why=True)
         facts = Facts(subject, traced.verdict, score=traced.score, why=traced.why)
-        day, asset = (traced.score.day if traced.score else ""), "transaction_scores"
+        day = traced.score.day if traced.score else ""
+        asked = trust.store.heads("transaction_scores").get(day, [])
     else:
         match = _RUN.match(subject)
         verdict = _of_run(trust, match["id"]) if match else verify_subject(trust, registry, subject)
         facts = Facts(subject, verdict)
-        asset, _, day = subject.partition("/")
+        asked = heads_of(trust, subject)
     nodes = [trust.lineage().node(link.statement) for link in facts.verdict.links if link.statement]
-    if trust.policies.current().layout.producer(asset) and day:
-        facts.focus = asset
-    else:
-        day = ""
+    facts.focus = asked[0].asset if asked else ""
     models = {node.statement_of().subject_digest for node in nodes
               if node.provenance and node.provenance.asset == MODEL}  # fmt: skip
     known = {node.statement: node for node in [*nodes, *_decided(trust, models)]}
-    _collect(facts, [node for node in known.values() if node.is_sound], day)
+    _collect(
+        facts, [node for node in known.values() if node.is_sound], {head.sha256 for head in asked}
+    )
     return facts
 
 
@@ -128,8 +128,8 @@ def _of_run(trust: Trust, run: str) -> Verdict:
     return lineage.verify(f"run:{run}", "diff", found, with_files=False)
 
 
-def _collect(facts: Facts, nodes: Sequence[Node], partition: str) -> None:
-    used = used_files(nodes, partition)
+def _collect(facts: Facts, nodes: Sequence[Node], asked: Collection[str]) -> None:
+    used = used_files(nodes, asked)
     for node in nodes:
         if node.provenance and node.manifest:
             mine = [entry for entry in node.manifest.entries if entry.sha256 in used]

@@ -109,7 +109,7 @@ def leaves_of(value: Any, place: str = "") -> dict[str, Any]:  # noqa: ANN401 - 
         parts = [leaves_of(item, f"{place}[{name}]")
                  for name, item in zip(named, value, strict=True)]  # fmt: skip
     else:
-        return {place: value}
+        return {place: value} if place else {}
     return {name: item for part in parts for name, item in part.items()}
 
 

@@ -182,7 +182,19 @@ class _Walk:
         """What one decision let be read, as far as it is recalled."""
         view = self._trust.store.manifest(node.statement_of().subject_digest)
         readable = {entry.sha256 for entry in view.entries}
-        bad = {digest for child in node.children for digest in self._files.get(child.statement, ())}
+        again = {
+            entry.sha256
+            for child in node.children
+            if child.provenance and child.manifest
+            for entry in child.manifest.entries
+            if entry.sha256 not in self._files.get(child.statement, ())
+        }
+        bad = {
+            digest
+            for child in node.children
+            for digest in self._files.get(child.statement, ())
+            if child.provenance is None or digest not in again  # made again from what is good
+        }
         bad |= self._seeds.files
         if node.statement in self._whole or any(
             child.kind == "policy" and child.statement in self._whole for child in node.children

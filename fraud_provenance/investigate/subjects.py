@@ -134,11 +134,20 @@ def _verify_asset(trust: Trust, asset: str, partition: str) -> Verdict:
     failures = contract_reasons(trust, asset, partition)
     if asset == FEATURE_STORE:
         failures += definition_problems(trust) + online_problems(trust)
+    wanted = _newest(trust, asset, partition)
+    return trust.lineage().verify(name, "verify", roots, failures, partitions=wanted)
+
+
+def _newest(trust: Trust, asset: str, partition: str = "") -> dict[str, set[str]]:
+    """Statement → the partitions (or the one asked for) of which it is the newest version.
+
+    What was withdrawn among its others has been made again, and speaks against nothing.
+    """
     wanted: dict[str, set[str]] = {}
     for day, heads in trust.store.heads(asset).items():
         for head in heads if partition in ("", day) else ():
             wanted.setdefault(head.statement, set()).add(day)
-    return trust.lineage().verify(name, "verify", roots, failures, partitions=wanted)
+    return wanted
 
 
 def contract_reasons(trust: Trust, asset: str, partition: str = "") -> list[Reason]:
@@ -253,7 +262,8 @@ def _verify_digest(trust: Trust, digest: str) -> Verdict:
             found[record.statement] = f"{record.subject_name} {record.statement[:12]}"
         elif record.asset and record.subject_digest.startswith(digest):
             found[record.subject_digest] = record.statement
-    for head in trust.store.files_named(digest):
+    files = trust.store.files_named(digest)
+    for head in files:
         found[head.sha256] = head.statement
     if len(found) != 1:
         why = f"{digest!r} names {len(found)} things that evidence knows"
@@ -261,7 +271,12 @@ def _verify_digest(trust: Trust, digest: str) -> Verdict:
     ((named, other),) = found.items()
     statement = other if is_sha256(other) else named
     name = other if statement == named else f"{digest} ({statement[:12]})"
-    return trust.lineage().verify(name, "verify", [trust.lineage().node(statement)])
+    judged = {result.statement for head in files
+              for result in trust.store.contract_results(head.asset).get(
+                  (head.partition, head.sha256), {}).values()}  # fmt: skip
+    lineage = trust.lineage()
+    roots = [lineage.node(item) for item in (statement, *sorted(judged))]
+    return lineage.verify(name, "verify", roots)
 
 
 def _verify_all(trust: Trust, registry: Registry) -> Verdict:
@@ -269,9 +284,11 @@ def _verify_all(trust: Trust, registry: Registry) -> Verdict:
     policy = trust.policies.current()
     lineage = trust.lineage(policy)
     roots = [lineage.node(statement) for statement in policy.release_statements]
+    wanted: dict[str, set[str]] = {}
     for rule in policy.layout.steps.values():
         if rule.produces:
             roots += asset_roots(trust, rule.produces)
+            wanted |= _newest(trust, rule.produces)
     extra = trust.store.problems() + definition_problems(trust) + online_problems(trust)
     _, chain, unreadable = read_chain(trust)
     extra += unreadable + chain_problems(trust, chain)
@@ -280,4 +297,4 @@ def _verify_all(trust: Trust, registry: Registry) -> Verdict:
         extra += list(verdict.reasons)
         if champion:
             roots += [champion.decision, champion.evidence.signature]
-    return lineage.verify("all", "verify", roots, extra)
+    return lineage.verify("all", "verify", roots, extra, partitions=wanted)

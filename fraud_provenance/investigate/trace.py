@@ -89,7 +89,8 @@ def trace_score(trust: Trust, transaction_id: int, *, why: bool = False) -> Trac
         roots += [evidence.model, evidence.signature, evidence.evaluation]
         roots.append(lineage.node(claims.decision))
     verdict = lineage.verify(f"score of {transaction_id}", "trace", roots, extra)
-    return Trace(verdict, tuple(joints_of(trust, verdict, day)), score, explained)
+    asked = {head.sha256 for head in trust.store.heads(SCORES)[day]}
+    return Trace(verdict, tuple(joints_of(trust, verdict, asked)), score, explained)
 
 
 def trace_subject(trust: Trust, registry: Registry, subject: str) -> Trace:
@@ -103,14 +104,35 @@ def trace_subject(trust: Trust, registry: Registry, subject: str) -> Trace:
     about: tuple[str, ...] = ()
     if subject.startswith("alert:"):
         subject, about = _of_alert(trust, subject.removeprefix("alert:"))
-    asset, _, partition = subject.partition("/")
     verdict = verify_subject(trust, registry, subject)
-    if not trust.policies.current().layout.producer(asset):
-        partition = "/".join({head.partition for head in _files(trust, subject)})
-    return Trace(verdict, tuple(joints_of(trust, verdict, partition)), about=about)
+    asked = heads_of(trust, subject)
+    if "/" in subject and asked:
+        about += _versions(trust, asked[0].asset, asked[0].partition)
+    files = {head.sha256 for head in asked}
+    return Trace(verdict, tuple(joints_of(trust, verdict, files)), about=about)
 
 
-def _files(trust: Trust, subject: str) -> list[Head]:
+def heads_of(trust: Trust, subject: str) -> list[Head]:
+    """The attested files that a subject names: the newest of `asset/day`, or those of a digest."""
+    asset, _, partition = subject.partition("/")
+    heads = trust.store.heads(asset).get(partition, []) if partition else []
+    return heads or files_named(trust, subject)
+
+
+def _versions(trust: Trust, asset: str, partition: str) -> tuple[str, ...]:
+    """The versions of one partition, where it was replaced: each with its digest, oldest first."""
+    found: dict[str, str] = {}
+    for head in trust.store.versions(asset, partition):
+        bundle = trust.lineage().node(head.statement).bundle
+        if bundle is not None and not head.path.endswith(".leaves"):
+            at = encoding.utc_text(bundle.signed_at)
+            found.setdefault(head.sha256, f"  {head.sha256[:16]} of {at} ({head.sequence})")
+    if len(found) < 2:
+        return ()
+    return (f"{asset}/{partition} has {len(found)} versions, the newest last:", *found.values())
+
+
+def files_named(trust: Trust, subject: str) -> list[Head]:
     """The attested versions of a file that is named by its path or by its digest."""
     path = Path(subject)
     digest = encoding.digest_bytes(files.read_once(path)) if path.is_file() else subject

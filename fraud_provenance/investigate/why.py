@@ -178,22 +178,48 @@ def _row_of(trust: Trust, node: Node, entry: FileEntry, transaction_id: int) -> 
 
 
 def bytes_of(trust: Trust, node: Node, entry: FileEntry) -> bytes:
-    """The attested bytes of a file; an earlier version of a raw day comes from DVC.
+    """The attested bytes of a file, whether it is still the newest version or not.
+
+    An earlier raw day comes from DVC. Earlier features are computed again from their raw days. What
+    has not the attested digest then is not used.
 
     Raises:
         EvidenceError, VerificationError: as `Artifacts.read`.
     """
     try:
         return trust.lineage().artifacts.read(node, entry)
-    except ProvenanceError:
-        kept = node.provenance_of().outputs.get("dvc_md5")
-        md5 = kept.get(entry.partition) if isinstance(kept, dict) else None
-        if not isinstance(md5, str):
-            raise
-        content = dvc.stored_bytes(trust.home, md5)
+    except ProvenanceError as error:
+        remade = {RAW: _kept, FEATURES: _remade}.get(node.name)
+        content = remade(trust, node, entry) if remade else b""
         if encoding.digest_bytes(content) != entry.sha256:
-            raise
+            raise error from None
         return content
+
+
+def _kept(trust: Trust, node: Node, entry: FileEntry) -> bytes:
+    """What DVC keeps under the address that was signed with a raw day."""
+    known = node.provenance_of().outputs.get("dvc_md5")
+    md5 = known.get(entry.partition) if isinstance(known, dict) else None
+    return dvc.stored_bytes(trust.home, md5) if isinstance(md5, str) else b""
+
+
+def _remade(trust: Trust, node: Node, entry: FileEntry) -> bytes:
+    """A day of features, made again by the second definition as its step writes it."""
+    import polars as pl
+
+    from fraud_provenance.fraud.parquet import parquet_bytes
+    from fraud_provenance.fraud.recompute import recompute_features
+
+    days = raw_days(node, entry)
+    if not days:
+        return b""
+    try:
+        raw = pl.concat(pl.read_parquet(io.BytesIO(bytes_of(trust, *day))) for day in days)
+        made = recompute_features(raw)
+    except pl.exceptions.PolarsError:
+        return b""
+    own = pl.col("tx_datetime").dt.date().cast(pl.String) == entry.partition
+    return parquet_bytes(made.filter(own))
 
 
 def _explained(

@@ -83,6 +83,20 @@ def test_value_that_became_nothing_is_seen_in_the_columns(story: Story) -> None:
     assert moved.shifts[0].distance == 1
 
 
+def test_two_versions_of_a_day_differ_in_their_columns(story: Story) -> None:
+    day = story.days[6]
+    before = story.trust.store.heads("raw_transactions")[day][0].sha256
+    wrong = story.raw[day].with_columns(tx_fraud=pl.lit(1, dtype=pl.Int8))
+    path = story.trust.home / "data" / "raw_transactions" / f"{day}.parquet"
+    kept = path.read_bytes()
+    land(story.trust, {day: wrong})
+    found = differ(story, before[:16], f"raw_transactions/{day}")
+    assert any("are not compared" in note for note in found.notes)  # those bytes are gone
+    path.write_bytes(kept)
+    back = differ(story, f"raw_transactions/{day}", before[:16])
+    assert [item.changed for item in back.moved] == [("the file",)]
+
+
 def test_run_is_all_that_it_made(told: Story) -> None:
     found = differ(told, f"run:run-{told.days[0]}", f"run:run-{told.days[0]}")
     assert {"raw_transactions", "transaction_features", "training_set"} <= set(found.a.files)

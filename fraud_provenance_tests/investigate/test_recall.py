@@ -12,6 +12,7 @@ from fraud_provenance.fraud.columns import FEATURES as NAMES
 from fraud_provenance.fraud.recompute import rows_behind
 from fraud_provenance.investigate.reach import DECISION
 from fraud_provenance.investigate.recalling import Recall, recall
+from fraud_provenance.investigate.subjects import verify_subject
 from fraud_provenance.people.revoking import revoke_recalled
 from fraud_provenance_tests.conftest import FEATURES, RAW
 from fraud_provenance_tests.investigate.story import (
@@ -20,6 +21,7 @@ from fraud_provenance_tests.investigate.story import (
     featurise,
     land,
     score_again,
+    train_on,
     window,
 )
 from fraud_provenance_tests.scored import score
@@ -211,6 +213,32 @@ def test_what_is_withdrawn_is_what_was_told(story: Story, subject: str) -> None:
     assert told == withdrawn
     assert found.rebuild
     assert all(":" in line for line in found.rebuild)
+
+
+def test_what_is_made_again_from_a_mended_day_is_usable_though_bytes_came_out_the_same(
+    story: Story,
+) -> None:
+    """A wrong label is younger than any window of the next day: its features are the same bytes."""
+    days, day = story.days, story.days[-4]
+    wrong = story.raw[day].with_columns(tx_fraud=pl.lit(1, dtype=pl.Int8))
+    land(story.trust, {day: wrong})
+    featurise(story.trust, days, days)
+    before = story.trust.store.heads(FEATURES)[days[-3]][0]
+    revoke_recalled(story.workspace, asked(story, f"{RAW}/{day}"), "wrong labels")
+    mended = story.raw[day].with_columns(tx_amount=pl.col("tx_amount").round(1))
+    land(story.trust, {day: mended.with_columns(tx_amount=story.raw[day]["tx_amount"])[::-1]})
+    featurise(story.trust, days, days[-4:])
+    after = story.trust.store.heads(FEATURES)[days[-3]][0]
+    assert (after.sha256, after.statement == before.statement) == (before.sha256, False)
+    train_on(story.trust, days[-6:-1])  # its days are of both statements
+    heads = story.trust.store.heads("training_set")["train"]
+    assert story.trust.revoked_head(heads) is None
+    assert days_of(asked(story, before.statement), "training_set") == ["train"]
+    for asset in (RAW, FEATURES, "training_set"):
+        verdict = verify_subject(story.trust, registry_of(story.workspace), asset)
+        assert verdict.trusted, (asset, verdict.root_cause)
+    whole = verify_subject(story.trust, registry_of(story.workspace), "all")
+    assert "PARTITION_REVOKED" not in {item.code for item in whole.reasons}
 
 
 def test_withdrawal_needs_a_reason_and_somebody_who_may(story: Story) -> None:

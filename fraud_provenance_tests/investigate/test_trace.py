@@ -15,7 +15,7 @@ from fraud_provenance.due.planning import registry_of
 from fraud_provenance.fraud.columns import FEATURES
 from fraud_provenance.investigate.chain import folded, ranges
 from fraud_provenance.investigate.trace import Trace, trace_score, trace_subject
-from fraud_provenance_tests.investigate.story import Story
+from fraud_provenance_tests.investigate.story import Story, featurise, land
 from fraud_provenance_tests.scored import batch_of
 
 
@@ -75,11 +75,7 @@ def damage_model(story: Story) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "place"),
-    [
-        (damage_raw, "raw_transactions"),
-        (damage_features, "transaction_features"),
-        (damage_model, "fraud_model"),
-    ],
+    [(damage_raw, "raw_transactions"), (damage_model, "fraud_model")],
 )
 def test_no_answer_rests_on_bytes_that_do_not_hold(
     story: Story, damage: Callable[[Story], None], place: str
@@ -90,6 +86,53 @@ def test_no_answer_rests_on_bytes_that_do_not_hold(
     assert found.why is None
     assert not found.verdict.trusted
     assert f"First broken link: DIGEST_MISMATCH({place}" in found.headline
+
+
+def test_damaged_features_are_named_and_made_again_with_the_attested_digest(
+    told: Story, story: Story
+) -> None:
+    transaction = riskiest(story)
+    honest = trace_score(told.trust, transaction, why=True)
+    damage_features(story)
+    found = trace_score(story.trust, transaction, why=True)
+    assert "DIGEST_MISMATCH(transaction_features" in found.headline
+    assert found.why == honest.why
+
+
+def test_features_that_cannot_be_made_again_explain_nothing(story: Story) -> None:
+    transaction = riskiest(story)
+    damage_features(story)
+    damage_raw(story)
+    found = trace_score(story.trust, transaction, why=True)
+    assert found.why is None
+    assert not found.verdict.trusted
+
+
+def test_score_of_an_earlier_version_of_its_features_is_explained(story: Story) -> None:
+    """The features came again otherwise, the day was not scored again; its raw days are kept."""
+    transaction = riskiest(story)
+    before = trace_score(story.trust, transaction, why=True).why
+    other = story.raw[story.days[-1]].with_columns(tx_amount=pl.col("tx_amount") + 1)
+    path = story.trust.home / "data" / "raw_transactions" / f"{story.days[-1]}.parquet"
+    kept = path.read_bytes()
+    land(story.trust, {story.days[-1]: other})
+    featurise(story.trust, story.days, [story.days[-1]])
+    assert trace_score(story.trust, transaction, why=True).why is None  # the raw day is gone
+    path.write_bytes(kept)
+    assert trace_score(story.trust, transaction, why=True).why == before
+
+
+def test_day_that_was_replaced_names_its_versions(story: Story) -> None:
+    day = story.days[4]
+    assert follow(story, f"raw_transactions/{day}").about == ()
+    before = story.trust.store.heads("raw_transactions")[day][0].sha256
+    land(story.trust, {day: story.raw[day].head(4)})
+    found = follow(story, f"raw_transactions/{day}")
+    assert "2 versions" in found.about[0]
+    assert before[:16] in found.about[1]
+    assert f"raw_transactions@{day}: delivered again with other rows" in found.headline
+    old = follow(story, before)
+    assert not any("delivered again" in note for item in old.joints for note in item.odd)
 
 
 def test_feature_that_its_raw_rows_do_not_give_is_refused(

@@ -710,12 +710,7 @@ class LineageVerifier:
             return
         if node.provenance is None:
             return
-        tainted = {
-            digest: withdrawal
-            for decision in node.children
-            for child in decision.children
-            for digest, withdrawal in child.revoked.items()
-        }
+        tainted = {digest: why for decision in node.children for digest, why in _tainted(decision)}
         for entry in node.manifest.entries:
             causes = [self.revocations.of_file(entry.sha256)]
             for source in entry.made_from:
@@ -771,6 +766,26 @@ class LineageVerifier:
             problems += revoked_in(root, about)
         links = [node.link(more.get(id(node), ())) for node in nodes]
         return Verdict.of(subject, self.environment, purpose, links, problems)
+
+
+def _tainted(decision: Node) -> list[tuple[str, Withdrawal]]:
+    """The files among what a decision let be read that were withdrawn, or made from such.
+
+    Bytes that were made again, from what nobody withdrew, do not fall with those made first.
+    """
+    made = [child for child in decision.children if child.provenance and child.manifest]
+    again = {entry.sha256 for child in made for entry in _entries(child)
+             if entry.sha256 not in child.revoked}  # fmt: skip
+    return [
+        (digest, withdrawal)
+        for child in decision.children
+        for digest, withdrawal in child.revoked.items()
+        if child.provenance is None or digest not in again
+    ]
+
+
+def _entries(node: Node) -> tuple[FileEntry, ...]:
+    return node.manifest.entries if node.manifest else ()
 
 
 def revoked_in(node: Node, partitions: Collection[str] | None = None) -> list[Reason]:
