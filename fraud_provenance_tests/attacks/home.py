@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from fraud_provenance import cli, inquiries
+from fraud_provenance import answers, cli
 from fraud_provenance.alerts import Outbox
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, storage_error
 from fraud_provenance.attested.gates.context import Trust
@@ -93,7 +93,7 @@ class Home:
         with (
             self.surroundings(environment),
             patched(cli, "print_reasons", record),
-            patched(inquiries, "print_reasons", record),
+            patched(answers, "print_reasons", record),
             _writing(cli.err, err),
             redirect_stdout(out),
         ):
