@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from fraud_provenance.workspace import Settings, Workspace
-from fraud_provenance_tests.attacks import fields, registry, slots, tournament
+from fraud_provenance_tests.attacks import curing, fields, registry, slots, tournament
 from fraud_provenance_tests.attacks.arena import PROJECT, Arena
 from fraud_provenance_tests.attacks.home import opened
 from fraud_provenance_tests.attacks.model import Case, lines
+from fraud_provenance_tests.attacks.remedies import CURES, Cure
 
 OUT = PROJECT / "build" / "attacks.json"
 _WIDTH = None if sys.stdout.isatty() else 120
@@ -34,6 +35,8 @@ def main() -> int:
     chosen = _chosen(options.only)
     for problem in registry.problems():
         screen.print(f"declaration: {problem}", style="red", markup=False)
+    if options.remedies:
+        return _cure(options)
     if options.down:
         Arena(Path(options.arena).absolute()).down()
         return 0
@@ -64,10 +67,33 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--arena", default="", help="build the home here and keep it running")
     parser.add_argument("--down", action="store_true", help="stop the kept home's servers")
     parser.add_argument("--list", action="store_true", help="list lines and their cases")
+    parser.add_argument("--remedies", action="store_true", help="play the cures of remedies.py")
     options = parser.parse_args()
     if options.down and not options.arena:
         parser.error("--down needs --arena")
     return options
+
+
+def _cure(options: argparse.Namespace) -> int:
+    """Every remedy of the table (or of the codes `--only` names), done as it is printed."""
+    wanted = [cure for cure in CURES if not options.only or cure.code in options.only]
+    with tempfile.TemporaryDirectory() as scratch:
+        arena = Arena(Path(options.arena or Path(scratch) / "arena").absolute())
+        try:
+            arena.open(lambda text: screen.print(f"· {text}", markup=False))
+            failed = sum(not _cured(arena, cure) for cure in wanted)
+        finally:
+            if not options.arena:
+                arena.down()
+    screen.print(f"{len(wanted) - failed} of {len(wanted)} remedies are true", markup=False)
+    return 1 if failed else 0
+
+
+def _cured(arena: Arena, cure: Cure) -> bool:
+    played = curing.play(arena, cure)
+    verdict = "true " if played.holds else "UNTRUE"
+    screen.print(f"{verdict} {cure.code} ({cure.case}) {played.note}", markup=False)
+    return played.holds
 
 
 def _chosen(only: Sequence[str]) -> list[Case]:

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -156,7 +156,7 @@ class Home:
         defaults = Settings.__init__.__defaults__
         assert defaults is not None
         try:
-            Settings.__init__.__defaults__ = (*defaults[:-1], self.project)
+            Settings.__init__.__defaults__ = _with_project(defaults, self.project)
             with diverted(self.ports):
                 yield
         finally:
@@ -198,6 +198,14 @@ class Home:
         self.divert(name, server.port)
         self.notes[name] = int(process.pid)
         return int(process.pid)
+
+
+def _with_project(defaults: tuple[Any, ...], project: Path) -> tuple[Any, ...]:
+    """The defaults of `Settings` with another project, wherever it stands among them."""
+    names = [item.name for item in fields(Settings) if item.default is not MISSING]
+    return tuple(
+        project if name == "project" else value for name, value in zip(names, defaults, strict=True)
+    )
 
 
 def _end_mlflow_run() -> None:

@@ -196,16 +196,18 @@ _CAUSES: dict[str, tuple[str, str]] = {
     # Data and artifacts
     "DIGEST_MISMATCH": (
         "The bytes are not the bytes that were attested.",
-        "Restore the attested version (`fraud-provenance rollback`) or import the day again.",
+        "A raw day: `fraud-provenance rollback raw_transactions DAY --to DIGEST`, or import the "
+        "day again and run. Anything else: restore the file named from the home's backup.",
     ),
     "PARTITION_MUTATED_AFTER_ATTESTATION": (
         "Rows were added to a file after it was attested: a larger whole file is in its place.",
-        "Restore the attested version (`fraud-provenance rollback`); import late rows as a new"
-        " version of their day.",
+        "Restore the attested version: `fraud-provenance rollback raw_transactions DAY --to "
+        "DIGEST`. Then import late rows as a new version of their day and run.",
     ),
     "ARTIFACT_MISSING": (
         "An attested file is not where its manifest says.",
-        "Restore the file (`fraud-provenance rollback`) or run the step again.",
+        "A raw day: `fraud-provenance rollback raw_transactions DAY --to DIGEST`. Anything else: "
+        "restore data/ of the home from its backup.",
     ),
     "UNATTESTED_FILE": (
         "A file lies among attested ones that no evidence names.",
@@ -213,20 +215,24 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "MANIFEST_MALFORMED": (
         "A manifest is not in the canonical form its digest stands for.",
-        "Restore the evidence store from its backup.",
+        "Copy the backup of evidence/ over the home's and keep what is newer there "
+        "(`fraud-provenance home` prints the folder).",
     ),
     # Evidence
     "EVIDENCE_MISSING": (
         "A statement that the chain needs is not in the evidence store.",
-        "Restore the evidence store from its backup, or run the step again.",
+        "Copy the backup of evidence/ over the home's and keep what is newer there; where a step "
+        "was killed, `fraud-provenance run` makes it anew.",
     ),
     "EVIDENCE_TAMPERED": (
         "A stored bundle's bytes differ from the digest that names it.",
-        "Restore the bundle from backup; the log still holds its entry.",
+        "Copy the backup of evidence/ over the home's and keep what is newer there; the log "
+        "still holds the bundle's entry.",
     ),
     "EVIDENCE_MALFORMED": (
         "A bundle or statement cannot be read as what it claims to be.",
-        "Restore the bundle from backup, or run the step again.",
+        "Copy the backup of evidence/ over the home's and keep what is newer there "
+        "(`fraud-provenance home` prints the folder).",
     ),
     "JSON_DUPLICATE_KEY": (
         "A JSON object names a key twice, so that two readers could see two things.",
@@ -250,11 +256,13 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "SIGNATURE_INVALID": (
         "A signature, certificate or log proof does not verify.",
-        "Treat the artifact as tampered; restore it or run the step again.",
+        "Treat the artifact as tampered. Copy the backup of evidence/ over the home's and keep "
+        "what is newer there.",
     ),
     "TIMESTAMP_INVALID": (
         "The signing time is not vouched for by the trusted timestamp authority.",
-        "Run the step again with the timestamp authority up.",
+        "Treat the bundle as forged. Copy the backup of evidence/ over the home's and keep what "
+        "is newer there.",
     ),
     "LOG_ENTRY_MISSING": (
         "The bundle proves no entry in the transparency log.",
@@ -262,19 +270,23 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "LOG_ENTRY_MISMATCH": (
         "The log entry that the bundle proves is about another signature.",
-        "Treat the bundle as forged; run the step again.",
+        "Treat the bundle as forged. Copy the backup of evidence/ over the home's and keep what "
+        "is newer there.",
     ),
     "INCLUSION_INVALID": (
         "The proof that the entry is in the log does not hold.",
-        "Treat the bundle as forged; run the step again.",
+        "Treat the bundle as forged. Copy the backup of evidence/ over the home's and keep what "
+        "is newer there.",
     ),
     "CHECKPOINT_UNTRUSTED": (
         "The head of a log is not signed by that log, or too few witnesses countersigned it.",
-        "Restore trust/ from its backup; on a new home or log run `fraud-provenance up`.",
+        "Where trust/ was changed, `fraud-provenance up --restore`; else find out who answers at "
+        "the log's address. On a new home or log run `fraud-provenance up`.",
     ),
     "LOG_ROLLBACK": (
         "The log has fewer leaves than were seen before.",
-        "Restore the log's newest files; sign nothing until `fraud-provenance audit` passes.",
+        "Restore log/ of the home from its newest copy, then `fraud-provenance audit`; sign "
+        "nothing until that passes.",
     ),
     "LOG_FORK": (
         "The log shows another history than the one that was seen before.",
@@ -286,7 +298,7 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "LOG_CORRUPT": (
         "A file of the log does not add up to its signed head, or cannot be read.",
-        "Restore the log's files from a backup or mirror.",
+        "Restore log/ of the home from a backup or mirror, then `fraud-provenance audit --full`.",
     ),
     "UNEXPECTED_LOG_ENTRY": (
         "Somebody signed under one of our identities what no run of ours stored or announced.",
@@ -294,7 +306,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "EVIDENCE_ROLLBACK": (
         "The evidence store is older than the log: what was stored last is gone.",
-        "Restore the newest backup of evidence/, then run `fraud-provenance audit --full`.",
+        "Copy the backup of evidence/ over the home's and keep what is newer there, then run "
+        "`fraud-provenance audit --full`.",
     ),
     "EVIDENCE_SIDECAR_MISMATCH": (
         "A tag or parameter in MLflow differs from the signed evidence it is a copy of.",
@@ -302,11 +315,13 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "IDENTITY_UNTRUSTED": (
         "The signing certificate was not issued by the trusted authority.",
-        "Treat the artifact as forged.",
+        "Treat the artifact as forged and find out who put it there. Copy the backup of "
+        "evidence/ over the home's and keep what is newer there.",
     ),
     "KEY_NOT_FROM_ROOT": (
         "The bundle names a key of its own instead of a certificate from the trusted authority.",
-        "Treat the artifact as forged.",
+        "Treat the artifact as forged and find out who put it there. Copy the backup of "
+        "evidence/ over the home's and keep what is newer there.",
     ),
     "KEY_REVOKED": (
         "The signature was made outside the validity of its certificate, or after its signer was"
@@ -319,7 +334,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "ISSUER_MISMATCH": (
         "The signer's name is right but another issuer vouched for it.",
-        "Treat the artifact as forged.",
+        "Treat the artifact as forged and find out who put it there. Copy the backup of "
+        "evidence/ over the home's and keep what is newer there.",
     ),
     "PREDICATE_TYPE": (
         "The statement is of another kind than the one required here.",
@@ -352,11 +368,13 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "PARTITION_MISSING": (
         "A partition that is needed is not there.",
-        "Import or materialise the partition named.",
+        "A day that never landed: `fraud-provenance import FILE`, then `fraud-provenance run`. A "
+        "file that is gone: restore data/ of the home from its backup.",
     ),
     "SUBJECT_PARTITION_MISMATCH": (
         "The bytes are attested, but for another partition.",
-        "Restore the partition's own file.",
+        "Restore the partition's own file; a raw day with `fraud-provenance rollback "
+        "raw_transactions DAY --to DIGEST`.",
     ),
     "ORDER_INVALID": (
         "An output was signed before one of its inputs.",
@@ -364,15 +382,18 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "LINEAGE_CYCLE": (
         "The chain of evidence leads back to itself.",
-        "Treat the chain as forged.",
+        "Treat the chain as forged and find out who put it there. Copy the backup of evidence/ "
+        "over the home's and keep what is newer there.",
     ),
     "ROLLBACK": (
         "A partition went back to an older version, and no signed decision says so.",
-        "Decide it with `fraud-provenance rollback`, or restore the newest version.",
+        "Decide it, or restore the newest version: both with `fraud-provenance rollback "
+        "raw_transactions DAY --to DIGEST`.",
     ),
     "PARTITION_REVOKED": (
         "The data were revoked, or were made from data that were revoked.",
-        "Import the corrected day and run again; a model built on it is trained and approved anew.",
+        "`fraud-provenance import FILE` with the corrected day, then `fraud-provenance run`; a "
+        "model built on it is trained and approved anew.",
     ),
     "MODEL_REVOKED": (
         "The model was revoked.",
@@ -380,15 +401,16 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "STATEMENT_REVOKED": (
         "A statement that this rests on was revoked.",
-        "Run the step again, so that a new statement takes its place.",
+        "`fraud-provenance run`: a new statement takes its place.",
     ),
     "CHECK_MISSING": (
         "A contract that must judge this data has not.",
-        "Run the contracts for the partition.",
+        "`fraud-provenance run` judges the partition.",
     ),
     "CHECK_FAILED": (
         "The data broke its contract.",
-        "Correct the source, import the day again and run.",
+        "Follow the remedy of each finding. Most often: correct the source, `fraud-provenance "
+        "import FILE`, then `fraud-provenance run`.",
     ),
     "DATA_HELD": (
         "The day is unusual, and nobody has accepted it yet.",
@@ -397,22 +419,24 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "CHECK_VACUOUS": (
         "A contract passed without evaluating anything.",
-        "Run the contract on real data.",
+        "Have the suite's checks and thresholds in policies/data restored or corrected, then "
+        "`fraud-provenance run`.",
     ),
     # Trust root, policy, gates
     "ROOT_DIGEST_MISMATCH": (
         "A file of the trust root is not the one that the release in force fixes.",
-        "Restore trust/ from its backup; an honest change is released by two policy authors"
-        " (`fraud-provenance approve policies`).",
+        "`fraud-provenance up --restore` puts the file in force back; an honest change is "
+        "released by two policy authors (`fraud-provenance approve policies`).",
     ),
     "ROOT_ROLLBACK": (
         "A file of the trust root is that of an earlier release.",
-        "Restore the newest trust/ from its backup.",
+        "`fraud-provenance up --restore` puts the newest trust root back.",
     ),
     "EXPECTATION_CHANGE_UNAPPROVED": (
-        "A change to policy, layout, principals, contracts, trust root or tools lacks the"
-        " signatures of two policy authors.",
-        "Have a second policy author review it and run `fraud-provenance approve policies`.",
+        "A change to policy, layout, principals, contracts, trust root or tools lacks the "
+        "signatures of two policy authors.",
+        "Have two policy authors review it; each runs `fraud-provenance approve policies` with "
+        "an own --as. Or put the files back.",
     ),
     "IDENTITY_PATTERN": (
         "The layout or the principals name an identity that could match more than one signer.",
@@ -420,11 +444,13 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "POLICY_ROLLBACK": (
         "The policy files or the releases are older than what was in force here before.",
-        "Restore the newest version; going back is a new release signed by two policy authors.",
+        "Restore the newest version of policies/ (git) and of evidence/ (backup); going back is "
+        "a new release: `fraud-provenance approve policies` by two policy authors.",
     ),
     "POLICY_REVISION_MISMATCH": (
         "The policy that would decide is not the release that this home verified.",
-        "Start again; if it persists, restore evidence/ and trust/ from their backup.",
+        "Run the command again; if it persists, `fraud-provenance up --restore`, and copy "
+        "the backup of evidence/ over the home's.",
     ),
     "CANARY_FAILED": (
         "A judge did not judge a known case as it must: verifier, cosign or policy.",
@@ -499,19 +525,22 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "APPROVAL_UNKNOWN_PERSON": (
         "The signer is not a principal that the policy knows.",
-        "Have the person added to principals.json by a policy author.",
+        "Have a person of policies/data/principals.json approve, or have this one added there "
+        "and released (`fraud-provenance approve policies`).",
     ),
     "SELF_APPROVAL": (
         "The approver is the principal that trained the model.",
-        "Have a principal with the role approver approve.",
+        "Have another person, with the role approver, run `fraud-provenance approve "
+        "model@candidate`.",
     ),
     "APPROVAL_ROLE": (
         "The signer of the approval may not approve.",
-        "Have a principal with the role approver approve.",
+        "Have a person with the role approver run `fraud-provenance approve model@candidate`.",
     ),
     "APPROVAL_ENV": (
         "The approval is for another environment.",
-        "Approve for the environment in which the model shall run.",
+        "`fraud-provenance approve model@candidate`, with --environment for where the model "
+        "shall run.",
     ),
     "ALIAS_WITHOUT_DECISION": (
         "The registry's alias names a version that no valid decision allows.",
@@ -527,7 +556,7 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "SOURCE_MISMATCH": (
         "The registry points at files outside this home's model store.",
-        "Repair the registry; models are registered by the pipeline only.",
+        "Restore mlflow/ of the home from its backup; models are registered by the pipeline only.",
     ),
     "CAS_CONFLICT": (
         "Another promotion moved the alias first.",
@@ -543,11 +572,13 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "SEQUENCE_GAP": (
         "A batch of the prediction log is missing.",
-        "Restore the evidence store from its backup; the transparency log still holds the entry.",
+        "Copy the backup of evidence/ over the home's and keep what is newer there; the "
+        "transparency log still holds the entry.",
     ),
     "CHAIN_BROKEN": (
         "The batches of the prediction log do not follow each other.",
-        "Treat the prediction log as edited; restore the evidence store from its backup.",
+        "Treat the prediction log as edited. Copy the backup of evidence/ over the home's and "
+        "keep what is newer there.",
     ),
     "HEARTBEAT_MISSING": (
         "The prediction log has been silent for longer than the policy allows.",
@@ -592,11 +623,11 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "SOURCE_SCHEME": (
         "The registry names a model source that is no logged model of this home.",
-        "Repair the registry; models are registered by the pipeline only.",
+        "Restore mlflow/ of the home from its backup; models are registered by the pipeline only.",
     ),
     "METRIC_UNSIGNED": (
         "A metric in the registry's run differs from the signed evaluation.",
-        "Restore MLflow's record; only signed metrics count.",
+        "Restore mlflow/ of the home from its backup; only signed metrics count.",
     ),
     "IGNORE_PATHS_UNEXPECTED": (
         "The model signature leaves out paths that its signer chose.",
@@ -612,27 +643,28 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "APPROVAL_MISSING": (
         "Too few matching approvals by distinct principals.",
-        "Have the candidate approved (`fraud-provenance approve`).",
+        "Have the candidate approved (`fraud-provenance approve model@candidate`), then "
+        "`fraud-provenance run`.",
     ),
     "APPROVAL_SUBJECT_MISMATCH": (
         "The approval is for another model.",
-        "Approve this model.",
+        "`fraud-provenance approve model@candidate` for this model.",
     ),
     "APPROVAL_EVIDENCE": (
         "The approval was given on other evidence.",
-        "Look at the evidence as it is now and approve again.",
+        "Look at the evidence as it is now, then `fraud-provenance approve model@candidate` again.",
     ),
     "APPROVAL_POLICY": (
         "The approval was given under another policy.",
-        "Approve again under the current policy.",
+        "`fraud-provenance approve model@candidate` again, under the current policy.",
     ),
     "APPROVAL_EXPIRED": (
         "The approval is expired or not yet valid.",
-        "Approve again.",
+        "`fraud-provenance approve model@candidate` again.",
     ),
     "APPROVAL_REVOKED": (
         "The approval was withdrawn.",
-        "Have the model approved again, if it still deserves it.",
+        "`fraud-provenance approve model@candidate` again, if the model still deserves it.",
     ),
     "DECISION_EXPIRED": (
         "A promotion's decision counts no more: a champion's for as long as the layout says, one "
@@ -674,7 +706,7 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "CODE_VERSION_MISMATCH": (
         "What a step made was made by other code than the step has now.",
-        "Run again: what the changed code made is made anew.",
+        "`fraud-provenance run`: what the changed code made is made anew.",
     ),
     "DUPLICATE_KEY_IDENTITY": (
         "Two principals have identities that are the same when written in one form.",
@@ -697,12 +729,14 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "PREDLOG_GAP": (
         "The scores are not one row for each transaction of the day's features.",
-        "Find out who left rows out, revoke the day's scores, then run: the day is scored again.",
+        "Find out who left rows out. `fraud-provenance revoke transaction_scores/DAY --reason "
+        "TEXT`, then `fraud-provenance run --score DAY`.",
     ),
     "ROOT_MALFORMED": (
         "A trust root or witness file cannot be used, has a key that does not say since when it "
         "counts, or what was signed before does not verify under it.",
-        "Mend the file that is named. The release before stays in force until then.",
+        "`fraud-provenance up --restore` puts the file in force back; then mend the file that is "
+        "named and release it. The release before stays in force until then.",
     ),
     "SECRET_IN_ATTESTATION": (
         "What was about to be signed or logged holds a token, a key or a password.",
@@ -743,7 +777,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "POLICY_DATA_INVALID": (
         "Layout, principals or thresholds are missing or contradict themselves.",
-        "Repair policies/data and have it signed.",
+        "Repair policies/data in the checkout and have it signed by two policy authors "
+        "(`fraud-provenance approve policies`).",
     ),
     "PRODUCER_UNKNOWN": (
         "No step of the layout produces this asset.",
@@ -776,7 +811,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "TRAINER_UNKNOWN": (
         "Nobody answers for the identity that trained the model.",
-        "Add it to the principals.",
+        "Add it to policies/data/principals.json and have that signed by two policy authors "
+        "(`fraud-provenance approve policies`).",
     ),
     # Could not decide: retry after the cause is mended
     "LOG_UNAVAILABLE": (
@@ -828,7 +864,10 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "The home lies elsewhere than where it was made, and its registry names the old place.",
         "Move the folder back to where it was.",
     ),
-    "USAGE": ("The command cannot be understood.", "See `--help`."),
+    "USAGE": (
+        "The command cannot be understood.",
+        "`fraud-provenance --help` lists the commands; each has a --help of its own.",
+    ),
 }
 
 UNDECIDED = frozenset(

@@ -49,11 +49,13 @@ DATA_CAUSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "MAPPING_INVALID": (
             "The file that maps a feed's columns to ours cannot be used.",
-            "Mend the place that is named, or start anew from `fraud-provenance import --propose`.",
+            "Mend the place that is named, or start anew from `fraud-provenance import --propose "
+            "FILE`.",
         ),
         "ROWS_WOULD_BE_LOST": (
             "A delivery leaves out transactions that landed before, within the time it covers.",
-            "Deliver the whole day, or take it as it is with `fraud-provenance import --replace`.",
+            "Deliver the whole day, or take it as it is with `fraud-provenance import --replace "
+            "FILE`.",
         ),
         "DUPLICATE_KEY": (
             "A transaction occurs more than once, in one day or across days.",
@@ -65,7 +67,8 @@ DATA_CAUSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "EMPTY_PARTITION": (
             "The day has no rows.",
-            "Deliver the day again, or have it declared empty (`fraud-provenance waive`).",
+            "Deliver the day again, or have it declared empty: `fraud-provenance waive "
+            "raw_transactions DAY --reason TEXT`.",
         ),
         "VOLUME": (
             "The day has far more or far fewer rows than the days before it, or a long gap.",
@@ -97,8 +100,8 @@ DATA_CAUSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "STALE_FEED": (
             "A day before this one is missing.",
-            "Deliver the days before it, or have them declared empty (`fraud-provenance waive`); "
-            "the next run judges this day again.",
+            "Deliver the days before it, or have them declared empty: `fraud-provenance waive "
+            "raw_transactions DAY --reason TEXT`; the next run judges this day again.",
         ),
         "LABEL_RATE": (
             "The share of frauds is not one that the days before let expect.",

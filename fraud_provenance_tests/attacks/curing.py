@@ -1,0 +1,90 @@
+"""Plays cures: a refusal is brought about, its remedy done literally, the judge asked again."""
+
+import shlex
+import tempfile
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from fraud_provenance.alerts import Outbox
+from fraud_provenance_tests.attacks import registry
+from fraud_provenance_tests.attacks.arena import Arena, copy_state
+from fraud_provenance_tests.attacks.cases_data import DAY
+from fraud_provenance_tests.attacks.cases_tampering import OTHER_DAY
+from fraud_provenance_tests.attacks.home import Home, opened
+from fraud_provenance_tests.attacks.judges import RAW
+from fraud_provenance_tests.attacks.model import Case, Outcome
+from fraud_provenance_tests.attacks.remedies import COMMAND, HANDS, Cure
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of one cure. `note`: why it does not hold, in one line or a traceback."""
+
+    cure: Cure
+    note: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """The refusal was there, and its remedy ended it."""
+        return not self.note
+
+
+def play(arena: Arena, cure: Cure) -> Played:
+    """One row on a fresh copy of the home."""
+    case = case_of(cure)
+    try:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            opened(arena, case.state) as home,
+            home.surroundings(),
+        ):
+            return Played(cure, _play(home, case, cure, Path(folder) / "backup"))
+    except Exception:
+        return Played(cure, traceback.format_exc()[-3000:])
+
+
+def case_of(cure: Cure) -> Case:
+    """The case that brings the row's code about.
+
+    Raises:
+        StopIteration: there is no case of this name.
+    """
+    return next(case for case in registry.cases() if cure.case in (case.id, case.name))
+
+
+def _play(home: Home, case: Case, cure: Cure, backup: Path) -> str:
+    copy_state(home.path, backup)
+    places = {name: _version(home, day) for name, day in (("digest", DAY), ("other", OTHER_DAY))}
+    case.attack(home)
+    before = case.judge(home)
+    if cure.code not in _told(before):
+        return f"not brought about: {_told(before)} {before.text[-300:]}"
+    said = [_done(home, step.format(**places), backup) for step in cure.steps]
+    home.notes["known alerts"] |= _alerts(home)
+    after = case.judge(home)
+    if cure.code in _told(after) or (after.refused and cure.code == before.codes[0]):
+        return f"still {_told(after)} after {said}: {after.text[-600:]}"
+    return ""
+
+
+def _version(home: Home, day: str) -> str:
+    return home.workspace().store.versions(RAW, day)[-1].sha256
+
+
+def _told(found: Outcome) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*found.codes, *found.alerts)))
+
+
+def _done(home: Home, step: str, backup: Path) -> str:
+    """Carry out one step. What it said where it did not end well, else nothing."""
+    if step in HANDS:
+        HANDS[step].act(home, backup)
+        return ""
+    said = home.command(*shlex.split(step.removeprefix(COMMAND)))
+    return "" if said.code == 0 else f"{step} ended with {said.code}: {said.err[-300:]}"
+
+
+def _alerts(home: Home) -> set[str]:
+    outbox = Outbox(home.path)
+    return {alert.id for alert in (*outbox.pending(), *outbox.delivered())}
