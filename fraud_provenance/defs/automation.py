@@ -11,7 +11,6 @@ from fraud_provenance.defs.alerts import alert_of_tick
 from fraud_provenance.defs.contracts import feature_contracts, raw_contracts
 from fraud_provenance.defs.features import feature_store
 from fraud_provenance.defs.ingest import raw_transactions
-from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.defs.release import champion, release_candidate
 from fraud_provenance.defs.score_contracts import score_contracts
 from fraud_provenance.defs.scoring import transaction_scores
@@ -26,6 +25,7 @@ from fraud_provenance.due import ground
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate.audit import PLACE, audit
 from fraud_provenance.models import promotion
+from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 
 _VERIFICATION = dg.AssetSelection.checks(*provenance_checks)

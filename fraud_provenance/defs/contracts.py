@@ -17,7 +17,6 @@ from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, re
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import support
-from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.defs.whole_days import BASELINE_DAYS, judge_wholes, thresholds_of
 from fraud_provenance.due.ground import Surroundings, accepted, days_to_judge, surroundings
 from fraud_provenance.due.planning import (
@@ -26,6 +25,7 @@ from fraud_provenance.due.planning import (
     stopped_days,
     window_of,
 )
+from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 

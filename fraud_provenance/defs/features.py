@@ -10,7 +10,6 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, reason
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import support
-from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.due.planning import FEATURE_SERVICE, ONLINE_DAYS
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.investigate.online_store import (
@@ -22,6 +21,7 @@ from fraud_provenance.investigate.online_store import (
     registry_digest,
 )
 from fraud_provenance.models.view_skew import view_digests
+from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 
 ASSET = "feature_store"

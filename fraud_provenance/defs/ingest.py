@@ -18,8 +18,8 @@ from fraud_provenance.attested.step.step import Step
 from fraud_provenance.data import versions as data_versions
 from fraud_provenance.data.landing import landed_days
 from fraud_provenance.defs import columns, support
-from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.fraud.parquet import parquet_bytes
+from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 

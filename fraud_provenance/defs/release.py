@@ -8,12 +8,12 @@ import dagster as dg
 from fraud_provenance.alerts import alert_of_error
 from fraud_provenance.attested.core.errors import VerificationError
 from fraud_provenance.defs import support
-from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.defs.training import check_model
 from fraud_provenance.due.planning import newest_model, registry_of
 from fraud_provenance.models import promotion
 from fraud_provenance.models.copies import copy_problems
 from fraud_provenance.models.facts import collect_model
+from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 

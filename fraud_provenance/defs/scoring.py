@@ -9,7 +9,6 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, VerificationError, reason
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import columns, support
-from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.defs.training import model_files
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.fraud.parquet import parquet_bytes
@@ -17,6 +16,7 @@ from fraud_provenance.investigate.online_store import definition_problems
 from fraud_provenance.models.serving import ChampionLease
 from fraud_provenance.predictions import log as prediction_log
 from fraud_provenance.predictions.batch import leaf_hashes, leaves, read_batch
+from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 

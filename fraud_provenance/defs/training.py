@@ -15,7 +15,6 @@ from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import columns, support
-from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.due.planning import (
     declared_empty,
     model_parameters,
@@ -29,6 +28,7 @@ from fraud_provenance.models.champion import digest_of_model
 from fraud_provenance.models.facts import model_statement
 from fraud_provenance.models.serving import serving_folder
 from fraud_provenance.models.view_skew import view_digests
+from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 

@@ -11,9 +11,9 @@ from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import support
 from fraud_provenance.defs.contracts import failure_metadata
-from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.defs.training import HELD_OUT, KNOWN, TRAIN, TRAINING_SET, days_of_part
 from fraud_provenance.due.planning import POINT_IN_TIME, declared_empty
+from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 

@@ -19,11 +19,11 @@ from fraud_provenance.attested.core.errors import EvidenceError, reason
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Materialisation, Step
 from fraud_provenance.defs import support
-from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.due.planning import sources_digest, window_of
 from fraud_provenance.fraud.mart import DBT_BUILD, MART, read_mart
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.models.serving import require_ours
+from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 

@@ -8,8 +8,8 @@ import pytest
 
 from fraud_provenance.attested.core.errors import BackendError, VerificationError, reason
 from fraud_provenance.defs.alerts import alerts_of_run
-from fraud_provenance.defs.refusals import as_failure
 from fraud_provenance.fraud.errors import DataError
+from fraud_provenance.refusals import as_failure
 from fraud_provenance.run.pipeline import _own_error
 
 GONE = reason("ARTIFACT_MISSING", "the file is gone", artifact="features", partition="2018-04-01")
