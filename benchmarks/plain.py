@@ -492,6 +492,9 @@ def _read_batch(statement: object) -> Any:  # noqa: ANN401
     return SimpleNamespace(batches=defaultdict(lambda: SimpleNamespace(merkle_root="")))
 
 
+_NO_VERDICT = SimpleNamespace(trusted=True, decided=True, links=(), root_cause=None, reasons=())
+
+
 def _replacements() -> Iterator[tuple[object, object]]:
     """(the product's own, what stands in for it)."""
     from fraud_provenance.attested.step import staging
@@ -504,6 +507,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
         support,
         training,
         training_contract,
+        verification,
     )
     from fraud_provenance.due import ground, planning
     from fraud_provenance.fraud.summaries import summarise
@@ -515,6 +519,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield staging.recover, lambda trust, finish=None: []
     yield Workspace, PlainWorkspace
     yield support.evidence_metadata, _evidence_metadata
+    yield verification.verdict_on, lambda workspace, asset: _NO_VERDICT
     yield support.decision_metadata, lambda workspace, decision: {}
     yield raw_history.summaries_of, lambda workspace, step, frames, sha256: summarise(frames)
     yield raw_history.keep, lambda *_: ""
