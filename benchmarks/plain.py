@@ -519,7 +519,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield staging.recover, lambda trust, finish=None: []
     yield Workspace, PlainWorkspace
     yield support.evidence_metadata, _evidence_metadata
-    yield verification.verdict_on, lambda workspace, asset: _NO_VERDICT
+    yield verification.verdict_on, lambda workspace, asset, days=(): _NO_VERDICT
     yield support.decision_metadata, lambda workspace, decision: {}
     yield raw_history.summaries_of, lambda workspace, step, frames, sha256: summarise(frames)
     yield raw_history.keep, lambda *_: ""

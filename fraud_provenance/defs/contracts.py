@@ -112,7 +112,7 @@ def _judge(
     context: dg.AssetCheckExecutionContext, workspace: Workspace, suites: _Suites
 ) -> Iterator[dg.AssetCheckResult | dg.AssetCheckEvaluation]:
     known = sorted(workspace.store.heads(suites.asset))
-    days = support.days_of_run(context.run.tags, known) or days_to_judge(workspace, suites.asset)
+    days = support.days_of_run(context, known) or days_to_judge(workspace, suites.asset)
     days = [day for day in days if day in set(known)]
     if not days:
         yield from _nothing_to_judge(workspace, suites)

@@ -58,7 +58,7 @@ def score_contracts(
     """Judge the days of this run (or all days not judged yet)."""
     workspace = provenance.open()
     known = judgeable_scores(workspace)
-    days = support.days_of_run(context.run.tags, known) or scores_to_judge(workspace)
+    days = support.days_of_run(context, known) or scores_to_judge(workspace)
     if not days:
         yield _nothing_to_judge(workspace)
         return

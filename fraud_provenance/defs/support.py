@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC
 from functools import cached_property
 from importlib import metadata
@@ -56,13 +56,19 @@ def range_tags(first: str, last: str) -> dict[str, str]:
     return {_RANGE_START: first, _RANGE_END: last}
 
 
-def days_of_run(tags: Mapping[str, str], known: Sequence[str]) -> list[str]:
-    """The days a run's tags name, for checks, which have no partitions of their own."""
+def days_of_run(context: dg.AssetCheckExecutionContext, known: Sequence[str]) -> list[str]:
+    """The known days that a run's tags name, for checks, which have no partitions of their own.
+
+    A range goes by the order in which days became partitions, as in Dagster itself.
+    """
+    tags = context.run.tags
     if "dagster/partition" in tags:
         return [tags["dagster/partition"]]
-    if _RANGE_START in tags:
-        return [day for day in known if tags[_RANGE_START] <= day <= tags[_RANGE_END]]
-    return []
+    if _RANGE_START not in tags:
+        return []
+    ordered = list(context.instance.get_dynamic_partitions("day"))
+    first, last = ordered.index(tags[_RANGE_START]), ordered.index(tags[_RANGE_END])
+    return sorted(set(known).intersection(ordered[first : last + 1]))
 
 
 def frames_of(read: VerifiedInput) -> "dict[str, pl.DataFrame]":

@@ -2,12 +2,16 @@
 
 It never blocks: the gate is in the step that reads. It tells people, in the UI and as an alert,
 what a step would be refused for. It runs in every run that makes the asset, and once a day for all
-assets: then everything is verified anew, whatever was found of it before.
+assets. In a run it is about the days of the run; daily it is about everything, verified anew,
+whatever was found of it before.
 """
+
+from collections.abc import Sequence
 
 import dagster as dg
 
 from fraud_provenance.attested.core.verdict import Verdict
+from fraud_provenance.defs import support
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate.subjects import verify_subject
 from fraud_provenance.models import promotion
@@ -18,6 +22,7 @@ from fraud_provenance.workspace import Workspace
 
 CHECK = "provenance_verified"
 DAILY = "provenance_check"  # the job of all these checks
+_LAST = {"dagster/priority": "-1"}  # after the contracts of the same run, whose results count, too
 VERIFIED_ASSETS = (
     "raw_transactions",
     "transaction_features",
@@ -50,7 +55,9 @@ def _description(asset: str) -> str:
 
 
 def _check_of(asset: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=asset, name=CHECK, blocking=False, description=_description(asset))
+    @dg.asset_check(
+        asset=asset, name=CHECK, blocking=False, description=_description(asset), op_tags=_LAST
+    )
     @as_failure
     def provenance_verified(
         context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
@@ -61,7 +68,9 @@ def _check_of(asset: str) -> dg.AssetChecksDefinition:
         made = context.instance.get_latest_materialization_event(dg.AssetKey(asset))
         if made is None and not is_attested(workspace, asset):
             return nothing_yet(asset)
-        return check_result(asset, verdict_on(workspace, asset))
+        known = sorted(workspace.store.heads(asset))
+        days = [] if is_daily else support.days_of_run(context, known)
+        return check_result(asset, verdict_on(workspace, asset, days))
 
     return provenance_verified
 
@@ -69,9 +78,9 @@ def _check_of(asset: str) -> dg.AssetChecksDefinition:
 provenance_checks = [_check_of(asset) for asset in VERIFIED_ASSETS]
 
 
-def verdict_on(workspace: Workspace, asset: str) -> Verdict:
-    """The product's verdict on an asset as it is now."""
-    return verify_subject(workspace.trust, registry_of(workspace), asset)
+def verdict_on(workspace: Workspace, asset: str, days: Sequence[str] = ()) -> Verdict:
+    """The product's verdict on an asset as it is now, or on these days of it."""
+    return verify_subject(workspace.trust, registry_of(workspace), asset, days)
 
 
 def is_attested(workspace: Workspace, asset: str) -> bool:

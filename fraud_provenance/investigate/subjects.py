@@ -1,7 +1,7 @@
 """From what a person types to the evidence meant: asset, partition, model, file or bundle."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from fraud_provenance.attested.core import encoding, files
@@ -35,7 +35,9 @@ _DIGEST = re.compile(r"[0-9a-f]{8,64}\Z")
 _MODEL = re.compile(r"(?P<name>[a-z_]+)(?:@(?P<alias>[a-z_]+)|:(?P<version>[0-9]+))\Z")
 
 
-def verify_subject(trust: Trust, registry: Registry, subject: str) -> Verdict:
+def verify_subject(
+    trust: Trust, registry: Registry, subject: str, partitions: Collection[str] = ()
+) -> Verdict:
     """The verdict on `subject`; every problem is in the verdict, none is raised.
 
     Args:
@@ -44,8 +46,11 @@ def verify_subject(trust: Trust, registry: Registry, subject: str) -> Verdict:
         subject: `all`, `asset`, `asset/partition`, `model@alias`, `model:version`, `policies`,
             `predictions`, `batch:NUMBER`, a file, a bundle, or the beginning of the digest of a
             statement, a bundle, a manifest or a file.
+        partitions: Those of the asset `subject` that the question is about; all by default.
     """
     try:
+        if partitions:
+            return _verify_partitions(trust, subject, *partitions)
         return _verify(trust, registry, subject)
     except ConfigError:
         raise
@@ -77,7 +82,7 @@ def _verify_named(trust: Trust, subject: str) -> Verdict:
     if _DIGEST.match(subject):
         return _verify_digest(trust, subject)
     asset, _, partition = subject.partition("/")
-    return _verify_asset(trust, asset, partition)
+    return _verify_partitions(trust, asset, *filter(None, [partition]))
 
 
 def _verify_whole(trust: Trust, registry: Registry, subject: str) -> Verdict:
@@ -95,11 +100,11 @@ def _unknown(subject: str) -> ConfigError:
     )
 
 
-def asset_roots(trust: Trust, asset: str, partition: str = "") -> list[Node]:
-    """The nodes of the newest version of an asset's partitions, with contracts and signatures."""
+def asset_roots(trust: Trust, asset: str, *partitions: str) -> list[Node]:
+    """The newest version of partitions (all by default), with contracts and signatures."""
     lineage = trust.lineage()
     heads = trust.store.heads(asset)
-    chosen = {partition: heads.get(partition, [])} if partition else heads
+    chosen = {name: heads.get(name, []) for name in partitions} if partitions else heads
     results = trust.store.contract_results(asset)
     found: dict[str, Node] = {}
     for day, versions in chosen.items():
@@ -116,42 +121,43 @@ def asset_roots(trust: Trust, asset: str, partition: str = "") -> list[Node]:
     ]
 
 
-def _verify_asset(trust: Trust, asset: str, partition: str) -> Verdict:
+def _verify_partitions(trust: Trust, asset: str, *partitions: str) -> Verdict:
     layout = trust.policies.current().layout
     if not layout.producer(asset):
         raise _unknown(asset)
-    roots = asset_roots(trust, asset, partition)
-    name = f"{asset}/{partition}" if partition else asset
+    roots = asset_roots(trust, asset, *partitions)
+    named = " … ".join(dict.fromkeys([min(partitions), max(partitions)])) if partitions else ""
+    name = f"{asset}/{named}" if named else asset
     if not roots:
         raise EvidenceError(
             reason(
                 RootCause.PARTITION_MISSING,
                 "nothing is attested under this name",
                 artifact=asset,
-                partition=partition,
+                partition=named,
             )
         )
-    failures = contract_reasons(trust, asset, partition)
+    failures = contract_reasons(trust, asset, *partitions)
     if asset == FEATURE_STORE:
         failures += definition_problems(trust) + online_problems(trust)
-    wanted = _newest(trust, asset, partition)
+    wanted = _newest(trust, asset, *partitions)
     return trust.lineage().verify(name, "verify", roots, failures, partitions=wanted)
 
 
-def _newest(trust: Trust, asset: str, partition: str = "") -> dict[str, set[str]]:
-    """Statement → the partitions (or the one asked for) of which it is the newest version.
+def _newest(trust: Trust, asset: str, *partitions: str) -> dict[str, set[str]]:
+    """Statement → the partitions, of those asked for, of which it is the newest version.
 
     What was withdrawn among its others has been made again, and speaks against nothing.
     """
     wanted: dict[str, set[str]] = {}
     for day, heads in trust.store.heads(asset).items():
-        for head in heads if partition in ("", day) else ():
+        for head in heads if not partitions or day in partitions else ():
             wanted.setdefault(head.statement, set()).add(day)
     return wanted
 
 
-def contract_reasons(trust: Trust, asset: str, partition: str = "") -> list[Reason]:
-    """Why the newest version of an asset's partitions (or of one) broke its contracts, or is held.
+def contract_reasons(trust: Trust, asset: str, *partitions: str) -> list[Reason]:
+    """Why the newest version of partitions (all by default) broke its contracts, or is held.
 
     One reason for each finding, with the contract's own root cause, from verified results, and for
     each held day one that names the command that frees it; the index only finds them. A result
@@ -161,7 +167,7 @@ def contract_reasons(trust: Trust, asset: str, partition: str = "") -> list[Reas
     results = trust.store.contract_results(asset)
     found: list[Reason] = []
     for day, heads in trust.store.heads(asset).items():
-        if partition and day != partition:
+        if partitions and day not in partitions:
             continue
         for suite, result in results.get((day, heads[0].sha256), {}).items():
             contract = lineage.node(result.statement).contract

@@ -99,6 +99,10 @@ def test_held_day_waits_for_its_acceptance_and_is_used_then(chain: Chain) -> Non
         "VOLUME", "DATA_HELD",
     ]  # fmt: skip
     assert planning.stopped_days(chain.workspace, RAW) == {DAY: SUITE}
+    registry = planning.registry_of(chain.workspace)
+    verdicts = {day: verify_subject(chain.trust, registry, RAW, [day]).trusted for day in DAYS}
+    assert verdicts == {DAY: False, DAYS[1]: True}
+    assert not verify_subject(chain.trust, registry, RAW, DAYS).trusted
 
     statement = accept(chain)
 
