@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from fraud_provenance.alerts import Outbox
 from fraud_provenance.defs import alerts, automation, due
 from fraud_provenance.defs.training import TrainingResource
 from fraud_provenance.glance import glance
@@ -130,11 +131,13 @@ def test_new_day_is_found_without_opening_the_home(
     assert found.run_requests[0].run_key == "landed-2026-03-01-2026-03-01"
 
 
-def test_refused_tick_looks_again(
-    fresh: Workspace, context: dg.SensorEvaluationContext, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("sensor", [automation.approved_candidate, due.due_scores])
+def test_refused_tick_looks_again_and_is_told(
+    fresh: Workspace, context: dg.SensorEvaluationContext, sensor: dg.SensorDefinition
 ) -> None:
     root = fresh.home / "trust" / "trusted_root.json"
     root.write_bytes(root.read_bytes() + b"\n")
     for _ in range(2):
         with pytest.raises(Exception, match="ROOT_DIGEST_MISMATCH"):
-            automation.approved_candidate(context)
+            sensor(context)
+    assert {sensor.name in alert.text for alert in Outbox(fresh.home).pending()} == {True}

@@ -4,7 +4,7 @@ All ask what `run` asks (`due.work`), and start one run at a time. A sensor whos
 looks again when something in the home changed, or after an hour.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -26,14 +26,24 @@ from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition,
+    )
+
     from fraud_provenance.fraud.model import TrainingConfig
 
-_RESTS_ON = {
-    "features": (),
-    "online_features": ("features",),
-    "training": ("features", "online_features"),
-    "scoring": ("features",),
-}
+
+@dataclass(frozen=True)
+class _Stage:
+    """One stage as its sensor knows it. `rests_on`: the jobs that must have nothing to do first."""
+
+    name: str
+    job: "UnresolvedAssetJobDefinition"
+    rests_on: tuple[str, ...]
+    every_s: int
+    description: str
+
+
 _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 _SINCE = timedelta(hours=1)
 """A run that was killed stays in Dagster's list as if it went on; so long it is believed."""
@@ -58,23 +68,23 @@ def _due(
     context: dg.SensorEvaluationContext,
     provenance: ProvenanceResource,
     training: TrainingResource,
-    job: str,
+    stage: _Stage,
 ) -> dg.SensorResult | dg.SkipReason:
-    """The next run of `job`, if it is due and nothing before it in the flow is."""
+    """The next run of a stage, if it is due and nothing before it in the flow is."""
     seen = provenance.glance()
     if context.cursor == seen:
         return dg.SkipReason("nothing changed since nothing was due")
     busy = _at_work(context, provenance)
     if busy:
         return dg.SkipReason(f"waits: {busy}")
-    workspace, config = provenance.open(), training.config()
     try:
-        work = _first_due(workspace, config, job)
+        workspace = provenance.open()
+        work = _first_due(workspace, training.config(), stage)
     except DataError as hole:
         context.update_cursor(seen)
         return dg.SkipReason(f"waits: {hole.placed_message}")
     except ProvenanceError as error:
-        provenance.outbox().put(alert_of_tick(error, f"due_{job}"))
+        provenance.outbox().put(alert_of_tick(error, stage.name))
         raise
     context.update_cursor(seen)
     if work is None:
@@ -82,14 +92,11 @@ def _due(
     return dg.SensorResult(run_requests=[_request(context, workspace, work)])
 
 
-def _first_due(workspace: Workspace, config: "TrainingConfig", job: str) -> Work | None:
-    """What `job` has to do; nothing while an earlier stage, on which it rests, has something."""
-    for name, due in STAGES.items():
-        if name == job:
-            return due(workspace, config)
-        if name in _RESTS_ON[job] and due(workspace, config):
-            return None
-    return None
+def _first_due(workspace: Workspace, config: "TrainingConfig", stage: _Stage) -> Work | None:
+    """What a stage has to do; nothing while one that it rests on has something."""
+    if any(STAGES[job](workspace, config) for job in stage.rests_on):
+        return None
+    return STAGES[stage.job.name](workspace, config)
 
 
 def _request(
@@ -106,65 +113,59 @@ def _request(
     return dg.RunRequest(run_key=name, tags=tags, asset_selection=assets)
 
 
-@dg.sensor(
-    job=features_job,
-    minimum_interval_seconds=15,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Makes features of raw days that passed their contracts, or were accepted.",
+def _sensor_of(stage: _Stage) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=stage.name,
+        job=stage.job,
+        minimum_interval_seconds=stage.every_s,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=stage.description,
+    )
+    def tick(
+        context: dg.SensorEvaluationContext,
+        provenance: ProvenanceResource,
+        training: TrainingResource,
+    ) -> dg.SensorResult | dg.SkipReason:
+        return _due(context, provenance, training, stage)
+
+    return tick
+
+
+due_features = _sensor_of(
+    _Stage(
+        "due_features",
+        features_job,
+        (),
+        15,
+        "Makes features of raw days that passed their contracts, or were accepted.",
+    )
 )
-def due_features(
-    context: dg.SensorEvaluationContext,
-    provenance: ProvenanceResource,
-    training: TrainingResource,
-) -> dg.SensorResult | dg.SkipReason:
-    """Days whose features are missing, revoked, or made from other data or code than now."""
-    return _due(context, provenance, training, "features")
-
-
-@dg.sensor(
-    job=online_features_job,
-    minimum_interval_seconds=15,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Loads the online store anew when the newest features are others.",
+due_online_features = _sensor_of(
+    _Stage(
+        "due_online_features",
+        online_features_job,
+        ("features",),
+        15,
+        "Loads the online store anew when the newest features are others.",
+    )
 )
-def due_online_features(
-    context: dg.SensorEvaluationContext,
-    provenance: ProvenanceResource,
-    training: TrainingResource,
-) -> dg.SensorResult | dg.SkipReason:
-    """After the features."""
-    return _due(context, provenance, training, "online_features")
-
-
-@dg.sensor(
-    job=training_job,
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description=(
+due_training = _sensor_of(
+    _Stage(
+        "due_training",
+        training_job,
+        ("features", "online_features"),
+        30,
         "Trains a new candidate when enough new days have passed (`retrain_after_days` of the "
         "resource `training`), or what the newest one rests on was revoked or changed. A person "
-        "approves it before anything is promoted."
-    ),
+        "approves it before anything is promoted.",
+    )
 )
-def due_training(
-    context: dg.SensorEvaluationContext,
-    provenance: ProvenanceResource,
-    training: TrainingResource,
-) -> dg.SensorResult | dg.SkipReason:
-    """After features and online store."""
-    return _due(context, provenance, training, "training")
-
-
-@dg.sensor(
-    job=scoring_job,
-    minimum_interval_seconds=15,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Scores new days with the verified champion, once there is one.",
+due_scores = _sensor_of(
+    _Stage(
+        "due_scores",
+        scoring_job,
+        ("features",),  # it does not wait for a training
+        15,
+        "Scores new days with the verified champion, once there is one.",
+    )
 )
-def due_scores(
-    context: dg.SensorEvaluationContext,
-    provenance: ProvenanceResource,
-    training: TrainingResource,
-) -> dg.SensorResult | dg.SkipReason:
-    """After the features; it does not wait for a training."""
-    return _due(context, provenance, training, "scoring")
