@@ -21,7 +21,6 @@ _MARKS = {
     "broken": "[red]BROKEN[/red]",
 }
 _SHOWN_ROWS = 3
-_LABELS = {True: "fraud", False: "no fraud", None: "label unknown then"}
 
 
 def print_trace(found: "Trace", unfolded: bool) -> None:
@@ -80,7 +79,7 @@ def print_why(why: "Why", unfolded: bool) -> None:
     for share in why.shares:
         rows = share.rows if unfolded else share.rows[-_SHOWN_ROWS:]
         said = "; ".join(
-            f"{row.transaction_id} of {row.day} {row.amount:.2f} {_LABELS[row.fraud]}"
+            f"{row.transaction_id} of {row.day} {row.amount:.2f} {row.label}"
             + (f" {row.file} {row.sha256[:12]}" if unfolded else "")
             for row in rows
         )
@@ -110,9 +109,8 @@ def print_diff(found: "Difference", unfolded: bool) -> None:
         "", "", f"A: {found.a.subject}", f"B: {found.b.subject}", box=None, pad_edge=False
     )
     limit = 10_000 if unfolded else 12
-    changes = [change for change in found.changes]
-    for section in dict.fromkeys(change.section for change in changes):
-        own = [change for change in changes if change.section == section]
+    for section in dict.fromkeys(change.section for change in found.changes):
+        own = [change for change in found.changes if change.section == section]
         for index, change in enumerate(own[:limit]):
             sides = map(_short, change.others)
             table.add_row("" if index else section, change.name, *sides)
@@ -214,16 +212,7 @@ def _print_rows(found: "Recall", unfolded: bool) -> None:
             out.print(f"  {day}: {len(ids):,}{own}: {listed}{more}", markup=False)
 
 
-def print_revoked(found: "Recall", signed: dict[str, Any]) -> None:
-    """What was withdrawn, if anything was, and what must be made again."""
-    if not signed:
-        return
-    out.print(
-        f"revoked {found.subject} ({signed['kind']} {signed['digest'][:12]}) as "
-        f"{signed['signer']}, log index {signed['log_index']}",
-        markup=False,
-    )
-    if signed["champion"]:
-        out.print(f"the champion is refused now: {signed['champion']}", style="red", markup=False)
+def print_rebuild(found: "Recall") -> None:
+    """What must be made again, once it is withdrawn."""
     for line in found.rebuild:
         out.print(f"to make again: {line}", markup=False)

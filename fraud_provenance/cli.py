@@ -31,6 +31,7 @@ from fraud_provenance.terminal import (
     print_json,
     print_links,
     print_reasons,
+    print_revoked,
     progress,
     verdict_json,
 )
@@ -571,13 +572,7 @@ def revoke(
     if as_json:
         print_json(signed)
         return 0
-    out.print(
-        f"revoked {subject} ({signed['kind']} {signed['digest'][:12]}) as {signed['signer']}, "
-        f"log index {signed['log_index']}",
-        markup=False,
-    )
-    if signed["champion"]:
-        out.print(f"the champion is refused now: {signed['champion']}", style="red", markup=False)
+    print_revoked(signed)
     return 0
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fraud_provenance.answers import print_diff, print_recall, print_revoked, print_trace
+from fraud_provenance.answers import print_diff, print_rebuild, print_recall, print_trace
 from fraud_provenance.terminal import (
     Json,
     err,
     open_workspace,
     print_json,
+    print_revoked,
     verdict_json,
 )
 
@@ -76,10 +77,10 @@ def trace(
     Example: fraud-provenance trace 48213 --why
     """
     from fraud_provenance.due.planning import registry_of
-    from fraud_provenance.investigate.trace import trace_score, trace_subject
+    from fraud_provenance.investigate.trace import is_transaction, trace_score, trace_subject
 
     workspace = open_workspace()
-    if subject.isdecimal() and len(subject) < 11:
+    if is_transaction(subject):
         found = trace_score(workspace.trust, int(subject), why=why)
     elif why:
         raise typer.BadParameter("--why takes a score apart: name a transaction id")
@@ -243,7 +244,9 @@ def recall(
         print_json(recall_json(found) | ({"revoked": signed} if signed else {}))
     else:
         print_recall(found, unfolded)
-        print_revoked(found, signed)
+        if signed:
+            print_revoked(signed)
+            print_rebuild(found)
     return found.exit_code
 
 

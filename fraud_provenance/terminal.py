@@ -55,6 +55,17 @@ def progress() -> Iterator[Callable[[str], None]]:
         yield lambda text: err.print(f"· {text}", markup=False)
 
 
+def print_revoked(signed: dict[str, Any]) -> None:
+    """What was withdrawn, and what the champion is refused for now, if it is."""
+    out.print(
+        f"revoked {signed['subject']} ({signed['kind']} {signed['digest'][:12]}) as "
+        f"{signed['signer']}, log index {signed['log_index']}",
+        markup=False,
+    )
+    if signed["champion"]:
+        out.print(f"the champion is refused now: {signed['champion']}", style="red", markup=False)
+
+
 def verdict_json(verdict: Any) -> dict[str, Any]:  # noqa: ANN401 - Verdict, imported late
     """A verdict for machines."""
     return dict(verdict.model_dump(mode="json")) | {

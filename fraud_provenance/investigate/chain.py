@@ -17,11 +17,12 @@ ORDER = (
     "registration decision", "feature store", "training set", "features", "raw days", "contract",
     "acceptance", "waiver", "supersede", "access decision", "policy", "revocation", "landing file",
 )  # fmt: skip
-_ROLES = {
+ROLES = {
     "transaction_scores": "scores", "fraud_model": "model", "model_evaluation": "evaluation",
     "feature_store": "feature store", "training_set": "training set",
     "transaction_features": "features", "raw_transactions": "raw days",
 }  # fmt: skip
+"""What an asset is for a chain."""
 _GATES = {"release": "registration decision", "deploy": "release decision"}
 
 
@@ -125,7 +126,7 @@ def in_order(joints: Iterable[Joint]) -> list[Joint]:
 def role_of(node: Node) -> str:
     """What a verified statement is, in the words of `ORDER`."""
     if node.provenance:
-        return _ROLES.get(node.provenance.asset, node.provenance.asset)
+        return ROLES.get(node.provenance.asset, node.provenance.asset)
     if node.summary:
         return _GATES.get(node.summary.gate, "access decision")
     if node.contract and node.manifest and node.manifest.asset == "transaction_scores":

@@ -17,7 +17,7 @@ from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.investigate.chain import used_files
 from fraud_provenance.investigate.subjects import verify_subject
-from fraud_provenance.investigate.trace import Score, heads_of, trace_score
+from fraud_provenance.investigate.trace import Score, heads_of, is_transaction, trace_score
 from fraud_provenance.investigate.why import Why
 from fraud_provenance.models.champion import decisions_on
 from fraud_provenance.models.facts import EVALUATION, MODEL
@@ -81,7 +81,7 @@ def facts_of(trust: Trust, registry: Registry, subject: str) -> Facts:
     """
     if match := _RELEASE.match(subject):
         return _of_release(trust, int(match["version"]))
-    if subject.isdecimal() and len(subject) < 11:
+    if is_transaction(subject):
         traced = trace_score(trust, int(subject), why=True)
         facts = Facts(subject, traced.verdict, score=traced.score, why=traced.why)
         day = traced.score.day if traced.score else ""

@@ -12,7 +12,7 @@ from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.investigate.chain import Fold, Joint, folded, joints_of, ranges
 from fraud_provenance.investigate.difference import Difference
-from fraud_provenance.investigate.picture import Picture, of_joints, of_reach
+from fraud_provenance.investigate.picture import MARKS, Picture, of_joints, of_reach
 from fraud_provenance.investigate.reach import Reach, Seeds, reach_of
 from fraud_provenance.investigate.recalling import Recall
 from fraud_provenance.investigate.trace import Trace
@@ -21,7 +21,6 @@ from fraud_provenance.investigate.why import Why
 _SHOWN, _WHOLE = 200, 12
 """Statements of one kind that are listed, and of those the ones that are shown whole."""
 _TEXT_LIMIT = 6_000
-_MARKS = {"good": "✓", "odd": "!", "broken": "✗"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Group:
     @property
     def mark(self) -> str:
         """The state for those who see no colours."""
-        return _MARKS[self.state]
+        return MARKS[self.state]
 
 
 @dataclass
@@ -220,7 +219,7 @@ def _of_why(why: Why) -> Section:
             (f"{share.contribution:+.4f}", share.name, f"{share.value:g}",
              f"{len(share.rows)} raw row{'s' * (len(share.rows) != 1)}"),
             "; ".join(
-                f"{row.transaction_id} of {row.at}, {row.amount:.2f}, {_LABELS[row.fraud]}, "
+                f"{row.transaction_id} of {row.at}, {row.amount:.2f}, {row.label}, "
                 f"{row.file} {row.sha256[:12]}"
                 for row in share.rows
             ),
@@ -233,9 +232,6 @@ def _of_why(why: Why) -> Section:
     )
     return Section("Why this score", text, ("share", "feature", "value", "made of"), rows,
                    numbers=(0, 2))  # fmt: skip
-
-
-_LABELS = {True: "fraud", False: "no fraud", None: "label unknown then"}
 
 
 def _of_verdict(trust: Trust, verdict: Verdict) -> list[Section]:

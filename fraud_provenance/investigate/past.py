@@ -7,6 +7,7 @@ signed SHA-256; a policy's files lie under theirs.
 import difflib
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,11 @@ class Past:
             BackendError: GIT_UNAVAILABLE, the repository does not know the commit.
         """
         if commit not in self._trees:
-            found = self._repository().files(commit, self._project)
+            found = self._repository.files(commit, self._project)
             self._trees[commit] = {path: item.id for path, item in found.items()}
         return self._trees[commit]
 
+    @cached_property
     def _repository(self) -> Repository:
         repository = Repository.around(self._project)
         if repository is None:
@@ -49,7 +51,7 @@ class Past:
     def changed_files(self, a: str, b: str) -> list[dict[str, Any]]:
         """The files that differ between two commits: path, lines added, lines removed."""
         before, after = self.tree(a), self.tree(b)
-        repository = self._repository()
+        repository = self._repository
         found = []
         for path in sorted(before.keys() | after.keys()):
             if before.get(path) == after.get(path):
@@ -71,7 +73,7 @@ class Past:
             BackendError: GIT_UNAVAILABLE. EvidenceError: EVIDENCE_MISSING, the commit has another.
         """
         name = self.tree(commit).get(LOCK)
-        content = self._repository().blob(name) if name else b""
+        content = self._repository.blob(name) if name else b""
         if encoding.digest_bytes(content) != digest:
             why = f"commit {commit[:12]} has not the lock {digest[:12]} that was signed"
             raise EvidenceError(reason(RootCause.EVIDENCE_MISSING, why, artifact=LOCK))

@@ -7,7 +7,7 @@ Links that are alike are one box, so that ten thousand of them are as many boxes
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from fraud_provenance.investigate.chain import Fold, Joint, folded
+from fraud_provenance.investigate.chain import ROLES, Fold, Joint, folded
 from fraud_provenance.investigate.reach import Reach, Touched
 
 _COLUMNS: Mapping[str, int] = {
@@ -26,6 +26,8 @@ _CONTRACTS = {
 _BY_ROLE = (("landing file", "raw days"), ("scores", "prediction batch"),
             ("model", "model signature"))  # fmt: skip
 """Lower and upper role where no statement names the other one as what it rests on."""
+MARKS = {"good": "✓", "odd": "!", "broken": "✗"}
+"""A state without its colour."""
 _CHARACTERS = 23
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _EDGE = 168, 58, 34, 16, 12
 
@@ -45,7 +47,7 @@ class Box:
     @property
     def mark(self) -> str:
         """The state for those who see no colours, and for paper."""
-        return {"good": "✓", "odd": "!", "broken": "✗"}[self.state]
+        return MARKS[self.state]
 
 
 @dataclass(frozen=True)
@@ -149,10 +151,7 @@ def of_reach(reach: Reach) -> Picture:
         assets.setdefault(item.asset, []).append(item)
     boxes, edges = [], set()
     for asset, items in assets.items():
-        role = {"raw_transactions": "raw days", "transaction_features": "features",
-                "training_set": "training set", "fraud_model": "model",
-                "model_evaluation": "evaluation", "transaction_scores": "scores",
-                "feature_store": "feature store"}.get(asset, asset)  # fmt: skip
+        role = ROLES.get(asset, asset)
         through = {name for item in items for name in item.through}
         state = "broken" if "itself" in through else "odd"
         days = _span([item.entry.partition for item in items])

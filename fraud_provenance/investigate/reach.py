@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from fraud_provenance.attested.core.errors import Reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Node, fallen
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.attested.statements.statements import Provenance
 from fraud_provenance.investigate.chain import role_of
@@ -182,20 +182,8 @@ class _Walk:
         """What one decision let be read, as far as it is recalled."""
         view = self._trust.store.manifest(node.statement_of().subject_digest)
         readable = {entry.sha256 for entry in view.entries}
-        again = {
-            entry.sha256
-            for child in node.children
-            if child.provenance and child.manifest
-            for entry in child.manifest.entries
-            if entry.sha256 not in self._files.get(child.statement, ())
-        }
-        bad = {
-            digest
-            for child in node.children
-            for digest in self._files.get(child.statement, ())
-            if child.provenance is None or digest not in again  # made again from what is good
-        }
-        bad |= self._seeds.files
+        recalled = fallen(node.children, lambda read: self._files.get(read.statement, ()))
+        bad = {digest for _, digest in recalled} | self._seeds.files
         if node.statement in self._whole or any(
             child.kind == "policy" and child.statement in self._whole for child in node.children
         ):

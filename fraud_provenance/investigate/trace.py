@@ -67,6 +67,11 @@ class Trace:
         return first_words(self.verdict, self.joints)
 
 
+def is_transaction(subject: str) -> bool:
+    """Whether what was typed is a transaction's number, and no digest."""
+    return subject.isdecimal() and len(subject) < 11
+
+
 def trace_score(trust: Trust, transaction_id: int, *, why: bool = False) -> Trace:
     """Walk back from one transaction's score.
 

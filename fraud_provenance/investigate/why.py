@@ -60,6 +60,13 @@ class SourceRow:
     file: str
     sha256: str
 
+    @property
+    def label(self) -> str:
+        """The label in words."""
+        if self.fraud is None:
+            return "label unknown then"
+        return "fraud" if self.fraud else "no fraud"
+
 
 @dataclass(frozen=True)
 class FeatureShare:

@@ -1,6 +1,6 @@
 """`Node`: one statement of a chain, verified or refused, with what hangs below it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -159,6 +159,29 @@ def below(roots: Iterable[Node], *, judged: bool = True) -> list[Node]:
             if judged or node.kind != "contract":
                 stack.extend(node.children)
     return list(seen.values())
+
+
+def fallen(
+    nodes: Sequence[Node], files_of: Callable[[Node], Collection[str]]
+) -> list[tuple[Node, str]]:
+    """(statement, SHA-256) of what falls among the files that were read by one decision.
+
+    Bytes that were made again, from what nobody withdrew, do not fall with those made first.
+    `files_of` tells which of a statement's files do not count.
+    """
+    again = {
+        entry.sha256
+        for node in nodes
+        if node.provenance and node.manifest
+        for entry in node.manifest.entries
+        if entry.sha256 not in files_of(node)
+    }
+    return [
+        (node, digest)
+        for node in nodes
+        for digest in files_of(node)
+        if node.provenance is None or digest not in again
+    ]
 
 
 def _partitions(node: Node) -> tuple[str, ...]:

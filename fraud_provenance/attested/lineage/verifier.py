@@ -28,7 +28,7 @@ from fraud_provenance.attested.lineage.acceptances import (
     read_acceptance,
 )
 from fraud_provenance.attested.lineage.artifacts import Artifacts, is_written_once
-from fraud_provenance.attested.lineage.nodes import Node, Withdrawal, below
+from fraud_provenance.attested.lineage.nodes import Node, Withdrawal, below, fallen
 from fraud_provenance.attested.lineage.revocations import Revocations, read_revocation
 from fraud_provenance.attested.lineage.signers import Signers, identity_of
 from fraud_provenance.attested.lineage.snapshots import SINCE, Reading, Snapshots, rests_of
@@ -710,7 +710,11 @@ class LineageVerifier:
             return
         if node.provenance is None:
             return
-        tainted = {digest: why for decision in node.children for digest, why in _tainted(decision)}
+        tainted = {
+            digest: child.revoked[digest]
+            for decision in node.children
+            for child, digest in fallen(decision.children, lambda read: read.revoked)
+        }
         for entry in node.manifest.entries:
             causes = [self.revocations.of_file(entry.sha256)]
             for source in entry.made_from:
@@ -766,26 +770,6 @@ class LineageVerifier:
             problems += revoked_in(root, about)
         links = [node.link(more.get(id(node), ())) for node in nodes]
         return Verdict.of(subject, self.environment, purpose, links, problems)
-
-
-def _tainted(decision: Node) -> list[tuple[str, Withdrawal]]:
-    """The files among what a decision let be read that were withdrawn, or made from such.
-
-    Bytes that were made again, from what nobody withdrew, do not fall with those made first.
-    """
-    made = [child for child in decision.children if child.provenance and child.manifest]
-    again = {entry.sha256 for child in made for entry in _entries(child)
-             if entry.sha256 not in child.revoked}  # fmt: skip
-    return [
-        (digest, withdrawal)
-        for child in decision.children
-        for digest, withdrawal in child.revoked.items()
-        if child.provenance is None or digest not in again
-    ]
-
-
-def _entries(node: Node) -> tuple[FileEntry, ...]:
-    return node.manifest.entries if node.manifest else ()
 
 
 def revoked_in(node: Node, partitions: Collection[str] | None = None) -> list[Reason]:
