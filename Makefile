@@ -12,7 +12,7 @@ POLICY_RULES := policies/lib policies/data_access policies/model_registration po
 POLICY_DATA := $(foreach name,layout principals thresholds,$(name):policies/data/$(name).json) \
 	$(foreach name,layout principals thresholds data_access model_registration model_deployment,schemas.$(name):policies/schemas/$(name).json)
 
-.PHONY: help setup tools demo test attacks remedies faults lint types policies-test dbt-test unit ui bench down clean lock
+.PHONY: help setup tools demo test acceptance attacks remedies faults lint types policies-test dbt-test unit ui bench down clean lock
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,11 +40,14 @@ setup: $(VENV)/.ready tools dbt_project/target/manifest.json ## Environment, too
 demo: setup ## The whole flow: servers, data, graph, approval, promotion, scores, trace
 	@$(BIN)/python -m fraud_provenance.demo
 
-test: setup lint policies-test ## Everything that must hold before a change lands
+test: setup lint policies-test ## Lint, types, policies, and every test that needs no whole home
 	@$(BIN)/dagster definitions validate -w workspace.yaml --log-level error
-	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --cov=fraud_provenance.attested.core --cov=fraud_provenance.attested.statements --cov=fraud_provenance.attested.store --cov=fraud_provenance.attested.tlog --cov=fraud_provenance.attested.sigstore --cov=fraud_provenance.attested.rules --cov=fraud_provenance.attested.lineage \
+	@$(BIN)/python -m pytest -m "not e2e" -n 2 --dist loadscope --no-loadscope-reorder --cov=fraud_provenance.attested.core --cov=fraud_provenance.attested.statements --cov=fraud_provenance.attested.store --cov=fraud_provenance.attested.tlog --cov=fraud_provenance.attested.sigstore --cov=fraud_provenance.attested.rules --cov=fraud_provenance.attested.lineage \
 		--cov-branch --cov-fail-under=100 \
 		--cov-report=term-missing:skip-covered
+
+acceptance: setup ## The whole product on a real home: commands, attacks, the UI in a browser
+	@$(BIN)/python -m pytest -m e2e -n 2 --dist loadscope
 
 lint: $(VENV)/.ready tools types dbt_project/target/manifest.json ## Format, lint, types, import contracts, dbt parse
 	@$(BIN)/ruff format --check --quiet $(CODE)

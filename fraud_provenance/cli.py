@@ -335,9 +335,11 @@ def _print_landed(
         days = [asdict(day) for day in landed]
         print_json({"days": days, "rows": rows, "told": list(told), "check": check} | states)
         return
+    from fraud_provenance.due.planning import in_days
+
     first, last = (landed[0].day, landed[-1].day) if landed else ("", "")
     out.print(
-        f"{'would land' if check else 'landed'} {len(landed)} days ({first} … {last}), {rows:,} "
+        f"{'would land' if check else 'landed'} {in_days(landed)} ({first} … {last}), {rows:,} "
         f"rows: {states['new']} new, {states['changed']} changed, {states['unchanged']} unchanged",
         markup=False,
     )

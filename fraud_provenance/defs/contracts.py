@@ -22,6 +22,7 @@ from fraud_provenance.due.ground import Surroundings, accepted, days_to_judge, s
 from fraud_provenance.due.planning import (
     FEATURE_SUITES,
     RAW_SUITES,
+    in_days,
     stopped_days,
     window_of,
 )
@@ -286,7 +287,6 @@ def check_result(asset: str, report: "ContractReport") -> dg.AssetCheckResult:
     held = [day for day in bad if day not in {failure.day for failure in report.broken}]
     codes = sorted({failure.code for failure in report.failures if failure.day in bad})
     metadata: Mapping[str, Any] = {
-        "days_judged": len(report.days),
         "rows_judged": sum(report.rows.values()),
         "checks": list(report.checks),
         "suite_sha256": encoding.digest_json(report.suite_config),
@@ -295,10 +295,10 @@ def check_result(asset: str, report: "ContractReport") -> dg.AssetCheckResult:
         "codes": codes,
     } | (failure_metadata(report.findings) if report.findings else {})
     summary = (
-        f"{len(bad)} of {len(report.days)} days failed or are held ({', '.join(codes)}): "
+        f"{len(bad)} of {in_days(report.days)} failed or are held ({', '.join(codes)}): "
         f"{', '.join(bad[:5])}"
         if bad
-        else f"{len(report.days)} days passed {len(report.checks)} checks"
+        else f"{in_days(report.days)} passed {len(report.checks)} checks"
     )
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(asset),

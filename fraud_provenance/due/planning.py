@@ -3,7 +3,7 @@
 Plans only; an edited index can make work repeat or be missed, never make anything trusted.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Sized
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,11 @@ WINDOW_DAYS = 37
 # An online lookup needs the newest row of each card and terminal; one idle for longer is new.
 ONLINE_DAYS = 30
 _DBT_SOURCES = ("models", "macros", "tests", "dbt_project.yml", "profiles.yml")
+
+
+def in_days(days: Sized) -> str:
+    """How many days, as people say it: "1 day", "60 days"."""
+    return "1 day" if len(days) == 1 else f"{len(days)} days"
 
 
 def mlflow_uri(workspace: Workspace) -> str:

@@ -4,6 +4,7 @@ Source: Fraud Detection Handbook, chapters 3 (baseline, known compromised cards)
 precision top-k).
 """
 
+from collections.abc import Collection
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -54,7 +55,7 @@ def evaluate(scored: pl.DataFrame) -> dict[str, Any]:
     return {
         "auc_roc": float(roc_auc_score(labels, scores)),
         "average_precision": float(average_precision_score(labels, scores)),
-        "card_precision_100": float(np.mean(list(by_day.values()))),
+        "card_precision_100": mean_share(by_day.values()),
         "card_precision_100_by_day": by_day,
         "rows": test.height,
         "frauds": int(labels.sum()),
@@ -114,6 +115,18 @@ def _without_known(rows: pl.DataFrame) -> pl.DataFrame:
     known = (pl.col("first_fraud") <= pl.lit(last_train)) | (pl.col("first_fraud") <= learnt)
     test = rows.filter(pl.col("split") == "test").join(first_known, on="customer_id", how="left")
     return test.filter(~known.fill_null(value=False)).drop("first_fraud")
+
+
+def mean_share(shares: Collection[float]) -> float:
+    """Return the mean of shares of `CARDS_PER_DAY`, rounded once.
+
+    A mean of floats may come out a bit below a bound that it reaches: 0.0199… for 0.02.
+
+    Args:
+        shares: Whole hundredths, at least one.
+    """
+    found = sum(round(share * CARDS_PER_DAY) for share in shares)
+    return found / (CARDS_PER_DAY * len(shares))
 
 
 def _card_precision(test: pl.DataFrame) -> dict[str, float]:

@@ -214,7 +214,7 @@ class Pipeline:
     def _ingest(self) -> None:
         due = planning.ingest_due(self.workspace)
         if due:
-            with self._stage("ingest", f"{len(due)} days"):
+            with self._stage("ingest", planning.in_days(due)):
                 known = sorted(landed_days(self.workspace.landing))
                 self._attempt(lambda: self._run_days("ingest", due, known))
         self._version_rest()
@@ -233,7 +233,7 @@ class Pipeline:
         if not stale:
             return
         try:
-            with self._stage("data versions", f"{len(stale)} days"):
+            with self._stage("data versions", planning.in_days(stale)):
                 data_versions.track(self.workspace.home, stale)
         except BackendError as error:
             away = error
@@ -245,7 +245,7 @@ class Pipeline:
         """Judge days that nobody has judged, or not on this ground; note the days that failed."""
         rest = ground.days_to_judge(self.workspace, asset)
         if rest:
-            with self._stage(job.replace("_", " "), f"{len(rest)} days"):
+            with self._stage(job.replace("_", " "), planning.in_days(rest)):
                 self._run_job(job)
         self.report.refused.extend(contract_reasons(self.workspace.trust, asset))
 
@@ -254,7 +254,7 @@ class Pipeline:
         if due:
             changed = planning.made_by_other_code(self.workspace, "transaction_features")
             why = " (the code that makes them changed)" if changed.intersection(due.days) else ""
-            with self._stage("features", f"{len(due.days)} days{why}"):
+            with self._stage("features", f"{planning.in_days(due.days)}{why}"):
                 known = sorted(self.workspace.store.heads("raw_transactions"))
                 self._attempt(lambda: self._run_days("features", list(due.days), known))
         self._judge_rest("transaction_features", "feature_contracts")
@@ -307,7 +307,7 @@ class Pipeline:
         self.report.champion = f"fraud_model:{champion.version} ({champion.evidence.digest[:12]})"
         days = planning.days_to_score(self.workspace, self.options.score)
         if days:
-            with self._stage("scoring", f"{len(days)} days"):
+            with self._stage("scoring", planning.in_days(days)):
                 known = sorted(self.workspace.store.heads("transaction_features"))
                 self._run_days("scoring", days, known)
         else:
@@ -318,7 +318,7 @@ class Pipeline:
         """Judge scores whose run was killed before their contract; note the days that failed."""
         rest = planning.scores_to_judge(self.workspace)
         if rest:
-            with self._stage("score contracts", f"{len(rest)} days"):
+            with self._stage("score contracts", planning.in_days(rest)):
                 try:
                     self._run_job("score_contracts")
                 except GateDenied as denied:  # such as a model that is too old to be read again

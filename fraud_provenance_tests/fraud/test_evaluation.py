@@ -1,12 +1,15 @@
 """Known cards are taken out, and card precision counts each card once."""
 
 from datetime import datetime, timedelta
+from fractions import Fraction
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fraud_provenance.fraud.errors import DataError
-from fraud_provenance.fraud.evaluation import alert_rate, evaluate
+from fraud_provenance.fraud.evaluation import alert_rate, evaluate, mean_share
 
 Row = tuple[int, int, int, str, float | None]
 
@@ -72,6 +75,12 @@ def test_evaluate_counts_a_detected_card_on_its_first_day_only() -> None:
 
     assert result["card_precision_100_by_day"] == {"2018-04-04": 0.02, "2018-04-05": 0.01}
     assert result["card_precision_100"] == pytest.approx(0.015)
+
+
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=60))
+def test_mean_share_is_the_nearest_number_to_the_exact_mean(found: list[int]) -> None:
+    exact = Fraction(sum(found), 100 * len(found))
+    assert mean_share([count / 100 for count in found]) == float(exact)
 
 
 def test_evaluate_of_more_than_a_hundred_cards_takes_the_riskiest() -> None:
