@@ -5,14 +5,14 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/fraud-provenance
-CODE := fraud_provenance fraud_provenance_tests benchmarks
+CODE := fraud_provenance fraud_provenance_tests benchmarks verify_bundle.py
 TOOLS = $$(tools/build.sh --dir)
 OPA = $(TOOLS)/opa
 POLICY_RULES := policies/lib policies/data_access policies/model_registration policies/model_deployment
 POLICY_DATA := $(foreach name,layout principals thresholds,$(name):policies/data/$(name).json) \
 	$(foreach name,layout principals thresholds data_access model_registration model_deployment,schemas.$(name):policies/schemas/$(name).json)
 
-.PHONY: help setup tools demo test attacks remedies faults lint types policies-test dbt-test unit ui bench down clean lock
+.PHONY: help setup tools demo test attacks remedies faults mutations lint types policies-test dbt-test unit ui bench down clean lock
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -73,6 +73,10 @@ remedies: setup ## Every remedy of the table, done as it is printed on a real ho
 
 faults: setup ## The fault campaign: kills at random moments, full disks, servers down or lying
 	@$(BIN)/python -m fraud_provenance_tests.attacks.campaign
+
+mutations: setup ## 5,000 changed files for an auditor: neither verifier accepts one (two hours)
+	@FRAUD_PROVENANCE_MUTATIONS=4000 $(BIN)/python -m pytest -q -k "no_changed_file" \
+	  fraud_provenance_tests/investigate/test_verify_bundle.py
 
 ui: setup ## Dagster's UI and daemon on this home
 	@$(RUN) up

@@ -6,7 +6,7 @@ read it so. What is wrong is told by `verify` and `trace`, in the home where it 
 
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fraud_provenance.attested.core.codes import RootCause
@@ -52,6 +52,7 @@ def export(workspace: Workspace, registry: Registry, subject: str) -> Exported:
         EvidenceError, VerificationError: it does not verify, here or by the file alone.
         BackendError: it could not be decided.
     """
+    workspace = Workspace(replace(workspace.settings, whole=True))  # nothing was asked of it yet
     store = gathering.noting(workspace)
     about, verdict = _resolved(workspace.trust, registry, subject)
     _demand(verdict)

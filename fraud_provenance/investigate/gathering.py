@@ -71,16 +71,16 @@ def chains_of(workspace: Workspace, subject: Subject, store: NotingStore) -> lis
         if record.predicate_type == statements.PROVENANCE
     }
     more = {REVOCATIONS} | ({DEPLOYMENTS} if subject.alias == CHAMPION else set())
-    return sorted(chain for chain in made | more if workspace.trust.lineage().versions.links(chain))
+    versions = workspace.trust.lineage().versions
+    return sorted(chain for chain in made | more if versions.links(chain))
 
 
 def standing_of(workspace: Workspace, chains: Iterable[str]) -> Standing:
     """What is in force in an opened home."""
     releases = workspace.releases.chain().releases
     head = workspace.releases.head().expectations
-    links: dict[str, ChainLink] = {
-        chain: workspace.trust.lineage().versions.links(chain)[-1] for chain in chains
-    }
+    versions = workspace.trust.lineage().versions
+    links: dict[str, ChainLink] = {chain: versions.links(chain)[-1] for chain in chains}
     return Standing(
         environment=workspace.environment,
         trusted_root=head.trust["trusted_root.json"],
@@ -102,8 +102,9 @@ def members_of(workspace: Workspace, store: NotingStore, chains: Iterable[str]) 
     """
     releases = workspace.releases.chain().releases
     wanted = set(store.statements) | {one for item in releases for one in item.statements}
+    versions = workspace.trust.lineage().versions
     for chain in chains:
-        wanted |= {link.statement for link in workspace.trust.lineage().versions.links(chain)}
+        wanted |= {link.statement for link in versions.links(chain)}
     manifests = set(store.manifests) | {item.expectations.policies for item in releases}
     found: dict[str, bytes] = {}
     for statement in sorted(wanted):
