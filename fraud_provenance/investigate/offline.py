@@ -20,6 +20,7 @@ from fraud_provenance.attested.core.errors import (
     reason,
 )
 from fraud_provenance.attested.core.verdict import Verdict
+from fraud_provenance.attested.gates.policy import Policy, PolicyEngine
 from fraud_provenance.attested.rules.expectations import Expectations, read_expectations
 from fraud_provenance.attested.rules.remembered import Remembered
 from fraud_provenance.attested.rules.trial import as_malformed
@@ -153,7 +154,23 @@ def lay_out(proof: ProofFile, folder: Path) -> tuple[Workspace, gathering.Noting
     )
     settings = Settings(home=home, environment=standing.environment, project=project, whole=True)
     workspace = Workspace(settings)
-    return workspace, gathering.noting(workspace)
+    store = gathering.noting(workspace)
+    workspace.trust.policies = _ReadOnce(
+        workspace.policies_folder, lambda: workspace.pinned_tool("opa"), workspace.releases
+    )
+    return workspace, store
+
+
+class _ReadOnce(PolicyEngine):
+    """The policy of a home that nobody else knows: read once, and compared with its release."""
+
+    _known: Policy | None = None
+
+    def current(self) -> Policy:
+        """As `PolicyEngine.current`."""
+        if self._known is None:
+            self._known = super().current()
+        return self._known
 
 
 def _head(proof: ProofFile) -> Expectations:
