@@ -12,7 +12,7 @@ POLICY_RULES := policies/lib policies/data_access policies/model_registration po
 POLICY_DATA := $(foreach name,layout principals thresholds,$(name):policies/data/$(name).json) \
 	$(foreach name,layout principals thresholds data_access model_registration model_deployment,schemas.$(name):policies/schemas/$(name).json)
 
-.PHONY: help setup tools demo test acceptance attacks remedies faults lint types policies-test dbt-test unit ui bench down clean lock
+.PHONY: help setup tools demo test acceptance attacks incidents remedies faults mutations lint types policies-test dbt-test unit ui bench down clean lock
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,7 +51,7 @@ acceptance: setup ## The whole product on a real home: commands, attacks, the UI
 
 lint: $(VENV)/.ready tools types dbt_project/target/manifest.json ## Format, lint, types, import contracts, dbt parse
 	@$(BIN)/ruff format --check --quiet $(CODE)
-	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/ruff check --quiet $(CODE) verify_bundle.py
 	@$(BIN)/lint-imports
 	@$(OPA) fmt --fail --list policies
 	@$(OPA) check --strict --schema policies/schemas $(POLICY_RULES)
@@ -76,6 +76,10 @@ remedies: setup ## Every remedy of the table, done as it is printed on a real ho
 
 faults: setup ## The fault campaign: kills at random moments, full disks, servers down or lying
 	@$(BIN)/python -m fraud_provenance_tests.attacks.campaign
+
+mutations: setup ## 5,000 changed files for an auditor: neither verifier accepts one (two hours)
+	@FRAUD_PROVENANCE_MUTATIONS=4000 $(BIN)/python -m pytest -q -k "no_changed_file" \
+	  fraud_provenance_tests/investigate/test_verify_bundle.py
 
 ui: setup ## Dagster's UI and daemon on this home
 	@$(RUN) up

@@ -18,7 +18,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.table import Table
 
-from fraud_provenance import inquiries
+from fraud_provenance import inquiries, proofs
 from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, reason, storage_error
@@ -481,9 +481,33 @@ def verify(
     full: Annotated[
         bool, typer.Option("--full", help="Every signature again, not only what is new or changed.")
     ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="SUBJECT is a file of `export`: ask nothing else.")
+    ] = False,
+    trust_root: Annotated[
+        Path | None,
+        typer.Option("--trust-root", help="With --offline: the trusted root that you know."),
+    ] = None,
+    root_digest: Annotated[
+        str,
+        typer.Option(
+            "--root-digest",
+            help="With --offline: SHA-256 of the trusted root, of the release or of the state.",
+        ),
+    ] = "",
     as_json: Json = False,
 ) -> int:
-    """Verify a subject down to the raw data; names the broken link and its root cause."""
+    """Verify a subject down to the raw data; names the broken link and its root cause.
+
+    With --offline a file that `export` wrote, without home or network. It must rest on a root that
+    you know from elsewhere.
+
+    Example: fraud-provenance verify score.zip --offline --trust-root trusted_root.json
+    """
+    if offline:
+        return proofs.verify_offline(Path(subject), trust_root, root_digest, as_json)
+    if trust_root or root_digest:
+        raise typer.BadParameter("--trust-root and --root-digest go with --offline")
     from fraud_provenance.due.planning import registry_of
     from fraud_provenance.investigate.subjects import verify_subject
 
@@ -662,6 +686,7 @@ def rollback(
 
 
 inquiries.register(app)
+proofs.register(app)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ class Score:
     rows: int
     inclusion_path: tuple[str, ...]
     merkle_root: str
+    leaf: str = ""
 
 
 @dataclass(frozen=True)
@@ -252,4 +253,5 @@ def _prove(trust: Trust, scores: Node, batch: Node, day: str, transaction_id: in
                 partition=day,
             )
         )
-    return Score(transaction_id, day, row, index, len(rows), tuple(path), root)
+    leaf = rows[index].decode("ascii")
+    return Score(transaction_id, day, row, index, len(rows), tuple(path), root, leaf)

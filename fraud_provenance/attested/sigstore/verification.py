@@ -153,6 +153,14 @@ class BundleVerifier:
         """SHA-256 of the trusted root as it lies on disk."""
         return encoding.digest_bytes(files.read_once(self.root_path, limit_bytes=1 << 22))
 
+    def timekeepers(self) -> list[Certificate]:
+        """The certificates of the trusted root's timestamp authorities."""
+        return [
+            item
+            for authority in self._timekeepers
+            for item in authority.certificates(allow_expired=True)
+        ]
+
     def certificate_identity(self, identity: Identity) -> tuple[str, str]:
         """(subject, issuer URL) as they stand in a certificate of `identity`."""
         issuer = next(url for url, role in self._roles.items() if role == identity.issuer)

@@ -143,13 +143,19 @@ class LogKey:
         """
         if checkpoint.origin != self.origin:
             raise _untrusted(f"checkpoint of {checkpoint.origin[:80]!r}, expected {self.origin!r}")
-        for item in checkpoint.signatures:
-            is_ours = (item.name, item.hint) == (self.origin, self.log_id[:_HINT_BYTES])
-            if is_ours and self._is_signed(checkpoint, item):
-                return
+        if self.is_signer_of(checkpoint):
+            return
         raise _untrusted(
             f"the checkpoint of {self.origin} at size {checkpoint.size} is not signed with the "
             "log's key of the trusted root"
+        )
+
+    def is_signer_of(self, checkpoint: Checkpoint) -> bool:
+        """Whether one of the checkpoint's signatures is this log's."""
+        ours = (self.origin, self.log_id[:_HINT_BYTES])
+        return any(
+            (item.name, item.hint) == ours and self._is_signed(checkpoint, item)
+            for item in checkpoint.signatures
         )
 
     def _is_signed(self, checkpoint: Checkpoint, item: NoteSignature) -> bool:
