@@ -12,7 +12,7 @@ POLICY_RULES := policies/lib policies/data_access policies/model_registration po
 POLICY_DATA := $(foreach name,layout principals thresholds,$(name):policies/data/$(name).json) \
 	$(foreach name,layout principals thresholds data_access model_registration model_deployment,schemas.$(name):policies/schemas/$(name).json)
 
-.PHONY: help setup tools demo test attacks remedies faults lint types policies-test dbt-test unit ui bench down clean lock
+.PHONY: help setup tools demo test attacks incidents remedies faults lint types policies-test dbt-test unit ui bench down clean lock
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +67,9 @@ dbt-test: setup ## dbt unit and data tests on generated transactions (part of te
 
 attacks: setup ## The tournament: every known attack, its benign twin, its mutant (half an hour)
 	@$(BIN)/python -m fraud_provenance_tests.attacks
+
+incidents: setup ## The incident game: something goes wrong, `blame` has to say what (an hour)
+	@$(BIN)/python -m fraud_provenance_tests.incidents
 
 remedies: setup ## Every remedy of the table, done as it is printed on a real home
 	@$(BIN)/python -m fraud_provenance_tests.attacks --remedies
