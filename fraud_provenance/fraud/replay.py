@@ -160,11 +160,11 @@ class Replay:
             self._models[name] = learn(features, learnt["days"], learnt["parameters"])
         return self._models[name]
 
-    def held(
+    def chance(
         self, key: str, learnt: Mapping[str, Any], parts: Mapping[str, Sequence[str]]
-    ) -> pl.DataFrame:
-        """As `held_out`."""
-        return held_out(self._features[key], parts, self._model(key, learnt))
+    ) -> dict[str, float]:
+        """As `chance`."""
+        return chance(held_out(self._features[key], parts, self._model(key, learnt)))
 
     def metrics(
         self, key: str, learnt: Mapping[str, Any], parts: Mapping[str, Sequence[str]]
@@ -190,13 +190,15 @@ def serve() -> None:
             if asked["call"] == "load":
                 replay.load(asked["key"], pl.read_parquet(asked["path"]))
                 answer: Any = None
-            elif asked["call"] == "metrics":
-                answer = replay.metrics(asked["key"], asked["learnt"], asked["parts"])
+            elif asked["call"] in ("metrics", "chance"):
+                ask = replay.metrics if asked["call"] == "metrics" else replay.chance
+                answer = ask(asked["key"], asked["learnt"], asked["parts"])
             else:
                 scores = replay.scores(asked["key"], asked["learnt"], asked["day"])
                 answer = list(scores.items())
             told = {"answer": answer}
         except Exception as error:
-            told = {"error": f"{type(error).__name__}: {str(error)[:200]}"}
+            kind = type(error).__name__
+            told = {"error": str(error)[:200], "kind": kind, "code": getattr(error, "code", "")}
         sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()

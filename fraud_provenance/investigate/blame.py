@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, reason
 from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.investigate.breaks import (
     absent_causes,
     alert_faults,
@@ -99,6 +100,11 @@ def blame(asked: Question, subject: str) -> Blame:
     except ProvenanceError as error:
         found.notes += [str(item) for item in error.reasons]
         found.chance = "it could not be compared"
+        found.is_undecided = not found.causes
+    except DataError as error:
+        found.notes.append(f"it cannot be made again: {error}")
+        found.chance = "it could not be compared"
+        found.is_undecided = not found.causes
     return found
 
 
@@ -160,6 +166,7 @@ def _model(asked: Question, symptom: Symptom, found: Blame) -> None:
         found.causes = approval_causes(symptom, rest)
     if not good:
         found.notes.append("there is no earlier model that was good: nothing to compare with")
+        found.is_undecided = not found.causes
         return
     now = of_model(asked.trust, symptom.model, symptom.subject)
     before = of_model(asked.trust, good)
@@ -255,6 +262,7 @@ def _scores(asked: Question, symptom: Symptom, found: Blame) -> None:
         earlier = good_scores(trust, symptom.day, node)
         if earlier is None:
             found.notes.append("no earlier scores were good: nothing to compare with")
+            found.is_undecided = True
             return
         good = earlier
     now = of_scores(trust, node, symptom.day, symptom.subject)
@@ -286,6 +294,7 @@ def _day(asked: Question, symptom: Symptom, found: Blame) -> None:
         good = (trust.lineage().node(named.statement or own.statement), named.day, own.sha256)
     if good is None or not heads:
         found.notes.append("no earlier day was good: nothing to compare with")
+        found.is_undecided = not found.causes
         return
     node = trust.lineage().node(symptom.statement or heads[0].statement)
     found.good = f"{asset}/{good[1]} {good[2][:12]}"
@@ -326,6 +335,7 @@ def _replayed(
         replayable = {item.key: item for item in changes.replayable}
         worlds = Worlds(asked.trust, codes, before, now, replayable, fixed)
         effect = score_effect(worlds, transaction) if now.scored else metric_effect(worlds, about)
+        found.notes += dict.fromkeys(worlds.notes)
         _told(asked.trust, found, sides, changes, effect)
 
 
@@ -334,7 +344,7 @@ def _told(
 ) -> None:
     before, now = sides
     found.effect, found.chance, found.runs = effect.said, effect.chance, effect.runs
-    found.notes += effect.notes
+    found.notes += dict.fromkeys(effect.notes)
     known = {item.key: item for item in (*changes.all, *effect.more)}
     for key, share in effect.shares.items():
         change = known[key]

@@ -29,6 +29,7 @@ from fraud_provenance.investigate.causes import (
 )
 from fraud_provenance.investigate.chain import role_of
 from fraud_provenance.investigate.changes import CODE, DATA
+from fraud_provenance.investigate.recipes import path_to
 from fraud_provenance.investigate.symptoms import Symptom, good_day, words_of
 from fraud_provenance.investigate.why import RAW, bytes_of
 from fraud_provenance.predictions.batch import FEATURES, SCORES
@@ -59,7 +60,7 @@ def broken_causes(trust: Trust, symptom: Symptom) -> list[Cause]:
     verdict = symptom.verdict
     undecided = [item for item in verdict.reasons if item.code in UNDECIDED]
     if undecided:
-        return _unique(_fault(item, verdict) for item in undecided)
+        return _unique(_fault(trust, item, verdict) for item in undecided)
     of_people = [item for item in verdict.reasons if str(item.code) in _REVOKED]
     if of_people:
         return _unique(_revoked(trust, item, verdict) for item in of_people)
@@ -87,34 +88,40 @@ def _is_day(partition: str) -> bool:
     return bool(re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", partition or ""))
 
 
-def _path(verdict: Verdict, item: Reason) -> tuple[Link, ...]:
-    """From the subject's own link to the one that does not hold, as the verdict has them."""
+def _path(trust: Trust, verdict: Verdict, item: Reason) -> tuple[Link, ...]:
+    """From the subject down to the link that does not hold; that link alone where there is none."""
+    place = (item.code, item.artifact, item.partition)
     broken = [link for link in verdict.links if any(
-        (why.code, why.artifact, why.partition) == (item.code, item.artifact, item.partition)
-        for why in link.reasons)]  # fmt: skip
-    last = broken[:1] or [Link(kind="link", name=item.artifact or verdict.subject,
-                               partitions=(item.partition,) * bool(item.partition),
-                               reasons=(item,))]  # fmt: skip
-    first = [link for link in verdict.links if link.is_good and link.distance == 0][:1]
-    return tuple([*(link for link in first if link not in last), *last])
+        (why.code, why.artifact, why.partition) == place for why in link.reasons)]  # fmt: skip
+    last = Link(kind="link", name=item.artifact or verdict.subject, reasons=(item,),
+                partitions=(item.partition,) * bool(item.partition))  # fmt: skip
+    if not broken:
+        return (last,)
+    lineage = trust.lineage()
+    for link in verdict.links:
+        if link.statement:
+            way = path_to([lineage.node(link.statement)], broken[0].statement, to_broken=True)
+            if way:
+                return (*links_of(way[:-1]), broken[0])
+    return (broken[0],)
 
 
 def _broken(trust: Trust, item: Reason, verdict: Verdict) -> Cause:
     kind = (
         MISSING if str(item.code) in _GONE or str(item.code) == "PARTITION_MISSING" else TAMPERING
     )
-    return Cause(kind, _name(item) or verdict.subject, str(item), path=_path(verdict, item),
+    return Cause(kind, _name(item) or verdict.subject, str(item), path=_path(trust, verdict, item),
                  who=item.identity, at=item.at, is_broken=True)  # fmt: skip
 
 
-def _fault(item: Reason, verdict: Verdict) -> Cause:
+def _fault(trust: Trust, item: Reason, verdict: Verdict) -> Cause:
     name = _SERVERS.get(str(item.code), str(item.code).lower())
-    return Cause(INFRASTRUCTURE, name, str(item), path=_path(verdict, item), is_broken=True)
+    return Cause(INFRASTRUCTURE, name, str(item), path=_path(trust, verdict, item), is_broken=True)
 
 
 def _revoked(trust: Trust, item: Reason, verdict: Verdict) -> Cause:
     return Cause(REVOCATION, _name(item) or verdict.subject, item.message,
-                 path=_path(verdict, item), who=item.identity, at=item.at,
+                 path=_path(trust, verdict, item), who=item.identity, at=item.at,
                  is_broken=True)  # fmt: skip
 
 

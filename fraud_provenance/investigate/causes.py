@@ -93,13 +93,15 @@ class Blame:
     is_quick: bool = False
     runs: int = 0
     alert: Alert | None = None
+    is_undecided: bool = False
+    """There was nothing to compare with, or it could not be made again."""
 
     @property
     def exit_code(self) -> int:
         """0 answered, on links that hold; 1 a link is broken; 2 could not decide."""
         if any(item.kind == INFRASTRUCTURE for item in self.causes) and not self.verdict.trusted:
             return 2
-        if not self.verdict.links and not self.causes:
+        if self.is_undecided or (not self.verdict.links and not self.causes):
             return 2
         return self.verdict.exit_code if self.verdict.reasons else 0
 
@@ -107,6 +109,8 @@ class Blame:
     def headline(self) -> str:
         """One sentence: the causes, or that there are none."""
         said = f"{self.subject}: " + (f"{self.effect}. " if self.effect else "")
+        if self.is_undecided:
+            return f"{said}could not decide ({self.chance or self.notes[-1]})"
         if not self.causes:
             why = f" ({self.chance})" if self.chance else ""
             return f"{said}Nothing changed that explains it{why}"

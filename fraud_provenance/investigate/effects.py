@@ -8,7 +8,8 @@ the rows does to a model by chance is told by leaving out days that nobody chang
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fraud_provenance.attested.core.errors import BackendError, ProvenanceError
+from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.investigate.changes import DAYS, TRAINING_DAYS, Change, new_day
 from fraud_provenance.investigate.shares import Shares, explain
 from fraud_provenance.investigate.worlds import Worlds
@@ -17,6 +18,7 @@ _SIGMAS = 2.0
 _NEIGHBOURS = 10
 """Days before whose scores show how far days are apart for nothing."""
 _TOLERANCE = 0.2
+_ENOUGH = 4
 _SAME = 1e-6
 
 
@@ -54,12 +56,13 @@ def metric_effect(worlds: Worlds, about: str = "") -> Effect:
 
     `about`: the one that is asked about; a share of alerts may move either way.
     """
-    from fraud_provenance.fraud.replay import ALERT_RATE, METRICS, chance
+    from fraud_provenance.fraud.replay import ALERT_RATE, METRICS
 
     before, now = worlds.a.metrics, worlds.b.metrics
-    errors = chance(worlds.rows_of(frozenset()))
+    errors = worlds.chance()
     fall = {name: before[name] - now[name] for name in METRICS}
-    metric = max(METRICS, key=lambda name: fall[name] / max(errors[name], 0.01))
+    clear = [name for name in METRICS if fall[name] > errors[name] / 2]  # the finest first
+    metric = clear[0] if clear else max(METRICS, key=lambda name: fall[name])
     if about and about in before and about in now:
         metric = about
     elif fall[metric] <= 0:
@@ -99,7 +102,9 @@ def _wobble(worlds: Worlds, metric: str) -> float:
     changed = {change.name.partition("/")[2] for change in worlds.changes.values()}
     days = [day for day in worlds.world(frozenset()).parts["train"] if day not in changed]
     now = worlds.metrics(frozenset())[metric]
-    moved = sorted(abs(worlds.metrics_without(day)[metric] - now) for day in days[:3]) or [0.0]
+    if len(days) < _ENOUGH:
+        return 0.0  # of so few days each one counts for something
+    moved = sorted(abs(worlds.metrics_without(day)[metric] - now) for day in days[:3])
     return moved[len(moved) // 2]
 
 
@@ -114,9 +119,7 @@ def _explained(
     def safe(put_back: frozenset[str]) -> float:
         try:
             return away(put_back)
-        except BackendError:
-            raise
-        except (ProvenanceError, ValueError) as error:
+        except DataError as error:
             failed.add(str(error)[:200])
             return present
 
@@ -169,11 +172,12 @@ def score_effect(worlds: Worlds, transaction: int | None) -> Effect:
             return abs(scores[transaction] - good[transaction])
         return moved(good, scores)
 
+    effect_notes = _unlike(worlds, good)
     far = away(frozenset())
     same_day = worlds.a.scored == worlds.b.scored
     what = "its score moved" if one else "its scores moved on average" if same_day else (
         "the distribution of its scores moved")  # fmt: skip
-    effect = Effect(f"{what} by {far:.4f}")
+    effect = Effect(f"{what} by {far:.4f}", notes=effect_notes)
     if far <= _SAME:
         effect.chance = "not a score moved"
         return effect
@@ -185,6 +189,20 @@ def score_effect(worlds: Worlds, transaction: int | None) -> Effect:
     if not effect.shares and not same_day:
         effect.chance = f"other days before are up to {usual:.3f} apart"
     return effect
+
+
+def _unlike(worlds: Worlds, good: Mapping[int, float]) -> list[str]:
+    """What does not come out again as it was signed: then nothing rests on firm ground."""
+    told = []
+    for made, recipe in ((worlds.scores(frozenset()), worlds.b), (good, worlds.a)):
+        try:
+            signed = worlds.signed(recipe)
+        except ProvenanceError:
+            continue  # the file has made room for a newer version
+        same = made.keys() == signed.keys()
+        if not same or any(abs(made[key] - signed[key]) > _SAME for key in signed):
+            told.append(f"{recipe.subject} does not come out again as it was signed")
+    return told
 
 
 def _usual(

@@ -45,6 +45,11 @@ class Engine(Protocol):
     ) -> dict[str, float]:
         """The numbers of a model."""
 
+    def chance(
+        self, key: str, learnt: Mapping[str, Any], parts: Mapping[str, Sequence[str]]
+    ) -> dict[str, float]:
+        """Their standard errors."""
+
     def scores(self, key: str, learnt: Mapping[str, Any], day: str) -> dict[int, float]:
         """Transaction → score."""
 
@@ -82,10 +87,6 @@ class Codes:
             if path == _ABOVE or (path.startswith(PACKAGE) and path.endswith(".py"))
         }
 
-    def here(self) -> Engine:
-        """The code of this process."""
-        return self._engines.setdefault((), _own())
-
     def engine(self, files: Mapping[str, str]) -> Engine:
         """The engine that runs these files; this process's own where they are the same.
 
@@ -93,7 +94,7 @@ class Codes:
             BackendError: GIT_UNAVAILABLE.
         """
         if not files or self._past.is_running(files):
-            return self.here()
+            return self._engines.setdefault((), _own())
         key = tuple(sorted(files.items()))
         if key not in self._engines:
             folder = Path(self._folder.name) / str(len(self._workers))
@@ -152,9 +153,20 @@ class Worker:
     def metrics(
         self, key: str, learnt: Mapping[str, Any], parts: Mapping[str, Sequence[str]]
     ) -> dict[str, float]:
-        """The numbers of a model."""
-        asked = {"call": "metrics", "key": key, "learnt": dict(learnt),
-                 "parts": {name: list(days) for name, days in parts.items()}}  # fmt: skip
+        """The numbers of a model; raises as `_ask`."""
+        return self._of_model("metrics", key, learnt, parts)
+
+    def chance(
+        self, key: str, learnt: Mapping[str, Any], parts: Mapping[str, Sequence[str]]
+    ) -> dict[str, float]:
+        """Their standard errors; raises as `_ask`."""
+        return self._of_model("chance", key, learnt, parts)
+
+    def _of_model(
+        self, call: str, key: str, learnt: Mapping[str, Any], parts: Mapping[str, Sequence[str]]
+    ) -> dict[str, float]:
+        days = {name: list(own) for name, own in parts.items()}
+        asked = {"call": call, "key": key, "learnt": dict(learnt), "parts": days}
         return dict(self._ask(asked))
 
     def scores(self, key: str, learnt: Mapping[str, Any], day: str) -> dict[int, float]:
@@ -163,6 +175,13 @@ class Worker:
         return {int(row): float(score) for row, score in self._ask(asked)}
 
     def _ask(self, asked: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        """The answer to one request.
+
+        Raises:
+            DataError: that world cannot be made. BackendError: VERIFY_ERROR, no answer came.
+        """
+        from fraud_provenance.fraud.errors import DataError
+
         given, taken = self._process.stdin, self._process.stdout
         assert given is not None  # noqa: S101 - both are pipes
         assert taken is not None  # noqa: S101 - both are pipes
@@ -172,8 +191,10 @@ class Worker:
             told = json.loads(_line(taken))
         except (OSError, ValueError) as error:
             raise _failed(f"gave no answer: {error}") from error
+        if told.get("kind") == "DataError":
+            raise DataError(str(told["code"]), str(told["error"]))
         if "error" in told:
-            raise _failed(str(told["error"]))
+            raise _failed(f"{told['kind']}: {told['error']}")
         return told["answer"]
 
 

@@ -205,10 +205,11 @@ def _sequence(node: Node) -> int:
     return node.provenance_of().sequence
 
 
-def path_to(roots: Iterable[Node], target: str) -> tuple[Node, ...]:
+def path_to(roots: Iterable[Node], target: str, *, to_broken: bool = False) -> tuple[Node, ...]:
     """The shortest way from a thing down to a statement; empty where there is none.
 
-    Only sound statements are gone through: what does not hold proves nothing below it.
+    Only sound statements are gone through: what does not hold proves nothing below it. On the way
+    `to_broken` nothing is sound; it goes through what nothing is wrong with by itself.
     """
     waiting: list[tuple[Node, ...]] = [(node,) for node in roots]
     seen: set[str] = set()
@@ -217,7 +218,8 @@ def path_to(roots: Iterable[Node], target: str) -> tuple[Node, ...]:
         node = way[-1]
         if node.statement == target:
             return way
-        if node.statement in seen or not node.is_sound:
+        passable = not node.reasons if to_broken else node.is_sound
+        if node.statement in seen or not passable:
             continue
         seen.add(node.statement)
         waiting += [(*way, child) for child in node.children]

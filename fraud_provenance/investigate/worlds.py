@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import BackendError
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.investigate.changes import (
     CODE,
@@ -21,7 +22,7 @@ from fraud_provenance.investigate.changes import (
     Change,
 )
 from fraud_provenance.investigate.past_code import Codes, Engine
-from fraud_provenance.investigate.recipes import LENGTHS, PARTS, Recipe, Source
+from fraud_provenance.investigate.recipes import LENGTHS, PARTS, Recipe, Source, entry_of
 from fraud_provenance.investigate.why import bytes_of
 from fraud_provenance.models.facts import MODEL
 from fraud_provenance.predictions.rows import Comparison
@@ -182,17 +183,10 @@ class Worlds:
             return self._fixed_model()
         return {"days": list(world.parts["train"]), "parameters": dict(world.parameters)}
 
-    def rows_of(self, put_back: frozenset[str]) -> "pl.DataFrame":
-        """The scored rows that a world's numbers are measured on, by this process's code."""
-        from fraud_provenance.fraud.replay import Replay
-
-        world = self.world(put_back)
-        engine = self.codes.here()
-        assert isinstance(engine, Replay)  # noqa: S101 - this process's own
-        if not engine.knows(world.rows):
-            engine.load(world.rows, self._rows(world))
-        learnt = {"days": list(world.parts["train"]), "parameters": dict(world.parameters)}
-        return engine.held(world.rows, learnt, world.parts)
+    def chance(self) -> dict[str, float]:
+        """The standard errors of the numbers now; raises as `metrics`."""
+        world = self.world(frozenset())
+        return self._loaded(world).chance(world.rows, self._learnt(world), world.parts)
 
     def _key(self, world: World) -> str:
         """Two ways to put back that give the same world are made once."""
@@ -203,11 +197,27 @@ class Worlds:
         )  # fmt: skip
 
     def _loaded(self, world: World) -> Engine:
-        files = world.files or (self.codes.files(self.b.commit) if self.b.commit else {})
+        files = world.files or self._now()
         engine = self.codes.engine(files)
         if not engine.knows(world.rows):
             engine.load(world.rows, self._rows(world))
         return engine
+
+    def _now(self) -> Mapping[str, str]:
+        """The code of the present; where its commit cannot be had, this process's, and it is told."""
+        try:
+            return self.codes.files(self.b.commit) if self.b.commit else {}
+        except BackendError as error:
+            self.notes.append(f"made again by today's code: {error.reasons[0]}")
+            return {}
+
+    def signed(self, recipe: Recipe) -> dict[int, float]:
+        """Transaction → score, as it was signed; raises as `metrics`."""
+        import polars as pl
+
+        entry = entry_of(recipe.roots[0], recipe.scored)
+        frame = pl.read_parquet(io.BytesIO(bytes_of(self.trust, recipe.roots[0], entry)))
+        return dict(zip(frame["transaction_id"].to_list(), frame["score"].to_list(), strict=True))
 
     def _rows(self, world: World) -> "pl.DataFrame":
         import polars as pl
