@@ -62,19 +62,17 @@ def metric_effect(worlds: Worlds, about: str = "") -> Effect:
     errors = worlds.chance()
     fall = {name: before[name] - now[name] for name in METRICS}
     clear = [name for name in METRICS if fall[name] > errors[name] / 2]  # the finest first
-    metric = clear[0] if clear else max(METRICS, key=lambda name: fall[name])
+    metric = clear[0] if clear else max(METRICS, key=lambda name: abs(fall[name]))
     if about and about in before and about in now:
         metric = about
-    elif fall[metric] <= 0:
-        metric = METRICS[0]
     if metric == ALERT_RATE:
         fall[metric], errors[metric] = abs(before[metric] - now[metric]), before[metric] / 2
     effect = Effect(f"{metric} {before[metric]:.4f} → {now[metric]:.4f}")
     again = worlds.metrics(frozenset())
     if abs(again[metric] - now[metric]) > _SAME:
         effect.notes.append(f"made again it is {again[metric]:.4f}: not all of it is made again")
-    if fall[metric] <= _SAME:
-        effect.chance = "no metric fell"
+    if abs(fall[metric]) <= _SAME:
+        effect.chance = "no metric moved"
         return effect
 
     def away(put_back: frozenset[str]) -> float:

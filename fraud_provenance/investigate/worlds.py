@@ -204,7 +204,7 @@ class Worlds:
         return engine
 
     def _now(self) -> Mapping[str, str]:
-        """The code of the present; where its commit cannot be had, this process's, and it is told."""
+        """The code of the present; this process's, and a note, where its commit cannot be had."""
         try:
             return self.codes.files(self.b.commit) if self.b.commit else {}
         except BackendError as error:
