@@ -9,6 +9,7 @@ from fraud_provenance.terminal import out, print_links, print_reasons
 
 if TYPE_CHECKING:
     from fraud_provenance.fraud.shift import Shift
+    from fraud_provenance.investigate.causes import Blame, Cause
     from fraud_provenance.investigate.chain import Fold
     from fraud_provenance.investigate.difference import Difference, Moved
     from fraud_provenance.investigate.recalling import Recall
@@ -170,6 +171,51 @@ def _short(value: Any) -> str:  # noqa: ANN401 - JSON
     if isinstance(value, list | tuple):
         return ", ".join(_short(item) for item in value)[:160]
     return str(value)[:160].replace("[", "\\[")
+
+
+# --- blame ---
+
+_SHOWN_OTHERS = 8
+
+
+def print_blame(found: "Blame") -> None:
+    """The causes in one sentence, then each with its change and its path, then what is none."""
+    colour = "red" if found.causes else "green"
+    out.print(found.headline, style=colour, markup=False)
+    if found.alert is not None:
+        out.print(f"asked by an alert, which is news and no evidence: {found.alert.id[:12]}")
+    if found.good:
+        out.print(f"compared with {found.good}", markup=False)
+    for cause in found.causes:
+        _print_cause(cause)
+    for item in found.immaterial[:_SHOWN_OTHERS]:
+        share = f" ({item.share:+.0%} alone)" if item.share is not None else ""
+        out.print(f"changed, and explains nothing: {item.key}{share}", markup=False)
+    if len(found.immaterial) > _SHOWN_OTHERS:
+        out.print(f"changed, and explains nothing: {len(found.immaterial) - _SHOWN_OTHERS} more")
+    if found.unexplained is not None and found.causes:
+        out.print(f"{found.unexplained:.0%} stays when everything is put back; "
+                  f"{found.runs} worlds were made again", markup=False)  # fmt: skip
+    for note in found.notes:
+        out.print(f"note: {note}", style="yellow", markup=False)
+    print_reasons(found.verdict.reasons, out)
+
+
+def _print_cause(cause: "Cause") -> None:
+    from fraud_provenance.investigate.causes import path_text
+
+    share = f"{cause.share:.0%} of it: " if cause.share is not None else ""
+    out.print(f"cause: {share}{cause.key}: {cause.said}", markup=False)
+    if cause.before or cause.after:
+        sides = f"{_short(cause.before or None)} → {_short(cause.after or None)}"
+        out.print(f"  from {sides}", markup=False)
+    for detail in cause.details:
+        out.print(f"  {detail}", markup=False)
+    if cause.who:
+        out.print(f"  signed by {cause.who} at {cause.at}", markup=False)
+    if cause.path:
+        held = "verified" if cause.is_grounded and not cause.is_broken else "found"
+        out.print(f"  {held} by {path_text(cause.path)}", markup=False)
 
 
 # --- recall ---

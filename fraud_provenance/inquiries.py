@@ -1,4 +1,4 @@
-"""The commands of an investigation: `trace`, `diff` and `recall`.
+"""The commands of an investigation: `trace`, `diff`, `blame` and `recall`.
 
 They print; what they print is found by `investigate`. Exit codes are those of all commands: 0
 trusted or done, 1 not trusted, 2 could not decide.
@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fraud_provenance.answers import print_diff, print_rebuild, print_recall, print_trace
+from fraud_provenance.answers import (
+    print_blame,
+    print_diff,
+    print_rebuild,
+    print_recall,
+    print_trace,
+)
 from fraud_provenance.terminal import (
     Json,
     err,
@@ -21,6 +27,7 @@ from fraud_provenance.terminal import (
 )
 
 if TYPE_CHECKING:
+    from fraud_provenance.investigate.causes import Blame
     from fraud_provenance.investigate.difference import Difference
     from fraud_provenance.investigate.page import Page
     from fraud_provenance.investigate.recalling import Recall
@@ -37,6 +44,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(trace)
     app.command()(diff)
+    app.command()(blame)
     app.command()(recall)
 
 
@@ -192,6 +200,89 @@ def _finite(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# --- blame -----------------------------------------------------------------------------------
+
+
+def blame(
+    symptom: Annotated[
+        str,
+        typer.Argument(
+            help="What is wrong: model@ALIAS, model:VERSION or a model's digest (a metric fell, or "
+            "a gate refused it), transaction_scores/DAY or a transaction id (scores moved), "
+            "raw_transactions/DAY (a contract failed, or holds the day), alert:ID."
+        ),
+    ],
+    against: Annotated[
+        str,
+        typer.Option(
+            "--against",
+            help="What was good, of the same kind. Default: the newest earlier one that was good.",
+        ),
+    ] = "",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Rank by the shift of the inputs; make nothing again.")
+    ] = False,
+    html: Html = None,
+    as_json: Json = False,
+) -> int:
+    r"""Tell what caused it: the set of changes that explain a symptom, each on a verified path.
+
+    What changed since things were good is put back, one by one and together: features, training
+    and scoring are made again from verified bytes, and a change is named if the effect goes with
+    it. What changed and does not matter is listed as such. "Nothing changed that explains it" is an
+    answer, and so is a fault of disk, clock, log or registry. A link that does not hold is itself
+    the cause.
+
+    \b
+    Examples:
+      fraud-provenance blame model@candidate
+      fraud-provenance blame model:3 --against model:1 --html why.html
+      fraud-provenance blame transaction_scores/2018-05-15 --quick
+      fraud-provenance blame raw_transactions/2018-05-16
+      fraud-provenance blame alert:3f2a91c0
+    """
+    from fraud_provenance.due.planning import registry_of
+    from fraud_provenance.investigate.blame import Question
+    from fraud_provenance.investigate.blame import blame as blame_for
+
+    workspace = open_workspace()
+    trust = workspace.trust
+    asked = Question(trust, registry_of(workspace), workspace.project, against, quick)
+    found = blame_for(asked, symptom)
+    if html is not None:
+        from fraud_provenance.investigate.page import of_blame
+
+        write_page(html, of_blame(trust, found))
+    if as_json:
+        print_json(blame_json(found))
+    else:
+        print_blame(found)
+    return found.exit_code
+
+
+def blame_json(found: "Blame") -> dict[str, Any]:
+    """An answer for machines."""
+    from fraud_provenance.investigate.causes import as_json
+
+    document = {
+        "subject": found.subject,
+        "against": found.good,
+        "headline": found.headline,
+        "effect": found.effect,
+        "causes": [as_json(item) for item in found.causes],
+        "immaterial": [as_json(item) for item in found.immaterial],
+        "chance": found.chance,
+        "unexplained": found.unexplained,
+        "quick": found.is_quick,
+        "runs": found.runs,
+        "notes": found.notes,
+        "alert": found.alert.id if found.alert else "",
+        "verdict": verdict_json(found.verdict),
+        "exit_code": found.exit_code,
+    }
+    return dict(_finite(document))
 
 
 # --- recall ----------------------------------------------------------------------------------

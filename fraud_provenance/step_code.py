@@ -32,6 +32,24 @@ _PACKAGE = "fraud_provenance"
 _SHAPES = tuple(f"{_PACKAGE}.{name}" for name in ("defs", "fraud", "predictions.batch"))
 
 
+_DBT = "dbt_project/"
+
+
+def shapes_values(path: str) -> bool:
+    """Whether a file of the project (by its path below it) may shape what a step makes."""
+    if path.startswith(_DBT):
+        return True
+    module = path.removesuffix(".py").replace("/", ".")
+    return path.endswith(".py") and any(
+        module == shape or module.startswith(f"{shape}.") for shape in _SHAPES
+    )
+
+
+def values_rest_on(distribution: str) -> bool:
+    """Whether an installed distribution computes values in a step."""
+    return any(distribution in libraries for _, libraries in _STAGES.values())
+
+
 class StepCode:
     """The code of the steps of one project, each file read once."""
 

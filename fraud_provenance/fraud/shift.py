@@ -55,7 +55,7 @@ def column_shifts(a: pl.DataFrame, b: pl.DataFrame) -> list[Shift]:
             found.append(Shift(name, "type", 1.0, _of(a, name), _of(b, name)))
         elif types[0] is not None and types[0].is_numeric() and name not in _NOT_COMPARED:
             left, right = _values(a, name), _values(b, name)
-            shift = Shift(name, "values", _distance(left, right), _of(a, name), _of(b, name))
+            shift = Shift(name, "values", distance(left, right), _of(a, name), _of(b, name))
             if shift.distance or _missing(shift.a) != _missing(shift.b):
                 found.append(shift)
     return sorted(found, key=lambda shift: (-shift.distance, shift.column))
@@ -83,8 +83,8 @@ def _of(frame: pl.DataFrame, name: str) -> Side | None:
     return Side(frame.height, missing, float(values.mean()), float(median), float(p99))
 
 
-def _distance(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
-    """Both sorted."""
+def distance(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
+    """Kolmogorov-Smirnov's distance of two sorted samples; 1 where one alone is empty."""
     if not a.size or not b.size:
         return 0.0 if a.size == b.size else 1.0
     points = np.concatenate([a, b])

@@ -1,6 +1,7 @@
 """An investigation as one page: no network, no script, the verdict first, good on paper.
 
-In: a trace, a difference or a recall. Out: HTML. Whatever comes from evidence is escaped.
+In: a trace, a difference, an answer of blame or a recall. Out: HTML. Whatever comes from evidence
+is escaped.
 """
 
 import json
@@ -10,6 +11,7 @@ from typing import Any
 
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.investigate.causes import Blame, Cause, path_text
 from fraud_provenance.investigate.chain import Fold, Joint, folded, joints_of, ranges
 from fraud_provenance.investigate.difference import Difference
 from fraud_provenance.investigate.picture import MARKS, Picture, of_joints, of_reach
@@ -183,6 +185,40 @@ def of_difference(trust: Trust, found: Difference) -> Page:
     for side in (found.a, found.b):
         page.sections += _of_verdict(trust, side.verdict)
     return _finished(trust, page)
+
+
+def of_blame(trust: Trust, found: Blame) -> Page:
+    """The page of what caused something: each cause with its path, and what is none."""
+    broken = any(item.is_broken for item in found.causes)
+    state = "broken" if broken else "odd" if found.causes else "good"
+    about = (f"Compared with {found.good}.",) if found.good else ()
+    page = Page(f"What caused {found.subject}", found.headline, state, about)
+    joints = joints_of(trust, found.verdict)
+    blamed = {link.statement for item in found.causes for link in item.path[-1:]}
+    drawn = of_joints(joints, lambda item: item.link.statement in blamed)
+    page.pictures.append(Drawn("From the raw data to the symptom", "a", drawn))
+    page.sections.append(_of_causes("The causes", found.causes, "No change explains it."))
+    if found.immaterial:
+        title = "What changed as well, and explains nothing"
+        page.sections.append(_of_causes(title, found.immaterial, ""))
+    if found.notes:
+        page.sections.append(Section("Notes", points=tuple(found.notes)))
+    page.sections += _of_verdict(trust, found.verdict)
+    page.groups = _groups(trust, "a", joints)
+    return _finished(trust, page)
+
+
+def _of_causes(title: str, causes: Sequence[Cause], none: str) -> Section:
+    rows = tuple(
+        Row(
+            (f"{item.share:.0%}" if item.share is not None else "", item.key, item.said,
+             item.before[:16], item.after[:16], item.who),
+            "; ".join((*item.details, path_text(item.path))),
+        )
+        for item in causes
+    )  # fmt: skip
+    columns = ("share", "what", "how", "before", "after", "signed by")
+    return Section(title, "" if rows else none, columns if rows else (), rows, numbers=(0,))
 
 
 def _of_moved(item: Any) -> Section:  # noqa: ANN401 - Moved; its shifts are of `fraud`

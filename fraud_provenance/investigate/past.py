@@ -40,6 +40,23 @@ class Past:
             self._trees[commit] = {path: item.id for path, item in found.items()}
         return self._trees[commit]
 
+    def blob(self, name: str) -> bytes:
+        """The bytes of one of git's files, by git's name for them.
+
+        Raises:
+            BackendError: GIT_UNAVAILABLE.
+        """
+        return self._repository.blob(name)
+
+    def is_running(self, files: Mapping[str, str]) -> bool:
+        """Whether this process's own package has exactly these files (path → git's name)."""
+        top = Path(__file__).resolve().parents[2]
+        for path, name in files.items():
+            own = top / path
+            if not own.is_file() or self._repository.blob_id(own.read_bytes()) != name:
+                return False
+        return True
+
     @cached_property
     def _repository(self) -> Repository:
         repository = Repository.around(self._project)

@@ -82,7 +82,7 @@ def trace_score(trust: Trust, transaction_id: int, *, why: bool = False) -> Trac
         EvidenceError: no score of this transaction is stored.
     """
     lineage = trust.lineage()
-    day = _find(trust, transaction_id)
+    day = scored_day(trust, transaction_id)
     scores = lineage.node(trust.store.heads(SCORES)[day][0].statement)
     batch = _batch(trust, scores)
     score, explained, extra = _looked_at(trust, scores, batch, (day, transaction_id), why)
@@ -109,7 +109,7 @@ def trace_subject(trust: Trust, registry: Registry, subject: str) -> Trace:
     """
     about: tuple[str, ...] = ()
     if subject.startswith("alert:"):
-        subject, about = _of_alert(trust, subject.removeprefix("alert:"))
+        subject, about = alert_subject(trust, subject.removeprefix("alert:"))
     verdict = verify_subject(trust, registry, subject)
     asked = heads_of(trust, subject)
     if "/" in subject and asked:
@@ -145,8 +145,12 @@ def files_named(trust: Trust, subject: str) -> list[Head]:
     return trust.store.files_named(digest) if _DIGEST.fullmatch(digest) else []
 
 
-def _of_alert(trust: Trust, name: str) -> tuple[str, tuple[str, ...]]:
-    """(what an alert is about, its own words)."""
+def alert_subject(trust: Trust, name: str) -> tuple[str, tuple[str, ...]]:
+    """(what an alert is about, its own words).
+
+    Raises:
+        ConfigError: USAGE, there is no such alert, or it names nothing to follow.
+    """
     outbox = Outbox(trust.home)
     known = [item for item in (*outbox.pending(), *outbox.delivered()) if item.id.startswith(name)]
     if len(known) != 1 or not name:
@@ -178,10 +182,13 @@ def _looked_at(
     return score, explained, extra
 
 
-def _find(trust: Trust, transaction_id: int) -> str:
+def scored_day(trust: Trust, transaction_id: int) -> str:
     """The day whose score file seems to have a transaction: a hint, for the bytes are unverified.
 
     What is told of the score comes from the bytes that its batch names, see `_prove`.
+
+    Raises:
+        EvidenceError: no score of this transaction is stored.
     """
     import polars as pl
 

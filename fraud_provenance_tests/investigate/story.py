@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import polars as pl
 
@@ -12,6 +13,7 @@ from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.step.step import Materialisation, Step
+from fraud_provenance.data import versions as dvc
 from fraud_provenance.fraud.generator import generate_days
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.fraud.recompute import LOOK_BACK_DAYS, recompute_features
@@ -57,8 +59,13 @@ def window(days: list[str], day: str) -> list[str]:
     return [item for item in days if first <= item <= day]
 
 
-def land(trust: Trust, raw: Mapping[str, pl.DataFrame]) -> Materialisation:
-    """Days of transactions into the landing zone, and from there to raw days that passed."""
+def land(
+    trust: Trust, raw: Mapping[str, pl.DataFrame], *, versioned: bool = False
+) -> Materialisation:
+    """Days of transactions into the landing zone, and from there to raw days that passed.
+
+    `versioned`: DVC keeps them, so that they can be had when another version has come.
+    """
     landing, days = trust.home / "landing", sorted(raw)
     landing.mkdir(exist_ok=True)
     for day in days:
@@ -68,7 +75,12 @@ def land(trust: Trust, raw: Mapping[str, pl.DataFrame]) -> Materialisation:
         for item in read.files:
             path = f"{RAW}/{item.partition}.parquet"
             step.write(item.partition, path, item.content, [item.sha256])
-        made = step.commit({"rows": {day: frame.height for day, frame in raw.items()}})
+        outputs: dict[str, Any] = {"rows": {day: frame.height for day, frame in raw.items()}}
+        if versioned:
+            outputs["dvc_md5"] = {item.partition: dvc.dvc_md5(item.content) for item in read.files}
+        made = step.commit(outputs)
+    if versioned:
+        dvc.track(trust.home, [trust.home / "data" / RAW / f"{day}.parquet" for day in days])
     judge(trust, RAW, days, RAW_SUITES)
     return made
 

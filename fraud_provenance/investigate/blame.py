@@ -1,0 +1,386 @@
+"""What caused it: from a symptom to the set of changes that explain it, each on a verified path.
+
+A link that does not hold is the cause, and nothing below it is looked at. Where everything holds,
+the symptom is compared with the newest earlier thing of its kind that was good: all that changed is
+put back, one by one and together, and what came out is made again from verified bytes. A change is
+named if the effect goes with it, whatever it looks like.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, reason
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.fraud.errors import DataError
+from fraud_provenance.investigate.breaks import (
+    absent_causes,
+    alert_faults,
+    approval_causes,
+    broken_causes,
+    frame_of,
+    shifts_of,
+)
+from fraud_provenance.investigate.causes import Blame, Cause, cause_of, signer_of
+from fraud_provenance.investigate.changes import (
+    DATA,
+    Change,
+    Changes,
+    changes_between,
+    policy_between,
+)
+from fraud_provenance.investigate.effects import Effect, metric_effect, score_effect
+from fraud_provenance.investigate.past import Past
+from fraud_provenance.investigate.past_code import Codes
+from fraud_provenance.investigate.quick import ranked
+from fraud_provenance.investigate.recipes import Recipe, of_model, of_scores, with_training
+from fraud_provenance.investigate.symptoms import (
+    Symptom,
+    denial_reasons,
+    good_model,
+    good_scores,
+    symptom_of,
+)
+from fraud_provenance.investigate.why import RAW
+from fraud_provenance.investigate.worlds import Worlds
+from fraud_provenance.models.registry import Registry
+
+if TYPE_CHECKING:
+    from fraud_provenance.attested.lineage.nodes import Node
+
+_OF_DENIAL = "GATE_DENIED"
+OF_VALUES: Mapping[str, tuple[str, ...]] = {
+    "METRIC_BELOW_MINIMUM": ("metrics.",),
+    "THRESHOLD_OUT_OF_RANGE": ("model_threshold.", "alert_rate."),
+    "EVALUATION_TOO_SMALL": ("min_evaluation_",),
+    "FEATURES_TOO_FEW": ("min_features",),
+    "MODEL_TOO_OLD": ("max_data_age_days",),
+}
+"""Root causes of a refusal that follow from a model's numbers, and the limits that they break."""
+METRICS = ("average_precision", "auc_roc", "card_precision_100")
+_NEWLY_MISSING = frozenset(("PARTITION_MISSING",))
+
+
+@dataclass
+class Question:
+    """What is asked: a symptom, what is named as good, and how deep to look."""
+
+    trust: Trust
+    registry: Registry
+    project: Path
+    against: str = ""
+    quick: bool = False
+
+
+def blame(asked: Question, subject: str) -> Blame:
+    """Find the causes of a symptom.
+
+    Raises:
+        ConfigError: USAGE, nothing is known under a name, or the two are of different kinds.
+    """
+    symptom = symptom_of(asked.trust, asked.registry, subject)
+    found = Blame(symptom.subject, symptom.verdict, is_quick=asked.quick, alert=symptom.alert)
+    if symptom.kind == "" and not symptom.verdict.reasons:
+        return _of_news(asked, symptom, found)
+    if _is_absent(symptom):
+        found.effect = "it is not there"
+        found.causes = absent_causes(asked.trust, symptom.asset, symptom.day)
+        return found
+    if symptom.verdict.reasons and not _is_refusal_alone(symptom):
+        found.effect = "it does not hold"
+        found.causes = broken_causes(asked.trust, symptom)
+        return found
+    try:
+        _compared(asked, symptom, found)
+    except ConfigError:
+        raise
+    except ProvenanceError as error:
+        found.notes += [str(item) for item in error.reasons]
+        found.chance = "it could not be compared"
+        found.is_undecided = not found.causes
+    except DataError as error:
+        found.notes.append(f"it cannot be made again: {error}")
+        found.chance = "it could not be compared"
+        found.is_undecided = not found.causes
+    return found
+
+
+def _is_absent(symptom: Symptom) -> bool:
+    codes = {str(item.code) for item in symptom.verdict.reasons}
+    return bool(symptom.day) and not symptom.verdict.links and bool(codes & _NEWLY_MISSING)
+
+
+def _is_refusal_alone(symptom: Symptom) -> bool:
+    """Whether all that speaks against a model is that a gate refused it."""
+    codes = {str(item.code) for item in symptom.verdict.reasons}
+    return symptom.refusal is not None and codes <= {_OF_DENIAL}
+
+
+def _of_news(asked: Question, symptom: Symptom, found: Blame) -> Blame:
+    """An alert that names nothing which evidence knows, or something that simply holds."""
+    if symptom.alert is not None:
+        found.causes = alert_faults(asked.trust)
+        found.effect = symptom.alert.text.splitlines()[0][:200]
+    else:
+        found.chance = "every link of it holds, and it is compared with nothing"
+    return found
+
+
+def _compared(asked: Question, symptom: Symptom, found: Blame) -> None:
+    if symptom.kind == "model":
+        _model(asked, symptom, found)
+    elif symptom.kind == "scores":
+        _scores(asked, symptom, found)
+    else:
+        _day(asked, symptom, found)
+
+
+def _against(asked: Question, kind: str) -> Symptom | None:
+    """What was named as good; it must be of the same kind, and hold."""
+    if not asked.against:
+        return None
+    named = symptom_of(asked.trust, asked.registry, asked.against)
+    if named.kind != kind:
+        why = f"{asked.against} cannot be compared: name a {kind or 'thing'} like the subject"
+        raise ConfigError(reason(RootCause.USAGE, why))
+    if named.verdict.reasons:
+        raise ConfigError(reason(RootCause.USAGE, f"{asked.against} does not hold itself: "
+                                                  f"{named.verdict.reasons[0]}"))  # fmt: skip
+    return named
+
+
+# --- a model ---------------------------------------------------------------------------------
+
+
+def _model(asked: Question, symptom: Symptom, found: Blame) -> None:
+    named = _against(asked, "model")
+    good = named.model if named else good_model(asked.trust, symptom.model)
+    reasons = denial_reasons(symptom.refusal) if symptom.refusal else []
+    bar = [item for item in reasons if str(item.get("code")) in OF_VALUES]
+    rest = [item for item in reasons if item not in bar]
+    if rest:
+        found.effect = f"a gate refused it: {rest[0].get('code')}"
+        found.causes = approval_causes(symptom, rest)
+    if not good:
+        found.notes.append("there is no earlier model that was good: nothing to compare with")
+        found.is_undecided = not found.causes
+        return
+    now = of_model(asked.trust, symptom.model, symptom.subject)
+    before = of_model(asked.trust, good)
+    found.good = named.subject if named else before.subject
+    past = Past(asked.trust, asked.project)
+    changes = changes_between(asked.trust, past, before, now)
+    if bar and symptom.refusal is not None:
+        policy = _bar_causes(asked, symptom, before, past)
+        if policy:
+            found.effect = f"a gate refused it: {bar[0].get('code')}"
+            found.causes += policy
+            known = {item.key for item in policy}
+            rest_of = [item for item in changes.all if item.key not in known]
+            found.immaterial += [cause_of(item, now.roots, None) for item in rest_of]
+            return
+    _replayed(asked, found, (before, now), changes, fixed="", about=_about(bar))
+
+
+def _about(bar: list[dict[str, str]]) -> str:
+    """The number that a gate refused a model for; "" for none."""
+    for item in bar:
+        if str(item.get("code")) == "THRESHOLD_OUT_OF_RANGE":
+            return "alert_rate"
+        named = [name for name in METRICS if name in json.dumps(item)]
+        if named:
+            return named[0]
+    return ""
+
+
+def _bar_causes(asked: Question, symptom: Symptom, before: Recipe, past: Past) -> list[Cause]:
+    """The limits that moved since the good model, and that this one would have kept before."""
+    from fraud_provenance.models.promotion import registration_of
+
+    decision = symptom.refusal
+    assert decision is not None  # noqa: S101 - asked by the caller
+    trust = asked.trust
+    allowed = registration_of(trust, trust.policies.current(), before.model)
+    digests = [node.summary_of().policy_digest for node in (allowed, decision)]
+    if digests[0] == digests[1]:
+        return []
+    now = of_model(trust, symptom.model)
+    codes = {str(item.get("code")) for item in denial_reasons(decision)}
+    by = signer_of(decision)
+    return [
+        _policy_cause(change, by, decision)
+        for change in policy_between(past, digests[0], digests[1], decision)
+        if any(part in change.name for code in codes for part in OF_VALUES.get(code, ()))
+        and kept_before(change, now.metrics)
+    ]
+
+
+def kept_before(change: Change, numbers: Mapping[str, float]) -> bool:
+    """Whether a limit that moved was kept as it was and is broken as it is now.
+
+    Of a limit on a number that is not known here, that it moved is all that can be told.
+    """
+    name = next((name for name in numbers if f".{name}." in f".{change.name.partition(': ')[2]}"),
+                "")  # fmt: skip
+    try:
+        limits = (float(change.before), float(change.after))
+    except ValueError:
+        return True
+    if not name:
+        return True
+    return min(limits) <= numbers[name] <= max(limits)
+
+
+def _policy_cause(change: Change, by: tuple[str, str], decision: "Node") -> Cause:
+    """A threshold, with who released it."""
+    from fraud_provenance.investigate.causes import links_of
+
+    signers = [signer_of(node)[0] for node in decision.children if node.kind == "policy"]
+    said = f"the bar moved from {change.before} to {change.after}"
+    released = [node for node in decision.children if node.kind == "policy"][:1]
+    return Cause(change.kind, change.name, said, change.before, change.after, 1.0,
+                 links_of([decision, *released]), ", ".join(dict.fromkeys(signers)) or by[0],
+                 by[1])  # fmt: skip
+
+
+# --- scores ----------------------------------------------------------------------------------
+
+
+def _scores(asked: Question, symptom: Symptom, found: Blame) -> None:
+    trust = asked.trust
+    heads = [head for head in trust.store.heads(symptom.asset)[symptom.day]
+             if head.path.endswith(".parquet")]  # fmt: skip
+    node = trust.lineage().node(symptom.statement or heads[0].statement)
+    named = _against(asked, "scores")
+    if named:
+        own = trust.store.heads(named.asset)[named.day][0].statement
+        good = (trust.lineage().node(named.statement or own), named.day)
+    else:
+        earlier = good_scores(trust, symptom.day, node)
+        if earlier is None:
+            found.notes.append("no earlier scores were good: nothing to compare with")
+            found.is_undecided = True
+            return
+        good = earlier
+    now = of_scores(trust, node, symptom.day, symptom.subject)
+    before = of_scores(trust, good[0], good[1])
+    same_model = now.model == before.model
+    if not same_model:
+        now, before = with_training(trust, now), with_training(trust, before)
+    again = " (its version before)" if good[1] == symptom.day else ""
+    found.good = f"{before.subject}{again}"
+    past = Past(trust, asked.project)
+    changes = changes_between(trust, past, before, now)
+    _replayed(asked, found, (before, now), changes, fixed=now.model if same_model else "",
+              transaction=symptom.transaction)  # fmt: skip
+
+
+# --- a day -----------------------------------------------------------------------------------
+
+
+def _day(asked: Question, symptom: Symptom, found: Blame) -> None:
+    """A day that holds: it differs from the good one by its delivery alone."""
+    from fraud_provenance.investigate.symptoms import good_day
+
+    trust, asset, day = asked.trust, symptom.asset, symptom.day
+    heads = trust.store.heads(asset).get(day, [])
+    good = good_day(trust, asset, day)
+    named = _against(asked, "day")
+    if named:
+        own = trust.store.heads(named.asset)[named.day][0]
+        good = (trust.lineage().node(named.statement or own.statement), named.day, own.sha256)
+    if good is None or not heads:
+        found.notes.append("no earlier day was good: nothing to compare with")
+        found.is_undecided = not found.causes
+        return
+    node = trust.lineage().node(symptom.statement or heads[0].statement)
+    found.good = f"{asset}/{good[1]} {good[2][:12]}"
+    frames = [frame_of(trust, good[0], good[1], good[2]), frame_of(trust, node, day)]
+    told = (
+        shifts_of(frames[0], frames[1]) if frames[0] is not None and frames[1] is not None else []
+    )
+    if good[1] != day or asset != RAW:
+        found.chance = "the day holds, and its contracts found nothing unusual"
+        found.notes += told
+        return
+    change = Change(DATA, f"{asset}/{day}", good[2], heads[0].sha256, node, said="delivered again")
+    found.effect = "its rows are others"
+    found.causes = [cause_of(change, [node], 1.0, told)]
+
+
+# --- putting back ----------------------------------------------------------------------------
+
+
+def _replayed(
+    asked: Question,
+    found: Blame,
+    sides: tuple[Recipe, Recipe],
+    changes: Changes,
+    *,
+    fixed: str,
+    transaction: int | None = None,
+    about: str = "",
+) -> None:
+    """Put back what changed, or rank it; name what the effect goes with."""
+    before, now = sides
+    found.notes += changes.notes
+    past = Past(asked.trust, asked.project)
+    if asked.quick:
+        ranked(asked.trust, found, sides, changes)
+        return
+    with Codes(past) as codes:
+        replayable = {item.key: item for item in changes.replayable}
+        worlds = Worlds(asked.trust, codes, before, now, replayable, fixed)
+        effect = score_effect(worlds, transaction) if now.scored else metric_effect(worlds, about)
+        found.notes += dict.fromkeys(worlds.notes)
+        _told(asked.trust, found, sides, changes, effect)
+
+
+def _told(
+    trust: Trust, found: Blame, sides: tuple[Recipe, Recipe], changes: Changes, effect: Effect
+) -> None:
+    before, now = sides
+    found.effect, found.chance, found.runs = effect.said, effect.chance, effect.runs
+    found.notes += dict.fromkeys(effect.notes)
+    known = {item.key: item for item in (*changes.all, *effect.more)}
+    for key, share in effect.shares.items():
+        change = known[key]
+        found.causes.append(
+            cause_of(change, now.roots, share, _details(trust, change, before, now))
+        )
+    named = set(effect.shares)
+    left = effect.unexplained
+    if left is not None and left > effect.tolerance and not effect.chance:
+        for change in changes.fixed:
+            said = cause_of(change, now.roots, left / len(changes.fixed))
+            found.causes.append(said)
+            named.add(change.key)
+    found.unexplained = left
+    found.immaterial = [
+        cause_of(change, now.roots, effect.alone.get(key))
+        for key, change in known.items()
+        if key not in named
+    ]
+
+
+def _details(trust: Trust, change: Change, before: Recipe, now: Recipe) -> list[str]:
+    """What is different in a day that was delivered again, or came unusual."""
+    if change.kind != DATA:
+        return []
+    day = change.name.partition("/")[2]
+    new = now.raw.get(day)
+    old = before.raw.get(day)
+    if new is None:
+        return []
+    if old is None:
+        earlier = [other for other in now.raw if other < day]
+        old = now.raw[max(earlier)] if earlier else None
+    if old is None:
+        return []
+    frames = [frame_of(trust, side.node, side.entry.partition, side.sha256) for side in (old, new)]
+    if frames[0] is None or frames[1] is None:
+        return ["the bytes of one side are gone: its columns are not compared"]
+    return shifts_of(frames[0], frames[1])

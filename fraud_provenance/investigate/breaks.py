@@ -1,0 +1,319 @@
+"""Causes that need no comparison with anything that was good.
+
+A link that does not hold, a day that a contract stopped, a gate that refused, something that never
+came, a fault of the machine or its servers.
+"""
+
+import io
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from fraud_provenance.alerts import Outbox
+from fraud_provenance.attested.core.codes import UNDECIDED
+from fraud_provenance.attested.core.data_causes import DATA_CAUSES
+from fraud_provenance.attested.core.errors import ProvenanceError, Reason
+from fraud_provenance.attested.core.verdict import Link, Verdict
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.investigate.causes import (
+    APPROVAL,
+    INFRASTRUCTURE,
+    MISSING,
+    REVOCATION,
+    TAMPERING,
+    Cause,
+    links_of,
+    signer_of,
+)
+from fraud_provenance.investigate.chain import role_of
+from fraud_provenance.investigate.changes import CODE, DATA
+from fraud_provenance.investigate.recipes import path_to
+from fraud_provenance.investigate.symptoms import Symptom, good_day, words_of
+from fraud_provenance.investigate.why import RAW, bytes_of
+from fraud_provenance.predictions.batch import FEATURES, SCORES
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_REVOKED = frozenset(("PARTITION_REVOKED", "MODEL_REVOKED", "EVIDENCE_REVOKED"))
+_GONE = frozenset(("ARTIFACT_MISSING", "EVIDENCE_MISSING", "DECISION_MISSING"))
+_HELD = frozenset(("DATA_HELD", "CHECK_FAILED", "CHECK_MISSING", "CHECK_VACUOUS"))
+_OF_CODE = frozenset(("PIT_LEAKAGE", "FEATURE_RECOMPUTE_MISMATCH"))
+_SERVERS = {
+    "LOG_UNAVAILABLE": "log", "PREDLOG_UNAVAILABLE": "log", "WITNESS_UNAVAILABLE": "witness",
+    "TIMESTAMP_UNAVAILABLE": "timestamp authority", "AUTHORITY_UNAVAILABLE": "authority",
+    "POLICY_UNAVAILABLE": "policy engine", "STORAGE_UNAVAILABLE": "disk",
+    "REGISTRY_UNAVAILABLE": "registry", "TOOL_UNAVAILABLE": "tools", "GIT_UNAVAILABLE": "git",
+    "CLOCK_BEHIND": "clock", "CLOCK_SKEW": "clock", "DISK_FULL": "disk",
+}  # fmt: skip
+
+
+def is_of_data(code: str) -> bool:
+    """Whether a root cause lies in the data."""
+    return code in DATA_CAUSES or code in _HELD
+
+
+def broken_causes(trust: Trust, symptom: Symptom) -> list[Cause]:
+    """The links that do not hold, each as a cause: those nearest to the raw data."""
+    verdict = symptom.verdict
+    undecided = [item for item in verdict.reasons if item.code in UNDECIDED]
+    if undecided:
+        return _unique(_fault(trust, item, verdict) for item in undecided)
+    of_people = [item for item in verdict.reasons if str(item.code) in _REVOKED]
+    if of_people:
+        return _unique(_revoked(trust, item, verdict) for item in of_people)
+    of_data = [item for item in verdict.reasons if is_of_data(str(item.code)) and item.artifact]
+    if of_data and of_data[0] == verdict.reasons[0]:
+        days = dict.fromkeys((item.artifact, item.partition) for item in of_data)
+        return [contract_cause(trust, *place, of_data, verdict) for place in days]
+    nearest = verdict.reasons[0].distance if verdict.reasons else 0
+    first = [item for item in verdict.reasons if item.distance == nearest]
+    known = [item for item in first if str(item.code) not in _GONE] or first
+    return _unique(_broken(trust, item, verdict) for item in known)
+
+
+def _unique(causes: Iterable[Cause]) -> list[Cause]:
+    return list({item.key: item for item in causes}.values())
+
+
+def _name(item: Reason) -> str:
+    return "/".join(
+        filter(None, (item.artifact, item.partition if _is_day(item.partition) else ""))
+    )
+
+
+def _is_day(partition: str) -> bool:
+    return bool(re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", partition or ""))
+
+
+def _path(trust: Trust, verdict: Verdict, item: Reason) -> tuple[Link, ...]:
+    """From the subject down to the link that does not hold; that link alone where there is none."""
+    place = (item.code, item.artifact, item.partition)
+    broken = [link for link in verdict.links if any(
+        (why.code, why.artifact, why.partition) == place for why in link.reasons)]  # fmt: skip
+    last = Link(kind="link", name=item.artifact or verdict.subject, reasons=(item,),
+                partitions=(item.partition,) * bool(item.partition))  # fmt: skip
+    if not broken:
+        return (last,)
+    lineage = trust.lineage()
+    for link in verdict.links:
+        if link.statement:
+            way = path_to([lineage.node(link.statement)], broken[0].statement, to_broken=True)
+            if way:
+                return (*links_of(way[:-1]), broken[0])
+    return (broken[0],)
+
+
+def _broken(trust: Trust, item: Reason, verdict: Verdict) -> Cause:
+    kind = (
+        MISSING if str(item.code) in _GONE or str(item.code) == "PARTITION_MISSING" else TAMPERING
+    )
+    return Cause(kind, _name(item) or verdict.subject, str(item), path=_path(trust, verdict, item),
+                 who=item.identity, at=item.at, is_broken=True)  # fmt: skip
+
+
+def _fault(trust: Trust, item: Reason, verdict: Verdict) -> Cause:
+    name = _SERVERS.get(str(item.code), str(item.code).lower())
+    return Cause(INFRASTRUCTURE, name, str(item), path=_path(trust, verdict, item), is_broken=True)
+
+
+def _revoked(trust: Trust, item: Reason, verdict: Verdict) -> Cause:
+    return Cause(REVOCATION, _name(item) or verdict.subject, item.message,
+                 path=_path(trust, verdict, item), who=item.identity, at=item.at,
+                 is_broken=True)  # fmt: skip
+
+
+# --- contracts -------------------------------------------------------------------------------
+
+
+def contract_cause(
+    trust: Trust, asset: str, day: str, reasons: Sequence[Reason], verdict: Verdict
+) -> Cause:
+    """A day that its contracts stopped: what was delivered, by whom, and what in it is unusual."""
+    heads = trust.store.heads(asset).get(day, ())
+    node = trust.lineage().node(heads[0].statement) if heads else None
+    told = [item.message for item in reasons if (item.artifact, item.partition) == (asset, day)]
+    who, at = signer_of(node)
+    path = _to_day(trust, asset, day, node)
+    code = [item for item in reasons if str(item.code) in _OF_CODE]
+    if asset == FEATURES and code and node is not None and node.provenance is not None:
+        commit = str(node.provenance.outputs.get("git_commit", ""))
+        return Cause(CODE, "dbt_project", f"{code[0].message}: made by commit {commit[:12]}",
+                     after=commit, path=path, who=who, at=at, commit=commit,
+                     details=tuple(told))  # fmt: skip
+    before = good_day(trust, asset, day)
+    details = list(dict.fromkeys(told))
+    if node is not None and before is not None:
+        details += _compared(trust, asset, (node, day), before)
+    file = _landing(trust, node, day)
+    sha256 = heads[0].sha256 if heads else ""
+    return Cause(DATA, f"{asset}/{day}", f"{file or 'the day'} is not what days are",
+                 before[2] if before else "", sha256, path=path, who=who, at=at,
+                 details=tuple(details[:12]))  # fmt: skip
+
+
+def _to_day(trust: Trust, asset: str, day: str, node: Node | None) -> tuple[Link, ...]:
+    """The contract that judged, then the day's own statement."""
+    if node is None:
+        return ()
+    heads = trust.store.heads(asset).get(day, ())
+    results = trust.store.contract_results(asset).get((day, heads[0].sha256), {}) if heads else {}
+    judged = [trust.lineage().node(item.statement) for item in results.values()
+              if item.result != "PASSED"]  # fmt: skip
+    links = [*judged[:1], node]
+    return tuple(
+        item.link().model_copy(update={"kind": role_of(item), "partitions": (day,)})
+        for item in links
+    )
+
+
+def _landing(trust: Trust, node: Node | None, day: str) -> str:
+    """The landing file of a raw day, with its digest."""
+    material = node.provenance.material("source") if node and node.provenance else None
+    if material is None:
+        return ""
+    try:
+        entries = trust.store.manifest(material.digest).entries
+    except ProvenanceError:
+        return ""
+    found = [entry for entry in entries if entry.partition == day]
+    return f"{found[0].path} ({found[0].sha256[:12]})" if found else ""
+
+
+def _compared(
+    trust: Trust, asset: str, now: tuple[Node, str], before: tuple[Node, str, str]
+) -> list[str]:
+    """The columns that are otherwise than in the good day, and the segment that they are in."""
+    frames = [frame_of(trust, before[0], before[1], before[2]), frame_of(trust, *now)]
+    if frames[0] is None or frames[1] is None:
+        return []
+    return [f"compared with {asset}/{before[1]}", *shifts_of(frames[0], frames[1])]
+
+
+def frame_of(trust: Trust, node: Node, day: str, sha256: str = "") -> "pl.DataFrame | None":
+    """The rows of one attested day, from verified bytes; None where they cannot be had."""
+    import polars as pl
+
+    for entry in node.manifest.entries if node.manifest else ():
+        if entry.partition == day and sha256 in ("", entry.sha256):
+            try:
+                return pl.read_parquet(io.BytesIO(bytes_of(trust, node, entry)))
+            except (ProvenanceError, pl.exceptions.PolarsError):
+                return None
+    return None
+
+
+def shifts_of(a: "pl.DataFrame", b: "pl.DataFrame") -> list[str]:
+    """The columns that moved most, in words, and where in the day: aggregates, never a row."""
+    from fraud_provenance.fraud.segments import segment_of
+    from fraud_provenance.fraud.shift import column_shifts
+
+    told = []
+    for shift in column_shifts(a, b)[:3]:
+        if shift.a is None or shift.b is None:
+            told.append(f"{shift.column}: another type, or only on one side")
+            continue
+        said = (
+            f"{shift.column}: distance {shift.distance:.3f}, mean {shift.a.mean:.4g} → "
+            f"{shift.b.mean:.4g}, missing {shift.a.missing} → {shift.b.missing}"
+        )
+        told.append(said + segment_of(a, b, shift.column))
+    if a.height and abs(b.height - a.height) > 0.1 * a.height:
+        told.append(f"rows: {a.height:,} → {b.height:,}")
+    return told
+
+
+# --- what never came, and what alerts say ----------------------------------------------------
+
+
+def absent_causes(trust: Trust, asset: str, day: str) -> list[Cause]:
+    """Why a day of an asset is not there: the first thing upstream that is not as it must be."""
+    raw = trust.store.heads(RAW)
+    landing = trust.home / "landing" / f"{day}.parquet"
+    if asset in (FEATURES, SCORES) or day in raw:
+        faults = alert_faults(trust)
+        if faults:
+            return faults
+        stopped = stopped_day(trust, day)
+        if stopped is not None:
+            return [stopped]
+    if day not in raw:
+        if landing.is_file():
+            faults = alert_faults(trust)
+            return faults or [Cause(INFRASTRUCTURE, "run", f"{day} has landed, and no run took it",
+                                    path=_news(f"landing/{day}"))]  # fmt: skip
+        hole = _first_hole(trust, day)
+        return [Cause(MISSING, f"landing/{hole}", f"no file of {hole} was delivered",
+                      path=_news(f"landing/{hole}"))]  # fmt: skip
+    hole = _first_hole(trust, day)
+    if hole != day:
+        return [Cause(MISSING, f"landing/{hole}", f"no file of {hole} was delivered",
+                      path=_news(f"landing/{hole}"))]  # fmt: skip
+    return [Cause(INFRASTRUCTURE, "run", f"{asset}/{day} is due and no run made it",
+                  path=_news(f"{asset}/{day}"))]  # fmt: skip
+
+
+def _first_hole(trust: Trust, day: str) -> str:
+    """The first day since the feed began that never came; this one if there is none."""
+    raw = trust.store.heads(RAW)
+    waived = trust.lineage().waivers(RAW)
+    if not raw:
+        return day
+    now = date.fromisoformat(min(raw))
+    while str(now) < day:
+        if str(now) not in raw and str(now) not in waived:
+            return str(now)
+        now += timedelta(days=1)
+    return day
+
+
+def _news(name: str) -> tuple[Link, ...]:
+    """A link that stands for what no evidence can say: that something is not there."""
+    return (Link(kind="not there", name=name),)
+
+
+def stopped_day(trust: Trust, day: str) -> Cause | None:
+    """The day's own raw rows or features, where a contract stopped them."""
+    from fraud_provenance.investigate.subjects import contract_reasons
+
+    for asset in (RAW, FEATURES):
+        reasons = contract_reasons(trust, asset, day) if day in trust.store.heads(asset) else []
+        if reasons:
+            empty = Verdict.of(f"{asset}/{day}", trust.environment, "blame", [], reasons)
+            return contract_cause(trust, asset, day, reasons, empty)
+    return None
+
+
+def alert_faults(trust: Trust) -> list[Cause]:
+    """Faults around the data, as the alerts of the newest day that had any tell them."""
+    outbox = Outbox(trust.home)
+    alerts = [item for item in (*outbox.pending(), *outbox.delivered())
+              if item.kind in ("could_not_decide", "run_failed")]  # fmt: skip
+    newest = max((item.raised_at for item in alerts), default=None)
+    found: dict[str, Cause] = {}
+    for alert in alerts:
+        if newest is not None and newest - alert.raised_at > timedelta(hours=6):
+            continue
+        for code in sorted(words_of(alert) & {str(code) for code in _SERVERS}):
+            first = alert.text.splitlines()[0]
+            cause = Cause(INFRASTRUCTURE, _SERVERS[code], first[:300],
+                          at=f"{alert.raised_at:%Y-%m-%dT%H:%M:%SZ}",
+                          path=(Link(kind="alert", name=alert.id[:12], detail=code),))  # fmt: skip
+            found.setdefault(cause.key, cause)
+    return list(found.values())
+
+
+def approval_causes(symptom: Symptom, reasons: Sequence[dict[str, str]]) -> list[Cause]:
+    """What a gate refused for that no value explains: approvals, evidence, identity."""
+    decision = symptom.refusal
+    if decision is None:
+        return []
+    who, at = signer_of(decision)
+    return [
+        Cause(APPROVAL if "APPROV" in str(item.get("code")) else "refusal", str(item.get("code")),
+              str(item.get("message", item.get("code"))), path=links_of([decision]),
+              who=who, at=at)
+        for item in reasons
+    ]  # fmt: skip

@@ -1,0 +1,226 @@
+"""What a model, or a day's scores, was made from: raw days, days of each part, parameters, code.
+
+Read from statements that verified, so that it can be made again, and made again otherwise.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, reason
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.investigate.why import raw_days
+from fraud_provenance.models.facts import MODEL, ModelEvidence, collect_model
+from fraud_provenance.predictions.batch import FEATURES, SCORES, scores_entry
+from fraud_provenance.predictions.log import features_of
+
+TRAINING_SET = "training_set"
+LENGTHS = ("train_days", "delay_days", "test_days")
+PARTS = ("train", "delay", "test")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One attested file and the statement that attests it."""
+
+    node: Node
+    entry: FileEntry
+
+    @property
+    def sha256(self) -> str:
+        """Of the file."""
+        return self.entry.sha256
+
+
+@dataclass
+class Recipe:
+    """All that one thing was made from.
+
+    Attributes:
+        subject: What people call it.
+        roots: The statements of the thing itself; a path to a change begins there.
+        raw: Day → the raw day's file.
+        days: The days of all parts of the training, ascending.
+        lengths: How many days each part has, by the parameter's name.
+        parameters: Of the model, as its step signed them; `cards_per_day` among them.
+        metrics: As the evaluation signed them.
+        model: The digest of the model.
+        scored: The day that was scored, where it is scores.
+        commits: Step → the commit that made it; `dirty`: those made by a changed work tree.
+        locks: Step → the SHA-256 of the lock.
+    """
+
+    subject: str
+    roots: list[Node]
+    raw: dict[str, Source] = field(default_factory=dict)
+    days: tuple[str, ...] = ()
+    lengths: dict[str, int] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    model: str = ""
+    scored: str = ""
+    commits: dict[str, str] = field(default_factory=dict)
+    dirty: set[str] = field(default_factory=set)
+    locks: dict[str, str] = field(default_factory=dict)
+    library: str = ""
+    made: dict[str, Node] = field(default_factory=dict)
+    """Asset → the statement that made it, of those that there is one of."""
+
+    @property
+    def commit(self) -> str:
+        """The commit that the values were computed by: the model's, else the scores'."""
+        return self.commits.get(MODEL) or self.commits.get(SCORES, "")
+
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """The days of train, delay and test."""
+        found, start = {}, 0
+        for part, name in zip(PARTS, LENGTHS, strict=True):
+            found[part] = self.days[start : start + self.lengths[name]]
+            start += self.lengths[name]
+        return found
+
+
+def of_model(trust: Trust, digest: str, subject: str = "") -> Recipe:
+    """The recipe of a model, with its evaluation.
+
+    Raises:
+        VerificationError, EvidenceError: it, or something below it, does not hold.
+    """
+    evidence = collect_model(trust, trust.policies.current(), digest)
+    return of_evidence(evidence, subject)
+
+
+def of_evidence(evidence: ModelEvidence, subject: str = "") -> Recipe:
+    """As `of_model`, of evidence that was collected."""
+    for node in (evidence.model, evidence.evaluation):
+        if not node.is_sound:
+            raise node.refusal()
+    roots = [evidence.evaluation, evidence.model]
+    made = Recipe(subject or f"model {evidence.digest[:12]}", roots, model=evidence.digest)
+    model, measured = evidence.model.provenance_of(), evidence.evaluation.provenance_of()
+    made.parameters = dict(model.parameters)
+    made.library = str((model.outputs.get("library") or {}).get("version", ""))
+    made.metrics = {name: float(value) for name, value in measured.outputs["metrics"].items()
+                    if isinstance(value, float | int)}  # fmt: skip
+    if "alert_rate" in measured.outputs:
+        made.metrics["alert_rate"] = float(measured.outputs["alert_rate"])
+    _note(made, evidence.model, evidence.evaluation)
+    sets = [child for child in _read(evidence.model) if child.name == TRAINING_SET]
+    if len(sets) != 1:
+        why = f"{len(sets)} training sets below the model"
+        raise EvidenceError(reason(RootCause.EVIDENCE_MISSING, why, artifact=TRAINING_SET))
+    said = sets[0].provenance_of()
+    made.days = tuple(map(str, said.outputs.get("days", ())))
+    made.lengths = {name: int(said.parameters.get(name, 0)) for name in LENGTHS}
+    _note(made, sets[0])
+    for features in _read(sets[0]):
+        for entry in _used(features, sets[0]):
+            _add_raw(made, features, entry)
+    return made
+
+
+def of_scores(trust: Trust, scores: Node, day: str, subject: str = "") -> Recipe:
+    """The recipe of one day's scores: the day's own raw days, and the model's recipe.
+
+    Raises:
+        VerificationError, EvidenceError: they, or something below, do not hold.
+    """
+    if not scores.is_sound:
+        raise scores.refusal()
+    digests = {item.digest for item in scores.provenance_of().materials if item.name == MODEL}
+    if len(digests) != 1:
+        why = f"the scores were made from {len(digests)} models"
+        raise EvidenceError(reason(RootCause.EVIDENCE_MISSING, why, artifact=SCORES, partition=day))
+    made = Recipe(subject or f"{SCORES}/{day}", [scores], model=digests.pop(), scored=day)
+    _note(made, scores)
+    wanted = features_of(trust, scores, day)
+    for features in _read(scores):
+        for entry in features.manifest.entries if features.manifest else ():
+            if (features.name, entry.partition, entry.sha256) == (FEATURES, day, wanted):
+                _add_raw(made, features, entry)
+    return made
+
+
+def with_training(trust: Trust, made: Recipe) -> Recipe:
+    """A recipe of scores, and how their model was trained; the scores' raw days come first.
+
+    Raises:
+        As `of_model`.
+    """
+    trained = of_model(trust, made.model)
+    made.raw = trained.raw | made.raw
+    made.roots = [*made.roots, *trained.roots]
+    made.days, made.lengths, made.parameters = trained.days, trained.lengths, trained.parameters
+    made.metrics, made.library = trained.metrics, trained.library
+    made.commits = trained.commits | made.commits
+    made.locks = trained.locks | made.locks
+    made.dirty |= trained.dirty
+    made.made = trained.made | made.made
+    return made
+
+
+def entry_of(scores: Node, day: str) -> FileEntry:
+    """The file of one day's scores."""
+    return scores_entry(scores.manifest, day)
+
+
+def _note(made: Recipe, *nodes: Node) -> None:
+    for node in nodes:
+        said = node.provenance_of()
+        made.made[said.asset] = node
+        made.commits[said.asset] = str(said.outputs.get("git_commit", ""))
+        if said.outputs.get("git_dirty"):
+            made.dirty.add(said.asset)
+        lock = next((item for item in said.materials if item.role == "lock"), None)
+        if lock is not None:
+            made.locks[said.asset] = lock.digest
+
+
+def _read(node: Node) -> list[Node]:
+    """The materialisations that one read, under its decisions."""
+    return [child for decision in node.children for child in decision.children
+            if child.provenance is not None]  # fmt: skip
+
+
+def _used(features: Node, by: Node) -> Iterable[FileEntry]:
+    sources = {digest for entry in (by.manifest.entries if by.manifest else ())
+               for digest in entry.made_from}  # fmt: skip
+    entries = features.manifest.entries if features.manifest else ()
+    return [entry for entry in entries if entry.sha256 in sources]
+
+
+def _add_raw(made: Recipe, features: Node, entry: FileEntry) -> None:
+    made.made.setdefault(FEATURES, features)
+    made.commits.setdefault(FEATURES, str(features.provenance_of().outputs.get("git_commit", "")))
+    for node, source in raw_days(features, entry):
+        known = made.raw.get(source.partition)
+        if known is None or _sequence(known.node) < _sequence(node):
+            made.raw[source.partition] = Source(node, source)
+
+
+def _sequence(node: Node) -> int:
+    return node.provenance_of().sequence
+
+
+def path_to(roots: Iterable[Node], target: str, *, to_broken: bool = False) -> tuple[Node, ...]:
+    """The shortest way from a thing down to a statement; empty where there is none.
+
+    Only sound statements are gone through: what does not hold proves nothing below it. On the way
+    `to_broken` nothing is sound; it goes through what nothing is wrong with by itself.
+    """
+    waiting: list[tuple[Node, ...]] = [(node,) for node in roots]
+    seen: set[str] = set()
+    while waiting:
+        way = waiting.pop(0)
+        node = way[-1]
+        if node.statement == target:
+            return way
+        passable = not node.reasons if to_broken else node.is_sound
+        if node.statement in seen or not passable:
+            continue
+        seen.add(node.statement)
+        waiting += [(*way, child) for child in node.children]
+    return ()

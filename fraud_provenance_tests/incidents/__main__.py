@@ -1,0 +1,81 @@
+"""`make incidents`: builds the home, plants every incident in a copy, asks, prints the table."""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from fraud_provenance_tests.attacks.arena import Arena
+from fraud_provenance_tests.incidents.cases import CASES
+from fraud_provenance_tests.incidents.judge import ask
+from fraud_provenance_tests.incidents.model import Answer, Incident
+from fraud_provenance_tests.incidents.place import Ground
+
+_WIDTH = None if sys.stdout.isatty() else 160
+screen = Console(highlight=False, soft_wrap=True, width=_WIDTH)
+
+
+def main() -> int:
+    """Exit 0 only if every incident that was played is answered exactly."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", default=[], help="Names of incidents.")
+    parser.add_argument("--arena", default="", help="Keep the built home here, and use it again.")
+    options = parser.parse_args()
+    chosen = [case for case in CASES if not options.only or case.id in options.only]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(options.arena or Path(scratch) / "arena").absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        ground = Ground(Arena(folder))
+        ground.prepare(lambda text: screen.print(f"· {text}", markup=False))
+        answers = [play(ground, incident) for incident in chosen]
+    print_table(answers)
+    return 0 if all(answer.holds for answer in answers) else 1
+
+
+def play(ground: Ground, incident: Incident) -> Answer:
+    """One incident in a home of its own."""
+    place = ground.place(incident.id)
+    try:
+        incident.plant(place)
+        answer = ask(place, incident)
+    finally:
+        ground.leave(place)
+    mark = "ok" if answer.holds else "WRONG"
+    screen.print(f"· {incident.id}: {mark}: {answer.headline[:200]}", markup=False)
+    return answer
+
+
+def print_table(answers: Sequence[Answer]) -> None:
+    """Every answer, then the shares."""
+    table = Table(
+        "incident", "what went wrong", "decoy", "stopped", "exact", "one", "grounded", "quick s",
+        "full s", box=None,
+    )  # fmt: skip
+    for answer in answers:
+        case = answer.incident
+        table.add_row(
+            case.id, case.kind, _yes(case.decoy), _yes(answer.alarmed), _yes(answer.exact),
+            _yes(answer.at_least_one), _yes(answer.grounded), f"{answer.quick_s:.1f}",
+            f"{answer.full_s:.1f}",
+        )  # fmt: skip
+    screen.print(table)
+    must = [answer for answer in answers if answer.incident.must_stop]
+    for said, part, of in (
+        ("stopped or alerted", sum(answer.alarmed for answer in must), len(must)),
+        ("exact set", sum(answer.exact for answer in answers), len(answers)),
+        ("at least one", sum(answer.at_least_one for answer in answers), len(answers)),
+        ("grounded", sum(answer.grounded for answer in answers), len(answers)),
+    ):
+        screen.print(f"{said}: {part} of {of}")
+
+
+def _yes(fact: bool) -> str:
+    return "yes" if fact else "-"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""What an incident is, and what became of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fraud_provenance_tests.incidents.place import Place
+
+Planted = Callable[[Place], None]
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One incident.
+
+    Attributes:
+        id: Its name.
+        kind: What goes wrong, in words.
+        plant: Does it, as people would.
+        subject: What a person then asks about, as `trace` spells it.
+        causes: The true causes, each "kind name"; empty where nothing is to be blamed.
+        decoy: Whether something else changed that looks worse and does nothing.
+        must_stop: Whether a gate, a contract or an alert must have said something; what passes
+            all contracts and gates is noticed by whoever asks.
+        against: What is named as good; "" leaves it to the product.
+    """
+
+    id: str
+    kind: str
+    plant: Planted
+    subject: str
+    causes: frozenset[str]
+    decoy: bool = False
+    must_stop: bool = False
+    against: str = ""
+
+
+@dataclass
+class Answer:
+    """What the product said of one incident."""
+
+    incident: Incident
+    alarmed: bool = False
+    named: frozenset[str] = frozenset()
+    grounded: bool = False
+    """Every cause has a path from the symptom, each statement of it verified; see `judge`."""
+    quick_s: float = 0.0
+    full_s: float = 0.0
+    code: int = -1
+    headline: str = ""
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def exact(self) -> bool:
+        """The set is the true one, no more and no less."""
+        return self.named == self.incident.causes
+
+    @property
+    def at_least_one(self) -> bool:
+        """A true cause is named; where there is none, none is."""
+        return bool(self.named & self.incident.causes) or self.exact
+
+    @property
+    def holds(self) -> bool:
+        """Stopped or told where it must be, the exact set, grounded."""
+        return self.exact and self.grounded and (self.alarmed or not self.incident.must_stop)
