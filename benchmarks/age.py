@@ -119,17 +119,19 @@ def ticks() -> dict[str, float]:
     """Sensor → CPU seconds of a tick that finds nothing new."""
     import dagster as dg
 
-    from fraud_provenance.defs import alerts, automation
+    from fraud_provenance.defs import alerts, automation, due
+    from fraud_provenance.defs.training import TrainingResource
     from fraud_provenance.resources import ProvenanceResource
     from fraud_provenance.run.pipeline import open_instance
     from fraud_provenance.workspace import Workspace, settings_from
 
     instance = open_instance(Workspace(settings_from(os.environ)))
     found = {}
-    for sensor in (automation.landed_day, automation.approved_candidate, alerts.alert_delivery):
-        context = dg.build_sensor_context(
-            instance=instance, resources={"provenance": ProvenanceResource()}
-        )
+    resources = {"provenance": ProvenanceResource(), "training": TrainingResource()}
+    stages = (due.landed_day, due.due_features, due.due_online_features, due.due_training,
+              due.due_scores)  # fmt: skip
+    for sensor in (*stages, automation.approved_candidate, alerts.alert_delivery):
+        context = dg.build_sensor_context(instance=instance, resources=resources)
         for _ in range(3):  # the first ones look at everything
             began = time.process_time()
             sensor(context)

@@ -13,7 +13,7 @@ from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.workspace import Settings
 
 _FOLDERS = ("evidence/bundles", "evidence/manifests", "trust/objects", "trust/checkpoints")
-_WHOLE = ("staging",)
+_WHOLE = ("landing", "staging")
 _FILES = ("mlflow/mlflow.db", "run/alias-move.json")
 
 

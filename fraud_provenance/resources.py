@@ -5,7 +5,6 @@ A headless run is one run, however many jobs it has (`session`).
 
 import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 import dagster as dg
 
@@ -51,10 +50,6 @@ class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
     def is_running(self) -> bool:
         """Whether a `run` is at work in this home."""
         return surroundings.is_taken(settings_from(os.environ).home)
-
-    def landing(self) -> Path:
-        """Where transactions arrive; nothing of the home is opened for it."""
-        return Workspace(settings_from(os.environ)).landing
 
     def outbox(self) -> Outbox:
         """The home's alerts."""

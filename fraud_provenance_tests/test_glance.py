@@ -98,7 +98,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "sensor",
     [
-        automation.approved_candidate, alerts.alert_delivery, due.due_features,
+        automation.approved_candidate, alerts.alert_delivery, due.landed_day, due.due_features,
         due.due_online_features, due.due_training, due.due_scores,
     ],
 )  # fmt: skip
@@ -119,16 +119,22 @@ def test_second_tick_opens_nothing_until_something_comes(
         sensor(context)
 
 
-def test_new_day_is_found_without_opening_the_home(
-    fresh: Workspace, context: dg.SensorEvaluationContext, monkeypatch: pytest.MonkeyPatch
+def test_landed_day_is_asked_for_once_and_again_with_other_bytes(
+    fresh: Workspace, context: dg.SensorEvaluationContext
 ) -> None:
-    closed(monkeypatch)
-    assert isinstance(automation.landed_day(context), dg.SkipReason)
-    (fresh.landing / "2026-03-01.parquet").write_bytes(b"")
-    found = automation.landed_day(context)
-    assert isinstance(found, dg.SensorResult)
-    assert found.run_requests
-    assert found.run_requests[0].run_key == "landed-2026-03-01-2026-03-01"
+    assert isinstance(due.landed_day(context), dg.SkipReason)
+    landed, keys = fresh.landing / "2026-03-01.parquet", set()
+    for content in (b"first", b"other"):
+        landed.write_bytes(content)
+        found = due.landed_day(context)
+        assert isinstance(found, dg.SensorResult)
+        (request,) = found.run_requests or ()
+        assert request.tags["dagster/asset_partition_range_end"] == "2026-03-01"
+        (added,) = found.dynamic_partitions_requests or ()
+        assert list(added.partition_keys) == ["2026-03-01"]
+        keys.add(request.run_key)
+        assert isinstance(due.landed_day(context), dg.SkipReason)
+    assert len(keys) == 2
 
 
 @pytest.mark.parametrize("sensor", [automation.approved_candidate, due.due_scores])

@@ -43,21 +43,21 @@ def reopened(
 def test_nothing_is_due_while_the_tree_is_changed(reopened: Callable[[bool], Workspace]) -> None:
     workspace = reopened(True)
     assert planning.experimental_partitions(workspace, RAW) == set()
-    assert planning.ingest_due(workspace) == planning.features_due(workspace) == []
+    assert list(planning.ingest_due(workspace)) == planning.features_due(workspace) == []
 
 
 def test_raw_days_are_due_first_and_what_is_made_from_them_next(
     reopened: Callable[[bool], Workspace],
 ) -> None:
     workspace = reopened(False)
-    assert planning.ingest_due(workspace) == list(DAYS)
+    assert list(planning.ingest_due(workspace)) == list(DAYS)
     assert planning.experimental_partitions(workspace, FEATURES) == set(DAYS)
     assert planning.features_due(workspace) == []  # they would be made from the same again
 
     ingest(workspace.trust, BYTES)
     judge(workspace.trust, RAW, DAYS)
     workspace = reopened(False)
-    assert planning.ingest_due(workspace) == []
+    assert list(planning.ingest_due(workspace)) == []
     assert planning.features_due(workspace) == list(DAYS)
 
     featurise(workspace.trust, DAYS)
@@ -70,4 +70,4 @@ def test_raw_day_whose_landing_file_is_gone_waits(
 ) -> None:
     workspace = reopened(False)
     (workspace.landing / f"{DAYS[0]}.parquet").unlink()
-    assert planning.ingest_due(workspace) == [DAYS[1]]
+    assert list(planning.ingest_due(workspace)) == [DAYS[1]]

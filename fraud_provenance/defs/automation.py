@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from fraud_provenance.attested.core.errors import ProvenanceError
-from fraud_provenance.data.landing import landed_days
 from fraud_provenance.defs import support
 from fraud_provenance.defs.alerts import alert_of_tick
 from fraud_provenance.defs.contracts import feature_contracts, raw_contracts
@@ -160,31 +159,6 @@ def approved_candidate(
         raise
     key = "+".join([digest, *sorted(node.statement[:16] for node in waiting)])
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key)])
-
-
-@dg.sensor(
-    job=ingest_job,
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Adds newly landed days as partitions and ingests them.",
-)
-def landed_day(
-    context: dg.SensorEvaluationContext, provenance: ProvenanceResource
-) -> dg.SensorResult | dg.SkipReason:
-    """New days are registered and ingested; changed days are for a person to look at first."""
-    landed = sorted(landed_days(provenance.landing()))
-    known = set(context.instance.get_dynamic_partitions("day"))
-    new = [day for day in landed if day not in known]
-    if not new:
-        return dg.SkipReason("no new day in the landing zone")
-    return dg.SensorResult(
-        run_requests=[
-            dg.RunRequest(
-                run_key=f"landed-{new[0]}-{new[-1]}", tags=support.range_tags(new[0], new[-1])
-            )
-        ],
-        dynamic_partitions_requests=[support.DAYS.build_add_request(new)],
-    )
 
 
 def _moved(

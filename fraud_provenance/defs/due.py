@@ -1,9 +1,10 @@
-"""What follows by itself from a landed day: one sensor a stage, each a switch in the UI.
+"""From a landed file to scores by itself: one sensor a stage, each a switch in the UI.
 
 All ask what `run` asks (`due.work`), and start one run at a time. A sensor whose look found nothing
 looks again when something in the home changed, or after an hour.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from fraud_provenance.defs import support
 from fraud_provenance.defs.alerts import alert_of_tick
 from fraud_provenance.defs.automation import (
     features_job,
+    ingest_job,
     online_features_job,
     scoring_job,
     training_job,
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     )
 
     from fraud_provenance.fraud.model import TrainingConfig
+
+
+_SOON = 5  # seconds: on the way from a landed file to its scores
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,12 @@ def _due(
     context.update_cursor(seen)
     if work is None:
         return dg.SkipReason("nothing is due, or what comes before it in the flow is due first")
-    return dg.SensorResult(run_requests=[_request(context, workspace, work)])
+    known = context.instance.get_dynamic_partitions("day")
+    new = [day for day in work.days if day not in set(known)]
+    return dg.SensorResult(
+        run_requests=[_request(workspace, work, [*known, *new])],
+        dynamic_partitions_requests=[support.DAYS.build_add_request(new)] if new else [],
+    )
 
 
 def _first_due(workspace: Workspace, config: "TrainingConfig", stage: _Stage) -> Work | None:
@@ -99,13 +109,11 @@ def _first_due(workspace: Workspace, config: "TrainingConfig", stage: _Stage) ->
     return STAGES[stage.job.name](workspace, config)
 
 
-def _request(
-    context: dg.SensorEvaluationContext, workspace: Workspace, work: Work
-) -> dg.RunRequest:
+def _request(workspace: Workspace, work: Work, ordered: Sequence[str]) -> dg.RunRequest:
     """One run: of the first days that are neighbours, or of the assets that are not current."""
     tags: dict[str, str] = {}
     if work.days:
-        first = block(work.days, context.instance.get_dynamic_partitions("day"))
+        first = block(work.days, ordered)
         tags = support.range_tags(first[0], first[-1])
         work = replace(work, days=tuple(first))
     assets = [dg.AssetKey(name) for name in work.assets] or None
@@ -131,12 +139,21 @@ def _sensor_of(stage: _Stage) -> dg.SensorDefinition:
     return tick
 
 
+landed_day = _sensor_of(
+    _Stage(
+        "landed_day",
+        ingest_job,
+        (),
+        _SOON,
+        "Ingests days that landed or landed anew, judges them, and adds new ones as partitions.",
+    )
+)
 due_features = _sensor_of(
     _Stage(
         "due_features",
         features_job,
         (),
-        15,
+        _SOON,
         "Makes features of raw days that passed their contracts, or were accepted.",
     )
 )
@@ -165,7 +182,7 @@ due_scores = _sensor_of(
         "due_scores",
         scoring_job,
         ("features",),  # it does not wait for a training
-        15,
+        _SOON,
         "Scores new days with the verified champion, once there is one.",
     )
 )

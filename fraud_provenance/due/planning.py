@@ -200,8 +200,8 @@ def made_by_other_code(workspace: Workspace, asset: str) -> set[str]:
     return {partition for partition, code in then.items() if code and code != now}
 
 
-def ingest_due(workspace: Workspace) -> list[str]:
-    """Landed days whose bytes are not the ones their raw day was made from.
+def ingest_due(workspace: Workspace) -> dict[str, str]:
+    """Landed days whose bytes are not the ones their raw day was made from: day → SHA-256.
 
     An empty file of a day that was declared empty says nothing new. A day whose statement was
     revoked is ingested again; one whose bytes were waits for others.
@@ -211,19 +211,15 @@ def ingest_due(workspace: Workspace) -> list[str]:
     empty = declared_empty(workspace)
     unsigned = {d for d, why in revoked.items() if why.code == RootCause.STATEMENT_REVOKED}
     experimental = experimental_partitions(workspace, "raw_transactions") - revoked.keys()
-    return [
-        day
-        for day, path in landed_days(workspace.landing).items()
-        if day in experimental
-        or (
-            not (day in empty and is_empty(path))
-            and (
-                day not in entries
-                or day in unsigned
-                or encoding.digest_bytes(path.read_bytes()) not in entries[day].made_from
-            )
-        )
-    ]
+    due = {}
+    for day, path in landed_days(workspace.landing).items():
+        if day not in experimental and day in empty and is_empty(path):
+            continue
+        landed = encoding.digest_bytes(path.read_bytes())
+        is_made = day in entries and day not in unsigned and landed in entries[day].made_from
+        if day in experimental or not is_made:
+            due[day] = landed
+    return due
 
 
 def features_due(workspace: Workspace) -> list[str]:

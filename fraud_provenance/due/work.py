@@ -1,11 +1,11 @@
-"""What is due after the days have arrived, stage by stage: one answer, from the evidence.
+"""What is due, stage by stage, from the landing zone on: one answer, from the evidence.
 
 `run` asks each stage in turn until nothing is due. The daemon's sensors ask the same functions, one
 run at a time, so that both make the same from the same files.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -20,14 +20,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Work:
-    """What one job has to make: days, assets of the stage, or neither where it is all of one."""
+    """What one job has to make: days, assets of the stage, or neither where it is all of one.
+
+    Attributes:
+        job: Its name.
+        days: Ascending.
+        assets: Of the stage, where not all of it is due.
+        landed: Day → SHA-256 of the landed file that is to be ingested.
+    """
 
     job: str
     days: tuple[str, ...] = ()
     assets: tuple[str, ...] = ()
+    landed: Mapping[str, str] = field(default_factory=dict)
 
 
 Due = Callable[[Workspace, "TrainingConfig"], Work | None]
+
+
+def ingest(workspace: Workspace, _config: "TrainingConfig") -> Work | None:
+    """Landed days that were not ingested, or not as they lie there now."""
+    landed = planning.ingest_due(workspace)
+    return Work("ingest", tuple(sorted(landed)), landed=landed) if landed else None
 
 
 def features(workspace: Workspace, _config: "TrainingConfig") -> Work | None:
@@ -60,6 +74,7 @@ def scoring(workspace: Workspace, _config: "TrainingConfig") -> Work | None:
 
 
 STAGES: dict[str, Due] = {
+    "ingest": ingest,
     "features": features,
     "online_features": online_features,
     "training": training,
@@ -99,6 +114,7 @@ def key(workspace: Workspace, work: Work, now: datetime) -> str:
     return encoding.digest_json(
         {
             "work": [work.job, *work.days, *work.assets],
+            "landed": {day: work.landed[day] for day in work.days if day in work.landed},
             "policy": workspace.trust.policies.current().digest,
             "commit": workspace.code_facts.git_commit,
             "read": read,

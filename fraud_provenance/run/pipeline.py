@@ -212,11 +212,11 @@ class Pipeline:
             self.report.refused.extend(dict.fromkeys(revoked))
 
     def _ingest(self) -> None:
-        due = planning.ingest_due(self.workspace)
+        due = self._due("ingest")
         if due:
-            with self._stage("ingest", planning.in_days(due)):
+            with self._stage("ingest", planning.in_days(due.days)):
                 known = sorted(landed_days(self.workspace.landing))
-                self._attempt(lambda: self._run_days("ingest", due, known))
+                self._attempt(lambda: self._run_days("ingest", list(due.days), known))
         self._version_rest()
         self._judge_rest("raw_transactions", "raw_contracts")
 

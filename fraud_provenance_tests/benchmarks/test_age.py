@@ -39,5 +39,8 @@ def test_every_sensor_that_ticks_by_itself_is_measured(
     )
     fresh.create_folders()
     found = age.ticks()
-    assert set(found) == {"landed_day", "approved_candidate", "alert_delivery"}
+    assert set(found) == {
+        "landed_day", "due_features", "due_online_features", "due_training", "due_scores",
+        "approved_candidate", "alert_delivery",
+    }  # fmt: skip
     assert max(found.values()) < age.TICK_BOUND_S

@@ -163,13 +163,13 @@ def test_an_empty_file_of_a_declared_day_is_not_due(chain: Chain) -> None:
     landing: Path = chain.workspace.landing
     frame = pl.DataFrame({"TX_AMOUNT": [1.0]})
     frame.clear().write_parquet(landing / f"{HOLIDAY}.parquet")
-    assert planning.ingest_due(chain.workspace) == [HOLIDAY]
+    assert list(planning.ingest_due(chain.workspace)) == [HOLIDAY]
     waive(chain)
-    assert planning.ingest_due(chain.workspace) == []
+    assert list(planning.ingest_due(chain.workspace)) == []
     frame.write_parquet(landing / f"{HOLIDAY}.parquet")
-    assert planning.ingest_due(chain.workspace) == [HOLIDAY]
+    assert list(planning.ingest_due(chain.workspace)) == [HOLIDAY]
     (landing / f"{HOLIDAY}.parquet").write_bytes(b"nothing that can be read")
-    assert planning.ingest_due(chain.workspace) == [HOLIDAY]
+    assert list(planning.ingest_due(chain.workspace)) == [HOLIDAY]
 
 
 def test_who_declares_it_again_after_a_withdrawal_declares_it_anew(chain: Chain) -> None:
