@@ -28,6 +28,7 @@ and files themselves are not in the archive: compare their SHA-256 with the mani
 
 import argparse
 import base64
+import contextlib
 import hashlib
 import io
 import itertools
@@ -1070,9 +1071,11 @@ class Walk:
         elif one.kind == WAIVER:
             about = {"asset": one.predicate["asset"], "empty": one.predicate["partition"]}
             demand((one.name, one.subject) == (about["asset"], sha256(canonical(about))), "a waiver of another day")
-        elif one.kind == REQUEST:
+        if one.kind in (APPROVAL, REQUEST):
             made = [item for item in self.made(one.name) if item.subject == one.subject]
-            demand(made, "nobody attested what the gate was asked about")
+            demand(made, "nobody attested what it is about")
+            with contextlib.suppress(Refused):  # whoever uses it asks whether that is in order
+                self.node(made[-1].digest)
 
     def policy(self, one, digest):
         """The policy that decided was in force before; its signatures are below."""
@@ -1449,8 +1452,11 @@ class Walk:
             one = self.evidence.root.verify(self.evidence.members[self.evidence.bundles[statement]])
             said = one.predicate
             if kind == PROVENANCE:
-                place = said["buildDefinition"]["internalParameters"]
-                chains.setdefault(one.name, []).append((place["sequence"], place["previous"], one))
+                place, asset = (
+                    said["buildDefinition"]["internalParameters"],
+                    said["buildDefinition"]["externalParameters"]["asset"],
+                )
+                chains.setdefault(asset, []).append((place["sequence"], place["previous"], one))
             elif kind == REVOCATION:
                 chains.setdefault("revocations", []).append((said["sequence"], said["previous"], one))
             elif said["annotations"]["gate"] == "deploy" and said["verificationResult"] == "PASSED":
@@ -1467,7 +1473,7 @@ class Walk:
                 self.evidence.take(self.evidence.bundles[one.digest], "a link")
                 if one.kind == PROVENANCE:
                     self.workload(one, one.predicate["buildDefinition"]["externalParameters"]["step"])
-                    one.manifest = self.manifest_of(one.subject, one.name)
+                    one.manifest = self.evidence.manifest(one.subject)
             newest = self.evidence.standing["chains"][name]
             demand(
                 newest == {"sequence": len(links), "statement": before},

@@ -102,12 +102,14 @@ def test_without_a_root_neither_decides(exported: Exported) -> None:
 
 
 def test_both_agree_on_other_subjects(judged: Story) -> None:
+    """Partitions, and a statement of each kind that there is."""
     workspace = open_workspace(judged.trust.home, judged.workspace.project)
+    kinds = {record.predicate_type: record.statement for record in workspace.store.records()}
+    assert len(kinds) >= 7
     for subject in (
         f"transaction_features/{judged.days[1]}",
         "training_set/train",
-        judged.deployed.decision[:16],
-        judged.deployed.model.bundle.statement.digest[:16],
+        *kinds.values(),
     ):
         found = export(workspace, registry_of(workspace), subject)
         assert both(found.content, found.checked.standing.digest) == (0, 0), subject
