@@ -11,15 +11,16 @@ shares no code with the product. Exit 0: proven. 1: not proven; one sentence nam
 What is checked, in this order:
 
 1. The archive is in its one form; each member is what the listing says (part 1).
-2. The reader knows the root that it rests on: by file, or by digest (part 9).
+2. The reader knows the root that it rests on: by file, or by digest (part 8).
 3. Each bundle: certificate to Fulcio's root at the time of signing, certificate transparency, RFC
    3161 timestamp, DSSE signature, inclusion in Rekor's log, signed head, witnesses (parts 2 to 4).
 4. The releases of policy and trust root: two different authors signed each, judged by the one
    before (part 5). The one in force says who may sign what.
 5. The statements: signer, environment, parameters, and everything that each rests on, by digest;
-   contracts passed on these very bytes; chains have no gap; what people revoked (parts 6 and 7).
+   contracts passed on these very bytes; one version of each day, the newest; chains have no gap;
+   what people revoked (part 6).
 6. What the subject demands: of a score its row, its way to the signed root, model, decision and
-   approval (part 8).
+   approval (part 7).
 
 What is not: the rules in Rego are not evaluated again (the gates' signed decisions stand for them),
 and files themselves are not in the archive: compare their SHA-256 with the manifests.
@@ -27,6 +28,7 @@ and files themselves are not in the archive: compare their SHA-256 with the mani
 
 import argparse
 import base64
+import contextlib
 import hashlib
 import io
 import itertools
@@ -540,6 +542,7 @@ class Signed:
     content: bytes
     children: list = field(default_factory=list)
     manifest: dict | None = None
+    rests: dict = field(default_factory=dict)  # (path, SHA-256) of its files → versions it rests on
     revoked: dict = field(default_factory=dict)  # SHA-256 of its files → where that was logged
 
     @property
@@ -940,6 +943,7 @@ class Evidence:
 
 PEOPLE = {APPROVAL: "approve", SUPERSEDE: "supersede", REVOCATION: "revoke", WAIVER: "waive", ACCEPTANCE: "accept"}
 TIMES = {APPROVAL: "issued_at", SUPERSEDE: "issued_at", WAIVER: "issued_at", ACCEPTANCE: "issued_at", REQUEST: "at"}
+COHERENT_SINCE = datetime(2026, 11, 28, tzinfo=UTC)  # nothing looked for coherence before
 WORKLOADS = {
     BATCH: "predictions",
     BATCH_V1: "predictions",
@@ -970,18 +974,24 @@ class Walk:
                 str(statement)[:12],
             )
             self.open.add(statement)
-            one = self.evidence.root.verify(self.evidence.take(self.evidence.bundles[statement], "a bundle"))
             try:
-                self.fill(one)
-                if one.kind != REVOCATION:
-                    self.check_revoked(one)
-            except Refused as error:
-                raise Refused(error.why, error.where or one.where) from error
-            except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-                raise Refused(f"a statement cannot be read: {error!r}", one.where) from error
-            self.nodes[statement] = one
-            self.open.discard(statement)
+                one = self.evidence.root.verify(self.evidence.take(self.evidence.bundles[statement], "a bundle"))
+                self.nodes[statement] = self.filled(one)
+            finally:
+                self.open.discard(statement)
         return self.nodes[statement]
+
+    def filled(self, one):
+        """A statement with all that it rests on."""
+        try:
+            self.fill(one)
+            if one.kind != REVOCATION:
+                self.check_revoked(one)
+        except Refused as error:
+            raise Refused(error.why, error.where or one.where) from error
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise Refused(f"a statement cannot be read: {error!r}", one.where) from error
+        return one
 
     def child(self, one, statement):
         """A statement below another one: it was signed before."""
@@ -1061,9 +1071,11 @@ class Walk:
         elif one.kind == WAIVER:
             about = {"asset": one.predicate["asset"], "empty": one.predicate["partition"]}
             demand((one.name, one.subject) == (about["asset"], sha256(canonical(about))), "a waiver of another day")
-        elif one.kind == REQUEST:
+        if one.kind in (APPROVAL, REQUEST):
             made = [item for item in self.made(one.name) if item.subject == one.subject]
-            demand(made, "nobody attested what the gate was asked about")
+            demand(made, "nobody attested what it is about")
+            with contextlib.suppress(Refused):  # whoever uses it asks whether that is in order
+                self.node(made[-1].digest)
 
     def policy(self, one, digest):
         """The policy that decided was in force before; its signatures are below."""
@@ -1115,9 +1127,89 @@ class Walk:
                 entry["path"],
             )
         self.check_back(one, outer["asset"], inner["sequence"], outputs.get("supersede"))
-        if outputs.get("location", "data") != "data":
+        self.check_snapshot(one)
+        if is_written_once(one):
             for before in self.versions(outer["asset"], inner["sequence"], one.manifest):
                 demand(before.subject == one.subject, "a folder that is written once was attested otherwise before")
+
+    # --- one world: what is read together rests on one version of each partition, the newest then
+
+    def check_snapshot(self, one):
+        """Follow `made_from` through everything that was read; note what each file rests on."""
+        seen, sources = {}, {}
+        for decision in one.children:
+            if decision.kind != SUMMARY or decision.predicate["annotations"]["gate"] != "data_access":
+                continue
+            view = self.manifest_of(decision.subject, decision.name)
+            attesting = [
+                read
+                for read in decision.children
+                if read.kind == PROVENANCE and read.name == decision.name and not is_written_once(read)
+            ]
+            below_it = {key: rests for read in attesting for key, rests in read.rests.items()}
+            for entry in view["entries"]:
+                own = (decision.name, entry["partition"], version_of(view["entries"], entry["partition"]))
+                rests = below_it.get((entry["path"], entry["sha256"]), frozenset()) | {own}
+                for asset, partition, version in rests:
+                    demand(
+                        one.at < COHERENT_SINCE or seen.setdefault((asset, partition), version) == version,
+                        "what was read together rests on two versions",
+                        f"{asset}/{partition}",
+                    )
+                known = sources.get(entry["sha256"])
+                sources[entry["sha256"]] = (own, rests if known is None or known[0] == own else frozenset())
+            if attesting and one.at >= COHERENT_SINCE:
+                self.check_newest(decision, view, attesting)
+        for entry in one.manifest["entries"]:
+            found = (sources[digest][1] for digest in entry["made_from"] if digest in sources)
+            one.rests[entry["path"], entry["sha256"]] = frozenset().union(*found)
+
+    def check_newest(self, decision, view, attesting):
+        """What may be read was the newest when that was decided, and made from what was the newest."""
+        for entry in view["entries"]:
+            newest = self.newest_before(decision.name, entry["partition"], decision.logged)
+            demand(newest is None or entry["sha256"] in newest, "an older version was used", entry["path"])
+        inputs = {
+            item["name"]
+            for read in attesting
+            for item in read.predicate["buildDefinition"]["resolvedDependencies"]
+            if item["annotations"]["role"] == "input"
+        }
+        made_from = {digest for entry in view["entries"] for digest in entry["made_from"]}
+        for asset in sorted(inputs):
+            replaced, current = {}, set()
+            places = {}  # digest → the partitions that ever had it
+            for link in self.made(asset):
+                for entry in link.manifest["entries"]:
+                    places.setdefault(entry["sha256"], set()).add(entry["partition"])
+            for partition in {name for digest in made_from for name in places.get(digest, ())}:
+                newest = self.newest_before(asset, partition, decision.logged)
+                if newest is not None:
+                    current |= newest
+                    old = {digest for digest in made_from if partition in places.get(digest, ())} - newest
+                    replaced |= dict.fromkeys(old, partition)
+            for digest, partition in replaced.items():
+                shared = any(len(self.histories_of(asset, other)) < 2 for other in places[digest])
+                demand(digest in current or shared, "an older version was used", f"{asset}/{partition}")
+
+    def histories_of(self, asset, partition):
+        """The different contents that a partition has had."""
+        found = (version_of(link.manifest["entries"], partition) for link in self.made(asset))
+        return {version for version in found if version}
+
+    def newest_before(self, asset, partition, logged):
+        """The files of the newest version that verifies and was logged before; None without a history."""
+        if len(self.histories_of(asset, partition)) < 2:
+            return None
+        for link in reversed(self.made(asset)):
+            files = {entry["sha256"] for entry in link.manifest["entries"] if entry["partition"] == partition}
+            if files and link.logged < logged:
+                try:
+                    self.node(link.digest)
+                except Refused:
+                    continue
+                return files
+        return None
 
     def manifest_of(self, digest, asset):
         """A manifest, which must be one of this asset."""
@@ -1360,8 +1452,11 @@ class Walk:
             one = self.evidence.root.verify(self.evidence.members[self.evidence.bundles[statement]])
             said = one.predicate
             if kind == PROVENANCE:
-                place = said["buildDefinition"]["internalParameters"]
-                chains.setdefault(one.name, []).append((place["sequence"], place["previous"], one))
+                place, asset = (
+                    said["buildDefinition"]["internalParameters"],
+                    said["buildDefinition"]["externalParameters"]["asset"],
+                )
+                chains.setdefault(asset, []).append((place["sequence"], place["previous"], one))
             elif kind == REVOCATION:
                 chains.setdefault("revocations", []).append((said["sequence"], said["previous"], one))
             elif said["annotations"]["gate"] == "deploy" and said["verificationResult"] == "PASSED":
@@ -1378,7 +1473,7 @@ class Walk:
                 self.evidence.take(self.evidence.bundles[one.digest], "a link")
                 if one.kind == PROVENANCE:
                     self.workload(one, one.predicate["buildDefinition"]["externalParameters"]["step"])
-                    one.manifest = self.manifest_of(one.subject, one.name)
+                    one.manifest = self.evidence.manifest(one.subject)
             newest = self.evidence.standing["chains"][name]
             demand(
                 newest == {"sequence": len(links), "statement": before},
@@ -1455,6 +1550,16 @@ class Walk:
                 causes = [files.get(entry["sha256"]), *(tainted.get(x) or files.get(x) for x in entry["made_from"])]
                 if any(causes):
                     one.revoked[entry["sha256"]] = min(filter(None, causes))
+
+
+def is_written_once(one):
+    """Whether a materialisation's folder is its manifest for good, as a model's is."""
+    return one.predicate["runDetails"]["byproducts"][0]["annotations"].get("location", "data") != "data"
+
+
+def version_of(entries, partition):
+    """The content of a partition in a manifest."""
+    return "+".join(sorted({entry["sha256"] for entry in entries if entry["partition"] == partition}))
 
 
 def judged(result, entry, asset, nodes):
@@ -1860,7 +1965,7 @@ class Question:
                     try:
                         self.walk.node(one.digest)
                     except Refused:
-                        self.walk.open.clear()  # it speaks for nothing here, and against nothing
+                        continue  # it speaks for nothing here, and against nothing
 
 
 # --- 8. the reader, and the answer ---------------------------------------------------------------
@@ -1909,7 +2014,7 @@ def verify(content, root_digest="", trusted_root=None):
         return 2, f"could not decide: {error}", []
     except Refused as error:
         return 1, f"NOT proven: {error}", []
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except Exception as error:  # whatever a parser raises on strange bytes, it proves nothing
         return 1, f"NOT proven: the file cannot be read: {error!r}", []
     count = len(below(question.roots.values()))
     return 0, f"proven: {name_of(listing['subject'])}, by {count} signed statements", left

@@ -19,6 +19,7 @@ from fraud_provenance.investigate.proven import proven
 from fraud_provenance.people.accepting import accept_day
 from fraud_provenance.people.revoking import revoke_subject
 from fraud_provenance_tests.conftest import (
+    DAYS,
     FEATURES,
     RAW,
     Chain,
@@ -28,6 +29,7 @@ from fraud_provenance_tests.conftest import (
     open_workspace,
     release,
 )
+from fraud_provenance_tests.evidence import test_snapshots as snapshots
 from fraud_provenance_tests.evidence.test_lineage import (
     CONTRACT_LIES,
     DECISION_LIES,
@@ -176,7 +178,8 @@ def refused_by_both(chain: Chain, lie: VerifiedBundle) -> bool:
     home, project = chain.workspace.home, chain.workspace.project
     content = packed_all_the_same(home, project, lie.statement.digest)
     own, other = both(content, root_of(content))
-    return own != 0 and other == 1
+    said = verify_bundle.verify(content, root_of(content))[1]
+    return own != 0 and other == 1 and "nothing asks for" not in said and "the state" not in said
 
 
 def test_an_honest_statement_is_packed_and_accepted(chain: Chain) -> None:
@@ -206,3 +209,30 @@ def test_features_on_a_contract_with_one_lie_are_refused(chain: Chain, name: str
     inputs = [chain.raw.bundle, chain.contracts["raw_expectations"], contract]
     decision = decision_of(chain, forger, inputs=inputs)
     assert refused_by_both(chain, forger.features(view, decision))
+
+
+@pytest.fixture
+def careless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps look at no version: only who verifies does."""
+    monkeypatch.setattr(Step, "_check_snapshot", lambda *_: None)
+    monkeypatch.setattr(Step, "_refuse_overtaken", lambda _: None)
+
+
+@pytest.mark.usefixtures("careless")
+@pytest.mark.parametrize("is_made_anew", [True, False], ids=["two worlds", "an old world"])
+def test_training_set_of_an_older_version_is_refused(chain: Chain, is_made_anew: bool) -> None:
+    snapshots.featurise(chain.trust, *DAYS)
+    snapshots.land(chain.trust, DAYS[0], b"late rows")
+    if is_made_anew:
+        snapshots.featurise(chain.trust, DAYS[1])
+    made = snapshots.train_set(chain.trust).bundle
+    assert refused_by_both(chain, made)
+
+
+def test_training_set_of_one_world_is_accepted(chain: Chain) -> None:
+    snapshots.featurise(chain.trust, *DAYS)
+    snapshots.land(chain.trust, DAYS[0], b"late rows")
+    snapshots.featurise(chain.trust, *DAYS)
+    made = snapshots.train_set(chain.trust).bundle.statement.digest
+    content = packed_all_the_same(chain.workspace.home, chain.workspace.project, made)
+    assert both(content, root_of(content)) == (0, 0)
