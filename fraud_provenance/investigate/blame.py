@@ -22,6 +22,7 @@ from fraud_provenance.investigate.breaks import (
     approval_causes,
     broken_causes,
     frame_of,
+    is_of_data,
     shifts_of,
 )
 from fraud_provenance.investigate.causes import Blame, Cause, cause_of, signer_of
@@ -33,6 +34,7 @@ from fraud_provenance.investigate.changes import (
     policy_between,
 )
 from fraud_provenance.investigate.effects import Effect, metric_effect, score_effect
+from fraud_provenance.investigate.limits import limit_causes
 from fraud_provenance.investigate.past import Past
 from fraud_provenance.investigate.past_code import Codes
 from fraud_provenance.investigate.quick import ranked
@@ -87,11 +89,13 @@ def blame(asked: Question, subject: str) -> Blame:
         return _of_news(asked, symptom, found)
     if _is_absent(symptom):
         found.effect = "it is not there"
-        found.causes = absent_causes(asked.trust, symptom.asset, symptom.day)
+        found.causes = absent_causes(asked.trust, asked.registry, symptom.asset, symptom.day)
         return found
     if symptom.verdict.reasons and not _is_refusal_alone(symptom):
         found.effect = "it does not hold"
-        found.causes = broken_causes(asked.trust, symptom)
+        found.causes = _stopped_by_limits(asked, symptom) or broken_causes(
+            asked.trust, symptom.verdict
+        )
         return found
     try:
         _compared(asked, symptom, found)
@@ -106,6 +110,18 @@ def blame(asked: Question, subject: str) -> Blame:
         found.chance = "it could not be compared"
         found.is_undecided = not found.causes
     return found
+
+
+def _stopped_by_limits(asked: Question, symptom: Symptom) -> list[Cause]:
+    """The limits that moved and that alone stop the day that is asked about."""
+    codes = [str(item.code) for item in symptom.verdict.reasons]
+    if symptom.kind != "day" or not all(is_of_data(code) for code in codes):
+        return []
+    past = Past(asked.trust, asked.project)
+    try:
+        return limit_causes(asked.trust, past, symptom.asset, symptom.day)
+    except ProvenanceError:
+        return []  # a policy of the past is gone: what was found in the rows is all that is known
 
 
 def _is_absent(symptom: Symptom) -> bool:
@@ -380,7 +396,12 @@ def _details(trust: Trust, change: Change, before: Recipe, now: Recipe) -> list[
         old = now.raw[max(earlier)] if earlier else None
     if old is None:
         return []
+    told = [
+        f"accepted by {signer_of(node)[0]}: {node.acceptance.reason[:200]}"
+        for node in trust.lineage().acceptances(RAW, day, new.sha256)
+        if node.acceptance and node.is_sound
+    ]
     frames = [frame_of(trust, side.node, side.entry.partition, side.sha256) for side in (old, new)]
     if frames[0] is None or frames[1] is None:
-        return ["the bytes of one side are gone: its columns are not compared"]
-    return shifts_of(frames[0], frames[1])
+        return [*told, "the bytes of one side are gone: its columns are not compared"]
+    return [*shifts_of(frames[0], frames[1]), *told]

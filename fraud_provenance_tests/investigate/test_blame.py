@@ -133,6 +133,7 @@ def test_fault_that_alerts_tell_is_infrastructure(story: Story) -> None:
     said = "raw_transactions: LOG_UNAVAILABLE: signing: no answer"
     alert = Alert.of("could_not_decide", "today", said, [], now)
     Outbox(story.trust.home).put(alert)
+    (story.trust.home / "landing" / "2018-05-15.parquet").write_bytes(b"it came")
     found = ask(story, f"{SCORES}/2018-05-15")
     assert named(found) == {"infrastructure log"}
     assert found.exit_code == 2
