@@ -8,7 +8,7 @@ named if the effect goes with it, whatever it looks like.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, 
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.investigate.breaks import (
+    DBT,
     absent_causes,
     alert_faults,
     approval_causes,
@@ -27,6 +28,7 @@ from fraud_provenance.investigate.breaks import (
 )
 from fraud_provenance.investigate.causes import Blame, Cause, cause_of, signer_of
 from fraud_provenance.investigate.changes import (
+    CODE,
     DATA,
     Change,
     Changes,
@@ -42,6 +44,7 @@ from fraud_provenance.investigate.recipes import Recipe, of_model, of_scores, wi
 from fraud_provenance.investigate.symptoms import (
     Symptom,
     denial_reasons,
+    good_day,
     good_model,
     good_scores,
     symptom_of,
@@ -49,6 +52,7 @@ from fraud_provenance.investigate.symptoms import (
 from fraud_provenance.investigate.why import RAW
 from fraud_provenance.investigate.worlds import Worlds
 from fraud_provenance.models.registry import Registry
+from fraud_provenance.predictions.batch import FEATURES
 
 if TYPE_CHECKING:
     from fraud_provenance.attested.lineage.nodes import Node
@@ -93,9 +97,8 @@ def blame(asked: Question, subject: str) -> Blame:
         return found
     if symptom.verdict.reasons and not _is_refusal_alone(symptom):
         found.effect = "it does not hold"
-        found.causes = _stopped_by_limits(asked, symptom) or broken_causes(
-            asked.trust, symptom.verdict
-        )
+        causes = _stopped_by_limits(asked, symptom) or broken_causes(asked.trust, symptom.verdict)
+        found.causes = [one for cause in causes for one in _by_file(asked, cause)]
         return found
     try:
         _compared(asked, symptom, found)
@@ -122,6 +125,26 @@ def _stopped_by_limits(asked: Question, symptom: Symptom) -> list[Cause]:
         return limit_causes(asked.trust, past, symptom.asset, symptom.day)
     except ProvenanceError:
         return []  # a policy of the past is gone: what was found in the rows is all that is known
+
+
+def _by_file(asked: Question, cause: Cause) -> list[Cause]:
+    """Of features that are not what they are defined to be: the files that changed since they were.
+
+    The cause as it is where no features were good before, or nothing shows what changed.
+    """
+    days = cause.path[-1].partitions if cause.path else ()
+    if (cause.kind, cause.name) != (CODE, DBT) or not days:
+        return [cause]
+    good = good_day(asked.trust, FEATURES, days[0])
+    before = str(good[0].provenance_of().outputs.get("git_commit", "")) if good else ""
+    if not before or before == cause.commit:
+        return [cause]
+    try:
+        files = Past(asked.trust, asked.project).changed_files(before, cause.commit)
+    except ProvenanceError:
+        return [cause]
+    own = [str(file["path"]) for file in files if str(file["path"]).startswith(f"{DBT}/")]
+    return [replace(cause, name=path, before=before) for path in own] or [cause]
 
 
 def _is_absent(symptom: Symptom) -> bool:
@@ -299,8 +322,6 @@ def _scores(asked: Question, symptom: Symptom, found: Blame) -> None:
 
 def _day(asked: Question, symptom: Symptom, found: Blame) -> None:
     """A day that holds: it differs from the good one by its delivery alone."""
-    from fraud_provenance.investigate.symptoms import good_day
-
     trust, asset, day = asked.trust, symptom.asset, symptom.day
     heads = trust.store.heads(asset).get(day, [])
     good = good_day(trust, asset, day)

@@ -40,6 +40,7 @@ from fraud_provenance.predictions.batch import FEATURES, SCORES
 if TYPE_CHECKING:
     import polars as pl
 
+DBT = "dbt_project"
 _CLEAR, _IDS = 0.1, frozenset(("customer_id", "terminal_id"))
 _SETTLED = timedelta(minutes=5)
 _REVOKED = frozenset(("PARTITION_REVOKED", "MODEL_REVOKED", "EVIDENCE_REVOKED"))
@@ -151,7 +152,7 @@ def contract_cause(
     code = [item for item in reasons if str(item.code) in _OF_CODE]
     if asset == FEATURES and code and node is not None and node.provenance is not None:
         commit = str(node.provenance.outputs.get("git_commit", ""))
-        return Cause(CODE, "dbt_project", f"{code[0].message}: made by commit {commit[:12]}",
+        return Cause(CODE, DBT, f"{code[0].message}: made by commit {commit[:12]}",
                      after=commit, path=path, who=who, at=at, commit=commit,
                      details=tuple(told))  # fmt: skip
     before = good_day(trust, asset, day)

@@ -173,6 +173,14 @@ def new_champion(place: Place) -> None:
     place.run("--train-start", day(31), "--train-days", "1", "--score", day(45))
 
 
+def wider_window(place: Place) -> None:
+    """A commit widens the shortest window of the customers' features by an hour."""
+    path = "dbt_project/models/intermediate/int_customer_windows.sql"
+    place.edit(path, "between 86399 preceding", "between 89999 preceding", "a wider window")
+    place.deliver(46)
+    place.run()
+
+
 def changed_tree(place: Place) -> None:
     """Somebody runs what was never committed."""
     file = place.project / MODEL
@@ -261,6 +269,10 @@ CASES = (
              "model@candidate", of_day(28), must_stop=True),
     Incident("champion", "a model that learnt from one day became champion", new_champion,
              f"transaction_scores/{day(45)}", frozenset(("parameter training_set.train_days",))),
+    Incident("window", "a commit changes a feature's definition", wider_window,
+             f"transaction_features/{day(46)}",
+             frozenset(("code dbt_project/models/intermediate/int_customer_windows.sql",)),
+             must_stop=True),
     Incident("tree", "what ran was never committed", changed_tree, "alert",
              frozenset(("code work tree",)), must_stop=True),
     Incident("registry", "the registry is gone", lost_registry, "model@champion",
