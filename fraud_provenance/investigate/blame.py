@@ -33,6 +33,7 @@ from fraud_provenance.investigate.changes import (
     Change,
     Changes,
     changes_between,
+    model_change,
     policy_between,
 )
 from fraud_provenance.investigate.effects import Effect, metric_effect, score_effect
@@ -307,14 +308,32 @@ def _scores(asked: Question, symptom: Symptom, found: Blame) -> None:
     now = of_scores(trust, node, symptom.day, symptom.subject)
     before = of_scores(trust, good[0], good[1])
     same_model = now.model == before.model
-    if not same_model:
-        now, before = with_training(trust, now), with_training(trust, before)
+    trained = None if same_model else _trained(trust, now, before)
+    if trained is not None:
+        now, before = trained
     again = " (its version before)" if good[1] == symptom.day else ""
     found.good = f"{before.subject}{again}"
     past = Past(trust, asked.project)
     changes = changes_between(trust, past, before, now)
-    _replayed(asked, found, (before, now), changes, fixed=now.model if same_model else "",
+    if not same_model and trained is None:
+        swapped = model_change(trust, before, now)
+        changes = Changes((*changes.all, swapped), changes.notes)
+    _replayed(asked, found, (before, now), changes, fixed="" if trained else now.model,
               transaction=symptom.transaction)  # fmt: skip
+
+
+def _trained(trust: Trust, a: Recipe, b: Recipe) -> tuple[Recipe, Recipe] | None:
+    """Both with how their models were trained; None where one of these cannot be made again."""
+    try:
+        first, second = (
+            with_training(trust, replace(side, dirty=set(side.dirty))) for side in (a, b)
+        )
+    except ProvenanceError:
+        return None
+    can_be_made = all(
+        side.days and side.parameters and all(side.lengths.values()) for side in (first, second)
+    )
+    return (first, second) if can_be_made else None
 
 
 # --- a day -----------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from fraud_provenance.investigate.chain import place_of, role_of
 from fraud_provenance.investigate.changes import CODE, DATA, Change
 from fraud_provenance.investigate.recipes import path_to
 
-TAMPERING, MISSING, REVOCATION, INFRASTRUCTURE, APPROVAL, MODEL_CHANGE = (
-    "tampering", "missing", "revocation", "infrastructure", "approval", "model",
+TAMPERING, MISSING, REVOCATION, INFRASTRUCTURE, APPROVAL = (
+    "tampering", "missing", "revocation", "infrastructure", "approval",
 )  # fmt: skip
 
 

@@ -167,10 +167,10 @@ def higher_bar(place: Place) -> None:
 
 
 def new_champion(place: Place) -> None:
-    """A model that learnt from one day is approved, and scores a day that was scored before."""
+    """A model that learnt from one day is approved, and scores a day that nobody scored before."""
     fewer_days(place)
     place.product.approve()
-    place.run("--train-start", day(31), "--train-days", "1", "--score", day(45))
+    place.run("--train-start", day(31), "--train-days", "1", "--score", day(44))
 
 
 def wider_window(place: Place) -> None:
@@ -236,6 +236,8 @@ CASES = (
              decoy_edit, "model@candidate", of_day(28), decoy=True, must_stop=True),
     Incident("parameter", "the model learns from one day instead of seven",
              fewer_days, "model@candidate", frozenset(("parameter training_set.train_days",))),
+    Incident("labels-new", "a new day comes with other labels and is accepted",
+             new_day(labels(120), used=True), "alert", of_day(46), must_stop=True),
     Incident("default", "a commit changes a parameter's default",
              small_trees, "alert", frozenset(("parameter fraud_model.n_estimators",))),
     Incident("code", "a commit changes how the model learns",
@@ -268,7 +270,7 @@ CASES = (
     Incident("rolled-back", "a relabelled day comes back to its first delivery", rolled_back,
              "model@candidate", of_day(28), must_stop=True),
     Incident("champion", "a model that learnt from one day became champion", new_champion,
-             f"transaction_scores/{day(45)}", frozenset(("parameter training_set.train_days",))),
+             f"transaction_scores/{day(44)}", frozenset(("parameter training_set.train_days",))),
     Incident("window", "a commit changes a feature's definition", wider_window,
              f"transaction_features/{day(46)}",
              frozenset(("code dbt_project/models/intermediate/int_customer_windows.sql",)),

@@ -14,7 +14,7 @@ from fraud_provenance.inquiries import blame_json
 from fraud_provenance.investigate.blame import Question, blame
 from fraud_provenance.investigate.causes import Blame
 from fraud_provenance.investigate.page import of_blame
-from fraud_provenance_tests.investigate.story import Story, featurise, land
+from fraud_provenance_tests.investigate.story import Story, featurise, land, score_again
 from fraud_provenance_tests.scored import score
 
 RAW, SCORES = "raw_transactions", "transaction_scores"
@@ -88,6 +88,15 @@ def test_scores_that_did_not_move_have_no_cause(kept: Story) -> None:
     # The scores are the same bytes, so that the day before is what they are compared with, or none.
     found = ask(kept, f"{SCORES}/{kept.scored_day}")
     assert found.causes == []
+    assert found.exit_code in (0, 2)
+
+
+def test_model_that_cannot_be_trained_again_is_put_back_as_a_whole(kept: Story) -> None:
+    """Its trees are the same, so that not a score moves by it."""
+    score_again(kept, kept.scored_day)
+    day_before = kept.scored_day
+    found = ask(kept, f"{SCORES}/{day_before}")
+    assert "model fraud_model" not in named(found)
     assert found.exit_code in (0, 2)
 
 
