@@ -359,7 +359,7 @@ def _day(asked: Question, symptom: Symptom, found: Blame) -> None:
         shifts_of(frames[0], frames[1]) if frames[0] is not None and frames[1] is not None else []
     )
     if good[1] != day or asset != RAW:
-        found.chance = "the day holds, and its contracts found nothing unusual"
+        found.chance = "the day holds, and it came only once"
         found.notes += told
         return
     change = Change(DATA, f"{asset}/{day}", good[2], heads[0].sha256, node, said="delivered again")

@@ -166,29 +166,6 @@ def higher_bar(place: Place) -> None:
     place.run()
 
 
-def new_champion(place: Place) -> None:
-    """A model that learnt from one day is approved, and scores a day that nobody scored before."""
-    fewer_days(place)
-    place.product.approve()
-    place.run("--train-start", day(31), "--train-days", "1", "--score", day(44))
-
-
-def wider_window(place: Place) -> None:
-    """A commit widens the shortest window of the customers' features by an hour."""
-    path = "dbt_project/models/intermediate/int_customer_windows.sql"
-    place.edit(path, "between 86399 preceding", "between 89999 preceding", "a wider window")
-    place.deliver(46)
-    place.run()
-
-
-def changed_tree(place: Place) -> None:
-    """Somebody runs what was never committed."""
-    file = place.project / MODEL
-    file.write_text(file.read_text("utf-8") + "\n# to be tried\n", "utf-8")
-    place.deliver(46)
-    place.run()
-
-
 def lost_registry(place: Place) -> None:
     (place.home / "mlflow" / "mlflow.db").unlink()
 
@@ -236,8 +213,6 @@ CASES = (
              decoy_edit, "model@candidate", of_day(28), decoy=True, must_stop=True),
     Incident("parameter", "the model learns from one day instead of seven",
              fewer_days, "model@candidate", frozenset(("parameter training_set.train_days",))),
-    Incident("labels-new", "a new day comes with other labels and is accepted",
-             new_day(labels(120), used=True), "alert", of_day(46), must_stop=True),
     Incident("default", "a commit changes a parameter's default",
              small_trees, "alert", frozenset(("parameter fraud_model.n_estimators",))),
     Incident("code", "a commit changes how the model learns",
@@ -269,14 +244,6 @@ CASES = (
              must_stop=True),
     Incident("rolled-back", "a relabelled day comes back to its first delivery", rolled_back,
              "model@candidate", of_day(28), must_stop=True),
-    Incident("champion", "a model that learnt from one day became champion", new_champion,
-             f"transaction_scores/{day(44)}", frozenset(("parameter training_set.train_days",))),
-    Incident("window", "a commit changes a feature's definition", wider_window,
-             f"transaction_features/{day(46)}",
-             frozenset(("code dbt_project/models/intermediate/int_customer_windows.sql",)),
-             must_stop=True),
-    Incident("tree", "what ran was never committed", changed_tree, "alert",
-             frozenset(("code work tree",)), must_stop=True),
     Incident("registry", "the registry is gone", lost_registry, "model@champion",
              frozenset(("infrastructure registry",))),
     Incident("policy", "a threshold was edited and not released", edited_policy, "model@champion",
