@@ -8,7 +8,7 @@ named if the effect goes with it, whatever it looks like.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,22 +17,27 @@ from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, 
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.investigate.breaks import (
+    DBT,
     absent_causes,
     alert_faults,
     approval_causes,
     broken_causes,
     frame_of,
+    is_of_data,
     shifts_of,
 )
 from fraud_provenance.investigate.causes import Blame, Cause, cause_of, signer_of
 from fraud_provenance.investigate.changes import (
+    CODE,
     DATA,
     Change,
     Changes,
     changes_between,
+    model_change,
     policy_between,
 )
 from fraud_provenance.investigate.effects import Effect, metric_effect, score_effect
+from fraud_provenance.investigate.limits import limit_causes
 from fraud_provenance.investigate.past import Past
 from fraud_provenance.investigate.past_code import Codes
 from fraud_provenance.investigate.quick import ranked
@@ -40,6 +45,7 @@ from fraud_provenance.investigate.recipes import Recipe, of_model, of_scores, wi
 from fraud_provenance.investigate.symptoms import (
     Symptom,
     denial_reasons,
+    good_day,
     good_model,
     good_scores,
     symptom_of,
@@ -47,6 +53,7 @@ from fraud_provenance.investigate.symptoms import (
 from fraud_provenance.investigate.why import RAW
 from fraud_provenance.investigate.worlds import Worlds
 from fraud_provenance.models.registry import Registry
+from fraud_provenance.predictions.batch import FEATURES
 
 if TYPE_CHECKING:
     from fraud_provenance.attested.lineage.nodes import Node
@@ -87,11 +94,12 @@ def blame(asked: Question, subject: str) -> Blame:
         return _of_news(asked, symptom, found)
     if _is_absent(symptom):
         found.effect = "it is not there"
-        found.causes = absent_causes(asked.trust, symptom.asset, symptom.day)
+        found.causes = absent_causes(asked.trust, asked.registry, symptom.asset, symptom.day)
         return found
     if symptom.verdict.reasons and not _is_refusal_alone(symptom):
         found.effect = "it does not hold"
-        found.causes = broken_causes(asked.trust, symptom)
+        causes = _stopped_by_limits(asked, symptom) or broken_causes(asked.trust, symptom.verdict)
+        found.causes = [one for cause in causes for one in _by_file(asked, cause)]
         return found
     try:
         _compared(asked, symptom, found)
@@ -106,6 +114,38 @@ def blame(asked: Question, subject: str) -> Blame:
         found.chance = "it could not be compared"
         found.is_undecided = not found.causes
     return found
+
+
+def _stopped_by_limits(asked: Question, symptom: Symptom) -> list[Cause]:
+    """The limits that moved and that alone stop the day that is asked about."""
+    codes = [str(item.code) for item in symptom.verdict.reasons]
+    if symptom.kind != "day" or not all(is_of_data(code) for code in codes):
+        return []
+    past = Past(asked.trust, asked.project)
+    try:
+        return limit_causes(asked.trust, past, symptom.asset, symptom.day)
+    except ProvenanceError:
+        return []  # a policy of the past is gone: what was found in the rows is all that is known
+
+
+def _by_file(asked: Question, cause: Cause) -> list[Cause]:
+    """Of features that are not what they are defined to be: the files that changed since they were.
+
+    The cause as it is where no features were good before, or nothing shows what changed.
+    """
+    days = cause.path[-1].partitions if cause.path else ()
+    if (cause.kind, cause.name) != (CODE, DBT) or not days:
+        return [cause]
+    good = good_day(asked.trust, FEATURES, days[0])
+    before = str(good[0].provenance_of().outputs.get("git_commit", "")) if good else ""
+    if not before or before == cause.commit:
+        return [cause]
+    try:
+        files = Past(asked.trust, asked.project).changed_files(before, cause.commit)
+    except ProvenanceError:
+        return [cause]
+    own = [str(file["path"]) for file in files if str(file["path"]).startswith(f"{DBT}/")]
+    return [replace(cause, name=path, before=before) for path in own] or [cause]
 
 
 def _is_absent(symptom: Symptom) -> bool:
@@ -268,14 +308,32 @@ def _scores(asked: Question, symptom: Symptom, found: Blame) -> None:
     now = of_scores(trust, node, symptom.day, symptom.subject)
     before = of_scores(trust, good[0], good[1])
     same_model = now.model == before.model
-    if not same_model:
-        now, before = with_training(trust, now), with_training(trust, before)
+    trained = None if same_model else _trained(trust, now, before)
+    if trained is not None:
+        now, before = trained
     again = " (its version before)" if good[1] == symptom.day else ""
     found.good = f"{before.subject}{again}"
     past = Past(trust, asked.project)
     changes = changes_between(trust, past, before, now)
-    _replayed(asked, found, (before, now), changes, fixed=now.model if same_model else "",
+    if not same_model and trained is None:
+        swapped = model_change(trust, before, now)
+        changes = Changes((*changes.all, swapped), changes.notes)
+    _replayed(asked, found, (before, now), changes, fixed="" if trained else now.model,
               transaction=symptom.transaction)  # fmt: skip
+
+
+def _trained(trust: Trust, a: Recipe, b: Recipe) -> tuple[Recipe, Recipe] | None:
+    """Both with how their models were trained; None where one of these cannot be made again."""
+    try:
+        first, second = (
+            with_training(trust, replace(side, dirty=set(side.dirty))) for side in (a, b)
+        )
+    except ProvenanceError:
+        return None
+    can_be_made = all(
+        side.days and side.parameters and all(side.lengths.values()) for side in (first, second)
+    )
+    return (first, second) if can_be_made else None
 
 
 # --- a day -----------------------------------------------------------------------------------
@@ -283,8 +341,6 @@ def _scores(asked: Question, symptom: Symptom, found: Blame) -> None:
 
 def _day(asked: Question, symptom: Symptom, found: Blame) -> None:
     """A day that holds: it differs from the good one by its delivery alone."""
-    from fraud_provenance.investigate.symptoms import good_day
-
     trust, asset, day = asked.trust, symptom.asset, symptom.day
     heads = trust.store.heads(asset).get(day, [])
     good = good_day(trust, asset, day)
@@ -303,7 +359,7 @@ def _day(asked: Question, symptom: Symptom, found: Blame) -> None:
         shifts_of(frames[0], frames[1]) if frames[0] is not None and frames[1] is not None else []
     )
     if good[1] != day or asset != RAW:
-        found.chance = "the day holds, and its contracts found nothing unusual"
+        found.chance = "the day holds, and it came only once"
         found.notes += told
         return
     change = Change(DATA, f"{asset}/{day}", good[2], heads[0].sha256, node, said="delivered again")
@@ -380,7 +436,12 @@ def _details(trust: Trust, change: Change, before: Recipe, now: Recipe) -> list[
         old = now.raw[max(earlier)] if earlier else None
     if old is None:
         return []
+    told = [
+        f"accepted by {signer_of(node)[0]}: {node.acceptance.reason[:200]}"
+        for node in trust.lineage().acceptances(RAW, day, new.sha256)
+        if node.acceptance and node.is_sound
+    ]
     frames = [frame_of(trust, side.node, side.entry.partition, side.sha256) for side in (old, new)]
     if frames[0] is None or frames[1] is None:
-        return ["the bytes of one side are gone: its columns are not compared"]
-    return shifts_of(frames[0], frames[1])
+        return [*told, "the bytes of one side are gone: its columns are not compared"]
+    return [*shifts_of(frames[0], frames[1]), *told]

@@ -7,7 +7,7 @@ came, a fault of the machine or its servers.
 import io
 import re
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fraud_provenance.alerts import Outbox
@@ -17,6 +17,7 @@ from fraud_provenance.attested.core.errors import ProvenanceError, Reason
 from fraud_provenance.attested.core.verdict import Link, Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.statements import statements
 from fraud_provenance.investigate.causes import (
     APPROVAL,
     INFRASTRUCTURE,
@@ -30,13 +31,18 @@ from fraud_provenance.investigate.causes import (
 from fraud_provenance.investigate.chain import role_of
 from fraud_provenance.investigate.changes import CODE, DATA
 from fraud_provenance.investigate.recipes import path_to
+from fraud_provenance.investigate.subjects import contract_reasons, verify_subject
 from fraud_provenance.investigate.symptoms import Symptom, good_day, words_of
 from fraud_provenance.investigate.why import RAW, bytes_of
+from fraud_provenance.models.registry import Registry
 from fraud_provenance.predictions.batch import FEATURES, SCORES
 
 if TYPE_CHECKING:
     import polars as pl
 
+DBT = "dbt_project"
+_CLEAR, _IDS = 0.1, frozenset(("customer_id", "terminal_id"))
+_SETTLED = timedelta(minutes=5)
 _REVOKED = frozenset(("PARTITION_REVOKED", "MODEL_REVOKED", "EVIDENCE_REVOKED"))
 _GONE = frozenset(("ARTIFACT_MISSING", "EVIDENCE_MISSING", "DECISION_MISSING"))
 _HELD = frozenset(("DATA_HELD", "CHECK_FAILED", "CHECK_MISSING", "CHECK_VACUOUS"))
@@ -55,12 +61,12 @@ def is_of_data(code: str) -> bool:
     return code in DATA_CAUSES or code in _HELD
 
 
-def broken_causes(trust: Trust, symptom: Symptom) -> list[Cause]:
+def broken_causes(trust: Trust, verdict: Verdict) -> list[Cause]:
     """The links that do not hold, each as a cause: those nearest to the raw data."""
-    verdict = symptom.verdict
     undecided = [item for item in verdict.reasons if item.code in UNDECIDED]
     if undecided:
-        return _unique(_fault(trust, item, verdict) for item in undecided)
+        plain = [item for item in undecided if str(item.code) in _SERVERS] or undecided
+        return _unique(_fault(trust, item, verdict) for item in plain)
     of_people = [item for item in verdict.reasons if str(item.code) in _REVOKED]
     if of_people:
         return _unique(_revoked(trust, item, verdict) for item in of_people)
@@ -115,7 +121,9 @@ def _broken(trust: Trust, item: Reason, verdict: Verdict) -> Cause:
 
 
 def _fault(trust: Trust, item: Reason, verdict: Verdict) -> Cause:
-    name = _SERVERS.get(str(item.code), str(item.code).lower())
+    name = _SERVERS.get(str(item.code), "")
+    name = name or next((word for word in ("registry", "log", "disk", "clock") if word in
+                         item.message), str(item.code).lower())  # fmt: skip
     return Cause(INFRASTRUCTURE, name, str(item), path=_path(trust, verdict, item), is_broken=True)
 
 
@@ -132,6 +140,10 @@ def contract_cause(
     trust: Trust, asset: str, day: str, reasons: Sequence[Reason], verdict: Verdict
 ) -> Cause:
     """A day that its contracts stopped: what was delivered, by whom, and what in it is unusual."""
+    hole = _first_hole(trust, day)
+    own = [item for item in reasons if (item.artifact, item.partition) == (asset, day)]
+    if hole != day and {str(item.code) for item in own} <= {"STALE_FEED", "DATA_HELD"}:
+        return _never_came(hole)  # nothing is wrong with the day but that another is not there
     heads = trust.store.heads(asset).get(day, ())
     node = trust.lineage().node(heads[0].statement) if heads else None
     told = [item.message for item in reasons if (item.artifact, item.partition) == (asset, day)]
@@ -140,7 +152,7 @@ def contract_cause(
     code = [item for item in reasons if str(item.code) in _OF_CODE]
     if asset == FEATURES and code and node is not None and node.provenance is not None:
         commit = str(node.provenance.outputs.get("git_commit", ""))
-        return Cause(CODE, "dbt_project", f"{code[0].message}: made by commit {commit[:12]}",
+        return Cause(CODE, DBT, f"{code[0].message}: made by commit {commit[:12]}",
                      after=commit, path=path, who=who, at=at, commit=commit,
                      details=tuple(told))  # fmt: skip
     before = good_day(trust, asset, day)
@@ -211,7 +223,9 @@ def shifts_of(a: "pl.DataFrame", b: "pl.DataFrame") -> list[str]:
     from fraud_provenance.fraud.shift import column_shifts
 
     told = []
-    for shift in column_shifts(a, b)[:3]:
+    shifts = column_shifts(a, b)
+    clear = [item for item in shifts if item.distance >= _CLEAR or item.column not in _IDS]
+    for shift in clear[:3]:
         if shift.a is None or shift.b is None:
             told.append(f"{shift.column}: another type, or only on one side")
             continue
@@ -228,31 +242,28 @@ def shifts_of(a: "pl.DataFrame", b: "pl.DataFrame") -> list[str]:
 # --- what never came, and what alerts say ----------------------------------------------------
 
 
-def absent_causes(trust: Trust, asset: str, day: str) -> list[Cause]:
+def absent_causes(trust: Trust, registry: Registry, asset: str, day: str) -> list[Cause]:
     """Why a day of an asset is not there: the first thing upstream that is not as it must be."""
-    raw = trust.store.heads(RAW)
-    landing = trust.home / "landing" / f"{day}.parquet"
-    if asset in (FEATURES, SCORES) or day in raw:
-        faults = alert_faults(trust)
-        if faults:
-            return faults
-        stopped = stopped_day(trust, day)
-        if stopped is not None:
-            return [stopped]
-    if day not in raw:
-        if landing.is_file():
-            faults = alert_faults(trust)
-            return faults or [Cause(INFRASTRUCTURE, "run", f"{day} has landed, and no run took it",
-                                    path=_news(f"landing/{day}"))]  # fmt: skip
-        hole = _first_hole(trust, day)
-        return [Cause(MISSING, f"landing/{hole}", f"no file of {hole} was delivered",
-                      path=_news(f"landing/{hole}"))]  # fmt: skip
+    stopped = stopped_day(trust, day)
+    if stopped is not None:
+        return [stopped]
     hole = _first_hole(trust, day)
-    if hole != day:
-        return [Cause(MISSING, f"landing/{hole}", f"no file of {hole} was delivered",
-                      path=_news(f"landing/{hole}"))]  # fmt: skip
-    return [Cause(INFRASTRUCTURE, "run", f"{asset}/{day} is due and no run made it",
-                  path=_news(f"{asset}/{day}"))]  # fmt: skip
+    landed = (trust.home / "landing" / f"{hole}.parquet").is_file()
+    if hole not in trust.store.heads(RAW) and not landed:
+        return [_never_came(hole)]
+    if asset == SCORES and day in trust.store.heads(FEATURES):
+        champion = verify_subject(trust, registry, "model@champion")
+        if champion.reasons:
+            return broken_causes(trust, champion)
+    return alert_faults(trust) or [
+        Cause(INFRASTRUCTURE, "run", f"{asset}/{day} is due, and no run made it",
+              path=_news(f"{asset}/{day}"))
+    ]  # fmt: skip
+
+
+def _never_came(day: str) -> Cause:
+    said = f"no file of {day} was delivered"
+    return Cause(MISSING, f"landing/{day}", said, path=_news(f"landing/{day}"))
 
 
 def _first_hole(trust: Trust, day: str) -> str:
@@ -276,8 +287,6 @@ def _news(name: str) -> tuple[Link, ...]:
 
 def stopped_day(trust: Trust, day: str) -> Cause | None:
     """The day's own raw rows or features, where a contract stopped them."""
-    from fraud_provenance.investigate.subjects import contract_reasons
-
     for asset in (RAW, FEATURES):
         reasons = contract_reasons(trust, asset, day) if day in trust.store.heads(asset) else []
         if reasons:
@@ -286,16 +295,23 @@ def stopped_day(trust: Trust, day: str) -> Cause | None:
     return None
 
 
+def _last_signed(trust: Trust) -> datetime | None:
+    """When the newest statement was signed."""
+    records = trust.store.records(predicate_type=statements.PROVENANCE)[-1:]
+    bundles = [trust.lineage().node(record.statement).bundle for record in records]
+    return max((bundle.signed_at for bundle in bundles if bundle), default=None)
+
+
 def alert_faults(trust: Trust) -> list[Cause]:
-    """Faults around the data, as the alerts of the newest day that had any tell them."""
+    """Faults around the data, as those alerts tell them after which nothing was made."""
     outbox = Outbox(trust.home)
     alerts = [item for item in (*outbox.pending(), *outbox.delivered())
               if item.kind in ("could_not_decide", "run_failed")]  # fmt: skip
-    newest = max((item.raised_at for item in alerts), default=None)
+    last = _last_signed(trust)
     found: dict[str, Cause] = {}
     for alert in alerts:
-        if newest is not None and newest - alert.raised_at > timedelta(hours=6):
-            continue
+        if last is not None and alert.raised_at + _SETTLED < last:
+            continue  # things were signed since: it is over
         for code in sorted(words_of(alert) & {str(code) for code in _SERVERS}):
             first = alert.text.splitlines()[0]
             cause = Cause(INFRASTRUCTURE, _SERVERS[code], first[:300],
@@ -311,6 +327,9 @@ def approval_causes(symptom: Symptom, reasons: Sequence[dict[str, str]]) -> list
     if decision is None:
         return []
     who, at = signer_of(decision)
+    if any(str(item.get("code")) == "GIT_DIRTY" for item in reasons):
+        said = "made by a work tree that was no commit"
+        return [Cause(CODE, "work tree", said, path=links_of([decision]), who=who, at=at)]
     return [
         Cause(APPROVAL if "APPROV" in str(item.get("code")) else "refusal", str(item.get("code")),
               str(item.get("message", item.get("code"))), path=links_of([decision]),

@@ -12,8 +12,8 @@ from fraud_provenance.investigate.chain import place_of, role_of
 from fraud_provenance.investigate.changes import CODE, DATA, Change
 from fraud_provenance.investigate.recipes import path_to
 
-TAMPERING, MISSING, REVOCATION, INFRASTRUCTURE, APPROVAL, MODEL_CHANGE = (
-    "tampering", "missing", "revocation", "infrastructure", "approval", "model",
+TAMPERING, MISSING, REVOCATION, INFRASTRUCTURE, APPROVAL = (
+    "tampering", "missing", "revocation", "infrastructure", "approval",
 )  # fmt: skip
 
 
@@ -133,11 +133,21 @@ def cause_of(
     who, at = signer_of(change.at)
     said = change.said or f"{change.before or 'nothing'} → {change.after or 'nothing'}"
     if change.kind == DATA:
-        said = f"the day {change.said}"
+        said, who, at = _by_people(change, f"the day {change.said}", (who, at))
     if change.kind == CODE and change.commit:
         said = f"{change.said} in commit {change.commit[:12]}"
     return Cause(change.kind, change.name, said, change.before, change.after, share,
                  links_of(path), who, at, change.commit, tuple(details))  # fmt: skip
+
+
+def _by_people(change: Change, said: str, by: tuple[str, str]) -> tuple[str, str, str]:
+    """How a day came: a version that a person brought back was that person's decision."""
+    decided = [node for node in (change.at.children if change.at else ())
+               if node.kind == "supersede" and node.is_sound]  # fmt: skip
+    if not decided:
+        return said, *by
+    why = str(decided[0].statement_of().predicate.get("reason", ""))[:200]
+    return f"an earlier version of the day came back: {why}", *signer_of(decided[0])
 
 
 def signer_of(node: Node | None) -> tuple[str, str]:

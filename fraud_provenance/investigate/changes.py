@@ -15,13 +15,14 @@ from fraud_provenance.investigate.past import Past, policy_changes
 from fraud_provenance.investigate.past_code import PACKAGE
 from fraud_provenance.investigate.recipes import LENGTHS, Recipe, Source
 from fraud_provenance.investigate.why import RAW
-from fraud_provenance.models.facts import MODEL
+from fraud_provenance.models.facts import MODEL, model_statement
 from fraud_provenance.step_code import shapes_values, values_rest_on
 
 DATA, DAYS, PARAMETER, CODE, LIBRARY, POLICY = (
     "data", "days", "parameter", "code", "library", "policy",
 )  # fmt: skip
 TRAINING_DAYS = "days of the training"
+SWAPPED = "model"
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,12 @@ def _parameters(a: Recipe, b: Recipe) -> Iterator[Change]:
             if values[0] != values[1]:
                 yield Change(PARAMETER, f"{MODEL}.{name}", str(values[0]), str(values[1]),
                              b.made.get(MODEL))  # fmt: skip
+
+
+def model_change(trust: Trust, a: Recipe, b: Recipe) -> Change:
+    """The model as a whole, where it cannot be trained again; the other one can be put back."""
+    node = trust.lineage().node(model_statement(trust, b.model))
+    return Change(SWAPPED, MODEL, a.model, b.model, node, said="another model scored")
 
 
 def _code(_trust: Trust, past: Past, a: Recipe, b: Recipe) -> list[Change]:

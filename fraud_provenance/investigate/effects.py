@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.fraud.errors import DataError
-from fraud_provenance.investigate.changes import DAYS, TRAINING_DAYS, Change, new_day
+from fraud_provenance.investigate.changes import DATA, DAYS, TRAINING_DAYS, Change, new_day
 from fraud_provenance.investigate.shares import Shares, explain
 from fraud_provenance.investigate.worlds import Worlds
 
@@ -88,9 +88,15 @@ def metric_effect(worlds: Worlds, about: str = "") -> Effect:
 
 
 def _metric_floors(worlds: Worlds, metric: str, error: float) -> dict[str, float]:
+    """What each change must bring at least: days the error of two tests, rows what any row may do.
+
+    A parameter or a file works the same way each time: half of that, or of the effect, will do.
+    """
     wobble = _wobble(worlds, metric)
+    effect = abs(worlds.a.metrics[metric] - worlds.b.metrics[metric])
+    of_kind = {DAYS: _SIGMAS * error * 2**0.5, DATA: wobble}
     return {
-        key: _SIGMAS * error * 2**0.5 if change.kind == DAYS else wobble
+        key: of_kind.get(change.kind, min(wobble, effect) / 2)
         for key, change in worlds.changes.items()
     }
 

@@ -103,8 +103,8 @@ def of_evidence(evidence: ModelEvidence, subject: str = "") -> Recipe:
     model, measured = evidence.model.provenance_of(), evidence.evaluation.provenance_of()
     made.parameters = dict(model.parameters)
     made.library = str((model.outputs.get("library") or {}).get("version", ""))
-    made.metrics = {name: float(value) for name, value in measured.outputs["metrics"].items()
-                    if isinstance(value, float | int)}  # fmt: skip
+    told = measured.outputs.get("metrics", {})
+    made.metrics = {n: float(value) for n, value in told.items() if isinstance(value, float | int)}
     if "alert_rate" in measured.outputs:
         made.metrics["alert_rate"] = float(measured.outputs["alert_rate"])
     _note(made, evidence.model, evidence.evaluation)

@@ -18,6 +18,7 @@ from fraud_provenance.investigate.changes import (
     DATA,
     DAYS,
     PARAMETER,
+    SWAPPED,
     TRAINING_DAYS,
     Change,
 )
@@ -42,6 +43,8 @@ class World:
     parameters: Mapping[str, Any]
     files: Mapping[str, str]
     scored: str
+    model: str
+    """The digest of the model where it is not trained again, else ""."""
 
     @property
     def rows(self) -> str:
@@ -74,6 +77,7 @@ class Worlds:
         return World(
             tuple(raw[day] for day in sorted(raw)), self._parts(back, sorted(raw)),
             self._parameters(back), self._files(back), self._scored(back),
+            self._model(back),
         )  # fmt: skip
 
     def _raw(self, back: Sequence[Change]) -> dict[str, Source]:
@@ -127,6 +131,9 @@ class Worlds:
                 files.pop(item.name, None)
         return files
 
+    def _model(self, back: Sequence[Change]) -> str:
+        return self.a.model if any(item.kind == SWAPPED for item in back) else self.model
+
     def _scored(self, back: Sequence[Change]) -> str:
         moved = any(item.kind == DAYS and item.name != TRAINING_DAYS for item in back)
         return (self.a if moved else self.b).scored
@@ -179,8 +186,8 @@ class Worlds:
         return self._loaded(world).scores(world.rows, self._learnt(world), day)
 
     def _learnt(self, world: World) -> dict[str, Any]:
-        if self.model:
-            return self._fixed_model()
+        if world.model:
+            return self._fixed_model(world.model)
         return {"days": list(world.parts["train"]), "parameters": dict(world.parameters)}
 
     def chance(self) -> dict[str, float]:
@@ -193,7 +200,7 @@ class Worlds:
         return encoding.digest_json(
             {"rows": world.rows, "parts": {n: list(d) for n, d in world.parts.items()},
              "parameters": dict(world.parameters), "files": dict(world.files),
-             "scored": world.scored}
+             "scored": world.scored, "model": world.model}
         )  # fmt: skip
 
     def _loaded(self, world: World) -> Engine:
@@ -231,8 +238,8 @@ class Worlds:
             frames.append(self._frames[source.sha256])
         return pl.concat(frames)
 
-    def _fixed_model(self) -> dict[str, Any]:
-        if not self._fixed:
-            ubj, contract = Comparison(self.trust).model(self.model)
-            self._fixed = {"ubj": ubj.hex(), "contract": contract}
-        return self._fixed
+    def _fixed_model(self, digest: str) -> dict[str, Any]:
+        if digest not in self._fixed:
+            ubj, contract = Comparison(self.trust).model(digest)
+            self._fixed[digest] = {"ubj": ubj.hex(), "contract": contract}
+        return dict(self._fixed[digest])

@@ -166,6 +166,24 @@ def higher_bar(place: Place) -> None:
     place.run()
 
 
+def lost_registry(place: Place) -> None:
+    (place.home / "mlflow" / "mlflow.db").unlink()
+
+
+def edited_policy(place: Place) -> None:
+    """A threshold is edited, and nobody released it."""
+    path = "policies/data/thresholds.json"
+    place.edit(path, '"average_precision": {\n      "value": 0.2,',
+               '"average_precision": {\n      "value": 0.1,')  # fmt: skip
+
+
+def edited_scores(place: Place) -> None:
+    path = place.home / "data" / "transaction_scores" / f"{day(45)}.parquet"
+    frame = pl.read_parquet(path).with_columns(pl.lit(False).alias("is_alert"))
+    path.chmod(0o644)
+    frame.write_parquet(path)
+
+
 def rolled_back(place: Place) -> None:
     """Wrong labels come and are used; then a person brings the first delivery back."""
     import hashlib
@@ -226,6 +244,13 @@ CASES = (
              must_stop=True),
     Incident("rolled-back", "a relabelled day comes back to its first delivery", rolled_back,
              "model@candidate", of_day(28), must_stop=True),
+    Incident("registry", "the registry is gone", lost_registry, "model@champion",
+             frozenset(("infrastructure registry",))),
+    Incident("policy", "a threshold was edited and not released", edited_policy, "model@champion",
+             frozenset(("tampering policies/data/thresholds.json",))),
+    Incident("scores-file", "somebody edits a file of scores", edited_scores,
+             f"transaction_scores/{day(45)}",
+             frozenset((f"tampering transaction_scores/{day(45)}",))),
     Incident("none-model", "a day more, a model more, and nothing else", honest_day,
              "model@candidate", frozenset()),
     Incident("none-scores", "a day more is scored", honest_day, f"transaction_scores/{day(46)}",

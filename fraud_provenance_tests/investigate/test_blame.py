@@ -14,7 +14,7 @@ from fraud_provenance.inquiries import blame_json
 from fraud_provenance.investigate.blame import Question, blame
 from fraud_provenance.investigate.causes import Blame
 from fraud_provenance.investigate.page import of_blame
-from fraud_provenance_tests.investigate.story import Story, featurise, land
+from fraud_provenance_tests.investigate.story import Story, featurise, land, score_again
 from fraud_provenance_tests.scored import score
 
 RAW, SCORES = "raw_transactions", "transaction_scores"
@@ -91,6 +91,15 @@ def test_scores_that_did_not_move_have_no_cause(kept: Story) -> None:
     assert found.exit_code in (0, 2)
 
 
+def test_model_that_cannot_be_trained_again_is_put_back_as_a_whole(kept: Story) -> None:
+    """Its trees are the same, so that not a score moves by it."""
+    score_again(kept, kept.scored_day)
+    day_before = kept.scored_day
+    found = ask(kept, f"{SCORES}/{day_before}")
+    assert "model fraud_model" not in named(found)
+    assert found.exit_code in (0, 2)
+
+
 def test_day_delivered_again_is_compared_with_its_version_before(kept: Story) -> None:
     day = kept.days[-2]
     deliver(kept, {day: dearer})
@@ -133,6 +142,7 @@ def test_fault_that_alerts_tell_is_infrastructure(story: Story) -> None:
     said = "raw_transactions: LOG_UNAVAILABLE: signing: no answer"
     alert = Alert.of("could_not_decide", "today", said, [], now)
     Outbox(story.trust.home).put(alert)
+    (story.trust.home / "landing" / "2018-05-15.parquet").write_bytes(b"it came")
     found = ask(story, f"{SCORES}/2018-05-15")
     assert named(found) == {"infrastructure log"}
     assert found.exit_code == 2
