@@ -81,7 +81,12 @@ def champion(
     """Decide on the candidate and move the alias."""
     workspace = provenance.open_anew()  # whatever this run verified before is looked at again
     trust, registry = workspace.trust, registry_of(workspace)
-    made = promotion.promote(trust, registry, lambda: workspace.pinned_tool("cosign"))
+    stays = _stays(context, workspace)
+    if stays:
+        context.log.warning("the new candidate waits for an approval; the champion stays")
+        made = promotion.find_champion(trust, registry)
+    else:
+        made = promotion.promote(trust, registry, lambda: workspace.pinned_tool("cosign"))
     if differing := copy_problems(trust, registry):
         error = VerificationError(*differing)
         provenance.outbox().put(alert_of_error(error, "champion", datetime.now(UTC)))
@@ -91,6 +96,21 @@ def champion(
             "version": made.version,
             **support.decision_metadata(workspace, made.decision),
             "approver": str(approver) if approver else "",
+            **({"waits": "the new candidate, for an approval"} if stays else {}),
         },
         data_version=dg.DataVersion(made.evidence.digest),
+    )
+
+
+def _stays(context: dg.AssetExecutionContext, workspace: Workspace) -> bool:
+    """Whether the candidate was made in this very run, so that nobody can have approved it.
+
+    Where nothing else is approved, the champion of before goes on; without one, the gate answers.
+    """
+    trust, registry = workspace.trust, registry_of(workspace)
+    made_here = dg.AssetKey("release_candidate") in (context.run.asset_selection or ())
+    return (
+        made_here
+        and not promotion.is_ready(trust, registry)
+        and promotion.was_promoted(trust, registry)
     )
