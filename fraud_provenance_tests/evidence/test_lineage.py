@@ -581,6 +581,17 @@ def test_other_statements_count_only_from_whom_the_layout_names(
     assert codes(shared.node(made)) == expected
 
 
+def test_approval_of_attested_bytes_under_another_name_is_refused(
+    shared: Chain, forger: Forger
+) -> None:
+    predicate = {"environment": "local", "reason": "x",
+                 "issued_at": encoding.utc_text(shared.trust.clock()),
+                 "policy_digest": shared.trust.policies.current().digest}  # fmt: skip
+    digest = shared.raw.manifest.digest
+    made = forger.sign(statements.APPROVAL, FEATURES, digest, predicate, "risk.officer@example.com")
+    assert codes(shared.node(made)) == ["EVIDENCE_MISSING"]
+
+
 def test_prediction_batch_of_another_environment_is_refused(shared: Chain, forger: Forger) -> None:
     made = forger.sign(
         statements.PREDICTION_BATCH, "scores", "d" * 64, {"environment": "production"},
