@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from fraud_provenance_tests.attacks.network import free_port
 from fraud_provenance_tests.product import Product
 
 if TYPE_CHECKING:
@@ -54,12 +54,6 @@ def page(asked: list[str]) -> "Iterator[Page]":
             yield opened
         finally:
             browser.close()
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @contextmanager

@@ -7,12 +7,14 @@ import dagster as dg
 
 from fraud_provenance.alerts import alert_of_error
 from fraud_provenance.attested.core.errors import VerificationError
+from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.defs import support
 from fraud_provenance.defs.training import check_model
 from fraud_provenance.due.planning import newest_model, registry_of
 from fraud_provenance.models import promotion
 from fraud_provenance.models.copies import copy_problems
 from fraud_provenance.models.facts import collect_model
+from fraud_provenance.models.registry import Registry
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
@@ -81,7 +83,7 @@ def champion(
     """Decide on the candidate and move the alias."""
     workspace = provenance.open_anew()  # whatever this run verified before is looked at again
     trust, registry = workspace.trust, registry_of(workspace)
-    stays = _stays(context, workspace)
+    stays = _stays(context, trust, registry)
     if stays:
         context.log.warning("the new candidate waits for an approval; the champion stays")
         made = promotion.find_champion(trust, registry)
@@ -102,12 +104,11 @@ def champion(
     )
 
 
-def _stays(context: dg.AssetExecutionContext, workspace: Workspace) -> bool:
+def _stays(context: dg.AssetExecutionContext, trust: Trust, registry: Registry) -> bool:
     """Whether the candidate was made in this very run, so that nobody can have approved it.
 
     Where nothing else is approved, the champion of before goes on; without one, the gate answers.
     """
-    trust, registry = workspace.trust, registry_of(workspace)
     made_here = dg.AssetKey("release_candidate") in (context.run.asset_selection or ())
     return (
         made_here

@@ -22,11 +22,11 @@ from fraud_provenance.investigate.breaks import (
     alert_faults,
     approval_causes,
     broken_causes,
-    frame_of,
+    frames_of,
     is_of_data,
     shifts_of,
 )
-from fraud_provenance.investigate.causes import Blame, Cause, cause_of, signer_of
+from fraud_provenance.investigate.causes import Blame, Cause, cause_of, limit_cause, signer_of
 from fraud_provenance.investigate.changes import (
     CODE,
     DATA,
@@ -67,7 +67,6 @@ OF_VALUES: Mapping[str, tuple[str, ...]] = {
     "MODEL_TOO_OLD": ("max_data_age_days",),
 }
 """Root causes of a refusal that follow from a model's numbers, and the limits that they break."""
-METRICS = ("average_precision", "auc_roc", "card_precision_100")
 _NEWLY_MISSING = frozenset(("PARTITION_MISSING",))
 
 
@@ -214,7 +213,7 @@ def _model(asked: Question, symptom: Symptom, found: Blame) -> None:
     past = Past(asked.trust, asked.project)
     changes = changes_between(asked.trust, past, before, now)
     if bar and symptom.refusal is not None:
-        policy = _bar_causes(asked, symptom, before, past)
+        policy = _bar_causes(asked.trust, symptom.refusal, (before, now), past)
         if policy:
             found.effect = f"a gate refused it: {bar[0].get('code')}"
             found.causes += policy
@@ -222,36 +221,36 @@ def _model(asked: Question, symptom: Symptom, found: Blame) -> None:
             rest_of = [item for item in changes.all if item.key not in known]
             found.immaterial += [cause_of(item, now.roots, None) for item in rest_of]
             return
-    _replayed(asked, found, (before, now), changes, fixed="", about=_about(bar))
+    _replayed(asked, found, (before, now), changes, past, fixed="", about=_about(bar))
 
 
 def _about(bar: list[dict[str, str]]) -> str:
     """The number that a gate refused a model for; "" for none."""
+    from fraud_provenance.fraud.replay import ALERT_RATE, METRICS
+
     for item in bar:
         if str(item.get("code")) == "THRESHOLD_OUT_OF_RANGE":
-            return "alert_rate"
+            return ALERT_RATE
         named = [name for name in METRICS if name in json.dumps(item)]
         if named:
             return named[0]
     return ""
 
 
-def _bar_causes(asked: Question, symptom: Symptom, before: Recipe, past: Past) -> list[Cause]:
+def _bar_causes(
+    trust: Trust, decision: "Node", sides: tuple[Recipe, Recipe], past: Past
+) -> list[Cause]:
     """The limits that moved since the good model, and that this one would have kept before."""
     from fraud_provenance.models.promotion import registration_of
 
-    decision = symptom.refusal
-    assert decision is not None  # noqa: S101 - asked by the caller
-    trust = asked.trust
+    before, now = sides
     allowed = registration_of(trust, trust.policies.current(), before.model)
     digests = [node.summary_of().policy_digest for node in (allowed, decision)]
     if digests[0] == digests[1]:
         return []
-    now = of_model(trust, symptom.model)
     codes = {str(item.get("code")) for item in denial_reasons(decision)}
-    by = signer_of(decision)
     return [
-        _policy_cause(change, by, decision)
+        limit_cause(change, "the bar", [decision])
         for change in policy_between(past, digests[0], digests[1], decision)
         if any(part in change.name for code in codes for part in OF_VALUES.get(code, ()))
         and kept_before(change, now.metrics)
@@ -272,18 +271,6 @@ def kept_before(change: Change, numbers: Mapping[str, float]) -> bool:
     if not name:
         return True
     return min(limits) <= numbers[name] <= max(limits)
-
-
-def _policy_cause(change: Change, by: tuple[str, str], decision: "Node") -> Cause:
-    """A threshold, with who released it."""
-    from fraud_provenance.investigate.causes import links_of
-
-    signers = [signer_of(node)[0] for node in decision.children if node.kind == "policy"]
-    said = f"the bar moved from {change.before} to {change.after}"
-    released = [node for node in decision.children if node.kind == "policy"][:1]
-    return Cause(change.kind, change.name, said, change.before, change.after, 1.0,
-                 links_of([decision, *released]), ", ".join(dict.fromkeys(signers)) or by[0],
-                 by[1])  # fmt: skip
 
 
 # --- scores ----------------------------------------------------------------------------------
@@ -318,7 +305,7 @@ def _scores(asked: Question, symptom: Symptom, found: Blame) -> None:
     if not same_model and trained is None:
         swapped = model_change(trust, before, now)
         changes = Changes((*changes.all, swapped), changes.notes)
-    _replayed(asked, found, (before, now), changes, fixed="" if trained else now.model,
+    _replayed(asked, found, (before, now), changes, past, fixed="" if trained else now.model,
               transaction=symptom.transaction)  # fmt: skip
 
 
@@ -354,10 +341,8 @@ def _day(asked: Question, symptom: Symptom, found: Blame) -> None:
         return
     node = trust.lineage().node(symptom.statement or heads[0].statement)
     found.good = f"{asset}/{good[1]} {good[2][:12]}"
-    frames = [frame_of(trust, good[0], good[1], good[2]), frame_of(trust, node, day)]
-    told = (
-        shifts_of(frames[0], frames[1]) if frames[0] is not None and frames[1] is not None else []
-    )
+    frames = frames_of(trust, good, (node, day, ""))
+    told = shifts_of(*frames) if frames else []
     if good[1] != day or asset != RAW:
         found.chance = "the day holds, and it came only once"
         found.notes += told
@@ -375,6 +360,7 @@ def _replayed(
     found: Blame,
     sides: tuple[Recipe, Recipe],
     changes: Changes,
+    past: Past,
     *,
     fixed: str,
     transaction: int | None = None,
@@ -383,7 +369,6 @@ def _replayed(
     """Put back what changed, or rank it; name what the effect goes with."""
     before, now = sides
     found.notes += changes.notes
-    past = Past(asked.trust, asked.project)
     if asked.quick:
         ranked(asked.trust, found, sides, changes)
         return
@@ -441,7 +426,7 @@ def _details(trust: Trust, change: Change, before: Recipe, now: Recipe) -> list[
         for node in trust.lineage().acceptances(RAW, day, new.sha256)
         if node.acceptance and node.is_sound
     ]
-    frames = [frame_of(trust, side.node, side.entry.partition, side.sha256) for side in (old, new)]
-    if frames[0] is None or frames[1] is None:
+    frames = frames_of(trust, *((x.node, x.entry.partition, x.sha256) for x in (old, new)))
+    if frames is None:
         return [*told, "the bytes of one side are gone: its columns are not compared"]
-    return [*shifts_of(frames[0], frames[1]), *told]
+    return [*shifts_of(*frames), *told]

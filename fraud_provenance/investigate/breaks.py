@@ -198,14 +198,23 @@ def _compared(
     trust: Trust, asset: str, now: tuple[Node, str], before: tuple[Node, str, str]
 ) -> list[str]:
     """The columns that are otherwise than in the good day, and the segment that they are in."""
-    frames = [frame_of(trust, before[0], before[1], before[2]), frame_of(trust, *now)]
-    if frames[0] is None or frames[1] is None:
-        return []
-    return [f"compared with {asset}/{before[1]}", *shifts_of(frames[0], frames[1])]
+    frames = frames_of(trust, before, (*now, ""))
+    return [f"compared with {asset}/{before[1]}", *shifts_of(*frames)] if frames else []
 
 
-def frame_of(trust: Trust, node: Node, day: str, sha256: str = "") -> "pl.DataFrame | None":
-    """The rows of one attested day, from verified bytes; None where they cannot be had."""
+def frames_of(
+    trust: Trust, a: tuple[Node, str, str], b: tuple[Node, str, str]
+) -> "tuple[pl.DataFrame, pl.DataFrame] | None":
+    """The rows of two attested days; None where one's cannot be had.
+
+    Each is (statement, day, SHA-256; "" for the one file that the statement has of the day).
+    """
+    first = _frame(trust, *a)
+    second = _frame(trust, *b) if first is not None else None
+    return None if first is None or second is None else (first, second)
+
+
+def _frame(trust: Trust, node: Node, day: str, sha256: str) -> "pl.DataFrame | None":
     import polars as pl
 
     for entry in node.manifest.entries if node.manifest else ():

@@ -78,7 +78,8 @@ class Blame:
         notes: What could not be looked at.
         is_quick: Ranked without making anything again.
         runs: How many worlds were made.
-        infrastructure: What alerts say of faults around the data.
+        alert: The alert that asked.
+        is_undecided: There was nothing to compare with, or it could not be made again.
     """
 
     subject: str
@@ -94,7 +95,6 @@ class Blame:
     runs: int = 0
     alert: Alert | None = None
     is_undecided: bool = False
-    """There was nothing to compare with, or it could not be made again."""
 
     @property
     def exit_code(self) -> int:
@@ -138,6 +138,20 @@ def cause_of(
         said = f"{change.said} in commit {change.commit[:12]}"
     return Cause(change.kind, change.name, said, change.before, change.after, share,
                  links_of(path), who, at, change.commit, tuple(details))  # fmt: skip
+
+
+def limit_cause(change: Change, said: str, judged: Sequence[Node]) -> Cause:
+    """A value of the policy as the cause of what was refused, with who released it.
+
+    `judged`: the statements that refused, the decision with its policy last.
+    """
+    released = [node for node in judged[-1].children if node.kind == "policy"]
+    who = ", ".join(dict.fromkeys(signer_of(node)[0] for node in released))
+    path, at = links_of([*judged, *released[:1]]), signer_of(judged[0])[1]
+    return Cause(
+        change.kind, change.name, f"{said} moved from {change.before} to {change.after}",
+        change.before, change.after, 1.0, path, who or signer_of(judged[-1])[0], at,
+    )  # fmt: skip
 
 
 def _by_people(change: Change, said: str, by: tuple[str, str]) -> tuple[str, str, str]:

@@ -24,7 +24,7 @@ from fraud_provenance.investigate import gathering
 from fraud_provenance.investigate.offline import Checked, Pin, check_file, lay_out
 from fraud_provenance.investigate.proof_file import Row, Subject, content_of, parse_proof
 from fraud_provenance.investigate.proven import proven
-from fraud_provenance.investigate.subjects import ALIASES, MODEL_NAMES, verify_subject
+from fraud_provenance.investigate.subjects import ALIASES, MODEL_NAMES, model_named, verify_subject
 from fraud_provenance.investigate.trace import is_transaction, trace_score
 from fraud_provenance.models import promotion
 from fraud_provenance.models.facts import MODEL
@@ -32,7 +32,6 @@ from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance.workspace import Workspace
 
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
-_MODEL = re.compile(r"(?P<name>[a-z_]+)(?:@(?P<alias>[a-z_]+)|:(?P<version>[0-9]+))")
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,8 @@ def export(workspace: Workspace, registry: Registry, subject: str) -> Exported:
     standing = gathering.standing_of(workspace, chains)
     draft = content_of(standing, about, gathering.members_of(workspace, store, chains))
     content = _reduced(draft)
-    checked = check_file(
-        parse_proof(content), Pin(digest=parse_proof(content).listing.standing.digest)
-    )
+    proof = parse_proof(content)
+    checked = check_file(proof, Pin(digest=proof.listing.standing.digest))
     _demand(checked.verdict)
     return Exported(content, about, checked)
 
@@ -95,9 +93,8 @@ def _resolved(trust: Trust, registry: Registry, typed: str) -> tuple[Subject, Ve
     if is_transaction(typed):
         return _score(trust, int(typed))
     verdict = verify_subject(trust, registry, typed)
-    match = _MODEL.fullmatch(typed)
-    if match and match["name"] in MODEL_NAMES:
-        return _model(trust, registry, match["alias"] or "", match["version"] or ""), verdict
+    if named := model_named(typed):
+        return _model(trust, registry, *named), verdict
     if typed in ALIASES or typed in MODEL_NAMES:
         return _model(trust, registry, ALIASES.get(typed, CHAMPION), ""), verdict
     asset, _, partition = typed.partition("/")

@@ -14,7 +14,7 @@ from fraud_provenance.attested.core.errors import EvidenceError, VerificationErr
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS, REVOCATIONS
 from fraud_provenance.attested.rules.releases import TRUST_FILES, Release
 from fraud_provenance.attested.sigstore import bundle_form
-from fraud_provenance.attested.sigstore.verification import BundleVerifier
+from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.store.store import ChainLink, EvidenceStore, Record
@@ -126,9 +126,9 @@ def _bundle(workspace: Workspace, store: NotingStore, statement: str) -> tuple[R
     """The one bundle of a statement in its one form, verified in that form."""
     _, content = EvidenceStore.bundle(store, statement)
     content = _in_one_form(content)
-    verifier = _verifier_of(workspace, content)
+    verifier, verified = _verified(workspace, content)
     check_token(bundle_form.read(content), verifier)
-    if verifier.verify(content).statement.digest != statement:
+    if verified.statement.digest != statement:
         why = "the bundle carries another statement"
         raise VerificationError(reason(RootCause.SUBJECT_MISMATCH, why))
     record = store.records(statement=statement)[0]
@@ -144,17 +144,15 @@ def _in_one_form(content: bytes) -> bytes:
     return encoding.canonical_json(document)
 
 
-def _verifier_of(workspace: Workspace, content: bytes) -> BundleVerifier:
-    """Who verifies a bundle: by the trust root in force, else by that of a release before."""
+def _verified(workspace: Workspace, content: bytes) -> tuple[BundleVerifier, VerifiedBundle]:
+    """A bundle, and who verified it: by the trust root in force, else by one before."""
     refused: VerificationError | None = None
     for release in reversed(workspace.releases.chain().releases):
         verifier = workspace.releases.verifier(release.expectations)
         try:
-            verifier.verify(content)
+            return verifier, verifier.verify(content)
         except VerificationError as error:
             refused = refused or error
-        else:
-            return verifier
     raise refused or VerificationError(reason(RootCause.POLICY_UNSIGNED, "there is no release"))
 
 

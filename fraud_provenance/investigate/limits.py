@@ -8,8 +8,8 @@ from fraud_provenance.attested.core.disclosure import Finding
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements import statements
-from fraud_provenance.investigate.causes import Cause, links_of, signer_of
-from fraud_provenance.investigate.changes import POLICY, Change, policy_between
+from fraud_provenance.investigate.causes import Cause, limit_cause
+from fraud_provenance.investigate.changes import Change, policy_between
 from fraud_provenance.investigate.past import Past
 from fraud_provenance.investigate.symptoms import good_day
 
@@ -85,7 +85,8 @@ def _moved(
             return []
         freed |= {item.key: item for item in kept}
     chosen = list(freed.values()) if findings else changes
-    return [_cause(trust, item, contract) for item in chosen]
+    decision = trust.lineage().node(contract.contract.decision)
+    return [limit_cause(item, "the limit", [contract, decision]) for item in chosen]
 
 
 def keeps(change: Change, finding: Finding) -> bool:
@@ -101,13 +102,3 @@ def keeps(change: Change, finding: Finding) -> bool:
     if finding.minimum is not None and finding.observed < finding.minimum:
         return now > before and finding.observed >= finding.minimum - (now - before)
     return False
-
-
-def _cause(trust: Trust, change: Change, contract: Node) -> Cause:
-    decision = trust.lineage().node(contract.contract.decision) if contract.contract else contract
-    released = [node for node in decision.children if node.kind == "policy"]
-    who = ", ".join(dict.fromkeys(signer_of(node)[0] for node in released))
-    said = f"the limit moved from {change.before} to {change.after}"
-    return Cause(POLICY, change.name, said, change.before, change.after, 1.0,
-                 links_of([contract, decision, *released[:1]]), who,
-                 signer_of(contract)[1])  # fmt: skip

@@ -24,7 +24,7 @@ from fraud_provenance.attested.tlog import merkle
 from fraud_provenance.investigate.proof_file import Row, Subject
 from fraud_provenance.investigate.subjects import asset_roots
 from fraud_provenance.models.effect import WITHDRAWN
-from fraud_provenance.models.facts import EVALUATION, MODEL, model_statement, signature_of
+from fraud_provenance.models.facts import evaluation_of, model_statement, signature_of
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION
 from fraud_provenance.predictions import contract as score_contract
 from fraud_provenance.predictions.batch import SCORES, read_batch
@@ -193,18 +193,7 @@ def _of_model(trust: Trust, digest: str) -> list[Node]:
     model = lineage.node(model_statement(trust, digest))
     if model.reasons or model.provenance is None:
         raise model.refusal()
-    return [model, _evaluation(trust, digest), signature_of(lineage, model)]
-
-
-def _evaluation(trust: Trust, digest: str) -> Node:
-    """The newest evaluation that read this very model."""
-    records = trust.store.records(predicate_type=statements.PROVENANCE, asset=EVALUATION)
-    for record in reversed(records):
-        node = trust.lineage().node(record.statement)
-        materials = node.provenance.materials if node.provenance else ()
-        if any(item.name == MODEL and item.digest == digest for item in materials):
-            return node
-    raise _missing(f"model {digest[:12]} was not evaluated")
+    return [model, evaluation_of(trust, lineage, digest), signature_of(lineage, model)]
 
 
 def _model(trust: Trust, subject: Subject, found: Found) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.investigate.causes import Blame, cause_of
-from fraud_provenance.investigate.changes import CODE, DATA, DAYS, PARAMETER, Change, Changes
+from fraud_provenance.investigate.changes import DATA, DAYS, PARAMETER, Change, Changes
 from fraud_provenance.investigate.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _LEAST, _MOST = 0.002, 12
 _UNUSED = frozenset(("tx_fraud_scenario",))
-_OF_PARAMETER, _OF_CODE = 0.5, 0.3
-"""Where a parameter, or code that shapes values, stands among the distances of columns."""
+_OF_PARAMETER, _OF_OTHERS = 0.5, 0.3
+"""Where a parameter, or code and libraries that shape values, stand among distances of columns."""
 
 
 def ranked(trust: Trust, found: Blame, sides: tuple[Recipe, Recipe], changes: Changes) -> None:
@@ -38,10 +38,8 @@ def shift_of(trust: Trust, change: Change, before: Recipe, now: Recipe) -> tuple
         return 0.0, []
     if change.kind == PARAMETER:
         return _OF_PARAMETER, []
-    if change.kind == CODE:
-        return _OF_CODE, []
     if change.kind != DATA:
-        return _OF_CODE, []
+        return _OF_OTHERS, []
     frames = _frames(trust, change, before, now)
     if frames is None:
         return 1.0, ["not compared: its bytes are gone"]
@@ -55,11 +53,10 @@ def shift_of(trust: Trust, change: Change, before: Recipe, now: Recipe) -> tuple
 def _frames(
     trust: Trust, change: Change, before: Recipe, now: Recipe
 ) -> "tuple[pl.DataFrame, pl.DataFrame] | None":
-    from fraud_provenance.investigate.breaks import frame_of
+    from fraud_provenance.investigate.breaks import frames_of
 
     day = change.name.partition("/")[2]
     old, new = before.raw.get(day), now.raw.get(day)
     if old is None or new is None:
         return None
-    frames = [frame_of(trust, side.node, day, side.sha256) for side in (old, new)]
-    return None if frames[0] is None or frames[1] is None else (frames[0], frames[1])
+    return frames_of(trust, (old.node, day, old.sha256), (new.node, day, new.sha256))

@@ -20,6 +20,7 @@ from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.investigate.chain import ranges
 from fraud_provenance.investigate.past import Past
 from fraud_provenance.investigate.reach import Reach, Seeds, batches_of, reach_of
+from fraud_provenance.investigate.subjects import model_named
 from fraud_provenance.models import promotion
 from fraud_provenance.models.facts import MODEL
 from fraud_provenance.models.registry import Registry
@@ -27,7 +28,6 @@ from fraud_provenance.models.registry import Registry
 if TYPE_CHECKING:
     from fraud_provenance.investigate.touching import Rows
 
-_MODEL = re.compile(r"(?:model|fraud_model)(?:@(?P<alias>[a-z_]+)|:(?P<version>[0-9]+))\Z")
 _DIGEST = re.compile(r"[0-9a-f]{8,64}\Z")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 _PACKAGE = re.compile(
@@ -155,8 +155,8 @@ def recall(
 
 def _target(trust: Trust, registry: Registry, project: Path, subject: str) -> _Target:
     kind, _, name = subject.partition(":")
-    if match := _MODEL.match(subject):
-        return _model(trust, registry, subject, match["alias"] or "", match["version"] or "")
+    if named := model_named(subject):
+        return _model(trust, registry, subject, *named)
     if kind == "commit" and _COMMIT.match(name):
         return _statements(subject, lambda node: _commit_of(node).startswith(name))
     if kind == "package" and (match := _PACKAGE.match(name)):

@@ -58,15 +58,23 @@ def verify_subject(
         return Verdict.of(subject, trust.environment, "verify", [], list(error.reasons))
 
 
+def model_named(subject: str) -> tuple[str, str] | None:
+    """(alias, version) of `model@ALIAS` or `model:VERSION`, one of them empty; None for others."""
+    match = _MODEL.match(subject)
+    if not match or match["name"] not in MODEL_NAMES:
+        return None
+    return match["alias"] or "", match["version"] or ""
+
+
 def _verify(trust: Trust, registry: Registry, subject: str) -> Verdict:
     if subject in ("all", "predictions", "policies"):
         return _verify_whole(trust, registry, subject)
     if match := _BATCH.match(subject):
         return _verify_batch(trust, subject, int(match["number"]))
-    if match := _MODEL.match(subject):
-        if match["name"] not in MODEL_NAMES:
-            raise _unknown(subject)
-        return _verify_model(trust, registry, match["alias"] or "", match["version"] or "")
+    if named := model_named(subject):
+        return _verify_model(trust, registry, *named)
+    if _MODEL.match(subject):
+        raise _unknown(subject)
     if subject in ALIASES:
         return _verify_model(trust, registry, ALIASES[subject], "")
     if subject in MODEL_NAMES and not trust.store.heads(subject):

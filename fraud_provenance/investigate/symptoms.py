@@ -2,24 +2,27 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fraud_provenance.alerts import Alert, Outbox
-from fraud_provenance.attested.core.codes import RootCause
-from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, reason
+from fraud_provenance.alerts import Alert
+from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.investigate.recipes import entry_of
-from fraud_provenance.investigate.subjects import ALIASES, MODEL_NAMES, verify_subject
-from fraud_provenance.investigate.trace import alert_subject, is_transaction, scored_day
+from fraud_provenance.investigate.subjects import ALIASES, MODEL_NAMES, model_named, verify_subject
+from fraud_provenance.investigate.trace import (
+    alert_named,
+    alert_subject,
+    is_transaction,
+    scored_day,
+)
 from fraud_provenance.models.champion import decisions_on, digest_of_model
 from fraud_provenance.models.facts import MODEL, collect_model
 from fraud_provenance.models.promotion import registration_of
 from fraud_provenance.models.registry import CHAMPION, Registry
 from fraud_provenance.predictions.batch import SCORES
 
-_MODEL = re.compile(r"[a-z_]+(?:@(?P<alias>[a-z_]+)|:(?P<version>[0-9]+))\Z")
 _DIGEST = re.compile(r"[0-9a-f]{8,64}\Z")
 _GATES = ("release", "deploy")
 
@@ -85,15 +88,7 @@ def symptom_of(trust: Trust, registry: Registry, subject: str) -> Symptom:
 
 def _of_alert(trust: Trust, registry: Registry, name: str) -> Symptom:
     """What an alert is about: a model that a gate refused, else what its text names."""
-    from dataclasses import replace
-
-    outbox = Outbox(trust.home)
-    known = [item for item in (*outbox.pending(), *outbox.delivered())
-             if name and item.id.startswith(name)]  # fmt: skip
-    if len(known) != 1:
-        why = f"{len(known)} alerts begin with {name[:64]!r}"
-        raise ConfigError(reason(RootCause.USAGE, why))
-    alert = known[0]
+    alert = alert_named(trust, name)
     if alert.kind == "gate_refused":
         denied = [node for node in _denials(trust) if _codes(node) & words_of(alert)]
         if denied:
@@ -145,9 +140,10 @@ def _refusal(trust: Trust, digest: str) -> Node | None:
 
 def _model_named(trust: Trust, registry: Registry, subject: str) -> str:
     """The digest of the model that a subject names; "" where it names none."""
-    match = _MODEL.match(subject)
-    is_alias = subject in ALIASES or subject in MODEL_NAMES
-    if not match and not is_alias:
+    named = model_named(subject)
+    if subject in ALIASES or subject in MODEL_NAMES:
+        named = (ALIASES.get(subject, CHAMPION), "")
+    if named is None:
         asset, _, partition = subject.partition("/")
         if asset == MODEL and partition:
             return digest_of_model(trust, partition)
@@ -156,11 +152,10 @@ def _model_named(trust: Trust, registry: Registry, subject: str) -> str:
                      if record.subject_digest.startswith(subject)}  # fmt: skip
             return known.pop() if len(known) == 1 else ""
         return ""
-    alias = (match["alias"] or "") if match else ALIASES.get(subject, CHAMPION)
+    alias, version = named
     try:
-        named = registry.version(match["version"]) if match and match["version"] else (
-            registry.alias(alias))  # fmt: skip
-        return digest_of_model(trust, named.model_id) if named else ""
+        known_as = registry.version(version) if version else registry.alias(alias)
+        return digest_of_model(trust, known_as.model_id) if known_as else ""
     except ProvenanceError:
         return ""  # the verdict says what is wrong
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fraud_provenance.alerts import Outbox
+from fraud_provenance.alerts import Alert, Outbox
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
@@ -145,18 +145,27 @@ def files_named(trust: Trust, subject: str) -> list[Head]:
     return trust.store.files_named(digest) if _DIGEST.fullmatch(digest) else []
 
 
-def alert_subject(trust: Trust, name: str) -> tuple[str, tuple[str, ...]]:
-    """(what an alert is about, its own words).
+def alert_named(trust: Trust, name: str) -> Alert:
+    """The one alert whose id begins so.
 
     Raises:
-        ConfigError: USAGE, there is no such alert, or it names nothing to follow.
+        ConfigError: USAGE, there is none, or more than one.
     """
     outbox = Outbox(trust.home)
     known = [item for item in (*outbox.pending(), *outbox.delivered()) if item.id.startswith(name)]
     if len(known) != 1 or not name:
         why = f"{len(known)} alerts begin with {name[:64]!r}"
         raise ConfigError(reason(RootCause.USAGE, why))
-    said = known[0].text
+    return known[0]
+
+
+def alert_subject(trust: Trust, name: str) -> tuple[str, tuple[str, ...]]:
+    """(what an alert is about, its own words).
+
+    Raises:
+        ConfigError: USAGE, there is no such alert, or it names nothing to follow.
+    """
+    said = alert_named(trust, name).text
     told = ("an alert is news, no evidence; this one says:", *(f"  {x}" for x in said.splitlines()))
     assets = {step.produces for step in trust.policies.current().layout.steps.values()}
     places = [found for found in _PLACE.finditer(said) if found["asset"] in assets]

@@ -80,13 +80,13 @@ def collect_model(trust: Trust, policy: Policy, digest: str) -> ModelEvidence:
     """
     lineage = trust.lineage(policy)
     model = lineage.node(model_statement(trust, digest))
-    evaluation = _evaluation(trust, lineage, digest)
+    evaluation = evaluation_of(trust, lineage, digest)
     signature = signature_of(lineage, model)
     verdict = lineage.verify(f"{MODEL} {digest[:12]}", "deployment", [model, evaluation, signature])
     return ModelEvidence(model, evaluation, signature, verdict)
 
 
-def _evaluation(trust: Trust, lineage: LineageVerifier, digest: str) -> Node:
+def evaluation_of(trust: Trust, lineage: LineageVerifier, digest: str) -> Node:
     """The newest evaluation that read exactly this model.
 
     Raises:

@@ -21,11 +21,11 @@ from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate.recalling import Recall
+from fraud_provenance.investigate.subjects import model_named
 from fraud_provenance.models import promotion
 from fraud_provenance.models.facts import MODEL
 from fraud_provenance.workspace import Workspace
 
-_MODEL = re.compile(r"(model|fraud_model)(@[a-z_]+|:[0-9]+)\Z")
 _DIGEST = re.compile(r"[0-9a-f]{8,64}\Z")
 
 
@@ -156,8 +156,8 @@ def _target(workspace: Workspace, subject: str) -> _Target:
             raise _unknown(subject)
         digest = encoding.digest_json({"principal": name})
         return _Target("principal", name, digest, name, principal=name)
-    if _MODEL.match(subject):
-        return _model(workspace, subject)
+    if named := model_named(subject):
+        return _model(workspace, subject, *named)
     if _DIGEST.match(subject):
         return _by_digest(workspace.trust, subject)
     asset, _, partition = subject.partition("/")
@@ -174,10 +174,8 @@ def _log_entry(workspace: Workspace, name: str) -> _Target:
     return _Target("log entry", artifact, entry.digest, artifact, digests=(entry.digest,))
 
 
-def _model(workspace: Workspace, subject: str) -> _Target:
+def _model(workspace: Workspace, subject: str, alias: str, version: str) -> _Target:
     registry = registry_of(workspace)
-    name, _, alias = subject.partition("@")
-    _, _, version = name.partition(":")
     named = registry.version(version) if version else registry.alias(alias)
     if named is None:
         raise _unknown(subject)
