@@ -59,6 +59,11 @@ def raw_metadata() -> dict[str, Any]:
     return {"dagster/column_schema": _table(RAW_SCHEMA, _described(_RAW_SOURCE), {})}
 
 
+def features_metadata() -> dict[str, Any]:
+    """Definition metadata of `transaction_features`; its runs tell where each comes from."""
+    return {"dagster/column_schema": _table(FEATURE_SCHEMA, _described(_MART), {})}
+
+
 def training_set_metadata() -> dict[str, Any]:
     """Definition metadata of `training_set`: every feature column comes through unchanged."""
     return {

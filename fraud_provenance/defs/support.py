@@ -201,6 +201,9 @@ class _OurDbt(DbtCliResource):
         """Of the installed package; asking the command takes a process and seconds."""
         return Version(metadata.version("dbt-core"))
 
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:
+        """None: the database is opened by dbt's own process, not by a second dbt in this one."""
+
 
 def dbt_resource() -> DbtCliResource:
     """The dbt command line on our project."""

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
-from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
+from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource, dbt_assets
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, reason
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Materialisation, Step
 from fraud_provenance.defs import support
+from fraud_provenance.defs.columns import features_metadata
 from fraud_provenance.due.planning import sources_digest, window_of
+from fraud_provenance.fraud.column_lineage import raw_columns
 from fraud_provenance.fraud.mart import DBT_BUILD, MART, read_mart
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.models.serving import require_ours
@@ -45,7 +46,8 @@ class _Translator(DagsterDbtTranslator):
     ) -> dg.AssetSpec:
         """The mart rests on raw days; dbt's models between the two are scratch of each run."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        return spec.replace_attributes(deps=[_RAW])  # type: ignore[no-any-return]  # dagster-dbt is not read
+        metadata = {**spec.metadata, **features_metadata()}
+        return spec.replace_attributes(deps=[_RAW], metadata=metadata)  # type: ignore[no-any-return]  # dagster-dbt is not read
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """The transform stage."""
@@ -89,20 +91,16 @@ def transaction_features(
             )
         read = step.read("raw_transactions", window_of(days, list(usable.partitions)))
         output = _prepare(workspace, read, days)
-        invocation = dbt.cli([*DBT_BUILD, "--select", f"+{MART}"], context=context)
+        target = output.parent / "target"  # what dbt leaves of a run goes with the rest of it
+        invocation = dbt.cli(
+            [*DBT_BUILD, "--select", f"+{MART}"], context=context, target_path=target
+        )
         if support.HEADLESS in context.run.tags:
             _prepare_next_stages(workspace)
-        built = list(invocation.stream())
+        events = list(invocation.stream())
         require_ours(output)
-        mart = read_mart(output)  # before this process opens the database for its columns
-        # Only now: while dbt works, fetching would wait in a loop that takes a core from it.
-        events = list(
-            DbtEventIterator(iter(built), invocation).fetch_column_metadata(
-                with_column_lineage=True
-            )
-        )
-        made, rows = _publish(step, read, mart, days)
-    lineage = _to_raw_columns(events)
+        made, rows = _publish(step, read, read_mart(output), days)
+    lineage = _column_lineage(invocation)
     for event in events:
         if isinstance(event, dg.Output) and event.output_name == ASSET:
             yield _with_evidence(event, workspace, made, rows, lineage)
@@ -168,33 +166,17 @@ def _publish(
     return step.commit(outputs), rows
 
 
-def _to_raw_columns(events: list[Any]) -> dg.TableColumnLineage:
+def _column_lineage(invocation: DbtCliInvocation) -> dg.TableColumnLineage:
     """Each column of the mart with the raw columns that it comes from, through dbt's own models."""
-    own = {
-        event.output_name: told.lineage.deps_by_column
-        for event in events
-        if isinstance(event, dg.Output)
-        and isinstance(
-            told := event.metadata.get("dagster/column_lineage"),
-            dg.TableColumnLineageMetadataValue,
-        )
-    }
-
-    def sources(model: str, column: str) -> set[str]:
-        found: set[str] = set()
-        for dep in own.get(model, {}).get(column, ()):
-            name = dep.asset_key.path[-1]
-            if name in own:
-                found |= sources(name, dep.column_name)
-            elif dep.asset_key == _RAW:
-                found.add(dep.column_name)
-        return found
-
+    nodes = invocation.get_artifact("manifest.json")["nodes"].values()
+    models = {node["name"]: node for node in nodes if node["resource_type"] == "model"}
+    found = raw_columns(
+        {node["relation_name"]: node["compiled_code"] for node in models.values()},
+        models[MART]["relation_name"],
+        _RAW.path[-1],
+    )
     return dg.TableColumnLineage(
-        {
-            column: [dg.TableColumnDep(_RAW, name) for name in sorted(sources(ASSET, column))]
-            for column in own.get(ASSET, {})
-        }
+        {column: [dg.TableColumnDep(_RAW, name) for name in of] for column, of in found.items()}
     )
 
 

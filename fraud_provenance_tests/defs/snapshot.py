@@ -39,7 +39,7 @@ def _selected(job: dg.JobDefinition) -> list[str]:
 
 
 def _is_dbt_test(key: dg.AssetCheckKey) -> bool:
-    return key.name.startswith(("not_null_", "unique_", "accepted_values_"))
+    return key.name.startswith(("complete_", "not_null_", "unique_", "accepted_values_"))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from dagster_dbt import DbtCliResource
 
 from fraud_provenance.definitions import defs
 from fraud_provenance.defs.support import dbt_resource, settings_of_run
-from fraud_provenance.defs.transform import _to_raw_columns
 from fraud_provenance.defs.verification import CHECK, VERIFIED_ASSETS
 from fraud_provenance.fraud.columns import FEATURE_SCHEMA, RAW_SCHEMA
 from fraud_provenance.run.pipeline import part_of
@@ -126,31 +125,3 @@ def test_features_rest_on_raw_days_alone() -> None:
 
     assert node.parent_keys == {dg.AssetKey("raw_transactions")}
     assert node.is_partitioned
-
-
-def _built(model: str, columns: dict[str, list[tuple[str, str]]]) -> dg.Output[None]:
-    """What dagster-dbt says of a model: each column with (asset, column) that it comes from."""
-    deps = {
-        column: [dg.TableColumnDep(dg.AssetKey(asset.split("/")), name) for asset, name in of]
-        for column, of in columns.items()
-    }
-    return dg.Output(
-        None,
-        model,
-        metadata={"dagster/column_lineage": dg.TableColumnLineage(deps_by_column=deps)},
-    )
-
-
-def test_columns_of_the_mart_lead_to_raw_columns() -> None:
-    events = [
-        _built(
-            "stg", {"cents": [("raw_transactions", "tx_amount")], "day": [("landing/d", "day")]}
-        ),
-        _built("int", {"sum": [("stg", "cents"), ("stg", "day")]}),
-        _built("transaction_features", {"mean": [("int", "sum")], "day": [("stg", "day")]}),
-    ]
-
-    found = _to_raw_columns(events).deps_by_column
-
-    raw = dg.AssetKey("raw_transactions")
-    assert found == {"mean": [dg.TableColumnDep(raw, "tx_amount")], "day": []}

@@ -154,11 +154,12 @@ def loaded_problems(modules: Mapping[str, object], places: Sequence[str]) -> lis
     own = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), str(_RUNNING), *places)
     roots = tuple(f"{os.path.realpath(place)}/" for place in own if place)
     found = []
+    folders: dict[str, str] = {}
     for name, module in list(modules.items()):
         path = getattr(module, "__file__", None)
         if not isinstance(path, str) or not os.path.isfile(path):
             continue
-        if not os.path.realpath(path).startswith(roots):
+        if not files.resolved(path, folders).startswith(roots):
             found.append(f"{RootCause.ENV_FILE_MISMATCH}: {name} was imported from elsewhere")
     return sorted(found)
 

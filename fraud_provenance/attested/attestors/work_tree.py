@@ -13,7 +13,7 @@ from fraud_provenance.attested.attestors.git_objects import Repository, TreeFile
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, EvidenceError, reason
-from fraud_provenance.attested.core.files import read_once, traits
+from fraud_provenance.attested.core.files import read_once, resolved, traits
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 
 if TYPE_CHECKING:
@@ -70,10 +70,9 @@ def listing(project: Path) -> str:
 
     As long as it is the same, no code was changed: a change time cannot be set by a file's owner.
     """
-    facts = []
-    for name in sorted(name for folder in _CODE for name in _below(project, folder)):
-        if not name.startswith(_MADE):
-            facts.append(f"{name} {traits(os.lstat(project / name))}")
+    root = os.fspath(project)
+    names = sorted(name for folder in _CODE for name in _below(project, folder, but=_MADE))
+    facts = [f"{name} {traits(os.lstat(f'{root}/{name}'))}" for name in names]
     return encoding.digest_bytes("\n".join(facts).encode("utf-8", "surrogateescape"))
 
 
@@ -112,32 +111,47 @@ def _unreadable(name: str, why: str) -> BackendError:
 
 def _code_files(project: Path) -> set[str]:
     """Whatever lies below the folders of code, ignored or not, but for what tools leave there."""
-    found: set[str] = set()
-    for folder in _CODE:
-        found.update(name for name in _below(project, folder) if not name.startswith(_MADE))
+    found = (name for folder in _CODE for name in _below(project, folder, but=_MADE))
     return {name for name in found if not _TAGGED.fullmatch(name)}
 
 
-def _below(project: Path, folder: str = "", ignored: "IgnoreFilter | None" = None) -> Iterator[str]:
-    """Whatever is no folder below a folder, relative to the project; links count as files."""
+def _below(
+    project: Path,
+    folder: str = "",
+    ignored: "IgnoreFilter | None" = None,
+    but: tuple[str, ...] = (),
+) -> Iterator[str]:
+    """Whatever is no folder below a folder, relative to the project; links count as files.
 
-    def is_ignored(name: str) -> bool:
-        return name in (".git", ".git/") or (
+    Nothing of `but` is looked at: names of files, and of folders with a slash at their end.
+    """
+
+    def is_out(name: str) -> bool:
+        return name in (".git", ".git/", *but) or (
             ignored is not None and ignored.is_ignored(name) is True
         )
 
+    top = project / folder
+    if folder and (top.is_symlink() or not top.is_dir()):
+        if os.path.lexists(top) and not is_out(folder):
+            yield folder
+        return
     waiting = [folder]
     while waiting:
         name = waiting.pop()
-        place = project / name
-        if name and (place.is_symlink() or not place.is_dir()):
-            if os.path.lexists(place) and not is_ignored(name):
-                yield name
-        elif not (name and is_ignored(f"{name}/")):
-            try:
-                waiting.extend(f"{name}/{item}" if name else item for item in os.listdir(place))
-            except OSError as error:
-                raise _unreadable(name or "the project", error.strerror or "") from error
+        try:
+            with os.scandir(project / name) as items:
+                found = [
+                    (
+                        f"{name}/{item.name}" if name else item.name,
+                        item.is_dir(follow_symlinks=False),
+                    )
+                    for item in items
+                ]
+        except OSError as error:
+            raise _unreadable(name or "the project", error.strerror or "") from error
+        waiting += [item for item, is_folder in found if is_folder and not is_out(f"{item}/")]
+        yield from (item for item, is_folder in found if not is_folder and not is_out(item))
 
 
 def _loaded(project: Path) -> set[str]:
@@ -145,22 +159,12 @@ def _loaded(project: Path) -> set[str]:
     root, installed = f"{project.resolve()}/", f"{Path(sys.prefix).resolve()}/"
     origins = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     folders: dict[str, str] = {}
-    found = {_resolved(origin, folders) for origin in origins if isinstance(origin, str)}
+    found = {resolved(origin, folders) for origin in origins if isinstance(origin, str)}
     return {
         name.removeprefix(root)
         for name in found
         if name.startswith(root) and not name.startswith(installed)
     }
-
-
-def _resolved(path: str, folders: dict[str, str]) -> str:
-    """As `os.path.realpath`, each folder (`folders`) once: a process has thousands of modules."""
-    if os.path.islink(path):
-        return os.path.realpath(path)
-    folder, name = os.path.split(path)
-    if folder not in folders:
-        folders[folder] = os.path.realpath(folder)
-    return f"{folders[folder]}/{name}"
 
 
 def files(project: Path) -> list[Path]:

@@ -76,6 +76,16 @@ def traits(at: os.stat_result) -> str:
     return f"{at.st_size} {at.st_mtime_ns} {at.st_ctime_ns} {at.st_ino}"
 
 
+def resolved(path: str, folders: dict[str, str]) -> str:
+    """As `os.path.realpath`, each folder (`folders`) once: a process has thousands of modules."""
+    if os.path.islink(path):
+        return os.path.realpath(path)
+    folder, name = os.path.split(path)
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    return f"{folders[folder]}/{name}"
+
+
 def read_once(path: Path, *, limit_bytes: int = MAX_ARTIFACT_BYTES) -> bytes:
     """All bytes of a regular file, read once, following no link at its end.
 
