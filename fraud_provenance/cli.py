@@ -660,20 +660,34 @@ def accept(
 
 @app.command()
 def rollback(
-    asset: Annotated[str, typer.Argument(help="raw_transactions")],
-    partition: Annotated[str, typer.Argument(help="The day, YYYY-MM-DD.")],
-    to: Annotated[str, typer.Option("--to", help="SHA-256 of the version, or its first digits.")],
+    asset: Annotated[str, typer.Argument(help="raw_transactions, or what is made of it.")],
+    partition: Annotated[str, typer.Argument(help="The day, YYYY-MM-DD, or train, evaluation.")],
+    to: Annotated[
+        str, typer.Option("--to", help="SHA-256 of a raw day's version, or its first digits.")
+    ] = "",
     email: Annotated[str, typer.Option("--as", help="Your e-mail identity.")] = "",
     why: Annotated[str, typer.Option("--reason", help="Why; signed.")] = "rolled back by hand",
     as_json: Json = False,
 ) -> int:
-    """Restore an earlier attested version of a day from DVC, as a new version decided by a person.
+    """Bring an attested version back from DVC.
 
-    In the local environment --as defaults to the first person who may decide it.
+    raw_transactions: an earlier version becomes a new one, as you decide it; your decision is
+    signed. transaction_features, training_set, transaction_scores: the version in force is put
+    back where its file is gone or changed. In the local environment --as defaults to the first
+    person who may decide it.
     """
-    from fraud_provenance.people.rollback import rollback_day
+    from fraud_provenance.people import rollback as versions
 
-    made = rollback_day(open_workspace(), asset, partition, to, email, why)
+    workspace = open_workspace()
+    if asset != versions.ASSET:
+        names = versions.put_back(workspace, asset, partition, to)
+        if as_json:
+            print_json({"restored": names})
+        else:
+            told = ", ".join(names) or "nothing: the files are as attested"
+            out.print(f"put back {told}", markup=False)
+        return 0
+    made = versions.rollback_day(workspace, partition, to, email, why)
     if as_json:
         print_json(made)
         return 0

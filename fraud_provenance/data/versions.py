@@ -1,4 +1,4 @@
-"""DVC by day: each partition file has its own pointer, cache entry and copy in the remote.
+"""DVC by partition: each file of data has its own pointer, cache entry and copy in the remote.
 
 DVC's MD5 is an address in storage. What the bytes are is said by the signed SHA-256 alone.
 """
@@ -12,11 +12,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, EvidenceError, reason
 
+ASSETS: Final = ("raw_transactions", "transaction_features", "training_set", "transaction_scores")
 _REMOTE = "storage"
 _MD5 = re.compile(r"md5: ([0-9a-f]{32})$", re.MULTILINE)
 
@@ -87,22 +88,34 @@ def pointer_path(file: Path) -> Path:
     return file.with_name(f"{file.name}.dvc")
 
 
-def is_tracked(file: Path, md5: str) -> bool:
-    """Whether the file's pointer names `md5`."""
-    pointer = pointer_path(file)
-    return pointer.exists() and f"md5: {md5}\n" in pointer.read_text("utf-8")
+def files_of(data: Path, asset: str, partition: str) -> list[Path]:
+    """The files of one partition that are there, without their pointers."""
+    found = (data / asset).glob(f"{partition}.*")
+    return sorted(path for path in found if path.suffix != ".dvc")
 
 
 def lacking(home: Path, files: Sequence[Path]) -> list[Path]:
-    """Those of `files` that have no pointer, or whose bytes the remote does not hold."""
+    """Those of `files` whose pointer or whose bytes are not kept: not named, or not in the remote.
+
+    A file that is not there is none of them: DVC has nothing to keep of it.
+    """
     objects = home / "dvc-remote" / "files" / "md5"
-    found = []
-    for path in files:
-        pointer = pointer_path(path)
-        named = _MD5.search(pointer.read_text("utf-8")) if pointer.exists() else None
-        if named is None or not (objects / named[1][:2] / named[1][2:]).is_file():
-            found.append(path)
-    return found
+
+    def is_kept(path: Path) -> bool:
+        md5 = _named(path)
+        if md5 is None or not (objects / md5[:2] / md5[2:]).is_file():
+            return False
+        is_older = pointer_path(path).stat().st_mtime_ns < path.stat().st_mtime_ns
+        return not is_older or dvc_md5(path.read_bytes()) == md5
+
+    return [path for path in files if path.exists() and not is_kept(path)]
+
+
+def _named(file: Path) -> str | None:
+    """The address that the file's pointer names."""
+    pointer = pointer_path(file)
+    found = _MD5.search(pointer.read_text("utf-8")) if pointer.exists() else None
+    return found[1] if found else None
 
 
 def track(home: Path, files: Sequence[Path]) -> None:
@@ -116,6 +129,19 @@ def track(home: Path, files: Sequence[Path]) -> None:
     with _repository(home) as repo, contextlib.redirect_stderr(io.StringIO()):
         repo.add([str(path) for path in files])
         repo.push([str(pointer_path(path)) for path in files])
+
+
+def kept_bytes(home: Path, file: Path) -> bytes:
+    """What DVC keeps of a file, by the file's pointer, be it the right bytes or not.
+
+    Raises:
+        EvidenceError: ARTIFACT_MISSING, no pointer, or nothing where it points.
+    """
+    md5 = _named(file)
+    if md5 is None:
+        message = f"DVC has no pointer of {file.name}"
+        raise EvidenceError(reason(RootCause.ARTIFACT_MISSING, message, artifact="dvc"))
+    return stored_bytes(home, md5)
 
 
 def stored_bytes(home: Path, md5: str) -> bytes:

@@ -7,7 +7,6 @@ import dagster as dg
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
-    BackendError,
     EvidenceError,
     ProvenanceError,
     Reason,
@@ -21,7 +20,6 @@ from fraud_provenance.defs import columns, support
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
-from fraud_provenance.workspace import Workspace
 
 ASSET = "raw_transactions"
 _UNREADABLE = RootCause.EVIDENCE_MALFORMED
@@ -94,10 +92,7 @@ def raw_transactions(
         if not rows:
             raise EvidenceError(*refused)
         made = step.commit({"rows": rows, "event_time": times, "dvc_md5": md5})
-    try:
-        track_versions(workspace, md5)
-    except BackendError as away:  # the days are signed and there; `run` brings DVC up to date
-        context.log.warning(str(away.reasons[0]))
+    support.keep_versions(context, workspace, made)
     for entry in made.manifest.entries:
         context.add_asset_metadata(
             {
@@ -147,11 +142,3 @@ def _raw(item: VerifiedFile) -> tuple[bytes, int, list[str]]:
     keys = [name for name in ("tx_datetime", "transaction_id") if name in frame.columns]
     content = parquet_bytes(frame.sort(keys, maintain_order=True) if keys else frame)
     return content, frame.height, support.event_range(frame)
-
-
-def track_versions(workspace: Workspace, md5: dict[str, str]) -> None:
-    """Bring DVC up to date with the days whose pointer does not name these bytes yet."""
-    folder = workspace.data / ASSET
-    files = [folder / f"{day}.parquet" for day in sorted(md5)]
-    stale = [path for path in files if not data_versions.is_tracked(path, md5[path.stem])]
-    data_versions.track(workspace.home, stale)

@@ -102,6 +102,7 @@ def transaction_scores(
         }
         lease.confirm()
         made = step.commit(outputs, finish=prediction_log.log_scores)
+    support.keep_versions(context, workspace, made)
     logged = prediction_log.batch_about(trust, trust.lineage().node(made.bundle.statement.digest))
     if logged is None or logged.bundle is None:
         raise BackendError(

@@ -16,7 +16,12 @@ from packaging.version import Version
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
-from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
+from fraud_provenance.attested.core.errors import (
+    BackendError,
+    ConfigError,
+    VerificationError,
+    reason,
+)
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Materialisation
@@ -92,6 +97,22 @@ def evidence_metadata(workspace: Workspace, made: Materialisation) -> dict[str, 
         "provenance/bundle": dg.MetadataValue.path(path),
         "provenance/git_commit": workspace.code_facts.git_commit,
     }
+
+
+def keep_versions(
+    context: dg.AssetExecutionContext, workspace: Workspace, made: Materialisation
+) -> None:
+    """Put the files that a step has written under DVC.
+
+    A remote that is away fails nobody's work: the files are signed and there, and `run` catches up.
+    """
+    from fraud_provenance.data import versions as data_versions
+
+    written = [workspace.data / entry.path for entry in made.manifest.entries]
+    try:
+        data_versions.track(workspace.home, data_versions.lacking(workspace.home, written))
+    except BackendError as away:
+        context.log.warning(str(away.reasons[0]))
 
 
 def decision_metadata(workspace: Workspace, decision: Node) -> dict[str, Any]:

@@ -121,6 +121,7 @@ def training_set(
                 "waivers": {d: w for d, w in empty.items() if split.days[0] < d < split.days[-1]},
             }
         )
+    support.keep_versions(context, workspace, made)
     return dg.MaterializeResult(
         metadata=support.evidence_metadata(workspace, made)
         | {

@@ -100,6 +100,7 @@ def transaction_features(
         events = list(invocation.stream())
         require_ours(output)
         made, rows = _publish(step, read, read_mart(output), days)
+    support.keep_versions(context, workspace, made)
     lineage = _column_lineage(invocation)
     for event in events:
         if isinstance(event, dg.Output) and event.output_name == ASSET:

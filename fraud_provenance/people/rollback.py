@@ -1,4 +1,8 @@
-"""Restoring an earlier attested version of a raw day, as a new version with its own evidence."""
+"""Bringing data back from DVC.
+
+An earlier version of a raw day becomes a new version with its own evidence, as a person decides it.
+What is made of raw days follows from them: of that the version in force is put back, byte by byte.
+"""
 
 import uuid
 from typing import Any
@@ -19,19 +23,61 @@ from fraud_provenance.workspace import Workspace
 ASSET = "raw_transactions"
 
 
-def rollback_day(
-    workspace: Workspace, asset: str, day: str, to: str, email: str = "", why: str = "rolled back"
-) -> dict[str, Any]:
-    """Bring back the version of `day` whose SHA-256 begins with `to`, as decided by a person.
+def put_back(workspace: Workspace, asset: str, partition: str, to: str = "") -> list[str]:
+    """Put the version in force back where its files are gone or changed; returns their names.
+
+    Nothing is decided: these are the bytes that are signed as the newest.
 
     Raises:
-        ConfigError: unknown asset or version. EvidenceError: DVC no longer holds the bytes.
+        ConfigError: unknown asset or partition, or not the version in force. EvidenceError: DVC
+            does not hold the bytes. VerificationError: it holds others, or they were revoked.
+    """
+    if asset not in data_versions.ASSETS:
+        known = ", ".join(data_versions.ASSETS)
+        raise ConfigError(reason(RootCause.USAGE, f"{asset!r} is not kept in DVC: {known} are"))
+    versions = workspace.store.versions(asset, partition)
+    if not versions:
+        why = f"{asset} has no {partition!r}"
+        raise ConfigError(reason(RootCause.USAGE, why, artifact=asset, partition=partition))
+    newest = versions[-1]
+    if to and _version(workspace, asset, partition, to).sha256 != newest.sha256:
+        why = f"{asset} follows from raw days: roll these back and run; in force: "
+        raise ConfigError(reason(RootCause.USAGE, why + newest.sha256[:12], artifact=asset))
+    node = workspace.trust.lineage().node(newest.statement)
+    bad = [*node.all_reasons(), *revoked_in(node, [partition])]
+    if node.manifest is None or bad:
+        raise VerificationError(*bad)
+    restored = []
+    for entry in node.manifest.select([partition]).entries:
+        path = workspace.data / entry.path
+        if not path.exists() or encoding.digest_bytes(files.read_once(path)) != entry.sha256:
+            kept = data_versions.kept_bytes(workspace.home, path)
+            _require(kept, entry.sha256, asset, partition)
+            files.write_atomic(path, kept)
+            restored.append(path.name)
+    return restored
+
+
+def _require(content: bytes, sha256: str, asset: str, partition: str) -> None:
+    found = encoding.digest_bytes(content)
+    if found != sha256:
+        told = f"DVC holds sha256 {found[:12]}, attested {sha256[:12]}"
+        raise VerificationError(
+            reason(RootCause.DIGEST_MISMATCH, told, artifact=asset, partition=partition)
+        )
+
+
+def rollback_day(
+    workspace: Workspace, day: str, to: str, email: str = "", why: str = "rolled back"
+) -> dict[str, Any]:
+    """Bring back the version of a raw day whose SHA-256 begins with `to`, as a person decides.
+
+    Raises:
+        ConfigError: unknown version. EvidenceError: DVC no longer holds the bytes.
         VerificationError: the bytes DVC holds are not the attested ones, or were revoked.
         GateDenied: the person may not decide it.
     """
-    if asset != ASSET:
-        raise ConfigError(reason(RootCause.USAGE, f"only {ASSET} is versioned by day"))
-    version = _version(workspace, day, to)
+    version = _version(workspace, ASSET, day, to)
     signer = person_for(workspace, "supersede", email)
     lineage = workspace.trust.lineage()
     node = lineage.node(version.statement)
@@ -39,16 +85,7 @@ def rollback_day(
     if node.provenance is None or node.manifest is None or bad:
         raise VerificationError(*bad)
     content = data_versions.stored_bytes(workspace.home, node.provenance.outputs["dvc_md5"][day])
-    found = encoding.digest_bytes(content)
-    if found != version.sha256:
-        raise VerificationError(
-            reason(
-                RootCause.DIGEST_MISMATCH,
-                f"DVC holds sha256 {found[:12]}, attested {version.sha256[:12]}",
-                artifact=asset,
-                partition=day,
-            )
-        )
+    _require(content, version.sha256, ASSET, day)
     entry = next(e for e in node.manifest.entries if e.partition == day)
     source = node.provenance.material("source")
     sources = workspace.store.manifest(source.digest).select([day]) if source else None
@@ -67,10 +104,14 @@ def rollback_day(
                 "supersede": {day: decision},
             }
         )
-    path = workspace.data / asset / f"{day}.parquet"
+    path = workspace.data / ASSET / f"{day}.parquet"
     _restore_landing(workspace, day, entry.made_from)
     data_versions.track(workspace.home, [path])
-    return {"sha256": found, "sequence": made.sequence, "statement": made.bundle.statement.digest}
+    return {
+        "sha256": version.sha256,
+        "sequence": made.sequence,
+        "statement": made.bundle.statement.digest,
+    }
 
 
 def _decide(workspace: Workspace, node: Node, version: Head, signer: Identity, why: str) -> str:
@@ -99,8 +140,8 @@ def _decide(workspace: Workspace, node: Node, version: Head, signer: Identity, w
     return trust.signing.sign(statement, signer).statement.digest
 
 
-def _version(workspace: Workspace, day: str, to: str) -> Head:
-    versions = workspace.store.versions(ASSET, day)
+def _version(workspace: Workspace, asset: str, partition: str, to: str) -> Head:
+    versions = workspace.store.versions(asset, partition)
     found = {head.sha256: head for head in versions if head.sha256.startswith(to.lower())}
     if len(to) < 6 or len(found) != 1:
         known = ", ".join(dict.fromkeys(head.sha256[:12] for head in versions)) or "none"
@@ -108,8 +149,8 @@ def _version(workspace: Workspace, day: str, to: str) -> Head:
             reason(
                 RootCause.USAGE,
                 f"{to!r} names {len(found)} versions (6 digits at least); attested: {known}",
-                artifact=ASSET,
-                partition=day,
+                artifact=asset,
+                partition=partition,
             )
         )
     return next(iter(found.values()))

@@ -221,19 +221,24 @@ class Pipeline:
         self._judge_rest("raw_transactions", "raw_contracts")
 
     def _version_rest(self) -> None:
-        """DVC catches up: with days whose run was killed before, and with what its remote lacks.
+        """DVC catches up: with files whose run was killed before, and with what its remote lacks.
 
         A remote that is away keeps nobody from working; it is told each time.
         """
         from fraud_provenance.data import versions as data_versions
 
-        folder = self.workspace.data / "raw_transactions"
-        files = [folder / f"{d}.parquet" for d in self.workspace.store.heads("raw_transactions")]
+        data, store = self.workspace.data, self.workspace.store
+        files = [
+            path
+            for asset in data_versions.ASSETS
+            for partition in store.heads(asset)
+            for path in data_versions.files_of(data, asset, partition)
+        ]
         stale = data_versions.lacking(self.workspace.home, files)
         if not stale:
             return
         try:
-            with self._stage("data versions", planning.in_days(stale)):
+            with self._stage("data versions", f"{len(stale)} files"):
                 data_versions.track(self.workspace.home, stale)
         except BackendError as error:
             away = error

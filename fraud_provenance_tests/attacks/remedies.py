@@ -14,7 +14,7 @@ from fraud_provenance_tests.attacks.arena import TRAINED
 from fraud_provenance_tests.attacks.cases_data import DAY, NEW_DAY
 from fraud_provenance_tests.attacks.cases_tampering import OTHER_DAY
 from fraud_provenance_tests.attacks.home import Home
-from fraud_provenance_tests.attacks.judges import RAW
+from fraud_provenance_tests.attacks.judges import FEATURES, RAW
 
 COMMAND = "fraud-provenance"
 RUN = f"{COMMAND} run {' '.join(TRAINED)}"
@@ -105,7 +105,7 @@ CURES = (
     Cure("SUBJECT_PARTITION_MISMATCH", "DT-05",
          (_back(), _back(OTHER_DAY).replace("{digest}", "{other}"))),
     Cure("UNATTESTED_FILE", "DT-11", ("remove the file",)),
-    Cure("PARTITION_MISSING", "DT-12", ("restore data",)),
+    Cure("PARTITION_MISSING", "DT-12", (f"{COMMAND} rollback {FEATURES} {DAY}",)),
     Cure("CHECK_MISSING", "DF-29", (RUN,)),
     Cure("EVIDENCE_MISSING", "LE-01", ("copy evidence",)),
     Cure("EVIDENCE_ROLLBACK", "OP-11 audit", ("copy evidence", f"{COMMAND} audit --full")),

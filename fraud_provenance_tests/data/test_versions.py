@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance.attested.core.errors import BackendError
+from fraud_provenance.attested.core.errors import BackendError, EvidenceError
 from fraud_provenance.data import versions
 from fraud_provenance_tests.conftest import codes
 
@@ -76,3 +76,46 @@ def test_repository_that_keeps_versions_is_never_made_anew(
     with pytest.raises(BackendError):
         versions.track(tmp_path, files)
     assert len(list((tmp_path / ".dvc" / "cache" / "files" / "md5").glob("*/*"))) == len(files)
+
+
+def test_file_that_was_written_anew_is_kept_again(tmp_path: Path, files: list[Path]) -> None:
+    """Its run was killed before DVC had it: the pointer still names the bytes before."""
+    versions.track(tmp_path, files)
+    files[0].write_bytes(b"other")
+    assert versions.lacking(tmp_path, files) == files[:1]
+    versions.track(tmp_path, files[:1])
+    assert versions.lacking(tmp_path, files) == []
+    assert versions.kept_bytes(tmp_path, files[0]) == b"other"
+
+
+def test_same_bytes_written_again_are_kept_already(tmp_path: Path, files: list[Path]) -> None:
+    versions.track(tmp_path, files)
+    files[0].write_bytes(files[0].read_bytes())
+    assert versions.lacking(tmp_path, files) == []
+
+
+def test_file_that_is_gone_is_nothing_to_keep_and_its_bytes_are_there(
+    tmp_path: Path, files: list[Path]
+) -> None:
+    versions.track(tmp_path, files)
+    files[0].unlink()
+    assert versions.lacking(tmp_path, files) == []
+    assert versions.kept_bytes(tmp_path, files[0]) == b"2018-04-01"
+    versions.pointer_path(files[0]).unlink()
+    with pytest.raises(EvidenceError) as caught:
+        versions.kept_bytes(tmp_path, files[0])
+    assert codes(caught.value) == ["ARTIFACT_MISSING"]
+
+
+def test_files_of_a_partition_are_those_that_carry_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "scores"
+    folder.mkdir()
+    for name in (
+        "2018-04-01.leaves",
+        "2018-04-01.parquet",
+        "2018-04-01.parquet.dvc",
+        "train.parquet",
+    ):
+        (folder / name).touch()
+    found = versions.files_of(tmp_path, "scores", "2018-04-01")
+    assert [path.name for path in found] == ["2018-04-01.leaves", "2018-04-01.parquet"]

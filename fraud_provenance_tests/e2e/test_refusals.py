@@ -287,6 +287,36 @@ class TestLandedLater:
         assert workspace(product).store.heads("raw_transactions")[day][0].sha256 == before
         self.finished(product, day)
 
+    def test_data_that_is_gone_or_changed_is_put_back(self, product: Product) -> None:
+        data = product.home / "data"
+        scored = max(path.stem for path in (data / "transaction_scores").glob("*.parquet"))
+        places = {
+            ("transaction_features", scored): data / "transaction_features" / f"{scored}.parquet",
+            ("training_set", "train"): data / "training_set" / "train.parquet",
+            ("transaction_scores", scored): data / "transaction_scores" / f"{scored}.leaves",
+        }
+        attested = {path: path.read_bytes() for path in places.values()}
+        for path in attested:
+            path.unlink()
+        (data / "training_set" / "train.parquet").write_bytes(b"other")
+        refused = product.run("run", *TRAINED)
+        assert refused.code == 1, refused.text
+        assert "ARTIFACT_MISSING" in refused.text
+        assert "rollback ASSET PARTITION" in " ".join(refused.text.split())
+        for asset, partition in places:
+            product.ok("rollback", asset, partition)
+        assert {path: path.read_bytes() for path in places.values()} == attested
+        again = product.ok("rollback", "training_set", "train")
+        assert "nothing" in again.text
+        product.ok("run", *TRAINED)
+
+    def test_what_follows_from_raw_days_has_no_earlier_version(self, product: Product) -> None:
+        done = product.run("rollback", "training_set", "train", "--to", "000000")
+        assert done.code == 2
+        assert "attested:" in done.text
+        for asset, partition in (("fraud_model", "1"), ("training_set", "other")):
+            assert product.run("rollback", asset, partition).code == 2
+
 
 def test_import_refuses_what_it_cannot_read(product: Product, tmp_path: Path) -> None:
     landed = {path.name: path.read_bytes() for path in (product.home / "landing").iterdir()}

@@ -197,7 +197,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "DIGEST_MISMATCH": (
         "The bytes are not the bytes that were attested.",
         "A raw day: `fraud-provenance rollback raw_transactions DAY --to DIGEST`, or import the "
-        "day again and run. Anything else: restore the file named from the home's backup.",
+        "day again and run. What is made of it: `fraud-provenance rollback ASSET PARTITION`. "
+        "Anything else: restore the file named from the home's backup.",
     ),
     "PARTITION_MUTATED_AFTER_ATTESTATION": (
         "Rows were added to a file after it was attested: a larger whole file is in its place.",
@@ -206,8 +207,9 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "ARTIFACT_MISSING": (
         "An attested file is not where its manifest says.",
-        "A raw day: `fraud-provenance rollback raw_transactions DAY --to DIGEST`. Anything else: "
-        "restore data/ of the home from its backup.",
+        "A raw day: `fraud-provenance rollback raw_transactions DAY --to DIGEST`. What is made of "
+        "it: `fraud-provenance rollback ASSET PARTITION`. Anything else: restore data/ of the home "
+        "from its backup.",
     ),
     "UNATTESTED_FILE": (
         "A file lies among attested ones that no evidence names.",
@@ -369,7 +371,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "PARTITION_MISSING": (
         "A partition that is needed is not there.",
         "A day that never landed: `fraud-provenance import FILE`, then `fraud-provenance run`. A "
-        "file that is gone: restore data/ of the home from its backup.",
+        "file that is gone: `fraud-provenance rollback ASSET PARTITION`, for a raw day with "
+        "`--to DIGEST`.",
     ),
     "SUBJECT_PARTITION_MISMATCH": (
         "The bytes are attested, but for another partition.",
