@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource, dbt_assets
+from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, reason
@@ -21,7 +22,7 @@ from fraud_provenance.defs import support
 from fraud_provenance.defs.columns import features_metadata
 from fraud_provenance.due.planning import sources_digest, window_of
 from fraud_provenance.fraud.column_lineage import raw_columns
-from fraud_provenance.fraud.mart import DBT_BUILD, MART, read_mart
+from fraud_provenance.fraud.mart import DBT_BUILD, MART, not_built, read_mart
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.models.serving import require_ours
 from fraud_provenance.refusals import as_failure
@@ -97,7 +98,7 @@ def transaction_features(
         )
         if support.HEADLESS in context.run.tags:
             _prepare_next_stages(workspace)
-        events = list(invocation.stream())
+        events = _built(invocation)
         require_ours(output)
         made, rows = _publish(step, read, read_mart(output), days)
     support.keep_versions(context, workspace, made)
@@ -107,6 +108,22 @@ def transaction_features(
             yield _with_evidence(event, workspace, made, rows, lineage)
         elif isinstance(event, dg.AssetCheckResult) and event.asset_key == _KEY:
             yield event
+
+
+def _built(invocation: DbtCliInvocation) -> list[Any]:
+    """What dbt tells of a build that came to a good end.
+
+    Raises:
+        DataError: TRANSFORM_FAILED.
+    """
+    try:
+        return list(invocation.stream())
+    except DagsterDbtCliRuntimeError as error:
+        try:
+            results = invocation.get_artifact("run_results.json")["results"]
+        except FileNotFoundError:
+            results = []
+        raise not_built(results) from error
 
 
 def _prepare_next_stages(workspace: Workspace) -> None:

@@ -4,8 +4,9 @@ A name says nothing about what stands behind it. A view (or a macro) of the mart
 one thing to the tests and another to whoever reads it later, hence only a base table is read.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fraud_provenance.fraud.errors import DataError
 
@@ -18,6 +19,7 @@ DATABASE: Final = "scratch.duckdb"
 # Partial parsing would build from a cache below `target/` that git ignores, not from the sources.
 DBT_BUILD: Final = ("build", "--no-version-check", "--no-partial-parse")
 _SCHEMA: Final = "main"
+_NAMED: Final = 5
 
 
 def read_mart(folder: Path) -> "pl.DataFrame":
@@ -56,3 +58,29 @@ def _check_base_table(connection: "duckdb.DuckDBPyConnection") -> None:
             file=DATABASE,
             remedy="find out what in the dbt project replaced the table; make the features again",
         )
+
+
+def not_built(results: Sequence[Mapping[str, Any]]) -> DataError:
+    """What dbt could not build, or which of its tests did not hold.
+
+    Named, and no more: what an engine says may quote rows.
+
+    Args:
+        results: The `results` of dbt's `run_results.json`; empty where dbt did not come so far.
+
+    Returns:
+        DataError: TRANSFORM_FAILED.
+    """
+    failed = []
+    for item in results:
+        kind, _project, *names = str(item["unique_id"]).split(".")
+        if item["status"] not in ("success", "pass", "skipped", "warn"):
+            failed.append(f"{names[kind == 'unit_test']}: {item['status']}")
+    more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    told = ", ".join(failed[:_NAMED]) or "it ended before its first model"
+    return DataError(
+        "TRANSFORM_FAILED",
+        f"dbt: {told}{more}",
+        remedy="mend the model or the test that is named, or the days that it reads; run/run.log "
+        "of the home has dbt's own words",
+    )

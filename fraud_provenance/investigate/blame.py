@@ -93,7 +93,8 @@ def blame(asked: Question, subject: str) -> Blame:
         return _of_news(asked, symptom, found)
     if _is_absent(symptom):
         found.effect = "it is not there"
-        found.causes = absent_causes(asked.trust, asked.registry, symptom.asset, symptom.day)
+        causes = absent_causes(asked.trust, asked.registry, symptom.asset, symptom.day)
+        found.causes = [one for cause in causes for one in _by_file(asked, cause)]
         return found
     if symptom.verdict.reasons and not _is_refusal_alone(symptom):
         found.effect = "it does not hold"

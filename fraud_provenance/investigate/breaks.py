@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fraud_provenance.alerts import Outbox
+from fraud_provenance.alerts import Alert, Outbox
 from fraud_provenance.attested.core.codes import UNDECIDED
 from fraud_provenance.attested.core.data_causes import DATA_CAUSES
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason
@@ -46,6 +46,7 @@ _SETTLED = timedelta(minutes=5)
 _REVOKED = frozenset(("PARTITION_REVOKED", "MODEL_REVOKED", "EVIDENCE_REVOKED"))
 _GONE = frozenset(("ARTIFACT_MISSING", "EVIDENCE_MISSING", "DECISION_MISSING"))
 _HELD = frozenset(("DATA_HELD", "CHECK_FAILED", "CHECK_MISSING", "CHECK_VACUOUS"))
+_NOT_BUILT = "TRANSFORM_FAILED"
 _OF_CODE = frozenset(("PIT_LEAKAGE", "FEATURE_RECOMPUTE_MISMATCH"))
 _SERVERS = {
     "LOG_UNAVAILABLE": "log", "PREDLOG_UNAVAILABLE": "log", "WITNESS_UNAVAILABLE": "witness",
@@ -264,10 +265,17 @@ def absent_causes(trust: Trust, registry: Registry, asset: str, day: str) -> lis
         champion = verify_subject(trust, registry, "model@champion")
         if champion.reasons:
             return broken_causes(trust, champion)
-    return alert_faults(trust) or [
-        Cause(INFRASTRUCTURE, "run", f"{asset}/{day} is due, and no run made it",
-              path=_news(f"{asset}/{day}"))
-    ]  # fmt: skip
+    path = _news(f"{asset}/{day}")
+    if faults := alert_faults(trust):
+        return faults
+    commit, good = trust.code().git_commit, good_day(trust, FEATURES, day)
+    before = str(good[0].provenance_of().outputs.get("git_commit", "")) if good else ""
+    is_told = any(_NOT_BUILT in words_of(alert) for alert in _open_alerts(trust))
+    if is_told and before not in ("", commit):
+        path = (*path, Link(kind="not there", name=FEATURES, partitions=(day,)))
+        return [Cause(CODE, DBT, "dbt does not build with it", before, commit, path=path,
+                      commit=commit)]  # fmt: skip
+    return [Cause(INFRASTRUCTURE, "run", f"{asset}/{day} is due, and no run made it", path=path)]
 
 
 def _never_came(day: str) -> Cause:
@@ -311,16 +319,20 @@ def _last_signed(trust: Trust) -> datetime | None:
     return max((bundle.signed_at for bundle in bundles if bundle), default=None)
 
 
+def _open_alerts(trust: Trust) -> list[Alert]:
+    """Alerts after which nothing was signed: what they tell is not over."""
+    outbox = Outbox(trust.home)
+    last = _last_signed(trust)
+    return [alert for alert in (*outbox.pending(), *outbox.delivered())
+            if last is None or alert.raised_at + _SETTLED >= last]  # fmt: skip
+
+
 def alert_faults(trust: Trust) -> list[Cause]:
     """Faults around the data, as those alerts tell them after which nothing was made."""
-    outbox = Outbox(trust.home)
-    alerts = [item for item in (*outbox.pending(), *outbox.delivered())
-              if item.kind in ("could_not_decide", "run_failed")]  # fmt: skip
-    last = _last_signed(trust)
     found: dict[str, Cause] = {}
-    for alert in alerts:
-        if last is not None and alert.raised_at + _SETTLED < last:
-            continue  # things were signed since: it is over
+    for alert in _open_alerts(trust):
+        if alert.kind not in ("could_not_decide", "run_failed"):
+            continue
         for code in sorted(words_of(alert) & {str(code) for code in _SERVERS}):
             first = alert.text.splitlines()[0]
             cause = Cause(INFRASTRUCTURE, _SERVERS[code], first[:300],

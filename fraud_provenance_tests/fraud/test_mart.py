@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from fraud_provenance.fraud.errors import DataError
-from fraud_provenance.fraud.mart import DATABASE, MART, read_mart
+from fraud_provenance.fraud.mart import DATABASE, MART, not_built, read_mart
 
 
 def made(folder: Path, *statements: str) -> Path:
@@ -44,3 +44,26 @@ def test_anything_else_under_its_name_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=f"OBJECT_TYPE_CHANGED.*{found}"):
         read_mart(made(tmp_path, *statements))
+
+
+def test_what_dbt_could_not_build_is_named_without_its_words() -> None:
+    results = [
+        {"unique_id": "model.p.stg", "status": "success", "message": "OK"},
+        {"unique_id": "unit_test.p.int.windows", "status": "fail", "message": "| 17 | 3.50 |"},
+        *[
+            {"unique_id": f"test.p.t{n}.1", "status": "error", "message": "card 7"}
+            for n in range(6)
+        ],
+        {"unique_id": "model.p.mart", "status": "skipped", "message": None},
+    ]
+
+    said = str(not_built(results))
+
+    assert said.startswith("TRANSFORM_FAILED: dbt: windows: fail, t0: error")
+    assert "and 2 more" in said
+    for hidden in ("17", "card 7", "mart:"):
+        assert hidden not in said
+
+
+def test_dbt_that_did_not_come_to_its_models_says_so() -> None:
+    assert "ended before" in str(not_built([]))

@@ -166,6 +166,22 @@ def higher_bar(place: Place) -> None:
     place.run()
 
 
+def wider_window(place: Place) -> None:
+    """A commit widens the shortest window of the customers' features by an hour."""
+    path = "dbt_project/models/intermediate/int_customer_windows.sql"
+    place.edit(path, "between 86399 preceding", "between 89999 preceding", "a wider window")
+    place.deliver(46)
+    place.run()
+
+
+def changed_tree(place: Place) -> None:
+    """Somebody runs what was never committed."""
+    file = place.project / MODEL
+    file.write_text(file.read_text("utf-8") + "\n# to be tried\n", "utf-8")
+    place.deliver(46)
+    place.run()
+
+
 def lost_registry(place: Place) -> None:
     (place.home / "mlflow" / "mlflow.db").unlink()
 
@@ -244,6 +260,12 @@ CASES = (
              must_stop=True),
     Incident("rolled-back", "a relabelled day comes back to its first delivery", rolled_back,
              "model@candidate", of_day(28), must_stop=True),
+    Incident("window", "a commit changes a feature's definition", wider_window,
+             f"transaction_features/{day(46)}",
+             frozenset(("code dbt_project/models/intermediate/int_customer_windows.sql",)),
+             must_stop=True),
+    Incident("tree", "what ran was never committed", changed_tree, "alert",
+             frozenset(("code work tree",)), must_stop=True),
     Incident("registry", "the registry is gone", lost_registry, "model@champion",
              frozenset(("infrastructure registry",))),
     Incident("policy", "a threshold was edited and not released", edited_policy, "model@champion",

@@ -102,6 +102,7 @@ class RootCause(StrEnum):
     MODEL_MALFORMED = "MODEL_MALFORMED"
     RESOURCE_LIMIT = "RESOURCE_LIMIT"
     OBJECT_TYPE_CHANGED = "OBJECT_TYPE_CHANGED"
+    TRANSFORM_FAILED = "TRANSFORM_FAILED"
     TMP_PERMS = "TMP_PERMS"
     SOURCE_SCHEME = "SOURCE_SCHEME"
     METRIC_UNSIGNED = "METRIC_UNSIGNED"
@@ -614,6 +615,11 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "RESOURCE_LIMIT": (
         "Reading a file took more memory, processor time or time than the limits allow.",
         "Refuse it; honest files are far below the limits.",
+    ),
+    "TRANSFORM_FAILED": (
+        "A model of the dbt project could not be built, or one of its tests did not hold.",
+        "Mend the model or the test that is named, or the days that it reads; run/run.log of the "
+        "home has dbt's own words.",
     ),
     "OBJECT_TYPE_CHANGED": (
         "A view, a macro or nothing stands where the features' table must be.",
