@@ -133,11 +133,13 @@ def _by_file(asked: Question, cause: Cause) -> list[Cause]:
 
     The cause as it is where no features were good before, or nothing shows what changed.
     """
-    days = cause.path[-1].partitions if cause.path else ()
-    if (cause.kind, cause.name) != (CODE, DBT) or not days:
+    if (cause.kind, cause.name) != (CODE, DBT):
         return [cause]
-    good = good_day(asked.trust, FEATURES, days[0])
-    before = str(good[0].provenance_of().outputs.get("git_commit", "")) if good else ""
+    before = cause.before
+    days = cause.path[-1].partitions if cause.path else ()
+    if not before and days:
+        good = good_day(asked.trust, FEATURES, days[0])
+        before = str(good[0].provenance_of().outputs.get("git_commit", "")) if good else ""
     if not before or before == cause.commit:
         return [cause]
     try:

@@ -268,13 +268,12 @@ def absent_causes(trust: Trust, registry: Registry, asset: str, day: str) -> lis
     path = _news(f"{asset}/{day}")
     if faults := alert_faults(trust):
         return faults
-    commit, good = trust.code().git_commit, good_day(trust, FEATURES, day)
-    before = str(good[0].provenance_of().outputs.get("git_commit", "")) if good else ""
+    good, commit = good_day(trust, FEATURES, day), trust.code().git_commit
     is_told = any(_NOT_BUILT in words_of(alert) for alert in _open_alerts(trust))
-    if is_told and before not in ("", commit):
-        path = (*path, Link(kind="not there", name=FEATURES, partitions=(day,)))
-        return [Cause(CODE, DBT, "dbt does not build with it", before, commit, path=path,
-                      commit=commit)]  # fmt: skip
+    before = str(good[0].provenance_of().outputs.get("git_commit", "")) if good else ""
+    if good is not None and is_told and before not in ("", commit):
+        return [Cause(CODE, DBT, "dbt does not build with it", before, commit,
+                      path=links_of([good[0]]), commit=commit)]  # fmt: skip
     return [Cause(INFRASTRUCTURE, "run", f"{asset}/{day} is due, and no run made it", path=path)]
 
 
