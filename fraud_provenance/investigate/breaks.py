@@ -314,7 +314,7 @@ def _last_signed(trust: Trust) -> datetime | None:
 def alert_faults(trust: Trust) -> list[Cause]:
     """Faults around the data, as those alerts tell them after which nothing was made."""
     outbox = Outbox(trust.home)
-    alerts = [item for item in (*outbox.pending(), *outbox.delivered())
+    alerts = [item for item in outbox.everything()
               if item.kind in ("could_not_decide", "run_failed")]  # fmt: skip
     last = _last_signed(trust)
     found: dict[str, Cause] = {}
