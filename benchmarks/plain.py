@@ -465,7 +465,7 @@ def _surroundings(workspace: Workspace, asset: str, policy: object) -> Surroundi
     return Surroundings(usable, known, {}, "")
 
 
-def _evidence_metadata(workspace: Workspace, made: object) -> dict[str, Any]:
+def _evidence_metadata(workspace: Workspace, made: object, rows: object = None) -> dict[str, Any]:
     return {"git_commit": workspace.code_facts.git_commit}
 
 
@@ -504,7 +504,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
         release,
         score_contracts,
         scoring,
-        support,
+        shown,
         training,
         training_contract,
         verification,
@@ -518,9 +518,13 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield gate.Step, PlainStep
     yield staging.recover, lambda trust, finish=None: []
     yield Workspace, PlainWorkspace
-    yield support.evidence_metadata, _evidence_metadata
+    yield shown.evidence_metadata, _evidence_metadata
     yield verification.verdict_on, lambda workspace, asset, days=(): _NO_VERDICT
-    yield support.decision_metadata, lambda workspace, decision: {}
+    yield shown.decision_metadata, lambda workspace, decision, subject: {}
+    yield shown.champion_metadata, lambda workspace, registry, live: {}
+    yield shown.what_waits, lambda workspace, registry: "nothing"
+    yield shown.metrics_of, lambda trust, digest: {}
+    yield shown.evaluated_alert_rate, lambda champion: None
     yield raw_history.summaries_of, lambda workspace, step, frames, sha256: summarise(frames)
     yield raw_history.keep, lambda *_: ""
     yield planning.unjudged_days, _unjudged_days

@@ -11,7 +11,9 @@ from fraud_provenance.attested.core import codes, encoding
 from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.core.secret_forms import redacted
 
-Kind = Literal["contract_failed", "gate_refused", "not_trusted", "could_not_decide", "run_failed"]
+Kind = Literal[
+    "contract_failed", "gate_refused", "not_trusted", "could_not_decide", "run_failed", "late"
+]
 WEBHOOK = "webhook"
 """The sink that older homes knew alone."""
 _TITLES: Mapping[str, str] = {
@@ -20,6 +22,7 @@ _TITLES: Mapping[str, str] = {
     "not_trusted": "Not trusted",
     "could_not_decide": "Could not decide",
     "run_failed": "Run failed",
+    "late": "Late",
 }
 _TEXT_LIMIT = 3000  # Slack cuts a message's block off here
 REASON_LIMIT = 5

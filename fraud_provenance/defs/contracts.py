@@ -263,22 +263,36 @@ def mark_day(asset: str, report: "ContractReport", day: str) -> dg.AssetCheckEva
 
 
 def failure_metadata(failures: Sequence[Any]) -> dict[str, Any]:
-    """Failures as a table: what, where, how many rows, what to do."""
+    """Failures as a table: what, where, how many rows, what was found, what to do.
+
+    A value of a row is nobody's business here: what is found are numbers of the day as a whole.
+    """
     records = [
         dg.TableRecord(
             {
                 "day": f.day, "grade": f.weight, "code": f.code, "check": f.check,
-                "column": f.column, "rows": f.rows, "example": str(f.example)[:200],
-                "remedy": f.remedy,
+                "column": f.column, "rows": f.rows, "found": _found(f), "remedy": f.remedy,
             }
         )
         for f in failures[:100]
     ]  # fmt: skip
     columns = [
         dg.TableColumn(name, "int" if name == "rows" else "string")
-        for name in ("day", "grade", "code", "check", "column", "rows", "example", "remedy")
+        for name in ("day", "grade", "code", "check", "column", "rows", "found", "remedy")
     ]
     return {"failures": dg.TableMetadataValue(records, dg.TableSchema(columns=columns))}
+
+
+def _found(failure: Any) -> str:  # noqa: ANN401 - Failure, imported late
+    """The aggregate that was judged and its bounds, else how many rows there are."""
+    if failure.observed is None:
+        return f"{failure.rows} rows" if failure.rows else "the day as a whole"
+    bounds = [
+        f"{word} {bound:.6g}"
+        for word, bound in (("at least", failure.minimum), ("at most", failure.maximum))
+        if bound is not None
+    ]
+    return f"{failure.observed:.6g}" + (f", allowed {' and '.join(bounds)}" if bounds else "")
 
 
 def check_result(asset: str, report: "ContractReport") -> dg.AssetCheckResult:

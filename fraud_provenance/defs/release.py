@@ -8,7 +8,7 @@ import dagster as dg
 from fraud_provenance.alerts import alert_of_error
 from fraud_provenance.attested.core.errors import VerificationError
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.defs import support
+from fraud_provenance.defs import shown, support
 from fraud_provenance.defs.training import check_model
 from fraud_provenance.due.planning import newest_model, registry_of
 from fraud_provenance.models import promotion
@@ -42,12 +42,15 @@ def release_candidate(
     _refuse_unsafe_model(workspace, digest)
     version = promotion.register_candidate(trust, registry, digest)
     decision = promotion.registration_of(trust, trust.policies.current(), digest)
+    waits = shown.what_waits(workspace, registry)
+    # On the champion's own page, too: it is what may replace it.
+    context.log_event(dg.AssetObservation("champion", metadata={shown.WAITS: waits}))
     return dg.MaterializeResult(
         metadata={
-            "version": version,
-            **support.decision_metadata(workspace, decision),
-            "next": f"fraud-provenance approve fraud_model@candidate --environment "
-            f"{workspace.environment} --as EMAIL --reason TEXT",
+            "version": int(version),
+            "next": waits,
+            **shown.metrics_of(trust, digest),
+            **shown.decision_metadata(workspace, decision, "model@candidate"),
         },
         data_version=dg.DataVersion(digest),
     )
@@ -92,14 +95,8 @@ def champion(
     if differing := copy_problems(trust, registry):
         error = VerificationError(*differing)
         provenance.outbox().put(alert_of_error(error, "champion", datetime.now(UTC)))
-    approver = promotion.approver(made.decision)
     return dg.MaterializeResult(
-        metadata={
-            "version": made.version,
-            **support.decision_metadata(workspace, made.decision),
-            "approver": str(approver) if approver else "",
-            **({"waits": "the new candidate, for an approval"} if stays else {}),
-        },
+        metadata=shown.champion_metadata(workspace, registry, made),
         data_version=dg.DataVersion(made.evidence.digest),
     )
 

@@ -14,7 +14,7 @@ from fraud_provenance.attested.gates.policy import Policy
 from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
-from fraud_provenance.defs import columns, support
+from fraud_provenance.defs import columns, shown, support
 from fraud_provenance.due.planning import (
     declared_empty,
     model_parameters,
@@ -123,11 +123,15 @@ def training_set(
         )
     support.keep_versions(context, workspace, made)
     return dg.MaterializeResult(
-        metadata=support.evidence_metadata(workspace, made)
+        metadata=shown.evidence_metadata(
+            workspace,
+            made,
+            {name: rows[name] for name in (TRAIN, HELD_OUT)},  # known frauds are train rows
+        )
+        | columns.training_set_lineage()
         | {
             "train_days": f"{split.train[0]} … {split.train[-1]}",
             "test_days": f"{split.test[0]} … {split.test[-1]}",
-            "dagster/row_count": rows[TRAIN] + rows[HELD_OUT],  # known frauds are train rows
             **{f"rows_{name}": count for name, count in rows.items()},
         },
         data_version=dg.DataVersion(made.manifest.digest),
@@ -172,6 +176,7 @@ def _point_in_time(
     owners=["team:ml-engineering"],
     deps=[TRAINING_SET],
     code_version=support.code_version("train"),
+    metadata=columns.model_metadata(),
     description=(
         "XGBoost as UBJ with its feature contract and threshold, logged in MLflow, attested file "
         "by file and signed as a model (OpenSSF model signing)."
@@ -232,7 +237,8 @@ def fraud_model(
             }
         )
     return dg.MaterializeResult(
-        metadata=support.evidence_metadata(workspace, made)
+        metadata=shown.evidence_metadata(workspace, made, {TRAIN: frame.height})
+        | columns.model_lineage()
         | {
             "model_id": model_id,
             "threshold": model.feature_contract["threshold"],
@@ -345,7 +351,7 @@ def model_evaluation(
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     mlflow.log_metrics(numbers)
     return dg.MaterializeResult(
-        metadata=support.evidence_metadata(workspace, made) | numbers,
+        metadata=numbers | shown.evidence_metadata(workspace, made, {HELD_OUT: held_out.height}),
         data_version=dg.DataVersion(made.manifest.digest),
     )
 

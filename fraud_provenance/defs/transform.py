@@ -17,7 +17,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, reason
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Materialisation, Step
-from fraud_provenance.defs import support
+from fraud_provenance.defs import shown, support
 from fraud_provenance.defs.columns import features_metadata
 from fraud_provenance.due.planning import sources_digest, window_of
 from fraud_provenance.fraud.column_lineage import raw_columns
@@ -46,8 +46,11 @@ class _Translator(DagsterDbtTranslator):
     ) -> dg.AssetSpec:
         """The mart rests on raw days; dbt's models between the two are scratch of each run."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        metadata = {**spec.metadata, **features_metadata()}
-        return spec.replace_attributes(deps=[_RAW], metadata=metadata)  # type: ignore[no-any-return]  # dagster-dbt is not read
+        return spec.replace_attributes(  # type: ignore[no-any-return]  # dagster-dbt is not read
+            deps=[_RAW],
+            metadata={**spec.metadata, **features_metadata()},
+            freshness_policy=support.FRESH,
+        )
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """The transform stage."""
@@ -189,13 +192,12 @@ def _with_evidence(
     lineage: dg.TableColumnLineage,
 ) -> dg.Output[Any]:
     """The mart's own event with its evidence."""
-    metadata = support.evidence_metadata(workspace, made) | {
-        "dagster/row_count": sum(rows.values()),
+    metadata = shown.evidence_metadata(workspace, made, rows) | {
         "dagster/column_lineage": lineage,
     }
     return dg.Output(
         value=event.value,
         output_name=event.output_name,
-        metadata={**event.metadata, **metadata},
+        metadata={**metadata, **{k: v for k, v in event.metadata.items() if k not in metadata}},
         data_version=dg.DataVersion(made.manifest.digest),
     )
