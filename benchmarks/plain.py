@@ -505,6 +505,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
         score_contracts,
         scoring,
         shown,
+        tracking,
         training,
         training_contract,
         verification,
@@ -524,6 +525,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield shown.champion_metadata, lambda workspace, registry, live: {}
     yield shown.what_waits, lambda workspace, registry: "nothing"
     yield shown.metrics_of, lambda trust, digest: {}
+    yield tracking.data_versions_of, lambda workspace, training_set: []
     yield shown.evaluated_alert_rate, lambda champion: None
     yield raw_history.summaries_of, lambda workspace, step, frames, sha256: summarise(frames)
     yield raw_history.keep, lambda *_: ""
@@ -545,6 +547,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield training.model_files, _model_files
     yield facts.model_statement, lambda trust, digest: newest(trust)
     yield promotion.digest_of_model, lambda trust, model_id: NO_DIGEST
+    yield release._note, lambda *_: None
     yield release._refuse_unsafe_model, lambda *_: None
     yield promotion.register_candidate, register_candidate
     yield promotion.registration_of, lambda *_: SimpleNamespace(statement="", bundle=None)

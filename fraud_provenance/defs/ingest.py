@@ -104,7 +104,7 @@ def raw_transactions(
     for entry in made.manifest.entries:
         context.add_asset_metadata(
             {
-                "dagster/partition_row_count": rows[entry.partition],
+                **shown.rows_of_day(rows[entry.partition]),
                 **numbers[entry.partition],
                 "provenance/sha256": entry.sha256,
                 "provenance/dvc_md5": md5[entry.partition],

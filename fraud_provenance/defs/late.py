@@ -35,7 +35,7 @@ def _check_of(asset: str) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
     ) -> dg.AssetCheckResult:
         """Compare the days that are there with those that are expected."""
-        found = late_days(provenance.open(), asset)
+        found = late_days(provenance.open(), asset, datetime.now(UTC))
         return dg.AssetCheckResult(
             passed=not found,
             severity=dg.AssetCheckSeverity.WARN,
@@ -86,15 +86,16 @@ def late_day(context: dg.SensorEvaluationContext, provenance: ProvenanceResource
         return dg.SkipReason("nothing changed since the last look")
     try:
         workspace = provenance.open()
-        found = {asset: late_days(workspace, asset) for asset in MADE_FROM}
+        now = datetime.now(UTC)
+        found = {asset: late_days(workspace, asset, now) for asset in MADE_FROM}
         there = [asset for asset in MADE_FROM if workspace.store.heads(asset)]
     except ProvenanceError as error:
         provenance.outbox().put(alert_of_tick(error, "late_day"))
         raise
     for asset in there:
         context.instance.report_runless_asset_event(evaluation(asset, found[asset]))
-    for item in (item for late in found.values() for item in late):
-        provenance.outbox().put(alert_of_late(item, datetime.now(UTC)))
+    for item in (item for late in found.values() for item in late if not item.is_consequence):
+        provenance.outbox().put(alert_of_late(item, now))
     context.update_cursor(seen)
     counts = ", ".join(f"{asset}: {len(late)}" for asset, late in found.items() if late)
     return dg.SkipReason(f"late days: {counts}" if counts else "no day is late")

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from fraud_provenance.alerts import alert_of_error
-from fraud_provenance.attested.core.errors import VerificationError
+from fraud_provenance.attested.core.errors import BackendError, VerificationError
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.defs import shown, support
 from fraud_provenance.defs.training import check_model
@@ -92,6 +92,7 @@ def champion(
         made = promotion.find_champion(trust, registry)
     else:
         made = promotion.promote(trust, registry, lambda: workspace.pinned_tool("cosign"))
+    _note(context, registry, made)
     if differing := copy_problems(trust, registry):
         error = VerificationError(*differing)
         provenance.outbox().put(alert_of_error(error, "champion", datetime.now(UTC)))
@@ -99,6 +100,18 @@ def champion(
         metadata=shown.champion_metadata(workspace, registry, made),
         data_version=dg.DataVersion(made.evidence.digest),
     )
+
+
+def _note(context: dg.AssetExecutionContext, registry: Registry, live: promotion.Champion) -> None:
+    """Link the decision where MLflow shows the champion. What is live does not depend on it."""
+    tags = {
+        "deployment_decision": live.decision.statement,
+        "deployment_trace": "fraud-provenance trace model@champion",
+    }
+    try:
+        registry.note(live.version, tags)
+    except BackendError as error:
+        context.log.warning(str(error.reasons[0]))
 
 
 def _stays(context: dg.AssetExecutionContext, trust: Trust, registry: Registry) -> bool:

@@ -115,7 +115,7 @@ def transaction_scores(
     for day, count in rows.items():
         context.add_asset_metadata(
             {
-                "dagster/partition_row_count": count,
+                **shown.rows_of_day(count),
                 **numbers[day],
                 "provenance/merkle_root": batch.batches[day].merkle_root,
             },

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 WAITS = "waits to replace it"
 _BY_DAY = ("raw_transactions", "transaction_features", "transaction_scores")
-_MADE = "made of verified inputs, signed and logged; `provenance_verified` looks again"
+_MADE = "signed and logged, from verified inputs"
 _ALLOWED = "allowed by its gate on verified evidence, signed and logged"
 
 
@@ -37,13 +37,13 @@ def evidence_metadata(
     shown: dict[str, Any] = {}
     if rows is not None:
         shown["dagster/row_count"] = sum(rows.values())
-        shown["rows"] = sum(rows.values())
+        shown["rows"] = sum(rows.values())  # of a day by itself: `rows_of_day`
     if by_day:
         shown["days"] = len(partitions)
-        shown["of"] = " … ".join(dict.fromkeys((partitions[0], partitions[-1])))
+        shown["span"] = " … ".join(dict.fromkeys((partitions[0], partitions[-1])))
     subject = f"{made.manifest.asset}/{partitions[-1]}" if by_day else made.manifest.asset
     return shown | {
-        "verdict": dg.MetadataValue.md(_MADE),
+        "verdict": _MADE,
         "signed by": str(bundle.identity),
         "signed at": encoding.utc_text(bundle.signed_at),
         "commit": workspace.code_facts.git_commit,
@@ -128,6 +128,11 @@ def what_waits(workspace: Workspace, registry: Registry) -> dg.MetadataValue:
         "--as EMAIL --reason TEXT"
     )
     return dg.MetadataValue.md(f"{name} waits for an approval: `{command}`")
+
+
+def rows_of_day(rows: int) -> dict[str, int]:
+    """The rows of one day, in the place of those of the whole run."""
+    return {"rows": rows, "dagster/partition_row_count": rows}
 
 
 def numbers_of_day(frame: "pl.DataFrame") -> dict[str, float]:

@@ -14,7 +14,7 @@ from fraud_provenance.attested.gates.policy import Policy
 from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
-from fraud_provenance.defs import columns, shown, support
+from fraud_provenance.defs import columns, shown, support, tracking
 from fraud_provenance.due.planning import (
     declared_empty,
     model_parameters,
@@ -219,6 +219,9 @@ def fraud_model(
         }
         model_id, run_id, location = _log_model(
             mlflow, workspace, model, frame, parameters, tags, documents
+        )
+        tracking.log_inputs(
+            mlflow.MlflowClient(), run_id, tracking.data_versions_of(workspace, read.nodes[0])
         )
         step.adopt(location, model_id, [read.files[0].sha256])
         signature = workspace.trust.signing.sign_model(workspace.home / location, step.identity)

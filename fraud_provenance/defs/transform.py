@@ -104,6 +104,8 @@ def transaction_features(
         require_ours(output)
         made, rows = _publish(step, read, read_mart(output), days)
     support.keep_versions(context, workspace, made)
+    for day, count in rows.items():
+        context.add_asset_metadata(shown.rows_of_day(count), asset_key=_KEY, partition_key=day)
     lineage = _column_lineage(invocation)
     for event in events:
         if isinstance(event, dg.Output) and event.output_name == ASSET:

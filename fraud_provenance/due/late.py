@@ -5,7 +5,7 @@ from an asset's first day to the newest day of what it is made from.
 """
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.data.landing import landed_days
@@ -15,20 +15,30 @@ from fraud_provenance.workspace import Workspace
 RAW, FEATURES, SCORES = "raw_transactions", "transaction_features", "transaction_scores"
 MADE_FROM = {RAW: "", FEATURES: RAW, SCORES: FEATURES}
 """By asset, what its days are made from; raw days from what is delivered."""
+_TO_BE_MADE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class LateDay:
-    """A day of an asset that is not there. `since`: UTC, when it could have been there."""
+    """A day of an asset that is not there.
+
+    Attributes:
+        asset: Its name.
+        day: The partition.
+        since: UTC, when it could have been there.
+        why: What it waits for.
+        is_consequence: Whether something before it in the flow is missing or held, and told there.
+    """
 
     asset: str
     day: str
     since: str
     why: str
+    is_consequence: bool = False
 
 
-def late_days(workspace: Workspace, asset: str) -> list[LateDay]:
-    """The days of an asset that are late, oldest first."""
+def late_days(workspace: Workspace, asset: str, now: datetime) -> list[LateDay]:
+    """The days of an asset that are late, oldest first; what can be made has an hour for it."""
     source = MADE_FROM[asset]
     own = workspace.store.heads(asset)
     known = workspace.store.heads(source) if source else own
@@ -43,15 +53,17 @@ def late_days(workspace: Workspace, asset: str) -> list[LateDay]:
     stopped = stopped_days(workspace, source) if source else {}
     found = []
     for day in missing:
+        since = _since(workspace, source or asset, day)
         if source and day not in known:
-            why = f"{source} has no such day"
+            found.append(LateDay(asset, day, since, f"{source} has no such day", True))
         elif day in stopped:
             why = f"{source} is held or broken: {stopped[day]}"
+            found.append(LateDay(asset, day, since, why, True))
         elif source or day in landed:
-            why = "it was not made yet"
+            if since < encoding.utc_text(now - _TO_BE_MADE):
+                found.append(LateDay(asset, day, since, "it was not made yet"))
         else:
-            why = "it was not delivered"
-        found.append(LateDay(asset, day, _since(workspace, source or asset, day), why))
+            found.append(LateDay(asset, day, since, "it was not delivered"))
     return found
 
 

@@ -89,13 +89,16 @@ class _Home:
         return SimpleNamespace(bundle=SimpleNamespace(signed_at=at))
 
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
 def days(*numbers: int) -> list[str]:
     return [f"2018-04-{number:02}" for number in numbers]
 
 
 def test_hole_is_late_since_the_day_after_it_came(tmp_path: Path) -> None:
     home: Any = _Home(tmp_path, {RAW: days(1, 2, 5)}, waived=days(3))
-    (found,) = late_days(home, RAW)
+    (found,) = late_days(home, RAW, NOW)
     assert found == LateDay(RAW, *days(4), "2018-04-05T00:00:00Z", "it was not delivered")
 
 
@@ -105,7 +108,7 @@ def test_features_are_late_where_their_raw_day_is_held_or_not_there(
     held = dict.fromkeys(days(3), "raw_expectations")
     monkeypatch.setattr(late, "stopped_days", lambda _home, _asset: held)
     home: Any = _Home(tmp_path, {RAW: days(1, 3, 4), FEATURES: days(1)}, waived=[])
-    found = late_days(home, FEATURES)
+    found = late_days(home, FEATURES, NOW)
     assert [item.day for item in found] == days(2, 3, 4)
     assert [item.why for item in found] == [
         "raw_transactions has no such day",
@@ -116,7 +119,7 @@ def test_features_are_late_where_their_raw_day_is_held_or_not_there(
 
 def test_nothing_is_late_before_the_first_day(tmp_path: Path) -> None:
     home: Any = _Home(tmp_path, {RAW: days(1)}, waived=[])
-    assert late_days(home, RAW) == late_days(home, FEATURES) == []
+    assert late_days(home, RAW, NOW) == late_days(home, FEATURES, NOW) == []
 
 
 def test_late_day_is_shown_by_day_and_told_once() -> None:
