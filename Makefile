@@ -85,9 +85,9 @@ mutations: setup ## 5,000 changed files for an auditor: neither verifier accepts
 	@FRAUD_PROVENANCE_MUTATIONS=4000 $(BIN)/python -m pytest -q -k "no_changed_file" \
 	  fraud_provenance_tests/investigate/test_verify_bundle.py
 
-ui: setup ## Dagster's UI and daemon on this home
+ui: setup ## Dagster's UI and daemon, MLflow's UI and the Data Docs of this home
 	@$(RUN) up
-	@DAGSTER_HOME=$$($(RUN) home --dagster) $(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1
+	@$(RUN) ui
 
 bench: setup ## Cost of provenance: the handbook graph with and without it
 	@$(BIN)/python -m benchmarks.overhead

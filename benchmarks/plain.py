@@ -525,6 +525,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield shown.champion_metadata, lambda workspace, registry, live: {}
     yield shown.what_waits, lambda workspace, registry: "nothing"
     yield shown.metrics_of, lambda trust, digest: {}
+    yield tracking.page_of, lambda training_set: "index.html"
     yield tracking.data_versions_of, lambda workspace, training_set: []
     yield shown.evaluated_alert_rate, lambda champion: None
     yield raw_history.summaries_of, lambda workspace, step, frames, sha256: summarise(frames)

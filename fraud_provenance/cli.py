@@ -18,7 +18,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.table import Table
 
-from fraud_provenance import inquiries, news, proofs
+from fraud_provenance import inquiries, news, proofs, ui
 from fraud_provenance.alerts import Outbox
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, reason, storage_error
@@ -707,6 +707,7 @@ def rollback(
 inquiries.register(app)
 news.register(app)
 proofs.register(app)
+ui.register(app)
 
 
 if __name__ == "__main__":

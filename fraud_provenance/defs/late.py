@@ -5,11 +5,13 @@ until it is mended; a sensor looks whenever something changed, so that no run ha
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from fraud_provenance.alerts import Alert
+from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.defs.alerts import LATE, alert_of_tick
 from fraud_provenance.due.late import MADE_FROM, LateDay, late_days
@@ -18,6 +20,7 @@ from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 
 _ROWS_SHOWN = 100
+_THEN = "|"
 
 
 def _check_of(asset: str) -> dg.AssetChecksDefinition:
@@ -82,7 +85,8 @@ def table(found: Sequence[LateDay]) -> dict[str, dg.MetadataValue | int]:
 def late_day(context: dg.SensorEvaluationContext, provenance: ProvenanceResource) -> dg.SkipReason:
     """One look at all assets."""
     seen = provenance.glance()
-    if context.cursor == seen:
+    before, _, told = (context.cursor or "").partition(_THEN)
+    if before == seen:
         return dg.SkipReason("nothing changed since the last look")
     try:
         workspace = provenance.open()
@@ -92,11 +96,14 @@ def late_day(context: dg.SensorEvaluationContext, provenance: ProvenanceResource
     except ProvenanceError as error:
         provenance.outbox().put(alert_of_tick(error, "late_day"))
         raise
-    for asset in there:
-        context.instance.report_runless_asset_event(evaluation(asset, found[asset]))
+    now_told = encoding.digest_json({asset: [asdict(item) for item in found[asset]]
+                                     for asset in there})  # fmt: skip
+    if told != now_told:  # each change once: what stays as it is is there to be read
+        for asset in there:
+            context.instance.report_runless_asset_event(evaluation(asset, found[asset]))
     for item in (item for late in found.values() for item in late if not item.is_consequence):
         provenance.outbox().put(alert_of_late(item, now))
-    context.update_cursor(seen)
+    context.update_cursor(f"{seen}{_THEN}{now_told}")
     counts = ", ".join(f"{asset}: {len(late)}" for asset, late in found.items() if late)
     return dg.SkipReason(f"late days: {counts}" if counts else "no day is late")
 

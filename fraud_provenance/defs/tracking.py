@@ -56,6 +56,11 @@ def data_versions_of(workspace: Workspace, training_set: Node) -> list[DataVersi
     return [found for _, found in (*raw, *features)]
 
 
+def page_of(training_set: Node) -> str:
+    """The name of the page of a training set's own validation."""
+    return f"{training_set.link().digest[:16]}.html"
+
+
 def log_inputs(client: Any, run_id: str, versions: Collection[DataVersion]) -> None:  # noqa: ANN401 - MLflow's own
     """Write them into a run, in one request."""
     from mlflow.entities import Dataset, DatasetInput, InputTag

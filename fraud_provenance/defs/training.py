@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from fraud_provenance import pages
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import Reason, VerificationError
 from fraud_provenance.attested.gates.policy import Policy
@@ -16,6 +17,7 @@ from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import columns, shown, support, tracking
 from fraud_provenance.due.planning import (
+    POINT_IN_TIME,
     declared_empty,
     model_parameters,
     newest_model,
@@ -208,7 +210,9 @@ def fraud_model(
             "data_version": read.view.digest,
             "training_sha256": read.files[0].sha256,
             "lock_sha256": workspace.lock_digest,
-            "validation_report": str(workspace.reports / "data_docs"),
+            "validation_report": pages.address_of(
+                workspace.home, POINT_IN_TIME, tracking.page_of(read.nodes[0])
+            ),
         }
         bom = _bill_of_materials(model, read.files[0].sha256)
         signed_bom = step.attest_bom(TREES, encoding.digest_bytes(model.ubj), bom)

@@ -9,13 +9,16 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from fraud_provenance.alerts import Outbox
 from fraud_provenance.defs import columns, shown
+from fraud_provenance.defs.alerts import LATE
 from fraud_provenance.defs.contracts import failure_metadata
-from fraud_provenance.defs.late import alert_of_late, described, evaluation, table
+from fraud_provenance.defs.late import alert_of_late, described, evaluation, late_day, table
 from fraud_provenance.due import late
 from fraud_provenance.due.late import FEATURES, RAW, LateDay, late_days
 from fraud_provenance.fraud.columns import FEATURES as INPUTS
 from fraud_provenance.fraud.contract import Failure
+from fraud_provenance.resources import ProvenanceResource
 
 
 def test_numbers_of_a_day_are_those_that_move() -> None:
@@ -133,3 +136,30 @@ def test_late_day_is_shown_by_day_and_told_once() -> None:
     one, other = (alert_of_late(item, datetime(2026, 1, day, tzinfo=UTC)) for day in (1, 2))
     assert one.id == other.id
     assert one.subject == "raw_transactions/2018-04-04"
+
+
+def test_late_day_is_reported_when_it_changes_and_not_at_each_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads = {RAW: days(1, 3)}
+    home: Any = _Home(tmp_path, heads, waived=[])
+    looks = iter(["a", "b", "c"])
+    outbox = Outbox(tmp_path)
+    monkeypatch.setattr(ProvenanceResource, "glance", lambda _self: next(looks))
+    monkeypatch.setattr(ProvenanceResource, "open", lambda _self: home)
+    monkeypatch.setattr(ProvenanceResource, "outbox", lambda _self: outbox)
+    with dg.DagsterInstance.ephemeral() as instance:
+        key, seen, cursor = dg.AssetCheckKey(dg.AssetKey(RAW), LATE), [], None
+        for _ in range(3):
+            context = dg.build_sensor_context(
+                instance, cursor, resources={"provenance": ProvenanceResource()}
+            )
+            late_day(context)
+            cursor = context.cursor
+            latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+            seen.append((latest.id, str(latest.status)))
+            if len(seen) == 2:
+                heads[RAW] = days(1, 2, 3)
+    assert [status.split(".")[-1] for _, status in seen] == ["FAILED", "FAILED", "SUCCEEDED"]
+    assert seen[0][0] == seen[1][0] != seen[2][0]
+    assert [alert.subject for alert in outbox.pending()] == ["raw_transactions/2018-04-02"]
