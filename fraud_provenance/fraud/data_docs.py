@@ -42,7 +42,7 @@ nav,.navbar,.breadcrumb{background:#f4f5f7}.navbar{padding:.5rem 1.5rem}
 .fa-check-circle::before{content:"\\2713"}.fa-times::before{content:"\\2717"}
 .fa-exclamation-triangle::before{content:"!"}
 .btn,.modal,.popover,.fade.modal,#ge-cta-footer,.cooltip .top{display:none}
-img,svg{max-width:10rem}
+img,footer{display:none}
 """
 )
 _ELSEWHERE: Final = re.compile(
