@@ -138,7 +138,7 @@ def kept_bytes(home: Path, file: Path) -> bytes:
         EvidenceError: ARTIFACT_MISSING, no pointer, or nothing where it points.
     """
     md5 = pointed_to(file)
-    if md5 is None:
+    if not md5:
         message = f"DVC has no pointer of {file.name}"
         raise EvidenceError(reason(RootCause.ARTIFACT_MISSING, message, artifact="dvc"))
     return stored_bytes(home, md5)
