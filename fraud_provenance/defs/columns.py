@@ -99,9 +99,26 @@ def scores_lineage() -> dict[str, Any]:
 
 
 def _lineage(sources: Mapping[str, list[tuple[str, str]]]) -> dict[str, Any]:
-    """Of a materialisation: the UI reads it there alone."""
     deps = {
         name: [dg.TableColumnDep(dg.AssetKey(asset), column) for asset, column in of]
         for name, of in sources.items()
     }
-    return {"dagster/column_lineage": dg.TableColumnLineage(deps)}
+    return lineage_metadata(dg.TableColumnLineage(deps))
+
+
+def lineage_metadata(lineage: dg.TableColumnLineage) -> dict[str, Any]:
+    """Of a materialisation: as Dagster knows it, and as a table, for its free UI draws none."""
+    records = []
+    for name, deps in lineage.deps_by_column.items():
+        of = dict.fromkeys(dep.asset_key.to_user_string() for dep in deps)
+        columns = {
+            asset: [d.column_name for d in deps if d.asset_key.to_user_string() == asset]
+            for asset in of
+        }
+        told = "; ".join(f"{asset}: {', '.join(names)}" for asset, names in columns.items())
+        records.append(dg.TableRecord({"column": name, "comes from": told or "-"}))
+    names = [dg.TableColumn(name, "string") for name in ("column", "comes from")]
+    return {
+        "dagster/column_lineage": lineage,
+        "where columns come from": dg.TableMetadataValue(records, dg.TableSchema(columns=names)),
+    }

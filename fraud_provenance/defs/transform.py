@@ -18,7 +18,7 @@ from fraud_provenance.attested.core.errors import EvidenceError, reason
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Materialisation, Step
 from fraud_provenance.defs import shown, support
-from fraud_provenance.defs.columns import features_metadata
+from fraud_provenance.defs.columns import features_metadata, lineage_metadata
 from fraud_provenance.due.planning import sources_digest, window_of
 from fraud_provenance.fraud.column_lineage import raw_columns
 from fraud_provenance.fraud.mart import DBT_BUILD, MART, read_mart
@@ -194,9 +194,7 @@ def _with_evidence(
     lineage: dg.TableColumnLineage,
 ) -> dg.Output[Any]:
     """The mart's own event with its evidence."""
-    metadata = shown.evidence_metadata(workspace, made, rows) | {
-        "dagster/column_lineage": lineage,
-    }
+    metadata = shown.evidence_metadata(workspace, made, rows) | lineage_metadata(lineage)
     return dg.Output(
         value=event.value,
         output_name=event.output_name,

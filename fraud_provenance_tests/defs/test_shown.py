@@ -61,6 +61,11 @@ def test_failure_shows_numbers_and_no_value_of_a_row() -> None:
 def test_score_leads_through_model_inputs_to_the_training_set() -> None:
     scores = columns.scores_lineage()["dagster/column_lineage"].deps_by_column
     model = columns.model_lineage()["dagster/column_lineage"].deps_by_column
+    told = {item.data["column"]: str(item.data["comes from"])
+            for item in columns.scores_lineage()["where columns come from"].records}  # fmt: skip
+    assert told["tx_amount"] == "transaction_features: tx_amount"
+    of_model = told["score"].partition("fraud_model: ")[2].partition(";")[0]
+    assert set(of_model.split(", ")) == set(INPUTS)
     keys = {dep.asset_key.to_user_string() for dep in scores["score"]}
     assert keys == {"transaction_features", "fraud_model"}
     assert {dep.column_name for dep in scores["score"]} == set(INPUTS) == set(model)
