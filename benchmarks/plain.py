@@ -522,7 +522,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield shown.evidence_metadata, _evidence_metadata
     yield verification.verdict_on, lambda workspace, asset, days=(): _NO_VERDICT
     yield shown.decision_metadata, lambda workspace, decision, subject: {}
-    yield shown.champion_metadata, lambda workspace, registry, live: {}
+    yield shown.champion_metadata, lambda workspace, live: {}
     yield shown.what_waits, lambda workspace, registry: "nothing"
     yield shown.metrics_of, lambda trust, digest: {}
     yield tracking.page_of, lambda training_set: "index.html"

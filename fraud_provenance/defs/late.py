@@ -13,9 +13,10 @@ import dagster as dg
 from fraud_provenance.alerts import Alert
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import ProvenanceError
-from fraud_provenance.defs.alerts import LATE, alert_of_tick
+from fraud_provenance.defs import shown
+from fraud_provenance.defs.alerts import LATE, WAITING, alert_of_tick
 from fraud_provenance.due.late import MADE_FROM, LateDay, late_days
-from fraud_provenance.due.planning import in_days
+from fraud_provenance.due.planning import in_days, registry_of
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 
@@ -49,7 +50,28 @@ def _check_of(asset: str) -> dg.AssetChecksDefinition:
     return no_day_is_late
 
 
-late_checks = [_check_of(asset) for asset in MADE_FROM]
+@dg.asset_check(
+    asset="champion",
+    name=WAITING,
+    blocking=False,
+    description="Which model waits to replace the champion, and for what. None is no fault.",
+)
+@as_failure
+def no_model_waits(
+    context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
+) -> dg.AssetCheckResult:
+    """Compare the candidate with what is live."""
+    workspace = provenance.open()
+    waits = shown.what_waits(workspace, registry_of(workspace))
+    return dg.AssetCheckResult(
+        passed=waits.value == "nothing",
+        severity=dg.AssetCheckSeverity.WARN,
+        description=str(waits.value),
+        metadata={shown.WAITS: waits},
+    )
+
+
+late_checks = [*(_check_of(asset) for asset in MADE_FROM), no_model_waits]
 
 
 def described(found: Sequence[LateDay]) -> str:
@@ -93,14 +115,16 @@ def late_day(context: dg.SensorEvaluationContext, provenance: ProvenanceResource
         now = datetime.now(UTC)
         found = {asset: late_days(workspace, asset, now) for asset in MADE_FROM}
         there = [asset for asset in MADE_FROM if workspace.store.heads(asset)]
+        waits = shown.what_waits(workspace, registry_of(workspace))
     except ProvenanceError as error:
         provenance.outbox().put(alert_of_tick(error, "late_day"))
         raise
-    now_told = encoding.digest_json({asset: [asdict(item) for item in found[asset]]
-                                     for asset in there})  # fmt: skip
+    said = {asset: [asdict(item) for item in found[asset]] for asset in there}
+    now_told = encoding.digest_json({"late": said, "waits": str(waits.value)})
     if told != now_told:  # each change once: what stays as it is is there to be read
         for asset in there:
             context.instance.report_runless_asset_event(evaluation(asset, found[asset]))
+        context.instance.report_runless_asset_event(evaluation_of_waiting(waits))
     for item in (item for late in found.values() for item in late if not item.is_consequence):
         provenance.outbox().put(alert_of_late(item, now))
     context.update_cursor(f"{seen}{_THEN}{now_told}")
@@ -117,6 +141,18 @@ def evaluation(asset: str, found: Sequence[LateDay]) -> dg.AssetCheckEvaluation:
         severity=dg.AssetCheckSeverity.WARN,
         description=described(found),
         metadata=dict(table(found)),
+    )
+
+
+def evaluation_of_waiting(waits: dg.MetadataValue) -> dg.AssetCheckEvaluation:
+    """The champion's check, outside of a run."""
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey("champion"),
+        check_name=WAITING,
+        passed=waits.value == "nothing",
+        severity=dg.AssetCheckSeverity.WARN,
+        description=str(waits.value),
+        metadata={shown.WAITS: waits},
     )
 
 

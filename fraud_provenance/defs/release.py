@@ -43,8 +43,6 @@ def release_candidate(
     version = promotion.register_candidate(trust, registry, digest)
     decision = promotion.registration_of(trust, trust.policies.current(), digest)
     waits = shown.what_waits(workspace, registry)
-    # On the champion's own page, too: it is what may replace it.
-    context.log_event(dg.AssetObservation("champion", metadata={shown.WAITS: waits}))
     return dg.MaterializeResult(
         metadata={
             "version": int(version),
@@ -97,7 +95,7 @@ def champion(
         error = VerificationError(*differing)
         provenance.outbox().put(alert_of_error(error, "champion", datetime.now(UTC)))
     return dg.MaterializeResult(
-        metadata=shown.champion_metadata(workspace, registry, made),
+        metadata=shown.champion_metadata(workspace, made),
         data_version=dg.DataVersion(made.evidence.digest),
     )
 

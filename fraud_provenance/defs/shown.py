@@ -77,10 +77,8 @@ def decision_metadata(workspace: Workspace, decision: Node, subject: str) -> dic
     }
 
 
-def champion_metadata(
-    workspace: Workspace, registry: Registry, live: promotion.Champion
-) -> dict[str, Any]:
-    """What is live, since when, by whose approval, under which policy, what waits."""
+def champion_metadata(workspace: Workspace, live: promotion.Champion) -> dict[str, Any]:
+    """What is live, since when, by whose approval, under which policy."""
     approver = promotion.approver(live.decision)
     said = live.decision.summary_of()
     release = workspace.releases.head().expectations
@@ -92,7 +90,7 @@ def champion_metadata(
         "since": live.decision.link().signed_at,
         "approved by": str(approver) if approver else "nobody",
         "policy": f"{known}sha256 {said.policy_digest[:12]}",
-        WAITS: what_waits(workspace, registry),
+        WAITS: "see the check no_model_waits",  # a model may come after this was written
         **metrics,
         **decision_metadata(workspace, live.decision, "model@champion"),
     }
@@ -111,11 +109,11 @@ def evaluated_alert_rate(champion: promotion.Champion) -> object:
 
 
 def what_waits(workspace: Workspace, registry: Registry) -> dg.MetadataValue:
-    """Which model waits to become the champion, and for what."""
+    """Which model waits to become the champion, and for what; "nothing" where none does."""
     trust, candidate = workspace.trust, registry.alias(CANDIDATE)
-    ready = promotion.is_ready(trust, registry)
     if candidate is None:
         return dg.MetadataValue.text("nothing")
+    ready = promotion.is_ready(trust, registry)
     digest = promotion.digest_of_model(trust, candidate.model_id)
     live = promotion.live_model(trust)
     name = f"version {candidate.version} ({digest[:12]})"

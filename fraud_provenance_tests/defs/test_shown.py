@@ -11,6 +11,7 @@ import pytest
 
 from fraud_provenance.alerts import Outbox
 from fraud_provenance.defs import columns, shown
+from fraud_provenance.defs import late as defs_late
 from fraud_provenance.defs.alerts import LATE
 from fraud_provenance.defs.contracts import failure_metadata
 from fraud_provenance.defs.late import alert_of_late, described, evaluation, late_day, table
@@ -150,6 +151,9 @@ def test_late_day_is_reported_when_it_changes_and_not_at_each_look(
     home: Any = _Home(tmp_path, heads, waived=[])
     looks = iter(["a", "b", "c"])
     outbox = Outbox(tmp_path)
+    waits = dg.MetadataValue.text("nothing")
+    monkeypatch.setattr(shown, "what_waits", lambda _home, _registry: waits)
+    monkeypatch.setattr(defs_late, "registry_of", lambda _home: None)
     monkeypatch.setattr(ProvenanceResource, "glance", lambda _self: next(looks))
     monkeypatch.setattr(ProvenanceResource, "open", lambda _self: home)
     monkeypatch.setattr(ProvenanceResource, "outbox", lambda _self: outbox)
