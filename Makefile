@@ -78,15 +78,16 @@ remedies: setup ## Every remedy of the table, done as it is printed on a real ho
 	@$(BIN)/python -m fraud_provenance_tests.attacks --remedies
 
 faults: setup ## The fault campaign: kills at random moments, full disks, servers down or lying
+	@FRAUD_PROVENANCE_ALERT_KILLS=200 $(BIN)/python -m pytest -q fraud_provenance_tests/alerts/test_kills.py
 	@$(BIN)/python -m fraud_provenance_tests.attacks.campaign
 
 mutations: setup ## 5,000 changed files for an auditor: neither verifier accepts one (two hours)
 	@FRAUD_PROVENANCE_MUTATIONS=4000 $(BIN)/python -m pytest -q -k "no_changed_file" \
 	  fraud_provenance_tests/investigate/test_verify_bundle.py
 
-ui: setup ## Dagster's UI and daemon on this home
+ui: setup ## Dagster's UI and daemon, MLflow's UI and the Data Docs of this home
 	@$(RUN) up
-	@DAGSTER_HOME=$$($(RUN) home --dagster) $(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1
+	@$(RUN) ui
 
 bench: setup ## Cost of provenance: the handbook graph with and without it
 	@$(BIN)/python -m benchmarks.overhead

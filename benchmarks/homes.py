@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from fraud_provenance.alerts import WEBHOOK_VARIABLE
+from fraud_provenance.alerts.settings import VARIABLES
 
 PROJECT = Path(__file__).resolve().parents[1]
 SERVERS_DEADLINE_S = 300
@@ -76,7 +76,7 @@ class Project:
 
     def environment(self, home: Path) -> dict[str, str]:
         """The environment of a command on `home`."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(WEBHOOK_VARIABLE)}
+        inherited = {k: v for k, v in os.environ.items() if k not in VARIABLES}
         return {
             **inherited,
             "FRAUD_PROVENANCE_HOME": str(home),

@@ -465,7 +465,7 @@ def _surroundings(workspace: Workspace, asset: str, policy: object) -> Surroundi
     return Surroundings(usable, known, {}, "")
 
 
-def _evidence_metadata(workspace: Workspace, made: object) -> dict[str, Any]:
+def _evidence_metadata(workspace: Workspace, made: object, rows: object = None) -> dict[str, Any]:
     return {"git_commit": workspace.code_facts.git_commit}
 
 
@@ -504,7 +504,8 @@ def _replacements() -> Iterator[tuple[object, object]]:
         release,
         score_contracts,
         scoring,
-        support,
+        shown,
+        tracking,
         training,
         training_contract,
         verification,
@@ -518,9 +519,15 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield gate.Step, PlainStep
     yield staging.recover, lambda trust, finish=None: []
     yield Workspace, PlainWorkspace
-    yield support.evidence_metadata, _evidence_metadata
+    yield shown.evidence_metadata, _evidence_metadata
     yield verification.verdict_on, lambda workspace, asset, days=(): _NO_VERDICT
-    yield support.decision_metadata, lambda workspace, decision: {}
+    yield shown.decision_metadata, lambda workspace, decision, subject: {}
+    yield shown.champion_metadata, lambda workspace, live: {}
+    yield shown.what_waits, lambda workspace, registry: "nothing"
+    yield shown.metrics_of, lambda trust, digest: {}
+    yield tracking.page_of, lambda training_set: "index.html"
+    yield tracking.data_versions_of, lambda workspace, training_set: []
+    yield shown.evaluated_alert_rate, lambda champion: None
     yield raw_history.summaries_of, lambda workspace, step, frames, sha256: summarise(frames)
     yield raw_history.keep, lambda *_: ""
     yield planning.unjudged_days, _unjudged_days
@@ -541,6 +548,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield training.model_files, _model_files
     yield facts.model_statement, lambda trust, digest: newest(trust)
     yield promotion.digest_of_model, lambda trust, model_id: NO_DIGEST
+    yield release._note, lambda *_: None
     yield release._refuse_unsafe_model, lambda *_: None
     yield promotion.register_candidate, register_candidate
     yield promotion.registration_of, lambda *_: SimpleNamespace(statement="", bundle=None)

@@ -36,7 +36,7 @@ _CONTRACTS = """
 A gate that meets a day whose contract failed says `CHECK_FAILED`. The signed test result says why,
 and `run` and `verify` repeat it: each finding names the day, the check, one of these codes, the
 column and the number of rows, or an aggregate and its bounds. It holds no value of a row and no
-identifier, for everyone can read the log; examples stay in the Data Docs and in Dagster. Meanings
+identifier, for everyone can read the log; examples stay in the Data Docs. Meanings
 and remedies stand in the table above.
 
 """

@@ -18,8 +18,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.table import Table
 
-from fraud_provenance import inquiries, proofs
-from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
+from fraud_provenance import inquiries, news, proofs, ui
+from fraud_provenance.alerts import Outbox
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, reason, storage_error
 from fraud_provenance.data.wanted import table as columns_table
@@ -154,7 +154,8 @@ def _print_servers(
     out.print(table)
     if more is not None:
         alerts = more["alerts"]
-        out.print(f"alerts: {alerts['waiting']} waiting, {alerts['delivered']} delivered")
+        counts = ", ".join(f"{count} {name}" for name, count in alerts.items())
+        out.print(f"alerts: {counts}")
 
 
 @app.command()
@@ -221,7 +222,11 @@ def status(as_json: Json = False) -> int:
     workspace = open_workspace()
     servers = workspace.sigstore.status()
     outbox = Outbox(workspace.home)
-    alerts = {"waiting": len(outbox.pending()), "delivered": len(outbox.delivered())}
+    alerts = {
+        "waiting": len(outbox.pending()),
+        "delivered": len(outbox.delivered()),
+        "acknowledged": len(outbox.acknowledged()),
+    }
     code = 0 if servers and all(server.state == "running" for server in servers) else 1
     reasons: Sequence[Reason] = ()
     try:
@@ -395,7 +400,7 @@ def run(
         try:
             pipeline.run()
         finally:
-            pipeline.deliver_alerts(os.environ.get(WEBHOOK_VARIABLE, ""))
+            pipeline.deliver_alerts(os.environ)
             if not as_json:
                 _print_stages(pipeline.report.stages)
                 for note in pipeline.report.notes:
@@ -700,7 +705,9 @@ def rollback(
 
 
 inquiries.register(app)
+news.register(app)
 proofs.register(app)
+ui.register(app)
 
 
 if __name__ == "__main__":

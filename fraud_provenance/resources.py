@@ -5,11 +5,12 @@ A headless run is one run, however many jobs it has (`session`).
 
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 
 from fraud_provenance import surroundings
-from fraud_provenance.alerts import WEBHOOK_VARIABLE, Outbox
+from fraud_provenance.alerts import AlertSettings, Outbox, settings_of
 from fraud_provenance.attested.step.staging import recover
 from fraud_provenance.glance import glance
 from fraud_provenance.predictions.log import UNFINISHED
@@ -51,10 +52,18 @@ class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
         """Whether a `run` is at work in this home."""
         return surroundings.is_taken(settings_from(os.environ).home)
 
+    def home(self) -> Path:
+        """The home's folder."""
+        return settings_from(os.environ).home
+
     def outbox(self) -> Outbox:
         """The home's alerts."""
         return Outbox(settings_from(os.environ).home)
 
-    def webhook(self) -> str:
-        """Where alerts go, or an empty string. The address is a secret."""
-        return os.environ.get(WEBHOOK_VARIABLE, "")
+    def alert_settings(self) -> AlertSettings:
+        """Where alerts go; addresses and passwords are secrets.
+
+        Raises:
+            ConfigError: USAGE, the settings are not as they must be.
+        """
+        return settings_of(os.environ, settings_from(os.environ).home)

@@ -23,7 +23,9 @@ _OWN = "FRAUD_PROVENANCE_"
 _OWN_VARIABLES = frozenset(
     f"{_OWN}{name}"
     for name in (
-        "HOME", "ENVIRONMENT", "TOOLS", "WEBHOOK", "DBT_INPUT", "DBT_OUTPUT", "DBT_WINDOW",
+        "HOME", "ENVIRONMENT", "TOOLS", "DBT_INPUT", "DBT_OUTPUT", "DBT_WINDOW",
+        "WEBHOOK", "HEARTBEAT", "ALERT_LOG",  # where alerts go: `alerts.settings`
+        "SMTP", "SMTP_USER", "SMTP_PASSWORD", "MAIL_FROM", "MAIL_TO",
     )
 )  # fmt: skip
 _OVERRIDE_PREFIXES = (

@@ -3,13 +3,14 @@
 import errno
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fraud_provenance import cli
-from fraud_provenance.alerts import Outbox
+from fraud_provenance.alerts import Alert, Outbox
 
 
 @pytest.fixture
@@ -101,3 +102,34 @@ def test_without_json_a_refusal_is_text_on_standard_error(
     assert cli.execute(["verify"]) == 2
     assert capsys.readouterr().out == ""
     assert "remedy" in errors.getvalue()
+
+
+def test_alerts_are_listed_until_somebody_takes_them(
+    capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    alert = Alert.of("run_failed", "x", "it broke", [], now, subject="train")
+    Outbox(home).put(alert)
+    monkeypatch.setenv("FRAUD_PROVENANCE_WEBHOOK", "https://example.com/T0/token")
+    assert cli.execute(["alerts", "--json"]) == 0
+    text = capsys.readouterr().out
+    assert "token" not in text
+    (shown,) = json.loads(text)["alerts"]
+    assert (shown["subject"], shown["since"]) == ("train", "2026-01-01T00:00:00Z")
+    assert (shown["told"], shown["acknowledged"]) == ({"webhook": None}, None)
+    take = ["alerts", "ack", alert.id[:8], "--as", "a@example.com", "--reason", "I look"]
+    assert cli.execute(take) == 0
+    capsys.readouterr()
+    assert cli.execute(["alerts", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["alerts"] == []
+    assert cli.execute(["alerts", "--all", "--json"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)["alerts"]
+    assert shown["acknowledged"]["by"] == "a@example.com"
+
+
+def test_alert_that_nobody_raised_cannot_be_taken(
+    capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    assert not home.exists()
+    document = refused(capsys, "alerts", "ack", "abcd", "--as", "a@b.c", "--reason", "x", "--json")
+    assert document["root_cause"] == "USAGE"

@@ -94,6 +94,13 @@ def files_of(data: Path, asset: str, partition: str) -> list[Path]:
     return sorted(path for path in found if path.suffix != ".dvc")
 
 
+def pointed_to(file: Path) -> str:
+    """The address that the file's pointer names; empty where DVC does not know the file."""
+    pointer = pointer_path(file)
+    named = _MD5.search(pointer.read_text("utf-8")) if pointer.exists() else None
+    return named[1] if named else ""
+
+
 def lacking(home: Path, files: Sequence[Path]) -> list[Path]:
     """Those of `files` whose pointer or whose bytes are not kept: not named, or not in the remote.
 
@@ -102,20 +109,13 @@ def lacking(home: Path, files: Sequence[Path]) -> list[Path]:
     objects = home / "dvc-remote" / "files" / "md5"
 
     def is_kept(path: Path) -> bool:
-        md5 = _named(path)
-        if md5 is None or not (objects / md5[:2] / md5[2:]).is_file():
+        md5 = pointed_to(path)
+        if not md5 or not (objects / md5[:2] / md5[2:]).is_file():
             return False
         is_older = pointer_path(path).stat().st_mtime_ns < path.stat().st_mtime_ns
         return not is_older or dvc_md5(path.read_bytes()) == md5
 
     return [path for path in files if path.exists() and not is_kept(path)]
-
-
-def _named(file: Path) -> str | None:
-    """The address that the file's pointer names."""
-    pointer = pointer_path(file)
-    found = _MD5.search(pointer.read_text("utf-8")) if pointer.exists() else None
-    return found[1] if found else None
 
 
 def track(home: Path, files: Sequence[Path]) -> None:
@@ -137,8 +137,8 @@ def kept_bytes(home: Path, file: Path) -> bytes:
     Raises:
         EvidenceError: ARTIFACT_MISSING, no pointer, or nothing where it points.
     """
-    md5 = _named(file)
-    if md5 is None:
+    md5 = pointed_to(file)
+    if not md5:
         message = f"DVC has no pointer of {file.name}"
         raise EvidenceError(reason(RootCause.ARTIFACT_MISSING, message, artifact="dvc"))
     return stored_bytes(home, md5)

@@ -14,15 +14,19 @@ from dagster import DagsterEventType
 from fraud_provenance.alerts import (
     Alert,
     alert_of_refusal,
+    beat,
     contract_alerts,
     kind_of,
+    sinks_of,
 )
 from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError
 from fraud_provenance.defs.verification import CHECK
 from fraud_provenance.due.planning import FEATURE_SUITES, POINT_IN_TIME, RAW_SUITES, SCORE_SUITES
+from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 
 _SIGNED_SUITES = {*RAW_SUITES, *FEATURE_SUITES, POINT_IN_TIME, *SCORE_SUITES}
+LATE, WAITING = "no_day_is_late", "no_model_waits"
 _CHECK_STOPPED_RUN = "DagsterAssetCheckFailedError"
 
 
@@ -73,8 +77,9 @@ def _put(context: dg.RunStatusSensorContext, provenance: ProvenanceResource) -> 
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Delivers the alerts of the outbox to the webhook in FRAUD_PROVENANCE_WEBHOOK, each once; "
-        "without one they stay in the home's folder alerts/pending."
+        "Delivers the alerts of the outbox to webhook, mailbox or log, each once, and then tells "
+        "the heartbeat's address that alerts go out. Where none is set they wait; "
+        "`fraud-provenance alerts` shows them."
     ),
 )
 def alert_delivery(
@@ -87,18 +92,54 @@ def alert_delivery(
         for alert in contract_alerts(provenance.open().store, datetime.now(UTC)):
             outbox.put(alert)
         context.update_cursor(seen)
-    waiting = len(outbox.pending())
-    url = provenance.webhook()
-    if not url or not waiting:
-        why = "" if url else ", no webhook is set"
-        return dg.SkipReason(f"{waiting} alerts wait{why}")
     try:
-        done = outbox.deliver(url)
+        settings = provenance.alert_settings()
     except ConfigError as error:
         context.log.error(str(error))
-        return dg.SkipReason(f"{waiting} alerts wait; {error}")
+        return dg.SkipReason(f"{len(outbox.pending())} alerts wait; {error}")
+    sinks = sinks_of(settings)
+    done = outbox.deliver(sinks)
     told = f"{done.delivered} alerts delivered, {done.waiting} wait"
-    return dg.SkipReason(f"{told}; {done.error}" if done.error else told)
+    if not sinks:
+        told += ", nobody is set to be told"
+    # No sign of life where an alert could not go out: whoever watches is to ask why.
+    broken = done.error or beat(settings, provenance.home(), datetime.now(UTC))
+    return dg.SkipReason(f"{told}; {broken}" if broken else told)
+
+
+class AcknowledgeConfig(dg.Config):
+    """Which alerts, who takes them, and what they do about it."""
+
+    ids: list[str]
+    email: str
+    reason: str
+
+
+@dg.op(
+    name="acknowledge",
+    description="Takes alerts upon somebody: the same as `fraud-provenance alerts ack`.",
+)
+@as_failure
+def acknowledge_op(
+    context: dg.OpExecutionContext, config: AcknowledgeConfig, provenance: ProvenanceResource
+) -> None:
+    """Acknowledge each."""
+    outbox = provenance.outbox()
+    for name in config.ids:
+        alert = outbox.acknowledge(name, config.email, config.reason, datetime.now(UTC))
+        context.log.info(f"acknowledged {alert.id[:12]}: {alert.headline}")
+
+
+@dg.job(
+    name="acknowledge_alerts",
+    description=(
+        "Takes alerts upon yourself: nobody is sent them any more. Give ids, your e-mail and a "
+        "reason in the launchpad. `fraud-provenance alerts` lists what is open."
+    ),
+)
+def acknowledge_alerts() -> None:
+    """One op."""
+    acknowledge_op()
 
 
 def alert_of_tick(error: ProvenanceError, sensor: str) -> Alert:
@@ -134,13 +175,15 @@ def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.Ass
 
 
 def _alert_of_check(check: dg.AssetCheckEvaluation, run_id: str, now: datetime) -> Alert | None:
-    """None for the signed suites, whose verdicts are told from the evidence."""
-    if check.check_name in _SIGNED_SUITES:
+    """None for what the evidence tells: the suites' verdicts, late days, a model that waits."""
+    if check.check_name in _SIGNED_SUITES or check.check_name in (LATE, WAITING):
         return None
     place = f"{check.check_name} on {check.asset_key.to_user_string()}"
     if check.check_name != CHECK:
         text = check.description or "the check failed"
-        return Alert.of("contract_failed", run_id, f"{place}: {text}", [f"run: {run_id}"], now)
+        told = f"{place}: {text}"
+        body = [f"run: {run_id}"]
+        return Alert.of("contract_failed", run_id, told, body, now, subject=place)
     if check.severity == dg.AssetCheckSeverity.WARN:
         return None  # nothing was made yet
     return alert_of_refusal("not_trusted", place, check.description or "", now, [f"run: {run_id}"])

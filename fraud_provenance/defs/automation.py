@@ -10,6 +10,7 @@ from fraud_provenance.defs.alerts import alert_of_tick
 from fraud_provenance.defs.contracts import feature_contracts, raw_contracts
 from fraud_provenance.defs.features import feature_store
 from fraud_provenance.defs.ingest import raw_transactions
+from fraud_provenance.defs.late import late_checks
 from fraud_provenance.defs.release import champion, release_candidate
 from fraud_provenance.defs.score_contracts import score_contracts
 from fraud_provenance.defs.scoring import transaction_scores
@@ -27,12 +28,15 @@ from fraud_provenance.models import promotion
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 
-_VERIFICATION = dg.AssetSelection.checks(*provenance_checks)
+_VERIFICATION = dg.AssetSelection.checks(*provenance_checks, *late_checks)
 
 
 def _stage(*assets: dg.AssetsDefinition) -> dg.AssetSelection:
-    """Assets with their contracts, and verified in the run that made them."""
-    return dg.AssetSelection.assets(*assets)
+    """Assets with their contracts, and verified in the run that made them.
+
+    Which days are late a sensor tells: that is about all of them.
+    """
+    return dg.AssetSelection.assets(*assets) - dg.AssetSelection.checks(*late_checks)
 
 
 ingest_job = dg.define_asset_job(

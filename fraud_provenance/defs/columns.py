@@ -15,7 +15,7 @@ from fraud_provenance.fraud.columns import FEATURE_SCHEMA, FEATURES, RAW_SCHEMA
 
 _RAW_SOURCE = "source.fraud_provenance.landing.raw_transactions"
 _MART = "model.fraud_provenance.fct_transaction_features"
-_FEATURES_KEY = dg.AssetKey("transaction_features")
+_MART_ASSET, _LEARNT_FROM, _MODEL = "transaction_features", "training_set", "fraud_model"
 _SPLIT = {
     "split": ("String", "train, delay or test: the part the transaction belongs to."),
     "customer_feature_ts": (
@@ -65,27 +65,60 @@ def features_metadata() -> dict[str, Any]:
 
 
 def training_set_metadata() -> dict[str, Any]:
-    """Definition metadata of `training_set`: every feature column comes through unchanged."""
-    return {
-        "dagster/column_schema": _table(FEATURE_SCHEMA, _described(_MART), _SPLIT),
-        "dagster/column_lineage": _lineage({name: (name,) for name in FEATURE_SCHEMA}),
-    }
+    """Definition metadata of `training_set`."""
+    return {"dagster/column_schema": _table(FEATURE_SCHEMA, _described(_MART), _SPLIT)}
+
+
+def training_set_lineage() -> dict[str, Any]:
+    """Every feature column comes through unchanged."""
+    return _lineage({name: [(_MART_ASSET, name)] for name in FEATURE_SCHEMA})
+
+
+def model_metadata() -> dict[str, Any]:
+    """Definition metadata of `fraud_model`: its columns are what it is given."""
+    schema = {name: FEATURE_SCHEMA[name] for name in FEATURES}
+    return {"dagster/column_schema": _table(schema, _described(_MART), {})}
+
+
+def model_lineage() -> dict[str, Any]:
+    """Each input was learnt from the training set's column of that name."""
+    return _lineage({name: [(_LEARNT_FROM, name)] for name in FEATURES})
 
 
 def scores_metadata() -> dict[str, Any]:
-    """Definition metadata of `transaction_scores`: a score comes from all 15 inputs."""
+    """Definition metadata of `transaction_scores`."""
     schema = {name: FEATURE_SCHEMA[name] for name in _IDENTIFYING}
-    same = {name: (name,) for name in _IDENTIFYING}
-    return {
-        "dagster/column_schema": _table(schema, _described(_MART), _SCORES),
-        "dagster/column_lineage": _lineage(same | dict.fromkeys(_SCORES, FEATURES)),
+    return {"dagster/column_schema": _table(schema, _described(_MART), _SCORES)}
+
+
+def scores_lineage() -> dict[str, Any]:
+    """A score comes from all inputs of the model, and these from the day's features."""
+    inputs = [(asset, name) for name in FEATURES for asset in (_MART_ASSET, _MODEL)]
+    same = {name: [(_MART_ASSET, name)] for name in _IDENTIFYING}
+    return _lineage(same | dict.fromkeys(_SCORES, inputs))
+
+
+def _lineage(sources: Mapping[str, list[tuple[str, str]]]) -> dict[str, Any]:
+    deps = {
+        name: [dg.TableColumnDep(dg.AssetKey(asset), column) for asset, column in of]
+        for name, of in sources.items()
     }
+    return lineage_metadata(dg.TableColumnLineage(deps))
 
 
-def _lineage(sources: Mapping[str, tuple[str, ...]]) -> dg.TableColumnLineage:
-    return dg.TableColumnLineage(
-        {
-            name: [dg.TableColumnDep(asset_key=_FEATURES_KEY, column_name=column) for column in of]
-            for name, of in sources.items()
+def lineage_metadata(lineage: dg.TableColumnLineage) -> dict[str, Any]:
+    """Of a materialisation: as Dagster knows it, and as a table, for its free UI draws none."""
+    records = []
+    for name, deps in lineage.deps_by_column.items():
+        of = dict.fromkeys(dep.asset_key.to_user_string() for dep in deps)
+        columns = {
+            asset: [d.column_name for d in deps if d.asset_key.to_user_string() == asset]
+            for asset in of
         }
-    )
+        told = "; ".join(f"{asset}: {', '.join(names)}" for asset, names in columns.items())
+        records.append(dg.TableRecord({"column": name, "comes from": told or "-"}))
+    names = [dg.TableColumn(name, "string") for name in ("column", "comes from")]
+    return {
+        "dagster/column_lineage": lineage,
+        "where columns come from": dg.TableMetadataValue(records, dg.TableSchema(columns=names)),
+    }

@@ -7,6 +7,7 @@ that day, and leaves the other days usable.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -26,6 +27,7 @@ from fraud_provenance.due.planning import (
     stopped_days,
     window_of,
 )
+from fraud_provenance.pages import address_of
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
@@ -122,7 +124,7 @@ def _judge(
     for report in reports:
         for day in report.stopped:
             yield mark_day(suites.asset, report, day)
-        yield check_result(suites.asset, report)
+        yield check_result(suites.asset, report, workspace.home)
     if len(reports) == 1:
         yield dg.AssetCheckResult(
             asset_key=dg.AssetKey(suites.asset),
@@ -263,26 +265,42 @@ def mark_day(asset: str, report: "ContractReport", day: str) -> dg.AssetCheckEva
 
 
 def failure_metadata(failures: Sequence[Any]) -> dict[str, Any]:
-    """Failures as a table: what, where, how many rows, what to do."""
+    """Failures as a table: what, where, how many rows, what was found, what to do.
+
+    A value of a row is nobody's business here: what is found are numbers of the day as a whole.
+    """
     records = [
         dg.TableRecord(
             {
                 "day": f.day, "grade": f.weight, "code": f.code, "check": f.check,
-                "column": f.column, "rows": f.rows, "example": str(f.example)[:200],
-                "remedy": f.remedy,
+                "column": f.column, "rows": f.rows, "found": _found(f), "remedy": f.remedy,
             }
         )
         for f in failures[:100]
     ]  # fmt: skip
     columns = [
         dg.TableColumn(name, "int" if name == "rows" else "string")
-        for name in ("day", "grade", "code", "check", "column", "rows", "example", "remedy")
+        for name in ("day", "grade", "code", "check", "column", "rows", "found", "remedy")
     ]
     return {"failures": dg.TableMetadataValue(records, dg.TableSchema(columns=columns))}
 
 
-def check_result(asset: str, report: "ContractReport") -> dg.AssetCheckResult:
-    """A report as the UI shows it."""
+def _found(failure: Any) -> str:  # noqa: ANN401 - Failure, imported late
+    """The aggregate that was judged and its bounds, else how many rows there are."""
+    if failure.observed is None:
+        return f"{failure.rows} rows" if failure.rows else "the day as a whole"
+    bounds = [
+        f"{word} {bound:.6g}"
+        for word, bound in (("at least", failure.minimum), ("at most", failure.maximum))
+        if bound is not None
+    ]
+    return f"{failure.observed:.6g}" + (f", allowed {' and '.join(bounds)}" if bounds else "")
+
+
+def check_result(
+    asset: str, report: "ContractReport", home: Path | None = None
+) -> dg.AssetCheckResult:
+    """A report as the UI shows it; with `home`, with a link to its own page."""
     bad = list(report.stopped)
     held = [day for day in bad if day not in {failure.day for failure in report.broken}]
     codes = sorted({failure.code for failure in report.failures if failure.day in bad})
@@ -294,6 +312,9 @@ def check_result(asset: str, report: "ContractReport") -> dg.AssetCheckResult:
         "held_days": held,
         "codes": codes,
     } | (failure_metadata(report.findings) if report.findings else {})
+    if home is not None and report.page:
+        address = address_of(home, report.suite, report.page)
+        metadata = {"report": dg.MetadataValue.url(address), **metadata}
     summary = (
         f"{len(bad)} of {in_days(report.days)} failed or are held ({', '.join(codes)}): "
         f"{', '.join(bad[:5])}"

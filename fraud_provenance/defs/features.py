@@ -9,7 +9,7 @@ from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, reason
 from fraud_provenance.attested.step.step import Step
-from fraud_provenance.defs import support
+from fraud_provenance.defs import shown, support
 from fraud_provenance.due.planning import FEATURE_SERVICE, ONLINE_DAYS
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.investigate.online_store import (
@@ -92,10 +92,9 @@ def feature_store(
             }
         )
     return dg.MaterializeResult(
-        metadata=support.evidence_metadata(workspace, made)
+        metadata=shown.evidence_metadata(workspace, made, {"definitions": frame.height})
         | {
             "online_days": f"{days[0]} … {days[-1]}",
-            "dagster/row_count": frame.height,
             "definitions": dg.MetadataValue.json(definitions),
         },
         data_version=dg.DataVersion(made.manifest.digest),

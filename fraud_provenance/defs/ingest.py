@@ -1,6 +1,6 @@
 """Stage 1, ingest: landing files become `raw_transactions`, attested and versioned by day."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -16,10 +16,13 @@ from fraud_provenance.attested.step.inputs import VerifiedFile
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.data import versions as data_versions
 from fraud_provenance.data.landing import landed_days
-from fraud_provenance.defs import columns, support
+from fraud_provenance.defs import columns, shown, support
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
+
+if TYPE_CHECKING:
+    import polars as pl
 
 ASSET = "raw_transactions"
 _UNREADABLE = RootCause.EVIDENCE_MALFORMED
@@ -44,6 +47,7 @@ landing_zone = dg.AssetSpec(
     deps=[landing_zone],
     partitions_def=support.DAYS,
     backfill_policy=support.SINGLE_RUN,
+    freshness_policy=support.FRESH,
     code_version=support.code_version("ingest"),
     metadata=columns.raw_metadata(),
     description=(
@@ -73,15 +77,19 @@ def raw_transactions(
     with Step(workspace.trust, "ingest", context.run_id, bounds) as step:
         read = step.read_source("landing", {day: landed[day] for day in days})
         rows: dict[str, int] = {}
+        numbers: dict[str, dict[str, float]] = {}
         md5: dict[str, str] = {}
         times: dict[str, list[str]] = {}
         refused: list[Reason] = []
         for item in read.files:
             try:
-                content, rows[item.partition], times[item.partition] = _raw(item)
+                content, frame = _raw(item)
             except ProvenanceError as error:
                 refused += error.reasons
                 continue
+            rows[item.partition] = frame.height
+            times[item.partition] = support.event_range(frame)
+            numbers[item.partition] = shown.numbers_of_day(frame)
             path = f"{ASSET}/{item.partition}.parquet"
             if step.would_go_back(item.partition, path, content):
                 del rows[item.partition], times[item.partition]
@@ -96,7 +104,8 @@ def raw_transactions(
     for entry in made.manifest.entries:
         context.add_asset_metadata(
             {
-                "dagster/partition_row_count": rows[entry.partition],
+                **shown.rows_of_day(rows[entry.partition]),
+                **numbers[entry.partition],
                 "provenance/sha256": entry.sha256,
                 "provenance/dvc_md5": md5[entry.partition],
             },
@@ -105,8 +114,7 @@ def raw_transactions(
     if refused:
         raise EvidenceError(*refused)
     return dg.MaterializeResult(
-        metadata=support.evidence_metadata(workspace, made)
-        | {"dagster/row_count": sum(rows.values()), "days": len(rows)},
+        metadata=shown.evidence_metadata(workspace, made, rows),
         data_version=dg.DataVersion(made.manifest.digest),
     )
 
@@ -124,8 +132,8 @@ def _went_back(day: str, content: bytes) -> Reason:
     )
 
 
-def _raw(item: VerifiedFile) -> tuple[bytes, int, list[str]]:
-    """Landing bytes as raw bytes, rows and event times, whatever the contracts will say."""
+def _raw(item: VerifiedFile) -> "tuple[bytes, pl.DataFrame]":
+    """Landing bytes as raw bytes and as a frame, whatever the contracts will say."""
     import polars as pl
 
     from fraud_provenance.fraud.errors import DataError
@@ -141,4 +149,4 @@ def _raw(item: VerifiedFile) -> tuple[bytes, int, list[str]]:
         ) from error
     keys = [name for name in ("tx_datetime", "transaction_id") if name in frame.columns]
     content = parquet_bytes(frame.sort(keys, maintain_order=True) if keys else frame)
-    return content, frame.height, support.event_range(frame)
+    return content, frame

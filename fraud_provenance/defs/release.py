@@ -6,9 +6,9 @@ from typing import Any
 import dagster as dg
 
 from fraud_provenance.alerts import alert_of_error
-from fraud_provenance.attested.core.errors import VerificationError
+from fraud_provenance.attested.core.errors import BackendError, VerificationError
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.defs import support
+from fraud_provenance.defs import shown, support
 from fraud_provenance.defs.training import check_model
 from fraud_provenance.due.planning import newest_model, registry_of
 from fraud_provenance.models import promotion
@@ -42,12 +42,13 @@ def release_candidate(
     _refuse_unsafe_model(workspace, digest)
     version = promotion.register_candidate(trust, registry, digest)
     decision = promotion.registration_of(trust, trust.policies.current(), digest)
+    waits = shown.what_waits(workspace, registry)
     return dg.MaterializeResult(
         metadata={
-            "version": version,
-            **support.decision_metadata(workspace, decision),
-            "next": f"fraud-provenance approve fraud_model@candidate --environment "
-            f"{workspace.environment} --as EMAIL --reason TEXT",
+            "version": int(version),
+            "next": waits,
+            **shown.metrics_of(trust, digest),
+            **shown.decision_metadata(workspace, decision, "model@candidate"),
         },
         data_version=dg.DataVersion(digest),
     )
@@ -89,19 +90,26 @@ def champion(
         made = promotion.find_champion(trust, registry)
     else:
         made = promotion.promote(trust, registry, lambda: workspace.pinned_tool("cosign"))
+    _note(context, registry, made)
     if differing := copy_problems(trust, registry):
         error = VerificationError(*differing)
         provenance.outbox().put(alert_of_error(error, "champion", datetime.now(UTC)))
-    approver = promotion.approver(made.decision)
     return dg.MaterializeResult(
-        metadata={
-            "version": made.version,
-            **support.decision_metadata(workspace, made.decision),
-            "approver": str(approver) if approver else "",
-            **({"waits": "the new candidate, for an approval"} if stays else {}),
-        },
+        metadata=shown.champion_metadata(workspace, made),
         data_version=dg.DataVersion(made.evidence.digest),
     )
+
+
+def _note(context: dg.AssetExecutionContext, registry: Registry, live: promotion.Champion) -> None:
+    """Link the decision where MLflow shows the champion. What is live does not depend on it."""
+    tags = {
+        "deployment_decision": live.decision.statement,
+        "deployment_trace": "fraud-provenance trace model@champion",
+    }
+    try:
+        registry.note(live.version, tags)
+    except BackendError as error:
+        context.log.warning(str(error.reasons[0]))
 
 
 def _stays(context: dg.AssetExecutionContext, trust: Trust, registry: Registry) -> bool:

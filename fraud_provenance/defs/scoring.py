@@ -8,7 +8,7 @@ import dagster as dg
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, VerificationError, reason
 from fraud_provenance.attested.step.step import Step
-from fraud_provenance.defs import columns, support
+from fraud_provenance.defs import columns, shown, support
 from fraud_provenance.defs.training import model_files
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.fraud.parquet import parquet_bytes
@@ -50,6 +50,7 @@ def open_serving(workspace: Workspace) -> ChampionLease:
     ],
     partitions_def=support.DAYS,
     backfill_policy=support.SINGLE_RUN,
+    freshness_policy=support.FRESH,
     code_version=support.code_version("score"),
     metadata=columns.scores_metadata(),
     description=(
@@ -79,7 +80,8 @@ def transaction_scores(
         features = step.read("transaction_features", usable.partitions or days)
         model = step.read_statement(champion.evidence.model.statement)
         ubj, contract = model_files(workspace, step, model)
-        rows, times = {}, {}
+        rows, times, numbers = {}, {}, {}
+        evaluated = shown.evaluated_alert_rate(champion)
         for item in features.files:
             lease.champion()
             frame = pl.read_parquet(io.BytesIO(item.content))
@@ -94,6 +96,7 @@ def transaction_scores(
             step.write(item.partition, f"{ASSET}/{item.partition}.leaves", hashes, sources)
             rows[item.partition] = scored.height
             times[item.partition] = support.event_range(scored)
+            numbers[item.partition] = shown.numbers_of_scores(scored, evaluated)
         outputs = {
             "rows": rows,
             "event_time": times,
@@ -112,17 +115,16 @@ def transaction_scores(
     for day, count in rows.items():
         context.add_asset_metadata(
             {
-                "dagster/partition_row_count": count,
+                **shown.rows_of_day(count),
+                **numbers[day],
                 "provenance/merkle_root": batch.batches[day].merkle_root,
             },
             partition_key=day,
         )
     return dg.MaterializeResult(
-        metadata=support.evidence_metadata(workspace, made)
-        | {
-            "dagster/row_count": sum(rows.values()),
-            "champion_version": champion.version,
-        }
+        metadata=shown.evidence_metadata(workspace, made, rows)
+        | {"champion_version": champion.version}
+        | columns.scores_lineage()
         | prediction_log.batch_metadata(logged.bundle),
         data_version=dg.DataVersion(made.manifest.digest),
     )

@@ -4,7 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC
+from datetime import UTC, timedelta
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +22,6 @@ from fraud_provenance.attested.core.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Materialisation
 from fraud_provenance.due.planning import mlflow_uri
@@ -39,6 +38,10 @@ OWNERS = ["team:fraud-platform"]
 INGEST, TRANSFORM, FEATURES = "1_ingest", "2_transform", "3_features"
 TRAINING, RELEASE, SCORING = "4_training", "5_release", "6_scoring"
 DAYS = dg.DynamicPartitionsDefinition(name="day")
+FRESH = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(hours=36),  # a day came not at all
+    warn_window=timedelta(hours=26),  # a day comes each day, at about the same time
+)
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 DBT_PROJECT = PROJECT / "dbt_project"
 HEADLESS = "fraud_provenance/headless"  # a run's tag: all stages share one process
@@ -83,22 +86,6 @@ def frames_of(read: VerifiedInput) -> "dict[str, pl.DataFrame]":
     return {item.partition: pl.read_parquet(io.BytesIO(item.content)) for item in read.files}
 
 
-def evidence_metadata(workspace: Workspace, made: Materialisation) -> dict[str, Any]:
-    """What a person sees on a materialisation: who signed what, when, where it is logged."""
-    bundle = made.bundle
-    path = workspace.store.bundle_path(bundle.bundle_digest)
-    return {
-        "provenance/manifest_sha256": made.manifest.digest,
-        "provenance/statement_sha256": bundle.statement.digest,
-        "provenance/signer": str(bundle.identity),
-        "provenance/signed_at": encoding.utc_text(bundle.signed_at),
-        "provenance/log_index": bundle.log_index,
-        "provenance/sequence": made.sequence,
-        "provenance/bundle": dg.MetadataValue.path(path),
-        "provenance/git_commit": workspace.code_facts.git_commit,
-    }
-
-
 def keep_versions(
     context: dg.AssetExecutionContext, workspace: Workspace, made: Materialisation
 ) -> None:
@@ -113,21 +100,6 @@ def keep_versions(
         data_versions.track(workspace.home, data_versions.lacking(workspace.home, written))
     except BackendError as away:
         context.log.warning(str(away.reasons[0]))
-
-
-def decision_metadata(workspace: Workspace, decision: Node) -> dict[str, Any]:
-    """The same of an asset that is a gate's verified decision on a model."""
-    link, bundle = decision.link(), decision.bundle
-    assert bundle is not None  # noqa: S101 - what does not verify was raised before
-    path = workspace.store.bundle_path(bundle.bundle_digest)
-    return {
-        "provenance/manifest_sha256": link.digest,
-        "provenance/statement_sha256": link.statement,
-        "provenance/signer": link.signer,
-        "provenance/signed_at": link.signed_at,
-        "provenance/log_index": link.log_index,
-        "provenance/bundle": dg.MetadataValue.path(path),
-    }
 
 
 def event_range(frame: "pl.DataFrame") -> list[str]:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from fraud_provenance import pages
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import Reason, VerificationError
 from fraud_provenance.attested.gates.policy import Policy
 from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
-from fraud_provenance.defs import columns, support
+from fraud_provenance.defs import columns, shown, support, tracking
 from fraud_provenance.due.planning import (
+    POINT_IN_TIME,
     declared_empty,
     model_parameters,
     newest_model,
@@ -123,11 +125,15 @@ def training_set(
         )
     support.keep_versions(context, workspace, made)
     return dg.MaterializeResult(
-        metadata=support.evidence_metadata(workspace, made)
+        metadata=shown.evidence_metadata(
+            workspace,
+            made,
+            {name: rows[name] for name in (TRAIN, HELD_OUT)},  # known frauds are train rows
+        )
+        | columns.training_set_lineage()
         | {
             "train_days": f"{split.train[0]} … {split.train[-1]}",
             "test_days": f"{split.test[0]} … {split.test[-1]}",
-            "dagster/row_count": rows[TRAIN] + rows[HELD_OUT],  # known frauds are train rows
             **{f"rows_{name}": count for name, count in rows.items()},
         },
         data_version=dg.DataVersion(made.manifest.digest),
@@ -172,6 +178,7 @@ def _point_in_time(
     owners=["team:ml-engineering"],
     deps=[TRAINING_SET],
     code_version=support.code_version("train"),
+    metadata=columns.model_metadata(),
     description=(
         "XGBoost as UBJ with its feature contract and threshold, logged in MLflow, attested file "
         "by file and signed as a model (OpenSSF model signing)."
@@ -203,7 +210,9 @@ def fraud_model(
             "data_version": read.view.digest,
             "training_sha256": read.files[0].sha256,
             "lock_sha256": workspace.lock_digest,
-            "validation_report": str(workspace.reports / "data_docs"),
+            "validation_report": pages.address_of(
+                workspace.home, POINT_IN_TIME, tracking.page_of(read.nodes[0])
+            ),
         }
         bom = _bill_of_materials(model, read.files[0].sha256)
         signed_bom = step.attest_bom(TREES, encoding.digest_bytes(model.ubj), bom)
@@ -214,6 +223,9 @@ def fraud_model(
         }
         model_id, run_id, location = _log_model(
             mlflow, workspace, model, frame, parameters, tags, documents
+        )
+        tracking.log_inputs(
+            mlflow.MlflowClient(), run_id, tracking.data_versions_of(workspace, read.nodes[0])
         )
         step.adopt(location, model_id, [read.files[0].sha256])
         signature = workspace.trust.signing.sign_model(workspace.home / location, step.identity)
@@ -232,7 +244,8 @@ def fraud_model(
             }
         )
     return dg.MaterializeResult(
-        metadata=support.evidence_metadata(workspace, made)
+        metadata=shown.evidence_metadata(workspace, made, {TRAIN: frame.height})
+        | columns.model_lineage()
         | {
             "model_id": model_id,
             "threshold": model.feature_contract["threshold"],
@@ -345,7 +358,7 @@ def model_evaluation(
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     mlflow.log_metrics(numbers)
     return dg.MaterializeResult(
-        metadata=support.evidence_metadata(workspace, made) | numbers,
+        metadata=numbers | shown.evidence_metadata(workspace, made, {HELD_OUT: held_out.height}),
         data_version=dg.DataVersion(made.manifest.digest),
     )
 

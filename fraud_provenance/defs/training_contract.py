@@ -1,18 +1,22 @@
 """Stage 4, its contract: the training set is held against the attested features and the split."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from fraud_provenance import pages
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, VerificationError, reason
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
-from fraud_provenance.defs import support
+from fraud_provenance.defs import support, tracking
 from fraud_provenance.defs.contracts import failure_metadata
 from fraud_provenance.defs.training import HELD_OUT, KNOWN, TRAIN, TRAINING_SET, days_of_part
 from fraud_provenance.due.planning import POINT_IN_TIME, declared_empty
+from fraud_provenance.fraud.data_docs import write_page
+from fraud_provenance.pages import address_of
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
@@ -39,8 +43,10 @@ def training_set_point_in_time(
     context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
 ) -> dg.AssetCheckResult:
     """Prove the join and the split on the bytes that will be used."""
-    report = judge_training_set(provenance.open(), context.run.run_id)
+    workspace = provenance.open()
+    report = judge_training_set(workspace, context.run.run_id)
     metadata: dict[str, Any] = {
+        "report": dg.MetadataValue.url(address_of(workspace.home, report.suite, report.page)),
         "rows_judged": sum(report.rows.values()),
         "checks": list(report.checks),
     }
@@ -80,7 +86,9 @@ def judge_training_set(workspace: Workspace, run_id: str) -> "ContractReport":
         )
         step.join_reads()
         pending.result()
-    return report
+    page = tracking.page_of(read.nodes[0])
+    write_page(report, pages.folder_of(workspace.home) / report.suite, page)
+    return replace(report, page=page)
 
 
 def _split_asked_for(workspace: Workspace, step: Step, read: VerifiedInput) -> "Split":

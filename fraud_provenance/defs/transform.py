@@ -18,8 +18,8 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, reason
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Materialisation, Step
-from fraud_provenance.defs import support
-from fraud_provenance.defs.columns import features_metadata
+from fraud_provenance.defs import shown, support
+from fraud_provenance.defs.columns import features_metadata, lineage_metadata
 from fraud_provenance.due.planning import sources_digest, window_of
 from fraud_provenance.fraud.column_lineage import raw_columns
 from fraud_provenance.fraud.mart import DBT_BUILD, MART, not_built, read_mart
@@ -47,8 +47,11 @@ class _Translator(DagsterDbtTranslator):
     ) -> dg.AssetSpec:
         """The mart rests on raw days; dbt's models between the two are scratch of each run."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        metadata = {**spec.metadata, **features_metadata()}
-        return spec.replace_attributes(deps=[_RAW], metadata=metadata)  # type: ignore[no-any-return]  # dagster-dbt is not read
+        return spec.replace_attributes(  # type: ignore[no-any-return]  # dagster-dbt is not read
+            deps=[_RAW],
+            metadata={**spec.metadata, **features_metadata()},
+            freshness_policy=support.FRESH,
+        )
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """The transform stage."""
@@ -102,6 +105,8 @@ def transaction_features(
         require_ours(output)
         made, rows = _publish(step, read, read_mart(output), days)
     support.keep_versions(context, workspace, made)
+    for day, count in rows.items():
+        context.add_asset_metadata(shown.rows_of_day(count), asset_key=_KEY, partition_key=day)
     lineage = _column_lineage(invocation)
     for event in events:
         if isinstance(event, dg.Output) and event.output_name == ASSET:
@@ -206,13 +211,10 @@ def _with_evidence(
     lineage: dg.TableColumnLineage,
 ) -> dg.Output[Any]:
     """The mart's own event with its evidence."""
-    metadata = support.evidence_metadata(workspace, made) | {
-        "dagster/row_count": sum(rows.values()),
-        "dagster/column_lineage": lineage,
-    }
+    metadata = shown.evidence_metadata(workspace, made, rows) | lineage_metadata(lineage)
     return dg.Output(
         value=event.value,
         output_name=event.output_name,
-        metadata={**event.metadata, **metadata},
+        metadata={**metadata, **{k: v for k, v in event.metadata.items() if k not in metadata}},
         data_version=dg.DataVersion(made.manifest.digest),
     )

@@ -1,7 +1,7 @@
 """Days judged as wholes, in order: each beside the newest days that count, and no others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,7 @@ def judge_wholes(
     usable = around.usable.keys() & known
     report = judge_in_order(wholes.judge, usable, sound, excused, BASELINE_DAYS)
     wholes.mend_docs()
+    report = replace(report, page=wholes.page)
     if summaries is None:
         return report, ""
     waiting = known.keys() - {*sound, *judged_days(workspace, read.asset, RAW_SUITES)}
@@ -87,6 +88,7 @@ class Wholes:
     docs: Path | None
     accepted: Sequence[str] = ()
     rounds: int = 0
+    page: str = ""
     newest: "dict[str, pl.DataFrame]" = field(default_factory=dict)
 
     def judge(self, beside: Sequence[str], days: Sequence[str]) -> "ContractReport":
@@ -105,7 +107,9 @@ class Wholes:
             self.newest[str(day)] = row
         docs = None if self.rounds else self.docs
         self.rounds += 1
-        return expectations.check_statistics(self.suite, frame, self.thresholds, docs)
+        report = expectations.check_statistics(self.suite, frame, self.thresholds, docs)
+        self.page = report.page or self.page
+        return report
 
     def mend_docs(self) -> None:
         """After several rounds, Data Docs of what was said last."""
@@ -115,4 +119,4 @@ class Wholes:
 
         if self.rounds > 1:
             frame = pl.concat([self.newest[day] for day in sorted(self.newest)])
-            check_statistics(self.suite, frame, self.thresholds, self.docs)
+            self.page = check_statistics(self.suite, frame, self.thresholds, self.docs).page

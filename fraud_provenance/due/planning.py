@@ -196,7 +196,7 @@ def made_by_other_code(workspace: Workspace, asset: str) -> set[str]:
     """
     step = workspace.trust.policies.current().layout.producer(asset)
     now = workspace.step_code.digest(step)
-    then = _outputs(workspace, asset, "step_code")
+    then = outputs_of(workspace, asset, "step_code")
     return {partition for partition, code in then.items() if code and code != now}
 
 
@@ -227,7 +227,7 @@ def features_due(workspace: Workspace) -> list[str]:
     raw = current_entries(workspace, "raw_transactions")
     usable = usable_days(workspace, "features", "raw_transactions")
     made = current_entries(workspace, "transaction_features")
-    code = _outputs(workspace, "transaction_features", "dbt_sources")
+    code = outputs_of(workspace, "transaction_features", "dbt_sources")
     current = sources_digest()
     revoked = revoked_partitions(workspace, "transaction_features")
     changed = made_by_other_code(workspace, "transaction_features")
@@ -256,7 +256,7 @@ def feature_store_due(workspace: Workspace) -> bool:
     )
     if not usable or made is None or revoked or set(made.made_from) != wanted:
         return bool(usable)
-    views = _outputs(workspace, "feature_store", "views")["definitions"]
+    views = outputs_of(workspace, "feature_store", "views")["definitions"]
     return bool(views != _declared_views())
 
 
@@ -398,7 +398,7 @@ def _model_is_current(workspace: Workspace, config: "TrainingConfig", split: "Sp
 
 def _is_evaluated(workspace: Workspace, config: "TrainingConfig", split: "Split") -> bool:
     newest = newest_model(workspace)
-    measured = _outputs(workspace, "model_evaluation", "alert_rate")
+    measured = outputs_of(workspace, "model_evaluation", "alert_rate")
     is_evaluated = measured.get(newest) is not None  # earlier versions did not measure it
     is_experiment = newest in experimental_partitions(workspace, "model_evaluation")
     return (
@@ -492,7 +492,7 @@ def _newest_node(workspace: Workspace, asset: str) -> Node | None:
     return lineage.node(statement) if statement else None
 
 
-def _outputs(workspace: Workspace, asset: str, name: str) -> dict[str, Any]:
+def outputs_of(workspace: Workspace, asset: str, name: str) -> dict[str, Any]:
     """Partition → one signed output fact of its newest materialisation."""
     lineage = workspace.trust.lineage()
     found = {}

@@ -123,6 +123,7 @@ class ContractReport:
         rows: Day to number of rows.
         findings: Everything found; empty if every check holds for every day.
         accepted: Unusual days whose findings somebody has accepted, all of them.
+        page: The name of its own page among the suite's Data Docs, if one was written.
     """
 
     suite: str
@@ -132,6 +133,7 @@ class ContractReport:
     rows: dict[str, int]
     findings: tuple[Failure, ...]
     accepted: frozenset[str] = frozenset()
+    page: str = ""
 
     @property
     def failures(self) -> tuple[Failure, ...]:

@@ -7,7 +7,7 @@ without earlier days is judged by the absolute expectations alone.
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -326,7 +326,7 @@ def _validate(
     )
     report = graded(report, thresholds, suite)
     if docs_dir is not None:
-        write_data_docs(context, report, table, docs_dir)
+        return replace(report, page=write_data_docs(context, report, table, docs_dir))
     return report
 
 

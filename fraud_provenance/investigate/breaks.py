@@ -320,9 +320,8 @@ def _last_signed(trust: Trust) -> datetime | None:
 
 def _open_alerts(trust: Trust) -> list[Alert]:
     """Alerts after which nothing was signed: what they tell is not over."""
-    outbox = Outbox(trust.home)
     last = _last_signed(trust)
-    return [alert for alert in (*outbox.pending(), *outbox.delivered())
+    return [alert for alert in Outbox(trust.home).everything()
             if last is None or alert.raised_at + _SETTLED >= last]  # fmt: skip
 
 

@@ -151,8 +151,7 @@ def alert_named(trust: Trust, name: str) -> Alert:
     Raises:
         ConfigError: USAGE, there is none, or more than one.
     """
-    outbox = Outbox(trust.home)
-    known = [item for item in (*outbox.pending(), *outbox.delivered()) if item.id.startswith(name)]
+    known = [item for item in Outbox(trust.home).everything() if item.id.startswith(name)]
     if len(known) != 1 or not name:
         why = f"{len(known)} alerts begin with {name[:64]!r}"
         raise ConfigError(reason(RootCause.USAGE, why))

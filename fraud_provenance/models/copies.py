@@ -52,13 +52,11 @@ def _signed(trust: Trust, model: Node, digest: str) -> dict[str, list[str]]:
     assert model.provenance is not None  # noqa: S101 - checked by the caller
     outputs, entries = model.provenance.outputs, model.manifest.entries if model.manifest else ()
     read, lock = model.provenance.material("input"), model.provenance.material("lock")
-    registered = [
-        record.statement
-        for record in trust.store.records(
-            predicate_type=statements.VERIFICATION_SUMMARY, subject=digest
-        )
-        if record.step == "release"
-    ]
+    decided = trust.store.records(predicate_type=statements.VERIFICATION_SUMMARY, subject=digest)
+    registered, deployed = (
+        [record.statement for record in decided if record.step == step]
+        for step in ("release", "deploy")
+    )
     found = {
         "git_commit": [str(outputs.get("git_commit"))],
         "git_dirty": [str(outputs.get("git_dirty")).lower()],
@@ -67,6 +65,7 @@ def _signed(trust: Trust, model: Node, digest: str) -> dict[str, list[str]]:
         "lock_sha256": [lock.digest] if lock else [],
         "manifest_sha256": [digest],
         "registration_decision": registered,
+        "deployment_decision": deployed,
     } | {name: _texts(value) for name, value in model.provenance.parameters.items()}
     return {name: values or ["nothing"] for name, values in found.items()}
 

@@ -73,6 +73,7 @@ __all__ = [
     "finish_move",
     "is_ready",
     "last_look",
+    "live_model",
     "promote",
     "register_candidate",
     "registration_of",
@@ -160,6 +161,15 @@ def is_ready(trust: Trust, registry: Registry) -> str:
     """
     chosen = _chosen(trust, registry, trust.policies.current())
     return chosen[1] if chosen else ""
+
+
+def live_model(trust: Trust) -> str:
+    """The digest of the model that the newest deployment allows; empty before the first.
+
+    For people to read: whoever relies on a champion asks `find_champion`.
+    """
+    made = deployments(trust, trust.policies.current())
+    return made[-1].statement_of().subject_digest if made and made[-1].bundle else ""
 
 
 def _chosen(

@@ -245,6 +245,23 @@ class Registry:
             ) from error
         return str(made.version)
 
+    def note(self, version: str, tags: Mapping[str, str]) -> None:
+        """Write copies of what was signed beside a version, for people to read.
+
+        Raises:
+            BackendError: REGISTRY_UNAVAILABLE.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client = self._client()
+            for name, value in tags.items():
+                client.set_model_version_tag(MODEL_NAME, version, name, value)
+        except MlflowException as error:
+            raise BackendError(
+                reason(RootCause.REGISTRY_UNAVAILABLE, f"cannot write the tags: {error}")
+            ) from error
+
     @contextmanager
     def asking(self, may_move: Callable[[], None]) -> Iterator[None]:
         """Each move within asks `may_move` last, when nobody else can move; it raises its no."""

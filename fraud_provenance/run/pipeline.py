@@ -7,14 +7,21 @@ kill finds exactly what is missing.
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from fraud_provenance import surroundings
-from fraud_provenance.alerts import Alert, Outbox, alert_of_error, contract_alerts
+from fraud_provenance.alerts import (
+    Alert,
+    Outbox,
+    alert_of_error,
+    contract_alerts,
+    settings_of,
+    sinks_of,
+)
 from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
@@ -187,11 +194,12 @@ class Pipeline:
         except Exception as error:
             self._say(f"an alert could not be kept: {error!r}")
 
-    def deliver_alerts(self, webhook: str) -> None:
-        """Send what waits in the outbox. A webhook that fails only leaves a note."""
+    def deliver_alerts(self, environ: Mapping[str, str]) -> None:
+        """Send what waits in the outbox. A sink that fails only leaves a note."""
         try:
             waiting = len(self._outbox.pending())
-            done = self._outbox.deliver(webhook) if webhook and waiting else None
+            sinks = sinks_of(settings_of(environ, self.workspace.home)) if waiting else []
+            done = self._outbox.deliver(sinks) if sinks else None
         except Exception as error:
             self.report.notes.append(f"alerts: {error}")
             return
@@ -199,7 +207,7 @@ class Pipeline:
             told = f"alerts: {done.delivered} delivered, {done.waiting} waiting"
             self.report.notes.append(f"{told} ({done.error})" if done.error else told)
         elif waiting:
-            self.report.notes.append(f"alerts: {waiting} waiting, no webhook is set")
+            self.report.notes.append(f"alerts: {waiting} waiting, nobody is set to be told")
 
     def _verify_heads(self) -> None:
         """Nothing is built on tampered data: every current file is compared with its evidence."""

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from fraud_provenance.pages import served
 from fraud_provenance_tests.attacks.arena import DAYS, Arena
 from fraud_provenance_tests.browser import Ui, dagster_dev, page, wait
 from fraud_provenance_tests.product import Product
@@ -65,6 +66,22 @@ def test_checks_of_an_asset_are_green_after_its_run(room: Room) -> None:
     for check in ("raw_schema", "raw_expectations", "provenance_verified"):
         opened.get_by_text(check).first.wait_for(timeout=60_000)
     opened.get_by_text("Succeeded", exact=True).nth(2).wait_for(timeout=60_000)
+
+
+def test_page_of_the_champion_says_what_is_live(room: Room) -> None:
+    opened = room.ui.open("/assets/champion")
+    for words in ("live", "approved by", "policy", "waits to replace it"):
+        opened.get_by_text(words, exact=True).first.wait_for(timeout=60_000)
+
+
+def test_validation_is_a_page_of_this_machine(room: Room) -> None:
+    opened = room.ui.open("/assets/raw_transactions?view=checks&checkDetail=raw_expectations")
+    link = opened.get_by_role("link", name="/raw_expectations/").first
+    with served(room.product.home):
+        opened.goto(link.get_attribute("href", timeout=60_000) or "")
+        opened.get_by_role("heading", name="raw_expectations").wait_for(timeout=60_000)
+        opened.get_by_role("link", name="This validation").click()
+        opened.get_by_text("Evaluated Expectations").first.wait_for(timeout=60_000)
 
 
 @pytest.mark.parametrize("place", [GROUP, "/asset-groups"])

@@ -1,5 +1,6 @@
 """Whole days are set against the days before them."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -186,12 +187,17 @@ def test_raw_expectations_with_a_folder_write_a_page_that_needs_no_network(
 ) -> None:
     days = {**raw_days, DAY: raw_days[DAY].with_columns(pl.col("tx_amount") * 100)}
 
-    check_raw_expectations(profile_days(days), [DAY], thresholds, tmp_path / "docs")
+    report = check_raw_expectations(profile_days(days), [DAY], thresholds, tmp_path / "docs")
 
     page = (tmp_path / "docs" / "index.html").read_text()
     assert "UNIT_SHIFT" in page
     assert "http" not in page
     assert (tmp_path / "docs" / "data_docs" / "index.html").is_file()
+    own = tmp_path / "docs" / report.page
+    assert report.page != "index.html"
+    assert own.read_bytes() == (tmp_path / "docs" / "index.html").read_bytes()
+    for path in (tmp_path / "docs").rglob("*.html"):
+        assert not re.search("(?:src|href)=.(?:https?:)?//|<script", path.read_text("utf-8")), path
 
 
 def test_profile_of_the_same_rows_in_another_order_is_the_same(raw_days: Days) -> None:

@@ -1,0 +1,79 @@
+"""Alerts of contracts that failed or warned, from the evidence: whoever judged, however it ended.
+
+The evidence's words are told, not judged: an alert is news.
+"""
+
+import base64
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from fraud_provenance.alerts.alert import REASON_LIMIT, Alert
+from fraud_provenance.attested.core import codes, encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, ProvenanceError, reason
+from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.store.store import EvidenceStore
+
+CONTRACTED_ASSETS = (
+    "raw_transactions",
+    "transaction_features",
+    "training_set",
+    "transaction_scores",
+)
+
+
+def contract_alerts(store: EvidenceStore, now: datetime) -> list[Alert]:
+    """One alert for each signed test result that fails a current day or warns of it.
+
+    It asks the evidence, not a run: a run that was killed after it signed is told as well.
+    """
+    tests = store.records(predicate_type=statements.TEST_RESULT)
+    warned = {record.statement for record in tests if record.result == "WARNED"}
+    failed: dict[tuple[str, str], list[str]] = {}
+    for asset in CONTRACTED_ASSETS:
+        results = store.contract_results(asset)
+        for day, heads in store.heads(asset).items():
+            for result in results.get((day, heads[0].sha256), {}).values():
+                if result.result != "PASSED" or result.statement in warned:
+                    failed.setdefault((asset, result.statement), []).append(day)
+    return [
+        _contract_alert(store, asset, statement, sorted(days), now)
+        for (asset, statement), days in failed.items()
+    ]
+
+
+def _contract_alert(
+    store: EvidenceStore, asset: str, statement: str, days: Sequence[str], now: datetime
+) -> Alert:
+    try:
+        notes = _annotations(store, statement)
+    except (ProvenanceError, LookupError, TypeError):
+        notes = {}
+    suite = str(notes.get("suite", "a contract"))
+    shown = ", ".join(days[:REASON_LIMIT]) + (" …" if len(days) > REASON_LIMIT else "")
+    told = [item for name in ("failures", "held", "warnings") for item in notes.get(name, [])]
+    found = [item for item in told if item.get("day") in days]
+    body = [
+        f"{item['code']} {asset}@{item['day']} {item['column']}: not true that "
+        f"{str(item['check']).replace('_', ' ')}; remedy: {codes.remedy(str(item['code']))}"
+        for item in found[:REASON_LIMIT]
+    ]
+    body.append(f"evidence: fraud-provenance verify {asset}/{days[0]}")
+    headline = f"{suite} on {asset}, {len(days)} day{'s' * (len(days) > 1)} ({shown})"
+    # The statement alone is the identity: a day mended meanwhile must not make the rest news.
+    subject = "/".join(filter(None, (asset, days[0])))
+    alert = Alert.of("contract_failed", statement, headline, body, now, subject=subject)
+    return alert.model_copy(
+        update={"id": encoding.digest_json({"kind": alert.kind, "statement": statement})}
+    )
+
+
+def _annotations(store: EvidenceStore, statement: str) -> dict[str, Any]:
+    """What the signed test result says; for the alert's words only, so it is not verified here."""
+    _, content = store.bundle(statement)
+    payload = base64.b64decode(encoding.strict_json(content)["dsseEnvelope"]["payload"])
+    document = encoding.strict_json(payload)
+    if document["predicateType"] != statements.TEST_RESULT:
+        raise EvidenceError(reason(RootCause.PREDICATE_TYPE, "not a test result"))
+    return dict(document["predicate"]["annotations"])

@@ -1,0 +1,89 @@
+"""`ui`: Dagster's UI and daemon, MLflow's UI and the Data Docs, until it is ended."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from typing import Annotated
+
+import typer
+
+from fraud_provenance import pages
+from fraud_provenance.terminal import err, open_workspace
+from fraud_provenance.workspace import PROJECT
+
+_GRACE_S = 20.0
+_LOOK_S = 0.5
+_QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # MLflow's UI only shows things here
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the command line."""
+    app.command()(ui)
+
+
+def ui(
+    port: Annotated[int, typer.Option("--port", help="Dagster's port.", min=1, max=65535)] = 3000,
+) -> int:
+    """Serve Dagster, MLflow and the Data Docs on 127.0.0.1 until Ctrl-C. Start `up` before.
+
+    Exits 2 if one of them ends by itself; the others are ended then.
+    """
+    from fraud_provenance.due.planning import mlflow_uri
+    from fraud_provenance.run.pipeline import open_instance
+
+    workspace = open_workspace()
+    workspace.create_folders()
+    open_instance(workspace).dispose()
+    mlflow_port = pages.port_of(workspace.home) + 1
+    host = ["--host", pages.HOST]
+    commands = {
+        "Dagster": ["dagster", "dev", "-w", "workspace.yaml", *host, "--port", str(port)],
+        "MLflow": ["mlflow", "ui", "--backend-store-uri", mlflow_uri(workspace), *host,
+                   "--port", str(mlflow_port), "--workers", "1"],
+    }  # fmt: skip
+    with ExitStack() as ends:
+        docs = ends.enter_context(pages.served(workspace.home))
+        signal.signal(signal.SIGTERM, _interrupted)
+        started = {}
+        for name, command in commands.items():
+            started[name] = _start(command)
+            ends.callback(_end, started[name])
+        err.print(f"Dagster    http://{pages.HOST}:{port}/", markup=False)
+        err.print(f"MLflow     http://{pages.HOST}:{mlflow_port}/", markup=False)
+        err.print(f"Data Docs  {docs}", markup=False)
+        with suppress(KeyboardInterrupt):
+            while all(process.poll() is None for process in started.values()):
+                time.sleep(_LOOK_S)
+            gone = [name for name, process in started.items() if process.poll() is not None]
+            err.print(f"ended by itself: {', '.join(gone)}", style="red", markup=False)
+            return 2
+    return 0
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _start(command: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """A server of our own environment, in a session of its own, so that all of it can be ended."""
+    # Only MLflow's: Dagster's own runs refuse such variables.
+    environment = {**os.environ, **(_QUIET if command[0] == "mlflow" else {})}
+    return subprocess.Popen(  # noqa: S603 - our own tools
+        [sys.executable, "-m", *command], cwd=PROJECT, env=environment, start_new_session=True
+    )
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask it to end, then end it with whatever it started."""
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_GRACE_S)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_GRACE_S)

@@ -1,0 +1,1 @@
+"""Tests of alerts: what they say, where they go, and that each goes there once."""
