@@ -5,6 +5,7 @@ functions. It leans on little, so that old commits can be asked: dbt's project, 
 `fraud` that these steps call. What a step only does with evidence is not done again.
 """
 
+import hashlib
 import importlib
 import io
 import json
@@ -92,11 +93,8 @@ def training_set(asked: Mapping[str, Any], _project: Path, out: Path) -> None:
 
 def model(asked: Mapping[str, Any], _project: Path, out: Path) -> None:
     """The model and its documents: `train` names the file, `parameters` are those signed."""
-    import hashlib
-
     import polars as pl
 
-    from fraud_provenance.fraud.bom import ml_bom
     from fraud_provenance.fraud.model import TrainingConfig, XGBoostParameters, train
 
     content = Path(asked["train"]).read_bytes()
@@ -104,27 +102,33 @@ def model(asked: Mapping[str, Any], _project: Path, out: Path) -> None:
     config = TrainingConfig(cards_per_day=own.pop("cards_per_day"), params=XGBoostParameters(**own))
     made = train(pl.read_parquet(io.BytesIO(content)), config)
     (out / TREES).write_bytes(made.ubj)
-    bom = ml_bom(
-        name="fraud_model",
-        model_sha256=hashlib.sha256(made.ubj).hexdigest(),
-        training_sha256=hashlib.sha256(content).hexdigest(),
-        feature_contract=made.feature_contract,
-        parameters=made.resolved_parameters["requested"],
-        library=made.resolved_parameters["library"],
-    )
     documents = {
         "feature_contract.json": made.feature_contract,
         "resolved_parameters.json": made.resolved_parameters,
-        "ml_bom.json": bom,
     }
+    with suppress(ImportError):  # the first commits made no bill of materials
+        documents["ml_bom.json"] = _bill(made, content)
     for name, document in documents.items():
         text = json.dumps(document, indent=1, sort_keys=True)
         (out / name).write_text(text, "utf-8")
 
 
+def _bill(made: Any, train: bytes) -> dict[str, Any]:  # noqa: ANN401 - a model of that commit's
+    from fraud_provenance.fraud.bom import ml_bom
+
+    return ml_bom(
+        name="fraud_model",
+        model_sha256=hashlib.sha256(made.ubj).hexdigest(),
+        training_sha256=hashlib.sha256(train).hexdigest(),
+        feature_contract=made.feature_contract,
+        parameters=made.resolved_parameters["requested"],
+        library=made.resolved_parameters["library"],
+    )
+
+
 def _parquet_bytes(frame: Any) -> bytes:  # noqa: ANN401 - a frame of that commit's polars
     """As that commit writes a frame; the function lay elsewhere once."""
-    for module in ("fraud.parquet", "data.landing"):
+    for module in ("fraud.parquet", "data.landing", "landing"):
         with suppress(ImportError, AttributeError):
             found = importlib.import_module(f"fraud_provenance.{module}")
             return bytes(found.parquet_bytes(frame))
