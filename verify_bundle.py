@@ -98,6 +98,7 @@ NAMES = {
     "tile": re.compile(
         r"trust/checkpoints/[a-z0-9.-]{1,253}/tile/[0-9]{1,2}/(?:x[0-9]{3}/){0,4}[0-9]{3}(?:\.p/[0-9]{1,3})?"
     ),
+    "document": re.compile(r"documents/[a-z][a-z0-9-]{0,40}\.(?:md|json)"),
 }
 
 
@@ -1641,6 +1642,7 @@ class Question:
             row=type(subject.get("row")),
         )
         self.evidence, self.subject, self.roots = evidence, subject, {}
+        self.about = ""  # the digest of the model that the file's documents are about
         self.walk = Walk(evidence)
 
     def answer(self):
@@ -1789,6 +1791,7 @@ class Question:
         """A model; as candidate with its registration, as champion with its deployment."""
         digest, alias = self.subject["model"], self.subject["alias"]
         self.model_of(digest)
+        self.about = digest
         if alias == "candidate":
             found = self.decisions("release", digest)
             demand(found and found[-1].predicate["verificationResult"] == "PASSED", "it was never registered")
@@ -1841,6 +1844,7 @@ class Question:
         )
         self.root(said["decision"])
         self.model_of(said["model_digest"])
+        self.about = said["model_digest"]
         self.check_judged("transaction_scores", scores, day)
         self.check_versions(day)
 
@@ -1968,7 +1972,136 @@ class Question:
                         continue  # it speaks for nothing here, and against nothing
 
 
-# --- 8. the reader, and the answer ---------------------------------------------------------------
+# --- 8. the documents: derived, so they are made again and compared -------------------------------
+
+
+class Papers:
+    """What is written about a model: lines that the released policy asks for, from verified statements."""
+
+    def __init__(self, question):
+        self.question, self.model = question, question.about
+        self.policy = question.evidence.releases[-1]
+        begin = [
+            one
+            for one in below(question.roots.values())
+            if one.subject == self.model or (one.name == "model_evaluation" and self.has_read(one))
+        ]
+        self.nodes = sorted(below(begin), key=lambda one: one.logged)
+
+    def has_read(self, one):
+        """Whether a step read this very model."""
+        read = one.predicate.get("buildDefinition", {}).get("resolvedDependencies", ())
+        return ("fraud_model", self.model) in {(item["name"], item["digest"]["sha256"]) for item in read}
+
+    def data(self, name):
+        """A document of the policy in force, if it has it."""
+        entries = self.question.evidence.manifest(self.policy["policies"])["entries"]
+        has = any(entry["path"] == f"data/{name}.json" for entry in entries)
+        return self.question.evidence.policy_file(self.policy, f"data/{name}.json") if has else None
+
+    def made(self):
+        """Name → bytes; none for subjects that are about no model, or by policies that ask for none."""
+        plan = self.data("documents") if self.model else None
+        found = {}
+        for name, form in (plan or {"documents": {}})["documents"].items():
+            lines = [
+                (
+                    part["heading"],
+                    [line for row in part["rows"] for line in self.lines(row, plan["sources"])],
+                )
+                for part in form["parts"]
+            ]
+            write = self.markdown if name.endswith(".md") else self.bill
+            found[f"documents/{name}"] = write(form["title"], lines)
+        return found
+
+    def lines(self, row, sources):
+        """(label, value, the statements that say it) of one row."""
+        releases = sorted(self.policy["statements"])
+        if "says" in row:
+            return [(row["label"], row["says"], releases)]
+        if "policy" in row:
+            found = [(self.at(self.data(row["policy"]), row["at"]), releases)]
+        else:
+            found = [(self.at(self.facts(one), row["at"]), [one.digest]) for one in self.of(sources[row["from"]])]
+        told = [(row["label"], self.text(value), proof) for value, proof in found if value not in (None, "", [], {})]
+        return told or [(row["label"], "missing: no verified statement here says it", [])]
+
+    def of(self, wanted):
+        """The statements of a source, oldest first, or the newest alone."""
+        found = [
+            one
+            for one in self.nodes
+            if one.kind == wanted["type"]
+            and (not wanted["about_model"] or one.subject == self.model)
+            and all(self.at(one.predicate, item["at"]) == item["is"] for item in wanted["where"])
+        ]
+        return found[-1:] if wanted["newest"] else found
+
+    @staticmethod
+    def facts(one):
+        """A statement as lines speak of it."""
+        at = one.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {
+            "subject": one.subject,
+            "signer": one.signer,
+            "signed_at": at,
+            "predicate": one.predicate,
+        }
+
+    def at(self, document, path):
+        """What stands at a path, or None."""
+        for part in path:
+            if isinstance(part, dict) and isinstance(document, list):
+                fitting = (item for item in document if self.at(item, part["at"]) == part["is"])
+                document = next(fitting, None)
+            elif isinstance(part, str) and isinstance(document, dict):
+                document = document.get(part)
+            elif isinstance(part, int) and isinstance(document, list):
+                document = document[part] if part < len(document) else None
+            else:
+                return None
+        return document
+
+    @staticmethod
+    def text(value):
+        """A value on one line of ASCII."""
+        plain = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        return json.dumps(plain)[1:-1].replace('\\"', '"')
+
+    def markdown(self, title, parts):
+        """As text."""
+        environment = self.question.evidence.environment
+        out = f"# {title}\n\nModel `{self.model}`, environment `{environment}`.\n\n"
+        out += "Each line names the signed statement that proves it.\n"
+        for heading, lines in parts:
+            out += f"\n## {heading}\n\n"
+            for label, value, proof in lines:
+                by = " (" + ", ".join(f"`{item}`" for item in proof) + ")" if proof else ""
+                out += f"- **{label}**: " + value.replace("`", "'") + by + "\n"
+        return out.encode("utf-8")
+
+    def bill(self, title, parts):
+        """As a CycloneDX bill of materials."""
+        told = [{"name": "environment", "value": self.question.evidence.environment}]
+        for heading, lines in parts:
+            for label, value, proof in lines:
+                told.append({"name": f"{heading}: {label}", "value": value})
+                for item in proof:
+                    told.append({"name": f"{heading}: {label} (proof)", "value": f"sha256:{item}"})
+        about = {
+            "type": "machine-learning-model", "name": title, "bom-ref": f"model:{self.model}", "properties": told,
+        }  # fmt: skip
+        document = {
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "version": 1,
+            "metadata": {"component": about},
+        }
+        return json.dumps(document, indent=1, sort_keys=True).encode("ascii") + b"\n"
+
+
+# --- 9. the reader, and the answer ---------------------------------------------------------------
 
 
 def check_pin(standing, root_digest, trusted_root):
@@ -2005,6 +2138,8 @@ def verify(content, root_digest="", trusted_root=None):
         evidence = Evidence(listing, members)
         question = Question(evidence, listing["subject"])
         question.answer()
+        for name, written in Papers(question).made().items():
+            demand(evidence.take(name, "a document") == written, "a document says what no statement says", name)
         for root in evidence.roots.values():
             for log in root.logs.values():
                 evidence.used |= log.used

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fraud_provenance.investigate.chain import Fold
     from fraud_provenance.investigate.difference import Difference, Moved
     from fraud_provenance.investigate.recalling import Recall
+    from fraud_provenance.investigate.reproducing import Reproduced
     from fraud_provenance.investigate.trace import Trace
     from fraud_provenance.investigate.why import Why
 
@@ -262,3 +263,23 @@ def print_rebuild(found: "Recall") -> None:
     """What must be made again, once it is withdrawn."""
     for line in found.rebuild:
         out.print(f"to make again: {line}", markup=False)
+
+
+# --- reproduce ---
+
+
+def print_reproduced(found: "Reproduced") -> None:
+    """Whether the same bytes came out, by what each step was done, and what was not compared."""
+    out.print(found.headline, style="red" if found.exit_code else "green", markup=False)
+    print_reasons(found.verdict.reasons, out)
+    for step, grounds in found.ran.items():
+        own = [item for item in found.files if item.name and item.step == step]
+        same = sum(item.unlike is None for item in own)
+        out.print(f"{step}: {same} of {len(own)} files the same", markup=False)
+        for ground in grounds:
+            out.print(f"  by {ground}", markup=False)
+    if (odd := found.different) is not None:
+        out.print(f"signed {odd.signed}, came out {odd.made}", markup=False)
+    if found.not_compared:
+        names = ", ".join(found.not_compared)
+        out.print(f"not compared, for they name the run that wrote them: {names}", markup=False)

@@ -1,4 +1,4 @@
-"""The commands of an investigation: `trace`, `diff`, `blame` and `recall`.
+"""The commands of an investigation: `trace`, `diff`, `blame`, `recall` and `reproduce`.
 
 They print; what they print is found by `investigate`. Exit codes are those of all commands: 0
 trusted or done, 1 not trusted, 2 could not decide.
@@ -15,6 +15,7 @@ from fraud_provenance.answers import (
     print_diff,
     print_rebuild,
     print_recall,
+    print_reproduced,
     print_trace,
 )
 from fraud_provenance.terminal import (
@@ -23,6 +24,7 @@ from fraud_provenance.terminal import (
     open_workspace,
     print_json,
     print_revoked,
+    progress,
     verdict_json,
 )
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from fraud_provenance.investigate.difference import Difference
     from fraud_provenance.investigate.page import Page
     from fraud_provenance.investigate.recalling import Recall
+    from fraud_provenance.investigate.reproducing import Reproduced
     from fraud_provenance.investigate.trace import Trace
 
 All = Annotated[bool, typer.Option("--all", help="Every link and row, not folded to a screen.")]
@@ -46,6 +49,7 @@ def register(app: typer.Typer) -> None:
     app.command()(diff)
     app.command()(blame)
     app.command()(recall)
+    app.command()(reproduce)
 
 
 def write_page(path: Path, page: "Page") -> None:
@@ -368,3 +372,59 @@ def recall_json(found: "Recall") -> dict[str, Any]:
         document["rows"] = found.rows.ids
         document["in_windows"] = found.rows.in_windows
     return document
+
+
+# --- reproduce -------------------------------------------------------------------------------
+
+
+def reproduce(
+    model: Annotated[
+        str, typer.Argument(help="model@ALIAS, model:VERSION or the beginning of a model's digest.")
+    ],
+    as_json: Json = False,
+) -> int:
+    r"""Make a model again from its raw days and compare all bytes: features, training set, model.
+
+    Each step is done by the commit that its verified statement names, checked out from git's own
+    objects, in the environment of that commit's lock: today's where the signed packages are these,
+    else one that is built with the lock's hashes and kept in the home. The answer is the same bytes
+    at every step, or the first step, file and column (or path in a document) that differ.
+
+    Exit 0: the same bytes. 1: they differ, or a link is broken. 2: could not decide.
+
+    \b
+    Examples:
+      fraud-provenance reproduce model@champion
+      fraud-provenance reproduce model:1 --json
+    """
+    from fraud_provenance.due.planning import registry_of
+    from fraud_provenance.investigate.reproducing import reproduce as make_again
+
+    workspace = open_workspace()
+    with progress() as say:
+        trust, registry = workspace.trust, registry_of(workspace)
+        found = make_again(trust, registry, workspace.project, model, say)
+    if as_json:
+        print_json(reproduced_json(found))
+    else:
+        print_reproduced(found)
+    return found.exit_code
+
+
+def reproduced_json(found: "Reproduced") -> dict[str, Any]:
+    """What came out, for machines."""
+    from dataclasses import asdict
+
+    odd = found.different
+    return {
+        "subject": found.subject,
+        "headline": found.headline,
+        "same": found.exit_code == 0,
+        "raw_days": found.raw,
+        "files": [asdict(item) for item in found.files],
+        "first_difference": asdict(odd) if odd else None,
+        "ran": found.ran,
+        "not_compared": found.not_compared,
+        "verdict": verdict_json(found.verdict),
+        "exit_code": found.exit_code,
+    }

@@ -21,6 +21,7 @@ from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.statements.manifest import is_sha256
 from fraud_provenance.investigate import gathering
+from fraud_provenance.investigate.documents import documents_of
 from fraud_provenance.investigate.offline import Checked, Pin, check_file, lay_out
 from fraud_provenance.investigate.proof_file import Row, Subject, content_of, parse_proof
 from fraud_provenance.investigate.proven import proven
@@ -72,9 +73,11 @@ def _reduced(draft: bytes) -> bytes:
     with tempfile.TemporaryDirectory(prefix="proof-", ignore_cleanup_errors=True) as folder:
         workspace, store = lay_out(proof, Path(folder))
         about = proof.listing.subject
-        _demand(proven(workspace.trust, about))
+        verdict = proven(workspace.trust, about)
+        _demand(verdict)
         chains = gathering.chains_of(workspace, about, store)
         members = gathering.members_of(workspace, store, chains)
+        members |= documents_of(workspace.trust, verdict, about)
         return content_of(gathering.standing_of(workspace, chains), about, members)
 
 

@@ -28,6 +28,7 @@ from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import parse_manifest
 from fraud_provenance.attested.store.store import open_bundle
 from fraud_provenance.investigate import gathering
+from fraud_provenance.investigate.documents import documents_of
 from fraud_provenance.investigate.proof_file import ProofFile, Standing
 from fraud_provenance.investigate.proven import proven
 from fraud_provenance.workspace import Settings, Workspace
@@ -123,7 +124,8 @@ def judge(proof: ProofFile, folder: Path) -> Verdict:
     if gathering.standing_of(workspace, chains) != listing.standing:
         why = "the file states another release, root or newest link than its evidence has"
         raise VerificationError(reason(RootCause.POLICY_REVISION_MISMATCH, why))
-    wanted = gathering.members_of(workspace, store, chains)
+    derived = documents_of(workspace.trust, verdict, listing.subject)
+    wanted = gathering.members_of(workspace, store, chains) | derived
     gathering.check_members(proof.members, wanted)
     return verdict
 

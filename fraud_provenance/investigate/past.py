@@ -84,7 +84,11 @@ class Past:
         return found
 
     def lock(self, commit: str, digest: str) -> dict[str, str]:
-        """Package → version, by the lock that a signed digest names.
+        """Package → version, by the lock that a signed digest names; raises as `lock_bytes`."""
+        return packages_of(self.lock_bytes(commit, digest).decode("utf-8"))
+
+    def lock_bytes(self, commit: str, digest: str) -> bytes:
+        """The lock that a signed digest names.
 
         Raises:
             BackendError: GIT_UNAVAILABLE. EvidenceError: EVIDENCE_MISSING, the commit has another.
@@ -94,7 +98,7 @@ class Past:
         if encoding.digest_bytes(content) != digest:
             why = f"commit {commit[:12]} has not the lock {digest[:12]} that was signed"
             raise EvidenceError(reason(RootCause.EVIDENCE_MISSING, why, artifact=LOCK))
-        return packages_of(content.decode("utf-8"))
+        return content
 
     def policy(self, digest: str) -> dict[str, bytes]:
         """Path → bytes of a policy's files.

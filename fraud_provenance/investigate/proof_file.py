@@ -36,6 +36,7 @@ _NAMES = {
         r"trust/checkpoints/[a-z0-9.-]{1,253}/tile/[0-9]{1,2}/(x[0-9]{3}/){0,4}[0-9]{3}"
         r"(\.p/[0-9]{1,3})?"
     ),
+    "document": re.compile(r"documents/[a-z][a-z0-9-]{0,40}\.(md|json)"),
 }  # fmt: skip
 """What a member of each kind may be called: nothing that leads out of a folder."""
 Kind = Literal["score", "partition", "model", "statement"]
@@ -51,7 +52,7 @@ class Listed(_Closed):
     name: str
     sha256: str
     size: int = Field(ge=0)
-    kind: Literal["bundle", "manifest", "object", "checkpoint", "tile"]
+    kind: Literal["bundle", "manifest", "object", "checkpoint", "tile", "document"]
 
 
 class Row(_Closed):

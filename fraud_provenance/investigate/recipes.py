@@ -122,6 +122,15 @@ def of_evidence(evidence: ModelEvidence, subject: str = "") -> Recipe:
     return made
 
 
+def features_used(training_set: Node) -> list[tuple[Node, FileEntry]]:
+    """The feature files that a training set was made from, each by its newest statement."""
+    found: dict[tuple[str, str], tuple[Node, FileEntry]] = {}
+    for features in sorted(_read(training_set), key=_sequence):
+        for entry in _used(features, training_set):
+            found[entry.partition, entry.sha256] = (features, entry)
+    return [*found.values()]
+
+
 def of_scores(trust: Trust, scores: Node, day: str, subject: str = "") -> Recipe:
     """The recipe of one day's scores: the day's own raw days, and the model's recipe.
 

@@ -69,7 +69,7 @@ def symptom_of(trust: Trust, registry: Registry, subject: str) -> Symptom:
         verdict = verify_subject(trust, registry, f"{SCORES}/{day}")
         return Symptom(f"score of {subject}", verdict, "scores", asset=SCORES, day=day,
                        transaction=int(subject))  # fmt: skip
-    digest = _model_named(trust, registry, subject)
+    digest = model_of(trust, registry, subject)
     verdict = verify_subject(trust, registry, subject)
     if digest:
         refusal = _refusal(trust, digest)
@@ -138,7 +138,7 @@ def _refusal(trust: Trust, digest: str) -> Node | None:
     return newest if newest and newest.summary and not newest.summary.allowed else None
 
 
-def _model_named(trust: Trust, registry: Registry, subject: str) -> str:
+def model_of(trust: Trust, registry: Registry, subject: str) -> str:
     """The digest of the model that a subject names; "" where it names none."""
     named = model_named(subject)
     if subject in ALIASES or subject in MODEL_NAMES:

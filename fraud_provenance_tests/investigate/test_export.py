@@ -48,7 +48,7 @@ def test_export_of_a_score_is_proven_by_the_file_alone(exported: Exported) -> No
     kinds = {link.kind for link in found.verdict.links}
     assert {"materialisation", "contract", "decision", "approval", "prediction batch"} <= kinds
     assert {item.kind for item in proof.listing.members} == {
-        "bundle", "manifest", "object", "checkpoint",
+        "bundle", "manifest", "object", "checkpoint", "document",
     } | {item.kind for item in proof.listing.members if item.kind == "tile"}  # fmt: skip
 
 

@@ -30,7 +30,7 @@ TERM = timedelta(days=7)
 """So long after a release somebody must still be able to sign the next one."""
 ISSUERS = ("people", "workloads")
 _DOCUMENTS = ("layout", "principals", "thresholds", "contracts")
-_OPTIONAL = ("feed",)  # policies of before it have none
+_OPTIONAL = ("feed", "documents")  # policies of before them have none
 _OWN_KEYS = {  # what the trusted root lists, and where each entry says how long it is valid
     "tlogs": "publicKey",
     "ctlogs": "publicKey",

@@ -1,0 +1,178 @@
+"""A commit as it was, to run: its files from git's objects, and an environment of its own lock.
+
+Files are those that hash to the names in the commit's tree; a lock has the signed SHA-256. What is
+made here is scratch and cache, never evidence: whatever comes out is held against signed digests.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fraud_provenance.attested.attestors import packages
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import BackendError, reason
+from fraud_provenance.investigate.past import LOCK, Past
+
+_PARTS = ("fraud_provenance/", "dbt_project/")
+_BUILD_S, _STEP_S = 1800.0, 3600.0
+_READY = "ready.json"
+_BOOT = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "scope = {'__name__': 'remaking'}; "
+    "exec(compile(open(sys.argv[2]).read(), sys.argv[2], 'exec'), scope); scope['main']()"
+)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment: its interpreter, and in words where it comes from."""
+
+    python: Path
+    origin: str
+
+
+@dataclass
+class Checkouts:
+    """Commits laid out below a scratch folder, environments kept below a cache.
+
+    Attributes:
+        past: Reads the commits.
+        project: Today's work tree, whose lock and environment are used again where they are that.
+        scratch: An empty folder; the caller removes it.
+        cache: Where environments are kept by the digest of their lock.
+        say: Told before each thing that takes long.
+    """
+
+    past: Past
+    project: Path
+    scratch: Path
+    cache: Path
+    say: Callable[[str], None]
+    _made: dict[str, Path] = field(default_factory=dict)
+    _environments: dict[tuple[str, str], Installed] = field(default_factory=dict)
+
+    def folder(self, commit: str) -> Path:
+        """The commit's own files, without anything else.
+
+        Raises:
+            BackendError: GIT_UNAVAILABLE.
+        """
+        if commit not in self._made:
+            self.say(f"checking out {commit[:12]}")
+            target = self.scratch / f"commit-{commit[:12]}"
+            for path, name in self.past.tree(commit).items():
+                if path.startswith(_PARTS):
+                    place = target / path
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    place.write_bytes(self.past.blob(name))
+            self._made[commit] = target
+        return self._made[commit]
+
+    def environment(self, commit: str, lock: str, installed: str) -> Installed:
+        """What a step ran in: today's environment where it is the signed one, else a built one.
+
+        Args:
+            commit: That has the lock.
+            lock: The signed SHA-256 of the lock.
+            installed: The signed digest of the packages that were installed, "" if none was.
+
+        Raises:
+            EvidenceError: EVIDENCE_MISSING, the commit has another lock.
+            BackendError: GIT_UNAVAILABLE; TOOL_UNAVAILABLE, it could not be built.
+        """
+        key = (lock, installed)
+        if key not in self._environments:
+            content = self.past.lock_bytes(commit, lock)
+            now = encoding.digest_bytes((self.project / LOCK).read_bytes())
+            if now == lock and packages.packages_digest() == installed:
+                found = Installed(Path(sys.executable), "today's environment: the signed packages")
+            else:
+                found = self._built(content, lock)
+            self._environments[key] = found
+        return self._environments[key]
+
+    def _built(self, content: bytes, lock: str) -> Installed:
+        """The environment of a lock, kept; what is not whole is built anew."""
+        folder = self.cache / lock
+        python = folder / "bin" / "python"
+        if not (folder / _READY).is_file():
+            self.say(f"building the environment of lock {lock[:12]}")
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _run([sys.executable, "-m", "venv", "--without-pip", str(folder)], lock)
+            place = folder / LOCK
+            place.write_bytes(content)
+            uv = str(Path(sys.executable).with_name("uv"))
+            _run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--link-mode", "copy",
+                  "--python", str(python), "--require-hashes", "--no-deps", "-r", str(place)],
+                 lock)  # fmt: skip
+            (folder / _READY).write_text(json.dumps({"lock": lock}), "utf-8")
+        return Installed(python, f"built from lock {lock[:12]} with its hashes")
+
+    def run(self, commit: str, environment: Installed, asked: Mapping[str, Any], out: Path) -> None:
+        """Have a commit's code do one step of `fraud.remaking`; its files are in `out` then.
+
+        Raises:
+            BackendError: VERIFY_ERROR, it did not come to an end.
+        """
+        from fraud_provenance.fraud import remaking
+
+        out.mkdir(parents=True)
+        request = out / "request.json"
+        request.write_text(json.dumps(asked), "utf-8")
+        script = str(remaking.__file__)
+        command = [str(environment.python), "-I", "-B", "-c", _BOOT, str(self.folder(commit)),
+                   script, str(request), str(out)]  # fmt: skip
+        plain = {"HOME": str(out), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+        try:
+            done = subprocess.run(  # noqa: S603 - an interpreter of ours; code of signed commits
+                command, cwd=out, env=plain, capture_output=True, timeout=_STEP_S, check=False
+            )
+        except (subprocess.TimeoutExpired, OSError) as error:
+            raise _failed(asked["step"], commit, type(error).__name__) from error
+        if done.returncode:
+            said = done.stderr.decode("utf-8", "replace").strip() or done.stdout.decode(
+                "utf-8", "replace"
+            )
+            raise _failed(asked["step"], commit, _last_line(said))
+
+
+def _last_line(said: str) -> str:
+    """The error's own line, without what a library may quote of rows below it."""
+    lines = [line for line in said.splitlines() if line and not line[:1].isspace()]
+    return lines[-1][:200] if lines else "it said nothing"
+
+
+def _failed(step: str, commit: str, why: str) -> BackendError:
+    said = f"{step} cannot be done again by commit {commit[:12]}: {why}"
+    return BackendError(
+        reason(RootCause.VERIFY_ERROR, said, artifact=step,
+               remedy="Read what is said; an old commit may need another Python or platform.")
+    )  # fmt: skip
+
+
+def _run(command: list[str], lock: str) -> None:
+    """One step of building an environment.
+
+    Raises:
+        BackendError: TOOL_UNAVAILABLE.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - our own tools, no shell
+            command, capture_output=True, timeout=_BUILD_S, check=False
+        )
+        said = _last_line(done.stderr.decode("utf-8", "replace")) if done.returncode else ""
+    except (subprocess.TimeoutExpired, OSError) as error:
+        said = type(error).__name__
+    if said:
+        why = f"the environment of lock {lock[:12]} cannot be built: {said}"
+        remedy = "Run again where the package index can be reached: the lock's hashes are required."
+        raise BackendError(
+            reason(RootCause.TOOL_UNAVAILABLE, why, artifact="environment", remedy=remedy)
+        )
