@@ -118,7 +118,7 @@ def _newest_evaluation() -> AbstractContextManager[object]:
         record = trust.store.records(asset=EVALUATION)[-1]
         return walker.node(record.statement)  # type: ignore[attr-defined]  # a LineageVerifier
 
-    return patched(facts, "_evaluation", found)
+    return patched(facts, "evaluation_of", found)
 
 
 any_evaluation = both(
