@@ -131,5 +131,5 @@ def test_changed_code_makes_features_due_and_nobody_learns_from_the_old_ones(
 def test_what_was_made_before_its_code_was_recorded_counts_as_current(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "_outputs", lambda *_: dict.fromkeys(DAYS))
+    monkeypatch.setattr(planning, "outputs_of", lambda *_: dict.fromkeys(DAYS))
     assert planning.made_by_other_code(chain.workspace, FEATURES) == set()

@@ -198,3 +198,15 @@ def test_exclusive_lock_of_a_killed_holder_is_free(tmp_path: Path) -> None:
     assert done.returncode == -signal.SIGKILL
     with files.exclusive_lock(path):
         assert path.exists()
+
+
+def test_resolved_follows_a_link_in_the_folder_and_at_the_end(tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    (real / "module.py").touch()
+    (tmp_path / "folder").symlink_to(real)
+    (real / "linked.py").symlink_to(real / "module.py")
+    folders: dict[str, str] = {}
+    for name in ("folder/module.py", "folder/linked.py", "real/module.py"):
+        path = f"{tmp_path}/{name}"
+        assert files.resolved(path, folders) == os.path.realpath(path)
