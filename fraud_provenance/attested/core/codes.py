@@ -777,8 +777,8 @@ _CAUSES: dict[str, tuple[str, str]] = {
     ),
     "PARTITION_DUPLICATE": (
         "Two statements claim the same partition.",
-        "Name the one that counts: `fraud-provenance rollback ASSET PARTITION --to DIGEST`,"
-        " or run the step again for the partition.",
+        "A raw day: name the one that counts, `fraud-provenance rollback raw_transactions DAY --to "
+        "DIGEST`. Anything else: materialise the partition again in the UI.",
     ),
     "POLICY_AUTHOR_UNKNOWN": (
         "Fewer than two distinct principals signed the policy.",
