@@ -69,6 +69,11 @@ class PlainInput:
     files: tuple[PlainFile, ...]
 
     @property
+    def nodes(self) -> tuple[None, ...]:
+        """One statement, which nobody made."""
+        return (None,)
+
+    @property
     def view(self) -> PlainManifest:
         """The files as a manifest."""
         return PlainManifest(self.asset, self.files)
