@@ -139,7 +139,7 @@ STEPS = {"features": features, "training_set": training_set, "train": model}
 
 
 def main() -> None:
-    """Do what the request file says: argv is the project, this file, the request, the folder."""
-    project, _, request, out = map(Path, sys.argv[1:])
+    """Do what the request file says: argv is project, this file, "main", request and folder."""
+    project, _, _, request, out = map(Path, sys.argv[1:])
     asked = json.loads(request.read_bytes())
     STEPS[asked["step"]](asked, project, out)

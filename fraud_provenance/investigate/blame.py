@@ -22,6 +22,7 @@ from fraud_provenance.investigate.breaks import (
     alert_faults,
     approval_causes,
     broken_causes,
+    commit_of,
     frames_of,
     is_of_data,
     shifts_of,
@@ -138,8 +139,7 @@ def _by_file(asked: Question, cause: Cause) -> list[Cause]:
     before = cause.before
     days = cause.path[-1].partitions if cause.path else ()
     if not before and days:
-        good = good_day(asked.trust, FEATURES, days[0])
-        before = str(good[0].provenance_of().outputs.get("git_commit", "")) if good else ""
+        before = commit_of(good_day(asked.trust, FEATURES, days[0]))
     if not before or before == cause.commit:
         return [cause]
     try:

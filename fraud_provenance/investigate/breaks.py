@@ -270,11 +270,16 @@ def absent_causes(trust: Trust, registry: Registry, asset: str, day: str) -> lis
         return faults
     good, commit = good_day(trust, FEATURES, day), trust.code().git_commit
     is_told = any(_NOT_BUILT in words_of(alert) for alert in _open_alerts(trust))
-    before = str(good[0].provenance_of().outputs.get("git_commit", "")) if good else ""
+    before = commit_of(good)
     if good is not None and is_told and before not in ("", commit):
         return [Cause(CODE, DBT, "dbt does not build with it", before, commit,
                       path=links_of([good[0]]), commit=commit)]  # fmt: skip
     return [Cause(INFRASTRUCTURE, "run", f"{asset}/{day} is due, and no run made it", path=path)]
+
+
+def commit_of(good: tuple[Node, str, str] | None) -> str:
+    """The commit that made what `good_day` found; empty where it found none."""
+    return str(good[0].provenance_of().outputs.get("git_commit", "")) if good else ""
 
 
 def _never_came(day: str) -> Cause:

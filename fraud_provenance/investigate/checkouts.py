@@ -18,15 +18,11 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, reason
 from fraud_provenance.investigate.past import LOCK, Past
+from fraud_provenance.investigate.past_code import by_other_code
 
 _PARTS = ("fraud_provenance/", "dbt_project/")
 _BUILD_S, _STEP_S = 1800.0, 3600.0
 _READY = "ready.json"
-_BOOT = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "scope = {'__name__': 'remaking'}; "
-    "exec(compile(open(sys.argv[2]).read(), sys.argv[2], 'exec'), scope); scope['main']()"
-)
 
 
 @dataclass(frozen=True)
@@ -66,11 +62,10 @@ class Checkouts:
         if commit not in self._made:
             self.say(f"checking out {commit[:12]}")
             target = self.scratch / f"commit-{commit[:12]}"
-            for path, name in self.past.tree(commit).items():
-                if path.startswith(_PARTS):
-                    place = target / path
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    place.write_bytes(self.past.blob(name))
+            tree = self.past.tree(commit).items()
+            self.past.lay_out(
+                {path: name for path, name in tree if path.startswith(_PARTS)}, target
+            )
             self._made[commit] = target
         return self._made[commit]
 
@@ -126,9 +121,10 @@ class Checkouts:
         out.mkdir(parents=True)
         request = out / "request.json"
         request.write_text(json.dumps(asked), "utf-8")
-        script = str(remaking.__file__)
-        command = [str(environment.python), "-I", "-B", "-c", _BOOT, str(self.folder(commit)),
-                   script, str(request), str(out)]  # fmt: skip
+        command = by_other_code(
+            str(environment.python), self.folder(commit), str(remaking.__file__), "main",
+            str(request), str(out),
+        )  # fmt: skip
         plain = {"HOME": str(out), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
         try:
             done = subprocess.run(  # noqa: S603 - an interpreter of ours; code of signed commits

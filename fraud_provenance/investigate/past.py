@@ -48,6 +48,13 @@ class Past:
         """
         return self._repository.blob(name)
 
+    def lay_out(self, files: Mapping[str, str], folder: Path) -> None:
+        """Write files of a commit (path → git's name) below a folder; raises as `blob`."""
+        for path, name in files.items():
+            place = folder / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(self.blob(name))
+
     def is_running(self, files: Mapping[str, str]) -> bool:
         """Whether this process's own package has exactly these files (path → git's name)."""
         top = Path(__file__).resolve().parents[2]

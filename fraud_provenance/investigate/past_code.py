@@ -26,9 +26,17 @@ _ABOVE = "fraud_provenance/__init__.py"
 _DEADLINE_S = 120.0
 _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
-    "scope = {'__name__': 'replay'}; "
-    "exec(compile(open(sys.argv[2]).read(), sys.argv[2], 'exec'), scope); scope['serve']()"
+    "scope = {'__name__': 'made_again'}; "
+    "exec(compile(open(sys.argv[2]).read(), sys.argv[2], 'exec'), scope); scope[sys.argv[3]]()"
 )
+
+
+def by_other_code(python: str, code: Path, script: str, entry: str, *asked: str) -> list[str]:
+    """The command that runs `entry` of a script of today, which imports the package from `code`.
+
+    The entry finds what it is asked for in `sys.argv`, from the fifth on.
+    """
+    return [python, "-I", "-B", "-c", _BOOT, str(code), script, entry, *asked]
 
 
 class Engine(Protocol):
@@ -98,10 +106,7 @@ class Codes:
         key = tuple(sorted(files.items()))
         if key not in self._engines:
             folder = Path(self._folder.name) / str(len(self._workers))
-            for path, name in files.items():
-                target = folder / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(self._past.blob(name))
+            self._past.lay_out(files, folder)
             self._workers.append(Worker(folder))
             self._engines[key] = self._workers[-1]
         return self._engines[key]
@@ -122,7 +127,7 @@ class Worker:
 
         self._folder = folder
         self._known: set[str] = set()
-        command = [sys.executable, "-I", "-B", "-c", _BOOT, str(folder), str(replay.__file__)]
+        command = by_other_code(sys.executable, folder, str(replay.__file__), "serve")
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter; code of signed commits
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             text=True, cwd=folder,

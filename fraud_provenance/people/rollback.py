@@ -13,6 +13,7 @@ from fraud_provenance.attested.core.errors import ConfigError, VerificationError
 from fraud_provenance.attested.lineage.verifier import Node, revoked_in
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.issuing import issued
+from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.attested.store.store import Head
@@ -43,12 +44,8 @@ def put_back(workspace: Workspace, asset: str, partition: str, to: str = "") -> 
     if to and _version(workspace, asset, partition, to).sha256 != newest.sha256:
         why = f"{asset} follows from raw days: roll these back and run; in force: "
         raise ConfigError(reason(RootCause.USAGE, why + newest.sha256[:12], artifact=asset))
-    node = workspace.trust.lineage().node(newest.statement)
-    bad = [*node.all_reasons(), *revoked_in(node, [partition])]
-    if node.manifest is None or bad:
-        raise VerificationError(*bad)
     restored = []
-    for entry in node.manifest.select([partition]).entries:
+    for entry in _sound(workspace.trust.lineage().node(newest.statement), partition):
         path = workspace.data / entry.path
         if not path.exists() or encoding.digest_bytes(files.read_once(path)) != entry.sha256:
             kept = data_versions.kept_bytes(workspace.home, path)
@@ -56,6 +53,18 @@ def put_back(workspace: Workspace, asset: str, partition: str, to: str = "") -> 
             files.write_atomic(path, kept)
             restored.append(path.name)
     return restored
+
+
+def _sound(node: Node, partition: str) -> tuple[FileEntry, ...]:
+    """The files of a partition as a statement that holds and is in force names them.
+
+    Raises:
+        VerificationError: it does not hold, or was revoked.
+    """
+    bad = [*node.all_reasons(), *revoked_in(node, [partition])]
+    if node.manifest is None or node.provenance is None or bad:
+        raise VerificationError(*bad)
+    return node.manifest.select([partition]).entries
 
 
 def _require(content: bytes, sha256: str, asset: str, partition: str) -> None:
@@ -79,15 +88,11 @@ def rollback_day(
     """
     version = _version(workspace, ASSET, day, to)
     signer = person_for(workspace, "supersede", email)
-    lineage = workspace.trust.lineage()
-    node = lineage.node(version.statement)
-    bad = [*node.all_reasons(), *revoked_in(node, [day])]
-    if node.provenance is None or node.manifest is None or bad:
-        raise VerificationError(*bad)
-    content = data_versions.stored_bytes(workspace.home, node.provenance.outputs["dvc_md5"][day])
+    node = workspace.trust.lineage().node(version.statement)
+    entry, said = _sound(node, day)[0], node.provenance_of()
+    content = data_versions.stored_bytes(workspace.home, said.outputs["dvc_md5"][day])
     _require(content, version.sha256, ASSET, day)
-    entry = next(e for e in node.manifest.entries if e.partition == day)
-    source = node.provenance.material("source")
+    source = said.material("source")
     sources = workspace.store.manifest(source.digest).select([day]) if source else None
     decision = _decide(workspace, node, version, signer, why)
     run_id = f"rollback-{uuid.uuid4()}"
@@ -97,8 +102,8 @@ def rollback_day(
         step.write(day, entry.path, content, entry.made_from)
         made = step.commit(
             {
-                "rows": {day: node.provenance.outputs["rows"][day]},
-                "event_time": {day: node.provenance.outputs["event_time"][day]},
+                "rows": {day: said.outputs["rows"][day]},
+                "event_time": {day: said.outputs["event_time"][day]},
                 "dvc_md5": {day: data_versions.dvc_md5(content)},
                 "rollback_to": version.statement,
                 "supersede": {day: decision},
