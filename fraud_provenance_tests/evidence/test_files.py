@@ -80,18 +80,19 @@ def test_folder_with_too_many_files_is_refused(
 
 @pytest.mark.parametrize("end", ["killed", "full"])
 def test_write_atomic_broken_off_half_way_leaves_the_old_bytes(tmp_path: Path, end: str) -> None:
-    path = tmp_path / "bundle.json"
+    path = tmp_path / "evidence" / "bundle.json"
+    path.parent.mkdir()
     path.write_bytes(b"old")
     done = subprocess.run(
         [sys.executable, "-c", _BROKEN_WRITE, str(path), end], check=False, capture_output=True
     )
     assert path.read_bytes() == b"old"
-    left = [item for item in tmp_path.iterdir() if item != path]
+    left = [item for item in path.parent.iterdir() if item != path]
     if end == "killed":
         assert done.returncode == -signal.SIGXFSZ
         assert [0 < item.stat().st_size < 1_000_000 for item in left] == [True]
-        assert files.sweep(tmp_path.parent) == 1
-        assert list(tmp_path.iterdir()) == [path]
+        assert files.sweep(tmp_path) == 1
+        assert list(path.parent.iterdir()) == [path]
     else:
         assert b"File too large" in done.stderr
         assert left == []
