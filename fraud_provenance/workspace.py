@@ -34,6 +34,8 @@ from fraud_provenance.attested.local import (
     tool,
     tool_digest,
 )
+from fraud_provenance.attested.ports.blobs import FolderBlobs
+from fraud_provenance.attested.ports.memory import FolderMemory, Memory
 from fraud_provenance.attested.rules.releases import Expectations, Releases
 from fraud_provenance.attested.sigstore.log_audit import LogAuditor
 from fraud_provenance.attested.sigstore.recall import Recall
@@ -41,6 +43,7 @@ from fraud_provenance.attested.sigstore.signing import SigningService, backgroun
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, load_issuers
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.statements.statements import Identity, Material
+from fraud_provenance.attested.store.objects import Objects
 from fraud_provenance.attested.store.store import EvidenceStore
 from fraud_provenance.attested.tlog.checkpoints import LogKeeper, WitnessedLogs
 from fraud_provenance.attested.tlog.notes import log_keys
@@ -120,13 +123,26 @@ class Workspace:
             logs = [*log_keys(root)]
         except ProvenanceError:
             logs = []  # it orders nothing; what it is instead of the released one is said by that
-        return EvidenceStore(self.home / "evidence", logs)
+        evidence = self.home / "evidence"
+        return EvidenceStore(FolderBlobs(evidence), evidence / "index.sqlite", logs)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What this home remembers beside its evidence."""
+        return FolderMemory(self.home, self.home / "run" / "memory.lock")
 
     @cached_property
     def releases(self) -> Releases:
         """Which policy, trust root and tools are expected in this environment."""
+        trust = self.home / "trust"
         return Releases(
-            self.store, self.home / "trust", self.environment, self._try_rules, self._recall()
+            self.store,
+            trust,
+            self.environment,
+            self._try_rules,
+            Objects(FolderBlobs(trust / "objects")),
+            self.memory,
+            self._recall(),
         )
 
     def _recall(self) -> Recall | None:
@@ -201,6 +217,7 @@ class Workspace:
             home=self.home,
             environment=self.environment,
             store=self.store,
+            memory=self.memory,
             bundles=self.bundles,
             signing=signing,
             policies=policies,

@@ -1,5 +1,6 @@
 """The prediction log: logged before published, chained, repaired after a kill, checked by trace."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -110,7 +111,7 @@ def test_full_disk_stops_before_scoring(chain: Chain, monkeypatch: pytest.Monkey
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(prediction_log.files, "write_atomic", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(BackendError, match="PREDLOG_UNAVAILABLE"):
         prediction_log.require_writable(chain.trust)
 
@@ -120,7 +121,7 @@ def test_log_shorter_than_remembered_is_not_continued(chain: Chain, deployed: De
     made = score(chain.trust, deployed, DAYS[1:2])
     batch = batch_of(chain.trust, made)
     chain.trust.store.bundle_path(batch.bundle_digest).unlink()
-    (chain.trust.store.folder / "index.sqlite").unlink()
+    (chain.workspace.home / "evidence" / "index.sqlite").unlink()
     again = type(chain.workspace)(chain.workspace.settings).trust
     with pytest.raises(VerificationError, match="SEQUENCE_GAP"):
         prediction_log.require_writable(again)

@@ -12,6 +12,7 @@ from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, VerificationError, reason
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS, REVOCATIONS
+from fraud_provenance.attested.ports.blobs import Blobs, FolderBlobs
 from fraud_provenance.attested.rules.releases import TRUST_FILES, Release
 from fraud_provenance.attested.sigstore import bundle_form
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
@@ -35,11 +36,11 @@ _OF_MANIFESTS = (statements.PROVENANCE, statements.TEST_RESULT)
 class NotingStore(EvidenceStore):
     """A store that notes which statements and manifests were asked for."""
 
-    def __init__(self, folder: Path, logs: Iterable[bytes] = ()) -> None:
+    def __init__(self, blobs: Blobs, index: Path | None, logs: Iterable[bytes] = ()) -> None:
         """As `EvidenceStore`."""
         self.statements: set[str] = set()
         self.manifests: set[str] = set()
-        super().__init__(folder, logs)
+        super().__init__(blobs, index, logs)
         self.manifests.clear()  # indexing read all there are
 
     def bundle(self, statement: str) -> tuple[str, bytes]:
@@ -58,7 +59,9 @@ class NotingStore(EvidenceStore):
 def noting(workspace: Workspace) -> NotingStore:
     """Have an opened home note what is read of its evidence; before anything is."""
     root = files.read_once(workspace.home / "trust" / "trusted_root.json", limit_bytes=1 << 20)
-    workspace.store = store = NotingStore(workspace.home / "evidence", notes.log_keys(root))
+    evidence = workspace.home / "evidence"
+    store = NotingStore(FolderBlobs(evidence), evidence / "index.sqlite", notes.log_keys(root))
+    workspace.store = store
     return store
 
 

@@ -4,7 +4,6 @@ A promotion verifies everything in-process, again with the cosign binary, asks O
 the decision, then moves the alias by compare-and-swap. The decision is the authority.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,6 +81,7 @@ __all__ = [
 ]
 
 _MAX_REASONS = 50  # that a denial repeats
+_MOVE = "run/alias-move.json"
 
 
 def register_candidate(trust: Trust, registry: Registry, digest: str) -> str:
@@ -268,20 +268,16 @@ def last_look(trust: Trust, policy: Policy) -> None:
     trust.auditor().audit(policy.layout.identities(), settled=settled).check()
 
 
-def _move_path(trust: Trust) -> Path:
-    return trust.home / "run" / "alias-move.json"
-
-
 def finish_move(trust: Trust, registry: Registry) -> None:
     """Complete a move that a decision allowed and a kill interrupted; cheap if there is none."""
-    if _move_path(trust).exists():
+    if trust.memory.read(_MOVE) is not None:
         with files.exclusive_lock(trust.home / "run" / "promotion.lock"):
             _recover_move(trust, registry)
 
 
 def _recover_move(trust: Trust, registry: Registry) -> None:
     """Finish what a killed promotion left, after a look at what was logged since."""
-    if _move_path(trust).exists():
+    if trust.memory.read(_MOVE) is not None:
         last_look(trust, trust.policies.current())
         _finish_move(trust, registry)
 
@@ -291,10 +287,10 @@ def _finish_move(trust: Trust, registry: Registry) -> None:
 
     The journal is a note of what to do next; that it may be done, the decision says.
     """
-    path = _move_path(trust)
-    if not path.exists():
+    document = trust.memory.read(_MOVE)
+    if document is None:
         return
-    move = encoding.strict_json(files.read_once(path, limit_bytes=1 << 12))
+    move = encoding.strict_json(document)
     policy = trust.policies.current()
     decided = deployments(trust, policy)
     try:
@@ -303,9 +299,13 @@ def _finish_move(trust: Trust, registry: Registry) -> None:
         if is_due:  # else it was killed before anything was decided, or after it was taken back
             _move_alias(trust, registry, decision, decided[-1] if decided else None)
     except (VerificationError, GateDenied):
-        path.unlink()  # a conflict stays one; evidence and alias say what holds
+        trust.memory.change(_MOVE, _gone)  # a conflict stays one; evidence and alias say what holds
         raise
-    path.unlink()
+    trust.memory.change(_MOVE, _gone)
+
+
+def _gone(_move: bytes | None) -> None:
+    """For `Memory.change`: what was to be done is done, or will not be."""
 
 
 def _move_alias(trust: Trust, registry: Registry, decision: str, newest: Node | None) -> None:
@@ -475,7 +475,7 @@ def _sign_deployment(
         trust.signing.sign(statement, identity)
         raise GateDenied(*answer.reasons)
     move = {"decision": statement.digest}
-    files.write_atomic(_move_path(trust), json.dumps(move).encode())
+    trust.memory.change(_MOVE, lambda _: encoding.canonical_json(move))
     signed = joined(trust.signing.submit(statement, identity))
     lineage.versions.seen.remember(DEPLOYMENTS, sequence, signed.statement.digest)
     return trust.lineage(policy).node(signed.statement.digest)

@@ -41,6 +41,7 @@ from fraud_provenance.predictions.batch import (
     scores_entry,
 )
 
+_MEMORY = "trust/prediction_log.json"
 _PROBE_BYTES = 1 << 16  # a batch's bundle is smaller
 
 
@@ -54,10 +55,8 @@ def require_writable(trust: Trust) -> None:
         BackendError: PREDLOG_UNAVAILABLE. VerificationError: the chain's end does not verify.
     """
     last_batch(trust)
-    probe = trust.store.folder / "bundles" / ".prediction-log-probe"
     try:
-        files.write_atomic(probe, bytes(_PROBE_BYTES))
-        probe.unlink()
+        trust.store.check_writable(_PROBE_BYTES)
     except OSError as error:
         raise _unavailable(error) from error
 
@@ -95,22 +94,30 @@ def last_batch(trust: Trust) -> tuple[VerifiedBundle, Batch] | None:
     return found
 
 
-def _memory(trust: Trust) -> Path:
-    return trust.home / "trust" / "prediction_log.json"
-
-
 def remembered_length(trust: Trust) -> int:
     """The highest sequence number that this home has logged, 0 if it remembers none."""
-    path = _memory(trust)
-    if not path.exists():
+    return _length_in(trust.memory.read(_MEMORY))
+
+
+def _length_in(document: bytes | None) -> int:
+    if document is None:
         return 0
-    document = encoding.strict_json(files.read_once(path, limit_bytes=1 << 12))
-    length = document.get("sequence") if isinstance(document, dict) else None
+    content = encoding.strict_json(document)
+    length = content.get("sequence") if isinstance(content, dict) else None
     if isinstance(length, bool) or not isinstance(length, int) or length < 1:
         raise EvidenceError(
-            reason(RootCause.EVIDENCE_MALFORMED, f"{path.name} cannot be read", artifact=path.name)
+            reason(RootCause.EVIDENCE_MALFORMED, "it cannot be read", artifact=_MEMORY)
         )
     return length
+
+
+def _remember_length(trust: Trust, length: int) -> None:
+    def grown(before: bytes | None) -> bytes | None:
+        if _length_in(before) >= length:
+            return before
+        return encoding.canonical_json({"sequence": length})
+
+    trust.memory.change(_MEMORY, grown)
 
 
 def log_scores(trust: Trust, statement: str, folder: Path) -> VerifiedBundle:
@@ -186,8 +193,7 @@ def _append(
     try:
         trust.store.put_manifest(subject)
         signed = trust.signing.sign(statement, identity_of(policy.layout, "predictions"))
-        memory = encoding.canonical_json({"sequence": batch.sequence})
-        files.write_atomic(_memory(trust), memory)
+        _remember_length(trust, batch.sequence)
     except (BackendError, OSError) as error:
         raise _unavailable(error) from error
     return signed

@@ -79,7 +79,7 @@ def presented(home: Home, content: bytes) -> None:
     digest = encoding.digest_bytes(content)
     store.bundle_path(record.bundle).unlink()
     store.bundle_path(digest).write_bytes(content)
-    with sqlite3.connect(store.folder / "index.sqlite") as index:
+    with sqlite3.connect(home.path / "evidence" / "index.sqlite") as index:
         index.execute("update bundles set bundle = ? where bundle = ?", (digest, record.bundle))
 
 

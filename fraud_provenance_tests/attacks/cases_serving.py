@@ -269,14 +269,14 @@ def full_disk(folder: str) -> Attack:
     """Nothing more can be written below one folder."""
 
     def attack(home: Home) -> None:
-        write = files.write_atomic
+        begin = files._open_temporary
 
-        def full(path: Path, content: bytes, **named: Any) -> None:
+        def full(path: Path, mode: int) -> tuple[int, Path]:
             if path.is_relative_to(home.path / folder):
                 raise OSError(28, "No space left on device")
-            write(path, content, **named)
+            return begin(path, mode)
 
-        home.hold(patched(files, "write_atomic", full))
+        home.hold(patched(files, "_open_temporary", full))
 
     return attack
 

@@ -84,7 +84,8 @@ def play(workspace: Workspace, every: int = 1) -> Played:
     trust = workspace.trust
     overlay = Overlay(trust.store, trust.bundles)
     walker = LineageVerifier(
-        overlay, overlay, trust.policies.current().layout, trust.environment, trust.home,  # type: ignore[arg-type]  # as these
+        overlay, overlay, trust.policies.current().layout, trust.environment,  # type: ignore[arg-type]  # as these
+        trust.home, trust.memory,
         trust.policies.releases.signed_for,
     )  # fmt: skip
     records = {record.statement: record for record in trust.store.records()}

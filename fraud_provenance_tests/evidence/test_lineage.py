@@ -73,7 +73,7 @@ def with_layout(chain: Chain, change: Callable[[Layout], Layout]) -> LineageVeri
     trust = chain.trust
     layout = change(trust.policies.current().layout)
     return LineageVerifier(
-        trust.store, trust.bundles, layout, "local", trust.home,
+        trust.store, trust.bundles, layout, "local", trust.home, trust.memory,
         trust.policies.releases.signed_for,
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ import pytest
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.lineage import verifier as lineage
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
+from fraud_provenance.attested.ports.memory import ProcessMemory
 from fraud_provenance.attested.rules.layout import Layout, Principal, StepRule
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.statements import Identity, Statement
@@ -92,7 +93,9 @@ def verifier(store: Decisions, home: Path, monkeypatch: pytest.MonkeyPatch) -> L
         ),
     )
     monkeypatch.setattr(LineageVerifier, "_check_policy", lambda *_: iter(()))
-    made: Any = LineageVerifier(store, store, layout, "local", home, lambda _: ())  # type: ignore[arg-type]  # a stand-in
+    made: Any = LineageVerifier(
+        store, store, layout, "local", home, ProcessMemory(), lambda _: ()  # type: ignore[arg-type]  # a stand-in
+    )  # fmt: skip
     return made  # type: ignore[no-any-return]
 
 

@@ -263,7 +263,7 @@ def test_revocation_cannot_be_forgotten_by_deleting_it(
     store = chain.trust.store
     store.bundle_path(store.bundle(made["statement"])[0]).unlink()
     if rebuilt:
-        (store.folder / "index.sqlite").unlink()
+        (chain.workspace.home / "evidence" / "index.sqlite").unlink()
     again = replace(chain, workspace=open_workspace(chain.workspace.home, policy_project))
     assert "EVIDENCE_MISSING" in codes(again.verdict())
     assert "EVIDENCE_MISSING" in verdict_on(again, again.raw.bundle, DAYS[1])

@@ -13,6 +13,7 @@ from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage import verifier as lineage
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.lineage.snapshots import Reading, Snapshots, rests_of, two_versions
+from fraud_provenance.attested.ports.blobs import MemoryBlobs
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 from fraud_provenance.attested.statements.statements import Identity
@@ -315,7 +316,7 @@ def test_model_is_a_world_of_its_own(tmp_path: Path) -> None:
     features = reading("features", {entry("2@d2"): frozenset([NEW])})
     assert two_versions([model, features]) is None
     assert model.rests() == {("model", "m", "5" * 64)}
-    judge = Snapshots(EvidenceStore(tmp_path), lambda _: Node("", "", ""))
+    judge = Snapshots(EvidenceStore(MemoryBlobs()), lambda _: Node("", "", ""))
     assert judge.problem([model, features]) is None
 
 

@@ -3,7 +3,7 @@
 import base64
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import EvidenceError
+from fraud_provenance.attested.ports.blobs import FolderBlobs
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 from fraud_provenance.attested.store.store import EvidenceStore
@@ -43,11 +44,15 @@ def dump(folder: Path) -> dict[str, list[Any]]:
         }
 
 
+def opened(folder: Path, logs: Iterable[bytes] = ()) -> EvidenceStore:
+    return EvidenceStore(FolderBlobs(folder), folder / "index.sqlite", logs)
+
+
 def reopened(chain: Chain, *, rebuilt: bool = False) -> EvidenceStore:
     folder = chain.workspace.home / "evidence"
     if rebuilt:
         (folder / "index.sqlite").unlink()
-    return EvidenceStore(folder)
+    return opened(folder)
 
 
 def refusal(work: Callable[..., object], *arguments: object) -> tuple[str, str]:
@@ -82,10 +87,11 @@ def test_index_learns_what_another_process_stored(chain: Chain) -> None:
 def test_refresh_after_a_bundle_was_laid_into_the_folder_indexes_it(
     chain: Chain, tmp_path: Path
 ) -> None:
-    empty = EvidenceStore(tmp_path / "elsewhere")
+    empty = opened(tmp_path / "elsewhere")
     assert list(empty.bundles()) == []
     statement = chain.raw.bundle.statement
     name, content = chain.trust.store.bundle(statement.digest)
+    empty.bundle_path(name).parent.mkdir()
     empty.bundle_path(name).write_bytes(content)
     empty.refresh()
     assert empty.records() == []  # its manifest is missing: nothing can be said about it
@@ -287,10 +293,10 @@ def test_garbage_among_the_bundles_hides_nothing_and_stops_nobody(
 ) -> None:
     store = chain.trust.store
     store.put_manifest(EMPTY)
-    before = dump(store.folder)
+    before = dump(chain.workspace.home / "evidence")
     store.bundle_path(encoding.digest_bytes(content)).write_bytes(content)
     again = reopened(chain)
-    assert dump(store.folder) == before
+    assert dump(chain.workspace.home / "evidence") == before
     assert again.heads(RAW) == store.heads(RAW)
     assert again.heads("x") == again.contract_results("x") == {}
 
@@ -365,7 +371,7 @@ def test_what_is_in_a_later_log_is_newer_whatever_its_index(
     known = honest.trust.store
     result = next(iter(known.records(predicate_type=statements.TEST_RESULT, subject="")))
     content = known.bundle(result.statement)[1]
-    store = EvidenceStore(tmp_path / "evidence", logs)
+    store = opened(tmp_path / "evidence", logs)
     store.put_manifest(known.manifest(result.subject_digest))
     store.put_bundle(logged(content, SECOND_LOG, 3, "FAILED"))
     store.put_bundle(logged(content, FIRST_LOG, 900, "PASSED"))
@@ -381,7 +387,7 @@ def test_bundles_since_an_entry_are_those_of_one_log_and_those_of_unknown_ones(
 ) -> None:
     known = honest.trust.store
     content = known.bundle(known.records(predicate_type=statements.TEST_RESULT)[0].statement)[1]
-    store = EvidenceStore(tmp_path / "evidence", [FIRST_LOG, SECOND_LOG])
+    store = opened(tmp_path / "evidence", [FIRST_LOG, SECOND_LOG])
     store.put_manifest(
         known.manifest(known.records(predicate_type=statements.TEST_RESULT)[0].subject_digest)
     )

@@ -11,6 +11,7 @@ import pytest
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import EvidenceError, VerificationError
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS, SeenHeads
+from fraud_provenance.attested.ports.memory import ProcessMemory
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
@@ -38,7 +39,7 @@ def delete(chain: Chain, *bundles: VerifiedBundle, rebuilt: bool) -> None:
     for bundle in bundles:
         store.bundle_path(bundle.bundle_digest).unlink()
     if rebuilt:
-        (store.folder / "index.sqlite").unlink()
+        (chain.workspace.home / "evidence" / "index.sqlite").unlink()
 
 
 def reopened(chain: Chain, policy_project: Path) -> Chain:
@@ -110,8 +111,8 @@ def test_invalid_statement_in_the_store_does_not_spoil_the_chain(
 # --- the memory --------------------------------------------------------------------------------
 
 
-def test_memory_only_grows(tmp_path: Path) -> None:
-    seen = SeenHeads(tmp_path)
+def test_memory_only_grows() -> None:
+    seen = SeenHeads(ProcessMemory())
     assert seen.all() == {}
     seen.remember("raw", 2, "b" * 64)
     seen.remember("raw", 1, "a" * 64)
@@ -253,7 +254,7 @@ def test_bytes_that_came_back_undecided_do_not_count_the_second_time_either(
 
 def test_edited_index_does_not_hide_a_lost_head(chain: Chain, policy_project: Path) -> None:
     newer = ingest(chain.trust, {DAY: b"late rows"})
-    with sqlite3.connect(chain.trust.store.folder / "index.sqlite") as db:
+    with sqlite3.connect(chain.workspace.home / "evidence" / "index.sqlite") as db:
         for table in ("bundles", "entries"):
             db.execute(f"delete from {table} where statement = ?", (newer.bundle.statement.digest,))  # noqa: S608
     chain.trust.store.bundle_path(newer.bundle.bundle_digest).unlink()

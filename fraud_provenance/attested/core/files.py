@@ -45,6 +45,51 @@ def write_atomic(path: Path, content: bytes, *, mode: int = 0o644, durable: bool
         fsync_folder(path.parent)
 
 
+def write_new(path: Path, content: bytes) -> bool:
+    """Write a file durably under a name that is free; False where it is taken.
+
+    Of several writers, in any process, exactly one gets True. A reader sees all or nothing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        return False
+    descriptor, temporary = _open_temporary(path, 0o644)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+            os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    fsync_folder(path.parent)
+    return True
+
+
+def probe(folder: Path, size_bytes: int) -> None:
+    """See whether a folder takes a file of this size now.
+
+    Raises:
+        OSError: it does not.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = _open_temporary(folder / "probe", 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(bytes(size_bytes))
+            stream.flush()
+            os.fsync(stream.fileno())
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is one that is being written, or was left by a killed writer."""
+    return name.startswith(".") and name.endswith(".tmp")
+
+
 def _open_temporary(path: Path, mode: int) -> tuple[int, Path]:
     """A new file beside `path`, locked for as long as its writer lives."""
     while True:

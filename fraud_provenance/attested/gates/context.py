@@ -9,6 +9,7 @@ from fraud_provenance.attested.core.errors import Reason
 from fraud_provenance.attested.gates.policy import Policy, PolicyEngine
 from fraud_provenance.attested.lineage.verifier import LineageVerifier, revoked_in
 from fraud_provenance.attested.lineage.versions import REVOCATIONS
+from fraud_provenance.attested.ports.memory import Memory
 from fraud_provenance.attested.sigstore.log_audit import LogAuditor
 from fraud_provenance.attested.sigstore.signing import SigningService
 from fraud_provenance.attested.sigstore.verification import BundleVerifier
@@ -32,6 +33,7 @@ class Trust:
     home: Path
     environment: str
     store: EvidenceStore
+    memory: Memory
     bundles: BundleVerifier
     signing: SigningService
     policies: PolicyEngine
@@ -60,6 +62,7 @@ class Trust:
                 policy.layout,
                 self.environment,
                 self.home,
+                self.memory,
                 self.policies.releases.signed_for,
             )
         return self._lineage[key]

@@ -34,6 +34,7 @@ from fraud_provenance.attested.lineage.signers import Signers, identity_of
 from fraud_provenance.attested.lineage.snapshots import SINCE, Reading, Snapshots, rests_of
 from fraud_provenance.attested.lineage.versions import REVOCATIONS, SeenHeads, Versions, went_back
 from fraud_provenance.attested.lineage.waivers import read_waiver
+from fraud_provenance.attested.ports.memory import Memory
 from fraud_provenance.attested.rules.layout import Layout, StepRule
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
 from fraud_provenance.attested.statements import statements
@@ -100,9 +101,10 @@ class LineageVerifier:
         layout: Layout,
         environment: str,
         home: Path,
+        memory: Memory,
         released: Callable[[str], Sequence[Sequence[str]]],
     ) -> None:
-        """`home` is the folder that attested locations are relative to.
+        """`home` is the folder that attested locations are relative to; `memory` knows the heads.
 
         `released` gives, by a policy's digest, the statements of each release that put it into
         force, oldest first.
@@ -113,7 +115,7 @@ class LineageVerifier:
         self.environment = environment
         self._released = released
         self.signers = Signers(layout, environment)
-        self.versions = Versions(store, SeenHeads(home), self.node)
+        self.versions = Versions(store, SeenHeads(memory), self.node)
         self.snapshots = Snapshots(store, self.node)
         self._nodes: dict[str, Node] = {}
         self.artifacts = Artifacts(home, store, self.node, self._nodes.get)

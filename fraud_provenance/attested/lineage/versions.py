@@ -8,14 +8,14 @@ seen once must still be there. Deployment decisions and revocations are chains l
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, Reason, VerificationError, reason
 from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.ports.memory import MAX_MEMORY_BYTES, Memory
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.attested.store.store import (
     DEPLOYMENTS,
@@ -27,7 +27,7 @@ from fraud_provenance.attested.store.store import (
 
 __all__ = ["DEPLOYMENTS", "REVOCATIONS", "SeenHeads", "Versions", "went_back"]
 
-_MAX_MEMORY_BYTES = 1 << 20
+_HEADS = "trust/heads.json"
 
 
 class SeenHead(BaseModel):
@@ -39,7 +39,7 @@ class SeenHead(BaseModel):
     statement: str
 
 
-class _Memory(BaseModel):
+class _Heads(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     version: int
@@ -47,11 +47,10 @@ class _Memory(BaseModel):
 
 
 class SeenHeads:
-    """The newest links ever seen, by chain, kept in `trust/`. Numbers in it only grow."""
+    """The newest links ever seen, by chain. Numbers in it only grow."""
 
-    def __init__(self, home: Path) -> None:
-        self._path = home / "trust" / "heads.json"
-        self._lock = home / "run" / "heads.lock"
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
 
     def all(self) -> Mapping[str, SeenHead]:
         """Chain → its newest link.
@@ -59,26 +58,28 @@ class SeenHeads:
         Raises:
             EvidenceError: EVIDENCE_MALFORMED.
         """
-        if not self._path.exists():
-            return {}
-        document = encoding.strict_json(
-            files.read_once(self._path, limit_bytes=_MAX_MEMORY_BYTES), _MAX_MEMORY_BYTES
-        )
-        try:
-            return _Memory.model_validate(document).heads
-        except ValidationError as error:
-            raise EvidenceError(
-                reason(RootCause.EVIDENCE_MALFORMED, f"trust/heads.json: {error}")
-            ) from error
+        return _heads_in(self._memory.read(_HEADS))
 
     def remember(self, chain: str, sequence: int, statement: str) -> None:
         """Never again believe a store in which this link is missing."""
-        with files.exclusive_lock(self._lock):
-            heads = dict(self.all())
-            if chain not in heads or heads[chain].sequence < sequence:
-                heads[chain] = SeenHead(sequence=sequence, statement=statement)
-                content = _Memory(version=1, heads=heads).model_dump(mode="json")
-                files.write_atomic(self._path, encoding.canonical_json(content))
+
+        def grown(before: bytes | None) -> bytes | None:
+            heads = dict(_heads_in(before))
+            if chain in heads and heads[chain].sequence >= sequence:
+                return before
+            heads[chain] = SeenHead(sequence=sequence, statement=statement)
+            return encoding.canonical_json(_Heads(version=1, heads=heads).model_dump(mode="json"))
+
+        self._memory.change(_HEADS, grown)
+
+
+def _heads_in(document: bytes | None) -> Mapping[str, SeenHead]:
+    if document is None:
+        return {}
+    try:
+        return _Heads.model_validate(encoding.strict_json(document, MAX_MEMORY_BYTES)).heads
+    except ValidationError as error:
+        raise EvidenceError(reason(RootCause.EVIDENCE_MALFORMED, f"{_HEADS}: {error}")) from error
 
 
 @dataclass

@@ -22,6 +22,7 @@ from fraud_provenance.attested.core.errors import (
     VerificationError,
     reason,
 )
+from fraud_provenance.attested.ports.memory import Memory
 from fraud_provenance.attested.rules import remembered, trial
 from fraud_provenance.attested.rules.expectations import (
     NEVER,
@@ -68,13 +69,17 @@ class Releases:
         trust: Path,
         environment: str,
         try_rules: Callable[[Expectations, Manifest, Mapping[str, bytes], datetime], None],
+        objects: Objects,
+        memory: Memory,
         recall: Recall | None = None,
     ) -> None:
         """`trust` is the home's folder of that name; `try_rules` compiles and asks a policy.
 
+        `objects`: the files that releases name; `memory`: what is remembered of releases.
         `recall`: what was found of bundles before, for its verifiers.
         """
-        self.objects = Objects(trust / "objects")
+        self.objects = objects
+        self._remembered = memory
         self._store = store
         self._trust = trust
         self._environment = environment
@@ -393,10 +398,10 @@ class Releases:
         head, first = self._newest().expectations, self.chain().releases[0].expectations
         now = remembered.Remembered(anchor=first.digest, version=head.version, release=head.digest)
         refused = frozenset(one.release.expectations.digest for one in self.chain().refused)
-        remembered.write(self._trust, self._environment, now, refused)
+        remembered.write(self._remembered, self._environment, now, refused)
 
     def _memory(self) -> dict[str, remembered.Remembered]:
-        return remembered.read(self._trust)
+        return remembered.read(self._remembered)
 
     @property
     def is_founded(self) -> bool:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, reason
+from fraud_provenance.attested.ports.blobs import Blobs
 
 MAX_OBJECT_BYTES = 8 * 1024 * 1024
 
@@ -12,15 +13,13 @@ MAX_OBJECT_BYTES = 8 * 1024 * 1024
 class Objects:
     """Files that releases name, kept under their SHA-256: old principals, old trust roots."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
 
     def put(self, content: bytes) -> str:
         """Keep `content`; returns its SHA-256."""
         digest = encoding.digest_bytes(content)
-        path = self._folder / digest
-        if not path.exists():
-            files.write_atomic(path, content)
+        self._blobs.put(digest, content)
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -30,12 +29,13 @@ class Objects:
             EvidenceError: EVIDENCE_MISSING or EVIDENCE_TAMPERED.
         """
         what = f"trust/objects/{digest[:12]}"
+        missing = reason(RootCause.EVIDENCE_MISSING, "it is not there", artifact=what)
         try:
-            content = files.read_once(self._folder / digest, limit_bytes=MAX_OBJECT_BYTES)
+            content = self._blobs.read(digest, MAX_OBJECT_BYTES)
         except EvidenceError as error:
-            raise EvidenceError(
-                reason(RootCause.EVIDENCE_MISSING, "it is not there", artifact=what)
-            ) from error
+            raise EvidenceError(missing) from error
+        if content is None:
+            raise EvidenceError(missing)
         if encoding.digest_bytes(content) != digest:
             raise EvidenceError(
                 reason(RootCause.EVIDENCE_TAMPERED, "its bytes have another digest", artifact=what)
@@ -43,6 +43,6 @@ class Objects:
         return content
 
     def path(self, digest: str) -> Path:
-        """Where the bytes that `digest` names lie, after they were compared with it."""
+        """A file with the bytes that `digest` names, after they were compared with it."""
         self.get(digest)
-        return self._folder / digest
+        return self._blobs.as_file(digest)

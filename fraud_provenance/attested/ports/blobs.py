@@ -1,0 +1,154 @@
+"""Bytes under names, each written once: bundles, manifests, what releases name, log tiles."""
+
+import os
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from fraud_provenance.attested.core import files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import EvidenceError, reason
+
+
+class Blobs(Protocol):
+    """Named bytes that are written once. Names are relative, with `/` between their parts."""
+
+    def read(self, name: str, limit_bytes: int) -> bytes | None:
+        """The bytes under a name, or None where there are none.
+
+        Raises:
+            EvidenceError: SIZE_LIMIT; ARTIFACT_MISSING, what is there is no plain file.
+        """
+
+    def put(self, name: str, content: bytes) -> bool:
+        """Keep bytes under a name that is free, durably; False where it is taken.
+
+        What is there stays as it is, whatever it is. Of several writers one gets True.
+        """
+
+    def has(self, name: str) -> bool:
+        """Whether there is something under a name; says nothing about its bytes."""
+
+    def names(self, folder: str) -> list[str]:
+        """The last parts of the names directly below `folder`, sorted."""
+
+    def drop(self, name: str) -> None:
+        """Take a name away, if it is there: for notes of what is still to do, never evidence."""
+
+    def as_file(self, name: str) -> Path:
+        """A file of this machine for tools that want one: the blob itself, or a copy of it."""
+
+    def check_writable(self, folder: str, size_bytes: int) -> None:
+        """See whether bytes can be put below `folder` now.
+
+        Raises:
+            OSError: they cannot.
+        """
+
+
+class FolderBlobs:
+    """Files below one folder of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, name: str, limit_bytes: int) -> bytes | None:
+        """See `Blobs.read`."""
+        path = self.as_file(name)
+        if not path.exists():
+            return None
+        return files.read_once(path, limit_bytes=limit_bytes)
+
+    def put(self, name: str, content: bytes) -> bool:
+        """See `Blobs.put`."""
+        return files.write_new(self.as_file(name), content)
+
+    def has(self, name: str) -> bool:
+        """See `Blobs.has`."""
+        return self.as_file(name).exists()
+
+    def names(self, folder: str) -> list[str]:
+        """See `Blobs.names`."""
+        with suppress(FileNotFoundError), os.scandir(self.as_file(folder)) as items:
+            found = [item.name for item in items if not item.is_dir()]
+            return sorted(name for name in found if not files.is_temporary(name))
+        return []
+
+    def drop(self, name: str) -> None:
+        """See `Blobs.drop`."""
+        self.as_file(name).unlink(missing_ok=True)
+
+    def as_file(self, name: str) -> Path:
+        """See `Blobs.as_file`."""
+        return self._folder / _plain(name)
+
+    def check_writable(self, folder: str, size_bytes: int) -> None:
+        """See `Blobs.check_writable`."""
+        files.probe(self.as_file(folder), size_bytes)
+
+
+class MemoryBlobs:
+    """Blobs that live as long as the process."""
+
+    def __init__(self) -> None:
+        self._content: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+        self._copies: tempfile.TemporaryDirectory[str] | None = None
+
+    def read(self, name: str, limit_bytes: int) -> bytes | None:
+        """See `Blobs.read`."""
+        content = self._content.get(_plain(name))
+        if content is not None and len(content) > limit_bytes:
+            raise EvidenceError(
+                reason(
+                    RootCause.SIZE_LIMIT,
+                    f"{PurePosixPath(name).name} has {len(content)} bytes, limit {limit_bytes}",
+                )
+            )
+        return content
+
+    def put(self, name: str, content: bytes) -> bool:
+        """See `Blobs.put`."""
+        with self._lock:
+            return self._content.setdefault(_plain(name), kept := bytes(content)) is kept
+
+    def has(self, name: str) -> bool:
+        """See `Blobs.has`."""
+        return _plain(name) in self._content
+
+    def names(self, folder: str) -> list[str]:
+        """See `Blobs.names`."""
+        places = [PurePosixPath(name) for name in tuple(self._content)]
+        return sorted(place.name for place in places if str(place.parent) == _plain(folder))
+
+    def drop(self, name: str) -> None:
+        """See `Blobs.drop`."""
+        self._content.pop(_plain(name), None)
+
+    def as_file(self, name: str) -> Path:
+        """See `Blobs.as_file`."""
+        with self._lock:
+            self._copies = self._copies or tempfile.TemporaryDirectory(prefix="blobs-")
+        path = Path(self._copies.name) / _plain(name)
+        if name in self._content:
+            files.write_atomic(path, self._content[name], durable=False)
+        return path
+
+    def check_writable(self, folder: str, size_bytes: int) -> None:
+        """See `Blobs.check_writable`."""
+
+
+def _plain(name: str) -> str:
+    """The name, if it stays below its folder.
+
+    Raises:
+        EvidenceError: EVIDENCE_MALFORMED.
+    """
+    place = PurePosixPath(name)
+    if place.is_absolute() or ".." in place.parts or "\0" in name or str(place) != name:
+        raise EvidenceError(
+            reason(RootCause.EVIDENCE_MALFORMED, f"{name[:80]!r} is no name of a blob")
+        )
+    return name

@@ -1,0 +1,1 @@
+"""Each port's promises, asked of every form that it has."""
