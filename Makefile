@@ -12,7 +12,7 @@ POLICY_RULES := policies/lib policies/data_access policies/model_registration po
 POLICY_DATA := $(foreach name,layout principals thresholds,$(name):policies/data/$(name).json) \
 	$(foreach name,layout principals thresholds data_access model_registration model_deployment,schemas.$(name):policies/schemas/$(name).json)
 
-.PHONY: help setup tools demo test acceptance attacks incidents remedies faults mutations lint types policies-test dbt-test unit ui bench down clean lock
+.PHONY: help setup tools object-store demo test acceptance attacks incidents remedies faults mutations lint types policies-test dbt-test unit ui bench down clean lock
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,13 +40,16 @@ setup: $(VENV)/.ready tools dbt_project/target/manifest.json ## Environment, too
 demo: setup ## The whole flow: servers, data, graph, approval, promotion, scores, trace
 	@$(BIN)/python -m fraud_provenance.demo
 
-test: setup lint policies-test ## Lint, types, policies, and every test that needs no whole home
+object-store: tools ## Build the object store that the tests use
+	@tools/build.sh versitygw
+
+test: setup object-store lint policies-test ## Lint, types, policies, and every test that needs no whole home
 	@$(BIN)/dagster definitions validate -w workspace.yaml --log-level error
 	@$(BIN)/python -m pytest -m "not e2e" -n 2 --dist loadscope --no-loadscope-reorder --cov=fraud_provenance.attested.core --cov=fraud_provenance.attested.ports --cov=fraud_provenance.attested.statements --cov=fraud_provenance.attested.store --cov=fraud_provenance.attested.tlog --cov=fraud_provenance.attested.sigstore --cov=fraud_provenance.attested.rules --cov=fraud_provenance.attested.lineage \
 		--cov-branch --cov-fail-under=100 \
 		--cov-report=term-missing:skip-covered
 
-acceptance: setup ## The whole product on a real home: commands, attacks, the UI in a browser
+acceptance: setup object-store ## The whole product on a real home: commands, attacks, the UI in a browser
 	@$(BIN)/python -m pytest -m e2e -n 2 --dist loadscope
 
 lint: $(VENV)/.ready tools types dbt_project/target/manifest.json ## Format, lint, types, import contracts, dbt parse

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fraud_provenance.attested.core import encoding, files
-from fraud_provenance.workspace import Settings
+from fraud_provenance.settings import Settings
 
 _FOLDERS = ("evidence/bundles", "evidence/manifests", "trust/objects", "trust/checkpoints")
 _WHOLE = ("landing", "staging")
-_FILES = ("mlflow/mlflow.db", "run/alias-move.json")
+_FILES = ("evidence/index.sqlite", "settings.toml", "mlflow/mlflow.db", "run/alias-move.json")
 
 
 def glance(settings: Settings, now: datetime) -> str:

@@ -15,7 +15,8 @@ from fraud_provenance.attested.step.staging import recover
 from fraud_provenance.glance import glance
 from fraud_provenance.predictions.log import UNFINISHED
 from fraud_provenance.session import shared
-from fraud_provenance.workspace import Workspace, opened_from, settings_from
+from fraud_provenance.settings import settings_from
+from fraud_provenance.workspace import Workspace, opened_from
 
 
 class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):

@@ -10,7 +10,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from fraud_provenance.attested.attestors import work_tree
-from fraud_provenance.workspace import Settings, Workspace
+from fraud_provenance.settings import Settings
+from fraud_provenance.workspace import Workspace
 
 
 @dataclass

@@ -3,10 +3,9 @@
 Only `cli` and `resources` read the environment; they hand it to `opened_from`.
 """
 
-import os
 from collections.abc import Mapping, MutableMapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -34,8 +33,9 @@ from fraud_provenance.attested.local import (
     tool,
     tool_digest,
 )
-from fraud_provenance.attested.ports.blobs import FolderBlobs
+from fraud_provenance.attested.ports.blobs import Blobs, FolderBlobs
 from fraud_provenance.attested.ports.memory import FolderMemory, Memory
+from fraud_provenance.attested.ports.object_store import ObjectBlobs
 from fraud_provenance.attested.rules.releases import Expectations, Releases
 from fraud_provenance.attested.sigstore.log_audit import LogAuditor
 from fraud_provenance.attested.sigstore.recall import Recall
@@ -47,47 +47,10 @@ from fraud_provenance.attested.store.objects import Objects
 from fraud_provenance.attested.store.store import EvidenceStore
 from fraud_provenance.attested.tlog.checkpoints import LogKeeper, WitnessedLogs
 from fraud_provenance.attested.tlog.notes import log_keys
+from fraud_provenance.settings import Settings, settings_from
 from fraud_provenance.step_code import StepCode
 
-PROJECT = Path(__file__).resolve().parent.parent
-ENVIRONMENT_VARIABLE = "FRAUD_PROVENANCE_ENVIRONMENT"
-_TOOLS = "DBT_"  # dbt takes samples, other targets, states and flags from such variables
 PINNED_TOOLS = ("opa", "cosign")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Where the state lies and which environment this is.
-
-    `variables`: (name, digest of its value) of what tells the tools of a step more than the step
-    does; a value may be a secret. `whole`: verify every bundle, whatever was found of it before.
-    """
-
-    home: Path
-    environment: str = "local"
-    variables: tuple[tuple[str, str], ...] = ()
-    project: Path = PROJECT
-    whole: bool = False
-
-
-def settings_from(environ: Mapping[str, str]) -> Settings:
-    """Settings from environment variables, with the documented defaults.
-
-    Raises:
-        ConfigError, VerificationError: as `surroundings.place_of` and `refuse_overrides`.
-    """
-    named = environ.get(surroundings.HOME_VARIABLE) or str(PROJECT / ".fraud_provenance")
-    home = surroundings.place_of(named)
-    surroundings.refuse_overrides(environ, home)
-    return Settings(
-        home=home,
-        environment=environ.get(ENVIRONMENT_VARIABLE) or "local",
-        variables=tuple(
-            (name, encoding.digest_bytes(os.fsencode(environ[name])))
-            for name in sorted(environ)
-            if name.startswith(_TOOLS)
-        ),
-    )
 
 
 class Workspace:
@@ -123,8 +86,14 @@ class Workspace:
             logs = [*log_keys(root)]
         except ProvenanceError:
             logs = []  # it orders nothing; what it is instead of the released one is said by that
-        evidence = self.home / "evidence"
-        return EvidenceStore(FolderBlobs(evidence), evidence / "index.sqlite", logs)
+        return EvidenceStore(self.blobs("evidence"), self.home / "evidence" / "index.sqlite", logs)
+
+    def blobs(self, part: str) -> Blobs:
+        """Where a part of the evidence lies: `evidence` or `trust/objects`."""
+        bucket = self.settings.evidence.bucket()
+        if bucket is None:
+            return FolderBlobs(self.home / part)
+        return ObjectBlobs(replace(bucket, prefix=f"{bucket.prefix}/{part}".strip("/")))
 
     @cached_property
     def memory(self) -> Memory:
@@ -140,7 +109,7 @@ class Workspace:
             trust,
             self.environment,
             self._try_rules,
-            Objects(FolderBlobs(trust / "objects")),
+            Objects(self.blobs("trust/objects")),
             self.memory,
             self._recall(),
         )

@@ -11,7 +11,8 @@ from fraud_provenance.attested.core.errors import VerificationError
 from fraud_provenance.people.governing import FOUNDERS, sign_release
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.session import session, shared
-from fraud_provenance.workspace import Settings, Workspace
+from fraud_provenance.settings import Settings
+from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import codes
 
 

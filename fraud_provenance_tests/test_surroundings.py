@@ -14,7 +14,8 @@ import requests
 from fraud_provenance import surroundings
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError
 from fraud_provenance.defs.support import scratch_folder
-from fraud_provenance.workspace import Settings, Workspace, settings_from
+from fraud_provenance.settings import Settings, settings_from
+from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import codes
 
 

@@ -3,6 +3,7 @@
 #
 #   tools/build.sh            builds into $FRAUD_PROVENANCE_TOOLS, else into the user's cache
 #   tools/build.sh opa        builds this one tool only
+#   tools/build.sh versitygw  builds the object store that the tests use; not built without its name
 #   tools/build.sh --dir      prints that folder and builds nothing
 #
 # What is built already is kept. Each tool is built under a temporary name and renamed, so that neither a kill nor a second
@@ -25,6 +26,9 @@ root=${XDG_CACHE_HOME:-$HOME/.cache}/fraud_provenance/tools
 bin=${FRAUD_PROVENANCE_TOOLS:-$root/$(key)/bin}
 case $bin in /*) ;; *) bin=$PWD/$bin ;; esac
 [ "$only" != --dir ] || { echo "$bin"; exit 0; }
+version=$(sed -n 's|^.*github.com/versity/versitygw v\([0-9.]*\).*|\1|p' "$here/versitygw/go.mod")
+store=versitygw-$version # its pin is in its name, for it does not decide the folder
+[ "$only" != versitygw ] || only=$store
 names='opa timestamp-server rekor-server fulcio ct-test-srv cosign'
 
 missing() {
@@ -125,6 +129,7 @@ server rekor-server . github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix 
 server fulcio . github.com/sigstore/fulcio 35
 server ct-test-srv ctlog github.com/letsencrypt/boulder/test/ct-test-srv 25
 build cosign "$here" github.com/sigstore/cosign/v3/cmd/cosign 170
+[ "$only" != "$store" ] || build "$store" "$here/versitygw" github.com/versity/versitygw/cmd/versitygw 120
 missing && fail "not built: check the name '$only'"
 say "all built in $bin"
 exit 0

@@ -23,7 +23,8 @@ from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance.models.view_skew import view_digests
 from fraud_provenance.predictions import contract as score_contract
 from fraud_provenance.predictions import log as prediction_log
-from fraud_provenance.workspace import PROJECT, Workspace
+from fraud_provenance.settings import PROJECT
+from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
     from fraud_provenance.fraud.model import Split, TrainingConfig

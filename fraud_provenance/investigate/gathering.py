@@ -12,7 +12,7 @@ from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, VerificationError, reason
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS, REVOCATIONS
-from fraud_provenance.attested.ports.blobs import Blobs, FolderBlobs
+from fraud_provenance.attested.ports.blobs import Blobs
 from fraud_provenance.attested.rules.releases import TRUST_FILES, Release
 from fraud_provenance.attested.sigstore import bundle_form
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
@@ -59,8 +59,8 @@ class NotingStore(EvidenceStore):
 def noting(workspace: Workspace) -> NotingStore:
     """Have an opened home note what is read of its evidence; before anything is."""
     root = files.read_once(workspace.home / "trust" / "trusted_root.json", limit_bytes=1 << 20)
-    evidence = workspace.home / "evidence"
-    store = NotingStore(FolderBlobs(evidence), evidence / "index.sqlite", notes.log_keys(root))
+    index = workspace.home / "evidence" / "index.sqlite"
+    store = NotingStore(workspace.blobs("evidence"), index, notes.log_keys(root))
     workspace.store = store
     return store
 

@@ -31,7 +31,8 @@ from fraud_provenance.investigate import gathering
 from fraud_provenance.investigate.documents import documents_of
 from fraud_provenance.investigate.proof_file import ProofFile, Standing
 from fraud_provenance.investigate.proven import proven
-from fraud_provenance.workspace import Settings, Workspace
+from fraud_provenance.settings import Settings
+from fraud_provenance.workspace import Workspace
 
 
 @dataclass(frozen=True)

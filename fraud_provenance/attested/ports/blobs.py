@@ -25,7 +25,8 @@ class Blobs(Protocol):
     def put(self, name: str, content: bytes) -> bool:
         """Keep bytes under a name that is free, durably; False where it is taken.
 
-        What is there stays as it is, whatever it is. Of several writers one gets True.
+        What is there stays as it is, whatever it is. Of several writers one gets True; none may,
+        where an answer was lost on its way: who needs to know reads what is there.
         """
 
     def has(self, name: str) -> bool:
@@ -35,7 +36,10 @@ class Blobs(Protocol):
         """The last parts of the names directly below `folder`, sorted."""
 
     def drop(self, name: str) -> None:
-        """Take a name away, if it is there: for notes of what is still to do, never evidence."""
+        """Take a name away, if it is there: for notes of what is still to do, never evidence.
+
+        Whether it is free again then, stores differ.
+        """
 
     def as_file(self, name: str) -> Path:
         """A file of this machine for tools that want one: the blob itself, or a copy of it."""
@@ -82,7 +86,7 @@ class FolderBlobs:
 
     def as_file(self, name: str) -> Path:
         """See `Blobs.as_file`."""
-        return self._folder / _plain(name)
+        return self._folder / plain(name)
 
     def check_writable(self, folder: str, size_bytes: int) -> None:
         """See `Blobs.check_writable`."""
@@ -95,52 +99,71 @@ class MemoryBlobs:
     def __init__(self) -> None:
         self._content: dict[str, bytes] = {}
         self._lock = threading.Lock()
-        self._copies: tempfile.TemporaryDirectory[str] | None = None
+        self._copies = Copies()
 
     def read(self, name: str, limit_bytes: int) -> bytes | None:
         """See `Blobs.read`."""
-        content = self._content.get(_plain(name))
-        if content is not None and len(content) > limit_bytes:
-            raise EvidenceError(
-                reason(
-                    RootCause.SIZE_LIMIT,
-                    f"{PurePosixPath(name).name} has {len(content)} bytes, limit {limit_bytes}",
-                )
-            )
-        return content
+        content = self._content.get(plain(name))
+        return content if content is None else bounded(name, content, limit_bytes)
 
     def put(self, name: str, content: bytes) -> bool:
         """See `Blobs.put`."""
         with self._lock:
-            return self._content.setdefault(_plain(name), kept := bytes(content)) is kept
+            return self._content.setdefault(plain(name), kept := bytes(content)) is kept
 
     def has(self, name: str) -> bool:
         """See `Blobs.has`."""
-        return _plain(name) in self._content
+        return plain(name) in self._content
 
     def names(self, folder: str) -> list[str]:
         """See `Blobs.names`."""
         places = [PurePosixPath(name) for name in tuple(self._content)]
-        return sorted(place.name for place in places if str(place.parent) == _plain(folder))
+        return sorted(place.name for place in places if str(place.parent) == plain(folder))
 
     def drop(self, name: str) -> None:
         """See `Blobs.drop`."""
-        self._content.pop(_plain(name), None)
+        self._content.pop(plain(name), None)
 
     def as_file(self, name: str) -> Path:
         """See `Blobs.as_file`."""
-        with self._lock:
-            self._copies = self._copies or tempfile.TemporaryDirectory(prefix="blobs-")
-        path = Path(self._copies.name) / _plain(name)
-        if name in self._content:
-            files.write_atomic(path, self._content[name], durable=False)
-        return path
+        return self._copies.of(name, self._content.get(name))
 
     def check_writable(self, folder: str, size_bytes: int) -> None:
         """See `Blobs.check_writable`."""
 
 
-def _plain(name: str) -> str:
+class Copies:
+    """Files with the bytes of blobs, for as long as their owner lives."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def of(self, name: str, content: bytes | None) -> Path:
+        """A file with these bytes; where there are none, the path of no file."""
+        with self._lock:
+            self._folder = self._folder or tempfile.TemporaryDirectory(prefix="blobs-")
+        path = Path(self._folder.name) / plain(name)
+        if content is None:
+            path.unlink(missing_ok=True)
+        else:
+            files.write_atomic(path, content, durable=False)
+        return path
+
+
+def bounded(name: str, content: bytes, limit_bytes: int) -> bytes:
+    """The bytes, if they are no more than allowed.
+
+    Raises:
+        EvidenceError: SIZE_LIMIT.
+    """
+    if len(content) > limit_bytes:
+        why = f"{PurePosixPath(name).name} has more than {limit_bytes} bytes"
+        raise EvidenceError(reason(RootCause.SIZE_LIMIT, why))
+    return content
+
+
+def plain(name: str) -> str:
     """The name, if it stays below its folder.
 
     Raises:

@@ -83,8 +83,9 @@ class EvidenceStore(Index):
         """
         carriers = self.carriers(statement)
         for digest, subject in carriers:
-            if self._blobs.has(_bundle(digest)):
-                return digest, self.bundle_bytes(digest, subject)
+            content = self._blobs.read(_bundle(digest), encoding.MAX_DOCUMENT_BYTES)
+            if content is not None:
+                return digest, _unchanged(digest, content, subject)
         name = carriers[0][1] if carriers else ""
         raise EvidenceError(
             reason(
@@ -109,16 +110,7 @@ class EvidenceStore(Index):
         if content is None:
             why = f"cannot read {bundle_digest}{BUNDLE_SUFFIX}: No such file or directory"
             raise EvidenceError(reason(RootCause.ARTIFACT_MISSING, why))
-        if encoding.digest_bytes(content) != bundle_digest:
-            file = f"{bundle_digest}{BUNDLE_SUFFIX}"
-            raise EvidenceError(
-                reason(
-                    RootCause.EVIDENCE_TAMPERED,
-                    f"bundle {file} of {name or 'a statement'} was changed",
-                    artifact=f"bundle {bundle_digest[:12]} ({name})" if name else file,
-                )
-            )
-        return content
+        return _unchanged(bundle_digest, content, name)
 
     def bundle_path(self, bundle_digest: str) -> Path:
         """A file of this machine with a bundle's bytes, for tools that want one."""
@@ -208,6 +200,20 @@ class EvidenceStore(Index):
         rows = rows_of(digest, content, self.manifest)
         self.add(rows)
         return rows.record.statement
+
+
+def _unchanged(digest: str, content: bytes, name: str) -> bytes:
+    """A bundle's bytes, if they equal its name."""
+    if encoding.digest_bytes(content) != digest:
+        file = f"{digest}{BUNDLE_SUFFIX}"
+        raise EvidenceError(
+            reason(
+                RootCause.EVIDENCE_TAMPERED,
+                f"bundle {file} of {name or 'a statement'} was changed",
+                artifact=f"bundle {digest[:12]} ({name})" if name else file,
+            )
+        )
+    return content
 
 
 def _bundle(digest: str) -> str:

@@ -1,0 +1,174 @@
+"""The settings of one home: variables of the environment, `settings.toml` in it, then defaults.
+
+None of them says whom to trust: that is signed (`policies/`, `trust/`). An evidence store that was
+redirected holds other evidence, and none that this home remembers: it is refused.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fraud_provenance import surroundings
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, reason
+from fraud_provenance.attested.ports.object_store import Bucket
+
+NAME: Final = "settings.toml"
+PROJECT: Final = Path(__file__).resolve().parent.parent
+VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "FRAUD_PROVENANCE_ENVIRONMENT": ("environment",),
+    "FRAUD_PROVENANCE_EVIDENCE": ("evidence", "place"),
+    "FRAUD_PROVENANCE_EVIDENCE_ENDPOINT": ("evidence", "endpoint"),
+    "FRAUD_PROVENANCE_EVIDENCE_REGION": ("evidence", "region"),
+    "FRAUD_PROVENANCE_EVIDENCE_KEPT_DAYS": ("evidence", "kept_days"),
+}
+"""Variable → where the same stands in the file."""
+_TOOLS: Final = "DBT_"  # dbt takes samples, other targets, states and flags from such variables
+_MAX_BYTES: Final = 1 << 16
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Evidence(_Closed):
+    """Where bundles, manifests and what releases name lie.
+
+    Attributes:
+        place: `s3://BUCKET/PREFIX`; empty for the home's own folder.
+        endpoint: The object store's address: https, or http on 127.0.0.1.
+        region: Its region.
+        kept_days: For how many days each piece is locked against deletion (COMPLIANCE); 0: none.
+    """
+
+    place: str = ""
+    endpoint: str = ""
+    region: str = "us-east-1"
+    kept_days: int = Field(default=0, ge=0, le=36_500)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Evidence":
+        if not self.place:
+            if self.endpoint or self.kept_days:
+                raise ValueError("endpoint and kept_days need a place")
+            return self
+        place, address = urlsplit(self.place), urlsplit(self.endpoint)
+        if place.scheme != "s3" or not place.netloc or "@" in place.netloc or place.query:
+            raise ValueError("place is not s3://BUCKET/PREFIX")
+        is_safe = address.scheme == "https" or (
+            address.scheme == "http" and address.hostname == "127.0.0.1"
+        )
+        if not (is_safe and address.hostname and "@" not in address.netloc):
+            raise ValueError("endpoint is not an https address (nor http on 127.0.0.1)")
+        return self
+
+    def bucket(self) -> Bucket | None:
+        """The object store, or None for the home's own folder."""
+        if not self.place:
+            return None
+        place = urlsplit(self.place)
+        return Bucket(
+            name=place.netloc,
+            prefix=place.path.strip("/"),
+            endpoint=self.endpoint,
+            region=self.region,
+            kept_days=self.kept_days,
+        )
+
+
+_HERE: Final = Evidence()
+
+
+class _Given(_Closed):
+    environment: str = Field(default="local", min_length=1)
+    evidence: Evidence = _HERE
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the state lies and which environment this is.
+
+    `variables`: (name, digest of its value) of what tells the tools of a step more than the step
+    does; a value may be a secret. `whole`: verify every bundle, whatever was found of it before.
+    """
+
+    home: Path
+    environment: str = "local"
+    variables: tuple[tuple[str, str], ...] = ()
+    project: Path = PROJECT
+    whole: bool = False
+    evidence: Evidence = _HERE
+
+
+def settings_from(environ: Mapping[str, str]) -> Settings:
+    """The settings of the home that an environment names.
+
+    Raises:
+        ConfigError: USAGE, a value cannot be used; it names the variable or the line of the file.
+        ConfigError, VerificationError: as `surroundings.place_of` and `refuse_overrides`.
+    """
+    named = environ.get(surroundings.HOME_VARIABLE) or str(PROJECT / ".fraud_provenance")
+    home = surroundings.place_of(named)
+    surroundings.refuse_overrides(environ, home)
+    given = _given(home / NAME, environ)
+    return Settings(
+        home=home,
+        environment=given.environment,
+        variables=tuple(
+            (name, encoding.digest_bytes(os.fsencode(environ[name])))
+            for name in sorted(environ)
+            if name.startswith(_TOOLS)
+        ),
+        evidence=given.evidence,
+    )
+
+
+def _given(path: Path, environ: Mapping[str, str]) -> _Given:
+    document = _read(path)
+    for variable, (*tables, name) in VARIABLES.items():
+        if value := environ.get(variable):
+            table = document
+            for key in tables:
+                inner = table.setdefault(key, {})
+                table = inner if isinstance(inner, dict) else {}
+            table[name] = value
+    try:
+        return _Given.model_validate(document)
+    except ValidationError as error:
+        said = error.errors(include_input=False, include_url=False)
+        raise _unusable(path, "; ".join(_told(item["loc"], item["msg"]) for item in said)) from None
+
+
+def _told(place: tuple[int | str, ...], message: str) -> str:
+    """Where the value stands, in the file and as a variable, and what is wrong with it."""
+    variable = next((name for name, known in VARIABLES.items() if known == place), "")
+    where = ".".join(map(str, place)) + (f" ({variable})" if variable else "")
+    return f"{where}: {message.removeprefix('Value error, ')}"
+
+
+def _read(path: Path) -> dict[str, object]:
+    if not path.exists():
+        return {}
+    try:
+        return tomllib.loads(files.read_once(path, limit_bytes=_MAX_BYTES).decode("utf-8"))
+    except (EvidenceError, ValueError) as error:
+        raise _unusable(path, f"it is no TOML file that can be read: {error}") from error
+
+
+def _unusable(path: Path, why: str) -> ConfigError:
+    known = ", ".join(".".join(place) for place in VARIABLES.values())
+    return ConfigError(
+        reason(
+            RootCause.USAGE,
+            f"the settings of this home cannot be used: {why}",
+            remedy=f"Mend the variable, or {path}. Known there: {known}.",
+            artifact=NAME,
+        )
+    )
