@@ -1,14 +1,18 @@
-"""The commands that hand evidence over: `export`, and `verify FILE --offline` of what it wrote.
+"""The commands that hand evidence over: `export`, `verify FILE --offline`, `copy-evidence`.
 
 Exit codes are those of all commands: 0 proven or done, 1 not proven or refused, 2 could not decide.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from fraud_provenance.attested.core import files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ConfigError, reason
+from fraud_provenance.settings import NAME, settings_from
 from fraud_provenance.terminal import (
     Json,
     err,
@@ -16,8 +20,10 @@ from fraud_provenance.terminal import (
     out,
     print_json,
     print_reasons,
+    progress,
     verdict_json,
 )
+from fraud_provenance.workspace import blobs_of
 
 _MAX_ROOT_BYTES = 1 << 20
 _EXAMPLES = """\b
@@ -32,6 +38,7 @@ Examples:
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command(epilog=_EXAMPLES)(export)
+    app.command("copy-evidence")(copy_evidence)
 
 
 def export(
@@ -78,6 +85,44 @@ def export(
     out.print(f"trusted root sha256:{standing.trusted_root}", markup=False)
     out.print(f"release {standing.version}    sha256:{standing.release}", markup=False)
     out.print(f"state        sha256:{standing.digest}", markup=False)
+    return 0
+
+
+def copy_evidence(as_json: Json = False) -> int:
+    """Put the evidence of this home's folder into the object store that its settings name.
+
+    For a home that began with a folder. Write the store into settings.toml first (or set
+    FRAUD_PROVENANCE_EVIDENCE and its ENDPOINT); until the copy is complete, the home's other
+    commands refuse, since evidence that they remember is not there. Each piece is compared with
+    its digest here and there. It may be broken off and repeated. The folder stays as it is.
+    """
+    from fraud_provenance.attested.ports.blobs import FolderBlobs
+    from fraud_provenance.attested.store import copying
+
+    settings = settings_from(os.environ)
+    if settings.evidence.bucket() is None:
+        raise ConfigError(
+            reason(
+                RootCause.USAGE,
+                "this home's evidence lies in its own folder",
+                remedy=f"Write [evidence] place and endpoint into {settings.home / NAME}, then "
+                "run this again.",
+            )
+        )
+    new = {}
+    with progress() as say:
+        for part, folders in (("evidence", copying.EVIDENCE), ("trust/objects", copying.OBJECTS)):
+            new[part] = copying.copy(
+                FolderBlobs(settings.home / part),
+                blobs_of(settings, part),
+                folders,
+                lambda done, every, of=part: say(f"{of}: {done} of {every}"),  # type: ignore[misc]
+            )
+    if as_json:
+        print_json({"place": settings.evidence.place, "new": new, "exit_code": 0})
+        return 0
+    text = f"{settings.evidence.place} holds this home's evidence; new: {sum(new.values())}"
+    out.print(text, markup=False)
     return 0
 
 

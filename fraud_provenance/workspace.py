@@ -90,10 +90,7 @@ class Workspace:
 
     def blobs(self, part: str) -> Blobs:
         """Where a part of the evidence lies: `evidence` or `trust/objects`."""
-        bucket = self.settings.evidence.bucket()
-        if bucket is None:
-            return FolderBlobs(self.home / part)
-        return ObjectBlobs(replace(bucket, prefix=f"{bucket.prefix}/{part}".strip("/")))
+        return blobs_of(self.settings, part)
 
     @cached_property
     def memory(self) -> Memory:
@@ -317,6 +314,14 @@ class Workspace:
             self.scratch, self.home / "run",
         ):  # fmt: skip
             folder.mkdir(parents=True, exist_ok=True)
+
+
+def blobs_of(settings: Settings, part: str) -> Blobs:
+    """Where a part of a home's evidence lies: `evidence` or `trust/objects`."""
+    bucket = settings.evidence.bucket()
+    if bucket is None:
+        return FolderBlobs(settings.home / part)
+    return ObjectBlobs(replace(bucket, prefix=f"{bucket.prefix}/{part}".strip("/")))
 
 
 def opened_from(environ: MutableMapping[str, str], *, whole: bool = False) -> Workspace:

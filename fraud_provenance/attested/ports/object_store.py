@@ -102,7 +102,8 @@ class ObjectBlobs:
 
     def names(self, folder: str) -> list[str]:
         """See `Blobs.names`."""
-        prefix = f"{self._key(folder)['Key']}/"
+        below = self._bucket.prefix if folder == "." else self._key(folder)["Key"]
+        prefix = f"{below}/" if below else ""
         pages = self._client.get_paginator("list_objects_v2")
         with _answering(self._bucket.name):
             asked = pages.paginate(Bucket=self._bucket.name, Prefix=prefix, Delimiter="/")
@@ -140,7 +141,6 @@ def _client(bucket: Bucket) -> Any:  # noqa: ANN401 - boto3 has no types
         "s3",
         endpoint_url=bucket.endpoint,
         region_name=bucket.region,
-        verify=True,
         config=Config(
             connect_timeout=_CONNECT_S,
             read_timeout=_READ_S,

@@ -1,0 +1,164 @@
+"""A home whose evidence lies in an object store: it works as on a folder, and believes no loss."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from fraud_provenance import cli
+from fraud_provenance.attested.core.errors import BackendError, ProvenanceError
+from fraud_provenance.settings import Evidence
+from fraud_provenance.workspace import Workspace
+from fraud_provenance_tests.conftest import DAYS, RAW, Chain, codes, ingest
+from fraud_provenance_tests.object_server import BUCKET, ObjectServer, credentials, object_server
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
+    with object_server(tmp_path_factory.mktemp("objects")) as found, credentials():
+        yield found
+
+
+@pytest.fixture
+def evidence(server: ObjectServer, tmp_path: Path) -> Evidence:
+    """A place of the test's own."""
+    place = f"s3://{BUCKET}/{tmp_path.name}"
+    return Evidence(place=place, endpoint=server.endpoint, kept_days=30)
+
+
+def write_settings(home: Path, evidence: Evidence) -> None:
+    lines = [f"{name} = {json.dumps(value)}" for name, value in evidence.model_dump().items()]
+    (home / "settings.toml").write_text("\n".join(["[evidence]", *lines, ""]))
+
+
+def copied(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> dict[str, Any]:
+    """What `copy-evidence` says."""
+    monkeypatch.setenv("FRAUD_PROVENANCE_HOME", str(home))
+    code = cli.execute(["copy-evidence", "--json"])
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert document["exit_code"] == code
+    return document
+
+
+def reopened(chain: Chain, evidence: Evidence) -> Chain:
+    """The home anew, under these settings."""
+    workspace = Workspace(replace(chain.workspace.settings, evidence=evidence))
+    workspace.code_facts = chain.workspace.code_facts
+    return replace(chain, workspace=workspace)
+
+
+@pytest.fixture
+def moved(
+    chain: Chain,
+    evidence: Evidence,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Chain:
+    """The chain's home after `copy-evidence`, without its folders of evidence."""
+    home = chain.workspace.home
+    write_settings(home, evidence)
+    assert copied(home, monkeypatch, capsys)["exit_code"] == 0
+    shutil.rmtree(home / "evidence")
+    shutil.rmtree(home / "trust" / "objects")
+    return reopened(chain, evidence)
+
+
+def key_of(chain: Chain, statement: str) -> str:
+    bundle, _ = chain.trust.store.bundle(statement)
+    prefix = chain.workspace.settings.evidence.place.removeprefix(f"s3://{BUCKET}/")
+    return f"{prefix}/evidence/bundles/{bundle}.sigstore.json"
+
+
+def test_a_home_goes_on_where_its_evidence_was_copied(moved: Chain) -> None:
+    assert moved.verdict().trusted
+    newer = ingest(moved.trust, {DAYS[0]: b"newer"})
+    assert newer.sequence == 2
+    assert moved.verdict(newer.bundle).trusted
+    assert not (moved.workspace.home / "evidence" / "bundles").exists()
+    again = reopened(moved, moved.workspace.settings.evidence)
+    assert [head.sequence for head in again.trust.store.heads(RAW)[DAYS[0]]] == [2]
+
+
+def test_a_copy_that_is_repeated_finds_nothing_new(
+    chain: Chain,
+    evidence: Evidence,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_settings(chain.workspace.home, evidence)
+    first = copied(chain.workspace.home, monkeypatch, capsys)
+    assert first["new"]["evidence"] > len(chain.trust.store.records())
+    assert first["new"]["trust/objects"] > 0
+    second = copied(chain.workspace.home, monkeypatch, capsys)
+    assert second["new"] == {"evidence": 0, "trust/objects": 0}
+
+
+def test_changed_bytes_are_not_copied(
+    chain: Chain,
+    evidence: Evidence,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    digest, content = chain.trust.store.bundle(chain.raw.bundle.statement.digest)
+    chain.trust.store.bundle_path(digest).write_bytes(content + b"\n")
+    write_settings(chain.workspace.home, evidence)
+    refused = copied(chain.workspace.home, monkeypatch, capsys)
+    assert refused["root_cause"] == "EVIDENCE_TAMPERED"
+    assert digest in refused["reasons"][0]["artifact"]
+
+
+def test_nothing_is_copied_from_a_folder_to_itself(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = copied(chain.workspace.home, monkeypatch, capsys)
+    assert refused["root_cause"] == "USAGE"
+    assert "settings.toml" in refused["reasons"][0]["remedy"]
+
+
+def test_another_store_holds_nothing_that_this_home_remembers(
+    moved: Chain, server: ObjectServer
+) -> None:
+    other = Evidence(place=f"s3://{BUCKET}/empty", endpoint=server.endpoint)
+    with pytest.raises(ProvenanceError) as caught:
+        reopened(moved, other).verdict()
+    assert codes(caught.value) == ["POLICY_ROLLBACK"]
+
+
+def test_bytes_laid_over_a_bundle_are_refused(moved: Chain, server: ObjectServer) -> None:
+    key = key_of(moved, moved.raw.bundle.statement.digest)
+    server.client.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
+    again = reopened(moved, moved.workspace.settings.evidence)
+    assert "EVIDENCE_TAMPERED" in codes(again.verdict())
+
+
+def test_a_bundle_under_a_delete_mark_is_missed_and_not_lost(
+    moved: Chain, server: ObjectServer
+) -> None:
+    key = key_of(moved, moved.raw.bundle.statement.digest)
+    server.client.delete_object(Bucket=BUCKET, Key=key)
+    again = reopened(moved, moved.workspace.settings.evidence)
+    assert "EVIDENCE_MISSING" in codes(again.verdict())
+    found = server.client.list_object_versions(Bucket=BUCKET, Prefix=key)
+    (version,) = [item["VersionId"] for item in found["Versions"]]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        server.client.delete_object(Bucket=BUCKET, Key=key, VersionId=version)
+    (mark,) = [item["VersionId"] for item in found["DeleteMarkers"]]
+    server.client.delete_object(Bucket=BUCKET, Key=key, VersionId=mark)
+    assert reopened(moved, moved.workspace.settings.evidence).verdict().trusted
+
+
+def test_a_store_that_is_down_decides_nothing(chain: Chain, tmp_path: Path) -> None:
+    with object_server(tmp_path / "objects") as server, credentials():
+        server.stop()
+        there = Evidence(place=f"s3://{BUCKET}/home", endpoint=server.endpoint)
+        with pytest.raises(BackendError, match="STORAGE_UNAVAILABLE"):
+            reopened(chain, there).verdict()
