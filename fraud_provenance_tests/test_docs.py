@@ -42,7 +42,7 @@ def test_root_causes_page_gives_every_code_a_meaning_of_its_own() -> None:
 def test_readme_names_every_command() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     readme = PAGES[0].read_text("utf-8")
-    shown = set(re.findall(r"^fraud-provenance ([a-z]+)", readme, re.MULTILINE))
+    shown = set(re.findall(r"^fraud-provenance ([a-z-]+)", readme, re.MULTILINE))
     assert shown == set(commands)
 
 
