@@ -1,6 +1,6 @@
 """One opened home: settings in, the kernel, the gates and the local Sigstore wired together.
 
-Only `cli` and `resources` read the environment; they hand it to `opened_from`.
+Only `cli.terminal` and `resources` read the environment; they hand it to `opened_from`.
 """
 
 from collections.abc import Mapping, MutableMapping

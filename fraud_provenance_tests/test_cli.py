@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance import cli
 from fraud_provenance.alerts import Alert, Outbox
+from fraud_provenance.cli import application as cli
 
 
 @pytest.fixture

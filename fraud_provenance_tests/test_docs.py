@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from fraud_provenance.attested.statements import statements
-from fraud_provenance.cli import app
+from fraud_provenance.cli.application import app
 
 PROJECT = Path(__file__).resolve().parent.parent
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from fraud_provenance import cli
 from fraud_provenance.attested.core.errors import BackendError, ProvenanceError
+from fraud_provenance.cli import application as cli
 from fraud_provenance.settings import Evidence
 from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import DAYS, RAW, Chain, codes, ingest

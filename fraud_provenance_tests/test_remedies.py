@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from fraud_provenance.attested.core.codes import RootCause, remedy
-from fraud_provenance.cli import app
+from fraud_provenance.cli.application import app
 from fraud_provenance_tests.attacks.curing import case_of
 from fraud_provenance_tests.attacks.remedies import COMMAND, CURES, HANDS, Cure
 

@@ -250,8 +250,8 @@ CASES = [
             ("start-up hook", start_up_hook), ("path hook", path_hook),
         )
     ),
-    Case("RP-11", code_changed("fraud/mart.py"), training(train_days=6), code_changed("cli.py"),
-         without(Step, "require_current_code")),
+    Case("RP-11", code_changed("fraud/mart.py"), training(train_days=6),
+         code_changed("cli/application.py"), without(Step, "require_current_code")),
     Case("RP-09", trained_with({"DBT_SAMPLE": "1 day"}, any_parameter), promote(),
          trained_with({"DO_NOT_TRACK": "1"}), any_parameter, state="approved"),
 ]  # fmt: skip

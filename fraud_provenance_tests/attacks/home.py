@@ -15,19 +15,21 @@ from typing import Any
 
 from rich.console import Console
 
-from fraud_provenance import answers, cli
 from fraud_provenance.alerts import Outbox
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, storage_error
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.local import trust_root
 from fraud_provenance.attested.local.processes import Processes, wait_healthy
 from fraud_provenance.attested.local.servers import all_servers
+from fraud_provenance.cli import answers, home, news, proofs, running, verifying
+from fraud_provenance.cli import application as cli
 from fraud_provenance.settings import Settings
 from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.attacks.arena import Arena
 from fraud_provenance_tests.attacks.network import diverted, free_port
 from fraud_provenance_tests.conftest import Forger
 
+_WHO_SAY_WHY = (answers, cli, home, news, proofs, running, verifying)
 _CODE = re.compile(r"\b[A-Z][A-Z]+(?:_[A-Z]+)+\b|\bENCODING\b|\bROLLBACK\b")
 
 
@@ -91,13 +93,12 @@ class Home:
             said.extend(reasons)
             printed(reasons, *rest, **named)
 
-        with (
-            self.surroundings(environment),
-            patched(cli, "print_reasons", record),
-            patched(answers, "print_reasons", record),
-            _writing(cli.err, err),
-            redirect_stdout(out),
-        ):
+        with ExitStack() as stack:
+            stack.enter_context(self.surroundings(environment))
+            for group in _WHO_SAY_WHY:
+                stack.enter_context(patched(group, "print_reasons", record))
+            stack.enter_context(_writing(cli.err, err))
+            stack.enter_context(redirect_stdout(out))
             code = cli.execute(list(arguments))
         return Said(code, tuple(said), out.getvalue(), err.getvalue())
 

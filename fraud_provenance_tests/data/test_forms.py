@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fraud_provenance import cli
+from fraud_provenance.cli import application as cli
 from fraud_provenance.data.importing import import_files
 from fraud_provenance.data.landing import LandedDay, landed_days
 from fraud_provenance.data.mapping import load

@@ -8,9 +8,9 @@ import pytest
 
 from fraud_provenance.alerts import Alert, Outbox
 from fraud_provenance.attested.core.errors import ConfigError
+from fraud_provenance.cli.inquiries import blame_json
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.fraud.parquet import parquet_bytes
-from fraud_provenance.inquiries import blame_json
 from fraud_provenance.investigate.blame import Question, blame
 from fraud_provenance.investigate.causes import Blame
 from fraud_provenance.investigate.page import of_blame

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError
-from fraud_provenance.cli import execute
+from fraud_provenance.cli.application import execute
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate.exporting import Exported, export
 from fraud_provenance.investigate.offline import Pin, check_file

@@ -137,7 +137,7 @@ def test_what_evidence_says_is_shown_and_never_run(told: Story) -> None:
 
 @pytest.mark.parametrize("state", ["", "x"])
 def test_page_is_written_for_its_owner_alone(told: Story, tmp_path: Path, state: str) -> None:
-    from fraud_provenance.inquiries import write_page
+    from fraud_provenance.cli.inquiries import write_page
 
     target = tmp_path / "page.html"
     write_page(target, of_trace(told.trust, many(1, state)))

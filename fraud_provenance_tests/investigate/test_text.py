@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance import cli
+from fraud_provenance.cli import application as cli
 from fraud_provenance_tests.investigate.story import Story
 
 SCREEN = 50

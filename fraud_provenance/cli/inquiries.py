@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fraud_provenance.answers import (
+from fraud_provenance.cli.answers import (
     print_blame,
     print_diff,
     print_rebuild,
@@ -18,7 +18,7 @@ from fraud_provenance.answers import (
     print_reproduced,
     print_trace,
 )
-from fraud_provenance.terminal import (
+from fraud_provenance.cli.terminal import (
     Json,
     err,
     open_workspace,

@@ -22,7 +22,7 @@ from fraud_provenance.alerts import (
 )
 from fraud_provenance.attested.core.encoding import utc_text
 from fraud_provenance.attested.core.errors import ConfigError
-from fraud_provenance.terminal import Json, open_workspace, out, print_json, print_reasons
+from fraud_provenance.cli.terminal import Json, open_workspace, out, print_json, print_reasons
 
 _SHOWN = 200
 _app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)

@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from fraud_provenance import pages
+from fraud_provenance.cli.terminal import err, open_workspace
 from fraud_provenance.settings import PROJECT
-from fraud_provenance.terminal import err, open_workspace
 
 _GRACE_S = 20.0
 _LOOK_S = 0.5

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from fraud_provenance.terminal import out, print_links, print_reasons
+from fraud_provenance.cli.terminal import out, print_links, print_reasons
 
 if TYPE_CHECKING:
     from fraud_provenance.fraud.shift import Shift

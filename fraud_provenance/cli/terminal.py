@@ -1,6 +1,6 @@
 """How every command speaks: one console, one document, and reasons with their remedies.
 
-This module, `cli` and `resources` read the environment, nobody else does.
+This module and `resources` read the environment; whoever needs it is handed it.
 """
 
 import json
@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from typing import Annotated, Any
 
 import typer
@@ -43,6 +44,18 @@ def open_workspace(*, whole: bool = False) -> Workspace:
 def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON value
     """One JSON document on standard output."""
     sys.stdout.write(json.dumps(document, indent=1, sort_keys=True) + "\n")
+
+
+def day_of(text: str) -> date:
+    """A day that somebody typed.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a day (YYYY-MM-DD)") from error
 
 
 @contextmanager

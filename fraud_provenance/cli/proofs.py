@@ -12,8 +12,7 @@ import typer
 from fraud_provenance.attested.core import files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, reason
-from fraud_provenance.settings import NAME, settings_from
-from fraud_provenance.terminal import (
+from fraud_provenance.cli.terminal import (
     Json,
     err,
     open_workspace,
@@ -23,6 +22,7 @@ from fraud_provenance.terminal import (
     progress,
     verdict_json,
 )
+from fraud_provenance.settings import NAME, settings_from
 from fraud_provenance.workspace import blobs_of
 
 _MAX_ROOT_BYTES = 1 << 20

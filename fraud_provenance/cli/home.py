@@ -1,0 +1,143 @@
+"""The commands of a home: its servers, its place, how it stands."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from fraud_provenance.alerts import Outbox
+from fraud_provenance.attested.core.errors import ProvenanceError, Reason
+from fraud_provenance.cli.terminal import (
+    Json,
+    open_workspace,
+    out,
+    print_json,
+    print_reasons,
+    progress,
+)
+from fraud_provenance.workspace import Workspace
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(up)
+    app.command()(down)
+    app.command()(home)
+    app.command()(status)
+
+
+def _print_servers(
+    servers: Sequence[Any], as_json: bool, more: dict[str, Any] | None = None
+) -> None:
+    rows = [
+        {"name": s.name, "state": s.state, "port": s.port, "pid": s.pid, "detail": s.detail}
+        for s in servers
+    ]
+    if as_json:
+        print_json({"servers": rows} | (more or {}))
+        return
+    table = Table("server", "state", "port", "pid", "")
+    for row in rows:
+        colour = {"running": "green", "crashed": "red"}.get(str(row["state"]), "yellow")
+        table.add_row(
+            str(row["name"]),
+            f"[{colour}]{row['state']}[/{colour}]",
+            str(row["port"]),
+            str(row["pid"] or ""),
+            str(row["detail"] or ""),
+        )
+    out.print(table)
+    if more is not None:
+        alerts = more["alerts"]
+        counts = ", ".join(f"{count} {name}" for name, count in alerts.items())
+        out.print(f"alerts: {counts}")
+
+
+def up(
+    restored: Annotated[
+        bool,
+        typer.Option("--restore", help="First put the trust root of the release in force back."),
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Start the local Sigstore; on first use create the home, its trust root and policy release."""
+    from fraud_provenance.people.governing import found, restore
+
+    workspace = open_workspace()
+    workspace.create_folders()
+    with progress() as say:
+        if restored:
+            names = restore(workspace)
+            say(f"put back: {', '.join(names) or 'nothing was changed'}")
+            workspace = open_workspace()
+        servers = workspace.sigstore.up(say)
+        release = found(workspace)
+        if release:
+            say(f"signed release 1: policy {release.expectations.policies[:12]}")
+    _print_servers(servers, as_json)
+    return 0
+
+
+def down(as_json: Json = False) -> int:
+    """Stop every server that `up` started, by process id."""
+    _print_servers(open_workspace().sigstore.down(), as_json)
+    return 0
+
+
+def home(
+    dagster: Annotated[
+        bool, typer.Option("--dagster", help="Print Dagster's folder instead.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Print the home's folder (FRAUD_PROVENANCE_HOME)."""
+    from fraud_provenance.run.pipeline import open_instance
+
+    workspace = open_workspace()
+    if dagster:
+        workspace.create_folders()
+        open_instance(workspace).dispose()
+    folder = str(workspace.dagster if dagster else workspace.home)
+    if as_json:
+        print_json({"folder": folder})
+    else:
+        out.print(folder, markup=False)
+    return 0
+
+
+def status(as_json: Json = False) -> int:
+    """Show servers and waiting alerts, and check that policy and trust root are the released ones.
+
+    Exit 1 if a server is not running or something is not as it was released.
+    """
+    workspace = open_workspace()
+    servers = workspace.sigstore.status()
+    outbox = Outbox(workspace.home)
+    alerts = {
+        "waiting": len(outbox.pending()),
+        "delivered": len(outbox.delivered()),
+        "acknowledged": len(outbox.acknowledged()),
+    }
+    code = 0 if servers and all(server.state == "running" for server in servers) else 1
+    reasons: Sequence[Reason] = ()
+    try:
+        if servers:
+            workspace.start_check()
+    except ProvenanceError as error:
+        reasons, code = error.reasons, error.exit_code
+    refused = [] if reasons or not servers else _refused_releases(workspace)
+    more = {
+        "reasons": [item.model_dump(mode="json") for item in reasons],
+        "refused_releases": [item.model_dump(mode="json") for item in refused],
+        "exit_code": code,
+    }
+    _print_servers(servers, as_json, {"alerts": alerts} | more)
+    print_reasons([*reasons, *refused])
+    return code
+
+
+def _refused_releases(workspace: Workspace) -> list[Reason]:
+    """Why releases that enough people signed do not bind; nothing else is wrong with the home."""
+    chain = workspace.releases.chain()
+    return [why for one in chain.open_refusals if one.release.authors for why in one.reasons]
