@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fraud_provenance import surroundings
 from fraud_provenance.attested.core import encoding, files
@@ -24,6 +24,7 @@ NAME: Final = "settings.toml"
 PROJECT: Final = Path(__file__).resolve().parent.parent
 VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "FRAUD_PROVENANCE_ENVIRONMENT": ("environment",),
+    "FRAUD_PROVENANCE_TOKENS": ("tokens",),
     "FRAUD_PROVENANCE_EVIDENCE": ("evidence", "place"),
     "FRAUD_PROVENANCE_EVIDENCE_ENDPOINT": ("evidence", "endpoint"),
     "FRAUD_PROVENANCE_EVIDENCE_REGION": ("evidence", "region"),
@@ -88,7 +89,15 @@ _HERE: Final = Evidence()
 
 class _Given(_Closed):
     environment: str = Field(default="local", min_length=1)
+    tokens: Path | None = None
     evidence: Evidence = _HERE
+
+    @field_validator("tokens")
+    @classmethod
+    def _is_whole_path(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_absolute():
+            raise ValueError("is not the full path of a folder")
+        return value
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,8 @@ class Settings:
     """Where the state lies and which environment this is.
 
     `variables`: (name, digest of its value) of what tells the tools of a step more than the step
-    does; a value may be a secret. `whole`: verify every bundle, whatever was found of it before.
+    does; a value may be a secret. `tokens`: the folder with the tokens to sign by; None: the home's
+    own issuers mint them. `whole`: verify every bundle, whatever was found of it before.
     """
 
     home: Path
@@ -104,6 +114,7 @@ class Settings:
     variables: tuple[tuple[str, str], ...] = ()
     project: Path = PROJECT
     whole: bool = False
+    tokens: Path | None = None
     evidence: Evidence = _HERE
 
 
@@ -126,6 +137,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
             for name in sorted(environ)
             if name.startswith(_TOOLS)
         ),
+        tokens=given.tokens,
         evidence=given.evidence,
     )
 

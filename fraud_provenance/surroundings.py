@@ -24,7 +24,7 @@ _OWN_VARIABLES = frozenset(
     f"{_OWN}{name}"
     for name in (
         "HOME", "ENVIRONMENT", "EVIDENCE", "EVIDENCE_ENDPOINT", "EVIDENCE_REGION",
-        "EVIDENCE_KEPT_DAYS", "TOOLS", "DBT_INPUT", "DBT_OUTPUT", "DBT_WINDOW",
+        "EVIDENCE_KEPT_DAYS", "TOKENS", "TOOLS", "DBT_INPUT", "DBT_OUTPUT", "DBT_WINDOW",
         "WEBHOOK", "HEARTBEAT", "ALERT_LOG",  # where alerts go: `alerts.settings`
         "SMTP", "SMTP_USER", "SMTP_PASSWORD", "MAIL_FROM", "MAIL_TO",
     )

@@ -40,6 +40,7 @@ from fraud_provenance.attested.rules.releases import Expectations, Releases
 from fraud_provenance.attested.sigstore.log_audit import LogAuditor
 from fraud_provenance.attested.sigstore.recall import Recall
 from fraud_provenance.attested.sigstore.signing import SigningService, background
+from fraud_provenance.attested.sigstore.token_files import TokenFiles
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, load_issuers
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.statements.statements import Identity, Material
@@ -198,7 +199,9 @@ class Workspace:
         )
 
     def token(self, identity: Identity) -> str:
-        """An OpenID token for an identity, from the home's own issuers."""
+        """An OpenID token for an identity: from the folder of tokens, or of our own issuers."""
+        if self.settings.tokens is not None:
+            return TokenFiles(self.settings.tokens)(identity)
         if identity.issuer == "workloads":
             return self.sigstore.workload_token(identity.subject)
         return self.sigstore.person_token(identity.subject)

@@ -22,9 +22,15 @@ from sigstore.oidc import IdentityToken
 from sigstore.sign import Signer, SigningContext
 
 from fraud_provenance.attested.core.codes import RootCause
-from fraud_provenance.attested.core.errors import BackendError, ProvenanceError, reason
+from fraud_provenance.attested.core.errors import (
+    BackendError,
+    ProvenanceError,
+    VerificationError,
+    reason,
+)
 from fraud_provenance.attested.core.leaks import refuse_secret_words
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
+from fraud_provenance.attested.statements import identities
 from fraud_provenance.attested.statements.statements import Identity, Statement, parse_statement
 from fraud_provenance.attested.store.store import EvidenceStore
 
@@ -114,6 +120,14 @@ class SigningService:
             raise _undated(identity, "no timestamp")
         content = bundle.to_json().encode("utf-8")
         verified = self._verifier.verify(content)
+        if verified.identity != identities.canonical(identity):  # the token was another's
+            raise VerificationError(
+                reason(
+                    RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP,
+                    f"to be signed as {identity}, the token made it {verified.identity}",
+                    remedy=f"Hand out the token of {identity}, then run again.",
+                )
+            )
         self._ahead = max(verified.signed_at - self._clock(), timedelta())
         if given_up.is_set():  # nobody published what this is about; the intent stays journalled
             raise BackendError(reason(RootCause.LOG_UNAVAILABLE, "the answer came too late"))
