@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -21,6 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
+from fraud_provenance.attested.attestors.ran import Attestor, CodeFacts, Known
 from fraud_provenance.due.ground import Surroundings
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
@@ -239,24 +239,13 @@ class PlainWorkspace(Workspace):
         return PlainTrust(self.home, self.store, PlainPolicies(self.policies_folder))
 
     @cached_property
-    def code_facts(self) -> Any:  # noqa: ANN401 - stands in for another class
-        """The git commit, which MLflow records of every run."""
+    def attestor(self) -> Attestor:
+        """The git commit, which MLflow records of every run; nothing else is looked at."""
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"],
             cwd=self.project, check=False, capture_output=True, text=True,
         )  # fmt: skip
-        return SimpleNamespace(git_commit=done.stdout.strip(), git_dirty=False, materials=())
-
-    @cached_property
-    def lock_digest(self) -> str:
-        """No digest."""
-        return NO_DIGEST
-
-    def measure_packages(self) -> "Future[tuple[str, ...]]":
-        """Nothing, at once."""
-        done: Future[tuple[str, ...]] = Future()
-        done.set_result(())
-        return done
+        return Known(CodeFacts(done.stdout.strip(), git_dirty=False, materials=()))
 
 
 @dataclass

@@ -64,7 +64,7 @@ def warm_up() -> None:
 
     load(EVIDENCE_LIBRARIES)
     load_libraries()
-    Workspace(settings_from(os.environ)).measure_packages().result()
+    Workspace(settings_from(os.environ)).attestor.packages().result()
 
 
 def say(text: str) -> None:

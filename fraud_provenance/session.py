@@ -33,7 +33,7 @@ class _Session:
         workspace.releases.check_trust_root()
         code = work_tree.listing(workspace.project)
         if code != self.code:
-            workspace.forget_code()
+            workspace.attestor.forget()
         self.release, self.code = release, code
         return workspace
 

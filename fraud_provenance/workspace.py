@@ -4,16 +4,15 @@ Only `cli.terminal` and `resources` read the environment; they hand it to `opene
 """
 
 from collections.abc import Mapping, MutableMapping
-from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 from fraud_provenance import surroundings
-from fraud_provenance.attested.attestors import packages as environment
 from fraud_provenance.attested.attestors import work_tree
-from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.attestors.ran import Attestor, CodeFacts
+from fraud_provenance.attested.core import files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
     ConfigError,
@@ -24,11 +23,10 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.core.leaks import key_sized, refuse_secrets
 from fraud_provenance.attested.gates import canaries
-from fraud_provenance.attested.gates.context import CodeFacts, Trust
+from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Policy, PolicyEngine, read_policies
 from fraud_provenance.attested.local import (
     LocalSigstore,
-    cache_folder,
     check_private,
     tool,
     tool_digest,
@@ -39,17 +37,17 @@ from fraud_provenance.attested.ports.object_store import ObjectBlobs
 from fraud_provenance.attested.rules.releases import Expectations, Releases
 from fraud_provenance.attested.sigstore.log_audit import LogAuditor
 from fraud_provenance.attested.sigstore.recall import Recall
-from fraud_provenance.attested.sigstore.signing import SigningService, background
+from fraud_provenance.attested.sigstore.signing import SigningService
 from fraud_provenance.attested.sigstore.token_files import TokenFiles
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, load_issuers
 from fraud_provenance.attested.statements.manifest import Manifest
-from fraud_provenance.attested.statements.statements import Identity, Material
+from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.store.objects import Objects
 from fraud_provenance.attested.store.store import EvidenceStore
 from fraud_provenance.attested.tlog.checkpoints import LogKeeper, WitnessedLogs
 from fraud_provenance.attested.tlog.notes import log_keys
+from fraud_provenance.checkout import Checkout
 from fraud_provenance.settings import Settings, settings_from
-from fraud_provenance.step_code import StepCode
 
 PINNED_TOOLS = ("opa", "cosign")
 
@@ -188,14 +186,10 @@ class Workspace:
             bundles=self.bundles,
             signing=signing,
             policies=policies,
-            code=lambda: self.code_facts,
+            attestor=self.attestor,
             auditor=lambda: self.auditor,
             self_check=self.self_check,
             variables=dict(self.settings.variables),
-            step_code=self._digest_of_step,
-            is_on_branch=lambda commit, branch: work_tree.is_on_branch(
-                self.project, commit, branch
-            ),
         )
 
     def token(self, identity: Identity) -> str:
@@ -207,44 +201,14 @@ class Workspace:
         return self.sigstore.person_token(identity.subject)
 
     @cached_property
+    def attestor(self) -> Attestor:
+        """Says what runs here."""
+        return Checkout(self.project)
+
+    @property
     def code_facts(self) -> CodeFacts:
-        """What is running, measured once per process."""
-        commit, dirty = work_tree.state(self.project, cache_folder() / "compiled.json")
-        materials = (
-            Material(name="work tree", digest=work_tree.digest(self.project), role="source_code"),
-            Material(name="requirements.lock", digest=self.lock_digest, role="lock"),
-            Material(
-                name="installed packages", digest=environment.packages_digest(), role="environment"
-            ),
-            Material(name="opa", digest=tool_digest("opa"), role="tool"),
-            Material(name="cosign", digest=tool_digest("cosign"), role="tool"),
-        )
-        return CodeFacts(git_commit=commit, git_dirty=dirty, materials=materials)
-
-    @cached_property
-    def step_code(self) -> StepCode:
-        """The code of each step, as it was when it was first asked for."""
-        return StepCode(self.project)
-
-    def _digest_of_step(self, step: str) -> str:
-        return self.step_code.digest(step)
-
-    def forget_code(self) -> None:
-        """Measure the code anew when it is asked for next."""
-        for name in ("code_facts", "step_code"):
-            self.__dict__.pop(name, None)
-
-    def measure_packages(self) -> "Future[tuple[str, ...]]":
-        """Compare the installed packages with the lock, in the background, once a process."""
-        if "future" not in _PACKAGES:
-            cache = cache_folder() / "environment"
-            _PACKAGES["future"] = background(lambda: environment.problems(self.project, cache))
-        return _PACKAGES["future"]
-
-    @cached_property
-    def lock_digest(self) -> str:
-        """SHA-256 of the dependency lock."""
-        return encoding.digest_bytes(files.read_once(self.project / "requirements.lock"))
+        """What is running, measured once."""
+        return self.attestor.code()
 
     @staticmethod
     def clock() -> datetime:
@@ -350,4 +314,3 @@ def _other_tool(name: str, found: str, expected: str) -> Reason:
 
 _TRIED: set[tuple[str, str, str]] = set()
 """Policies that passed their canaries in this process: when signed, and when judged."""
-_PACKAGES: "dict[str, Future[tuple[str, ...]]]" = {}

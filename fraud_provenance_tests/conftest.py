@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fraud_provenance.attested.attestors.ran import Attestor
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.core.verdict import Verdict
-from fraud_provenance.attested.gates.context import CodeFacts, Trust
+from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
@@ -157,13 +158,11 @@ def copy_home(home: Path, target: Path) -> Path:
 def open_workspace(home: Path, project: Path) -> Workspace:
     """A home opened anew; what code runs is measured once a session, for it takes half a second."""
     workspace = Workspace(Settings(home=home, project=project))
-    if project not in _CODE_FACTS:
-        _CODE_FACTS[project] = workspace.code_facts
-    workspace.code_facts = _CODE_FACTS[project]
+    workspace.attestor = _ATTESTORS.setdefault(project, workspace.attestor)
     return workspace
 
 
-_CODE_FACTS: dict[Path, CodeFacts] = {}
+_ATTESTORS: dict[Path, Attestor] = {}
 
 
 @dataclass

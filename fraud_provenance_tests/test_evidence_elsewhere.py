@@ -52,7 +52,7 @@ def copied(
 def reopened(chain: Chain, evidence: Evidence) -> Chain:
     """The home anew, under these settings."""
     workspace = Workspace(replace(chain.workspace.settings, evidence=evidence))
-    workspace.code_facts = chain.workspace.code_facts
+    workspace.attestor = chain.workspace.attestor
     return replace(chain, workspace=workspace)
 
 

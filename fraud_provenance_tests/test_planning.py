@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fraud_provenance.attested.attestors.ran import Known
 from fraud_provenance.due import planning
 from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import (
@@ -34,7 +35,7 @@ def reopened(
 
     def opened(dirty: bool) -> Workspace:
         workspace = open_workspace(chain.workspace.home, policy_project)
-        workspace.code_facts = replace(workspace.code_facts, git_dirty=dirty)
+        workspace.attestor = Known(replace(workspace.code_facts, git_dirty=dirty))
         return workspace
 
     return opened

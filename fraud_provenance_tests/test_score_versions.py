@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from fraud_provenance.attested.attestors.ran import Known
 from fraud_provenance.people.revoking import revoke_subject
 from fraud_provenance.predictions import contract as score_contract
 from fraud_provenance.predictions.audit import verify_predictions
@@ -164,12 +165,12 @@ def test_other_libraries_may_differ_in_the_last_bits_only(
 ) -> None:
     score(chain.trust, champion, change=last_bit)
     score(chain.trust, champion, DAYS[1:], change=halved)
-    facts = chain.trust.code()
+    facts = chain.trust.attestor.code()
     others = tuple(
         item.model_copy(update={"digest": "0" * 64}) if item.role == "lock" else item
         for item in facts.materials
     )
-    monkeypatch.setattr(chain.trust, "code", lambda: replace(facts, materials=others))
+    monkeypatch.setattr(chain.trust, "attestor", Known(replace(facts, materials=others)))
     reasons = verify_predictions(chain.trust).reasons
     assert {(item.code, item.partition) for item in reasons} == {
         ("FEATURE_RECOMPUTE_MISMATCH", DAYS[1])

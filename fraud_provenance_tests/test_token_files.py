@@ -29,7 +29,7 @@ def lay(chain: Chain, folder: Path, *subjects: str) -> None:
 def opened(chain: Chain, folder: Path) -> Chain:
     """The home, signing by nothing but these files."""
     workspace = Workspace(replace(chain.workspace.settings, tokens=folder))
-    workspace.code_facts = chain.workspace.code_facts
+    workspace.attestor = chain.workspace.attestor
     return replace(chain, workspace=workspace)
 
 

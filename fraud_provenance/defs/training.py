@@ -197,7 +197,7 @@ def fraud_model(
     from fraud_provenance.fraud.model import train
 
     workspace = provenance.open()
-    packages = workspace.measure_packages()
+    packages = workspace.attestor.packages()
     config = training.config()
     parameters = model_parameters(config)
     with Step(workspace.trust, "train", context.run_id, parameters) as step:
@@ -209,7 +209,7 @@ def fraud_model(
             "git_dirty": str(workspace.code_facts.git_dirty).lower(),
             "data_version": read.view.digest,
             "training_sha256": read.files[0].sha256,
-            "lock_sha256": workspace.lock_digest,
+            "lock_sha256": workspace.code_facts.lock,
             "validation_report": pages.address_of(
                 workspace.home, POINT_IN_TIME, tracking.page_of(read.nodes[0])
             ),

@@ -196,7 +196,7 @@ def made_by_other_code(workspace: Workspace, asset: str) -> set[str]:
     scores are not asked: they are what arrived, and what was said at the time.
     """
     step = workspace.trust.policies.current().layout.producer(asset)
-    now = workspace.step_code.digest(step)
+    now = workspace.attestor.step_code(step)
     then = outputs_of(workspace, asset, "step_code")
     return {partition for partition, code in then.items() if code and code != now}
 

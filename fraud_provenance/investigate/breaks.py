@@ -268,7 +268,7 @@ def absent_causes(trust: Trust, registry: Registry, asset: str, day: str) -> lis
     path = _news(f"{asset}/{day}")
     if faults := alert_faults(trust):
         return faults
-    good, commit = good_day(trust, FEATURES, day), trust.code().git_commit
+    good, commit = good_day(trust, FEATURES, day), trust.attestor.code().git_commit
     is_told = any(_NOT_BUILT in words_of(alert) for alert in _open_alerts(trust))
     before = commit_of(good)
     if good is not None and is_told and before not in ("", commit):

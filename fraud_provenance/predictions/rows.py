@@ -61,7 +61,9 @@ class Comparison:
     def tolerance(self, scores: Node) -> float:
         """How far scores may be from those computed again: 0 with the libraries that scored."""
         lock = scores.provenance_of().material(_LOCK)
-        now = next(item.digest for item in self.trust.code().materials if item.role == _LOCK)
+        now = next(
+            item.digest for item in self.trust.attestor.code().materials if item.role == _LOCK
+        )
         if lock is not None and lock.digest == now:
             return 0.0
         allowed = self.trust.policies.current().data("contracts")[score_contract.SUITE]

@@ -24,7 +24,10 @@ def found(
     **outputs: Any,
 ) -> list[str]:
     trust: Any = SimpleNamespace(
-        environment=environment, is_on_branch=lambda commit, _branch: on_branch and commit == COMMIT
+        environment=environment,
+        attestor=SimpleNamespace(
+            is_on_branch=lambda commit, _branch: on_branch and commit == COMMIT
+        ),
     )
     policy: Any = SimpleNamespace(data=lambda _name: demands)
     honest = {"environment_problems": []} | outputs

@@ -85,7 +85,7 @@ def _commit_reasons(trust: Trust, thresholds: dict[str, Any], code: Iterable[Cod
         return []
     found = []
     for commit in dict.fromkeys(item.git_commit for item in code):
-        if branch is None or not trust.is_on_branch(commit, branch):
+        if branch is None or not trust.attestor.is_on_branch(commit, branch):
             made = sorted({item.asset for item in code if item.git_commit == commit})
             message = f"{commit[:12] or 'no commit'} is not on {branch or 'any protected branch'}"
             why = f"{message}; it made {', '.join(made)}"

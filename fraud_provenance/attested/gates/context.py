@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fraud_provenance.attested.attestors.ran import Attestor
 from fraud_provenance.attested.core.errors import Reason
 from fraud_provenance.attested.gates.policy import Policy, PolicyEngine
 from fraud_provenance.attested.lineage.verifier import LineageVerifier, revoked_in
@@ -13,17 +14,8 @@ from fraud_provenance.attested.ports.memory import Memory
 from fraud_provenance.attested.sigstore.log_audit import LogAuditor
 from fraud_provenance.attested.sigstore.signing import SigningService
 from fraud_provenance.attested.sigstore.verification import BundleVerifier
-from fraud_provenance.attested.statements.statements import Identity, Material
+from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.store.store import EvidenceStore, Head
-
-
-@dataclass(frozen=True)
-class CodeFacts:
-    """What ran: commit, the digest of the actual work tree, lock and installed packages."""
-
-    git_commit: str
-    git_dirty: bool
-    materials: tuple[Material, ...]
 
 
 @dataclass
@@ -37,14 +29,11 @@ class Trust:
     bundles: BundleVerifier
     signing: SigningService
     policies: PolicyEngine
-    code: Callable[[], CodeFacts]
+    attestor: Attestor
     auditor: Callable[[], LogAuditor]
     self_check: Callable[[], None]
-    is_on_branch: Callable[[str, str], bool]
     variables: Mapping[str, str] = field(default_factory=dict)
     """What tells a step's tools more than its parameters do: parameters that no layout knows."""
-    step_code: Callable[[str], str] = lambda _step: ""
-    """The digest of what shapes a step's output; an empty string where nobody can tell."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _lineage: dict[tuple[str, int], LineageVerifier] = field(default_factory=dict)
 

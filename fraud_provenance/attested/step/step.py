@@ -65,7 +65,7 @@ class Step:
 
     def __post_init__(self) -> None:
         """Take the policy as it is now; the whole step runs under it."""
-        self.trust.code()  # which code this is must be known before anything is signed
+        self.trust.attestor.code()  # which code this is must be known before anything is signed
         self.policy: Policy = self.trust.policies.current()
         self.lineage: LineageVerifier = self.trust.lineage(self.policy)
         self.rule = self.policy.layout.step(self.name)
@@ -185,7 +185,7 @@ class Step:
         Raises:
             VerificationError: CODE_VERSION_MISMATCH.
         """
-        now = self.trust.step_code(self.policy.layout.producer(read.asset))
+        now = self.trust.attestor.step_code(self.policy.layout.producer(read.asset))
         for node in read.nodes:
             code = node.provenance_of().outputs.get("step_code")
             if code and now and code != now:
@@ -323,7 +323,7 @@ class Step:
         versions = self.lineage.versions
         sequence, previous = versions.next(asset)
         self._refuse_going_back(asset, sequence, manifest, outputs)
-        code = self.trust.code()
+        code = self.trust.attestor.code()
         finished_at = encoding.utc_text(self.trust.clock())
         started_at = min(self.started_at, finished_at)  # clocks are set back, too
         statement = statements.build_statement(
@@ -350,7 +350,7 @@ class Step:
                     "location": self._staging.location,
                     "git_commit": code.git_commit,
                     "git_dirty": code.git_dirty,
-                    "step_code": self.trust.step_code(self.name),
+                    "step_code": self.trust.attestor.step_code(self.name),
                 }
                 | outputs,
             ),
