@@ -26,6 +26,7 @@ _OWN_VARIABLES = frozenset(
         "HOME", "ENVIRONMENT", "TOOLS", "DBT_INPUT", "DBT_OUTPUT", "DBT_WINDOW",
         "WEBHOOK", "HEARTBEAT", "ALERT_LOG",  # where alerts go: `alerts.settings`
         "SMTP", "SMTP_USER", "SMTP_PASSWORD", "MAIL_FROM", "MAIL_TO",
+        "OPENLINEAGE_TOKEN",  # goes with events: `proofs`
     )
 )  # fmt: skip
 _OVERRIDE_PREFIXES = (
