@@ -5,7 +5,7 @@ disk. What does not verify, and all that rests on it, is named and left out. The
 the times are signed, the ids follow from the statements: the same evidence gives the same bytes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -22,7 +22,7 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node, below
+from fraud_provenance.attested.lineage.nodes import Node, below, fallen
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.lineage.versions import REVOCATIONS
 from fraud_provenance.attested.statements.statements import PROVENANCE
@@ -98,8 +98,9 @@ def events_of(
     nodes, problems = _asked(trust, registry, subject)
     verdict = trust.lineage().verify(subject, "openlineage", nodes, problems, partitions={})
     refused = [item for item in verdict.reasons if item.code not in _WITHDRAWN]
-    wrong = _wrong(trust.lineage(), verdict, nodes)
-    runs, withdrawn = Runs(trust, columns), 0
+    gone = _gone(below(nodes))
+    wrong = _wrong(trust.lineage(), verdict, nodes, gone)
+    runs, withdrawn = Runs(trust, columns, gone, {name for name in wrong if wrong[name]}), 0
     events: list[RunEvent] = []
     for node in _in_order(nodes):
         against = wrong[node.statement]
@@ -159,8 +160,38 @@ def _with_decisions(lineage: LineageVerifier, nodes: list[Node]) -> list[Node]:
     return list({node.statement: node for node in [*nodes, *below(decisions)]}.values())
 
 
+def _gone(nodes: Iterable[Node]) -> dict[str, str]:
+    """Files that were withdrawn, or made from such, and that nothing else made → why, as a code."""
+    found: dict[str, str] = {}
+    left: set[str] = set()
+    for node in nodes:
+        if node.provenance and node.manifest:
+            found |= {digest: item.why.code for digest, item in node.revoked.items()}
+            left |= {e.sha256 for e in node.manifest.entries if e.sha256 not in node.revoked}
+    return {digest: code for digest, code in found.items() if digest not in left}
+
+
+def _withdrawn(node: Node, gone: Mapping[str, str]) -> set[str]:
+    """Why a statement went with what it is about, which is no fault of its own."""
+    if node.contract is not None and node.manifest is not None:
+        codes = {gone.get(entry.sha256, "") for entry in node.manifest.entries}
+        return set() if "" in codes else codes
+    if node.summary is not None and node.summary.allowed and is_told(node):
+        return {n.revoked[digest].why.code for n, digest in fallen(node.children, _revoked)}
+    if node.acceptance is not None and node.revoked:
+        return {item.why.code for item in node.revoked.values()}
+    if node.kind in ("acceptance", "supersede") and node.bundle is not None:
+        about = str(node.bundle.statement.predicate.get("sha256"))
+        return {gone[about]} if about in gone else set()
+    return set()
+
+
+def _revoked(node: Node) -> Collection[str]:
+    return node.revoked
+
+
 def _wrong(
-    lineage: LineageVerifier, verdict: Verdict, nodes: Sequence[Node]
+    lineage: LineageVerifier, verdict: Verdict, nodes: Sequence[Node], gone: Mapping[str, str]
 ) -> dict[str, set[str]]:
     """Statement → the codes that speak against it: its own, its chain's, and those of all below.
 
@@ -176,7 +207,7 @@ def _wrong(
     found: dict[str, set[str]] = {}
     chains: dict[str, set[str]] = {}
     for node in sorted(below(nodes), key=lambda node: node.distance):
-        codes = own.get(node.statement, set()) | everywhere
+        codes = own.get(node.statement, set()) | everywhere | _withdrawn(node, gone)
         if node.provenance is not None:
             asset = node.provenance.asset
             if asset not in chains:
@@ -201,6 +232,7 @@ def _of_approved(
     digest = approval.statement_of().subject_digest
     against = [
         found.get(record.statement, {item.code for item in made.all_reasons()})
+        | {item.why.code for item in made.revoked.values()}
         for record in lineage.store.records(predicate_type=PROVENANCE, subject=digest)
         if (made := lineage.node(record.statement)).bundle is not None
     ]

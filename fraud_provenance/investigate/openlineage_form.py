@@ -179,8 +179,10 @@ def columns_of(
 # --- contracts -------------------------------------------------------------------------------
 
 
-def assertions_of(contract: Contract, passed: Iterable[str]) -> dict[str, InputDatasetFacet]:
-    """What a suite found: each check that held, and each finding with its day and bounds."""
+def assertions_of(
+    contract: Contract, passed: Iterable[str], partitions: Sequence[str]
+) -> dict[str, InputDatasetFacet]:
+    """What a suite found: each check that held, and each finding on one of these partitions."""
     quality = facets.data_quality_assertions_dataset
     told = [
         quality.Assertion(check, success=True, params={"suite": contract.suite})
@@ -188,7 +190,8 @@ def assertions_of(contract: Contract, passed: Iterable[str]) -> dict[str, InputD
     ]
     found = {"error": (*contract.failures, *contract.held), "warn": contract.warnings}
     for severity, findings in found.items():
-        ordered = sorted(findings, key=lambda item: (item.check, item.column, item.day))
+        ours = [item for item in findings if item.day in partitions]
+        ordered = sorted(ours, key=lambda item: (item.check, item.column, item.day))
         told += [_assertion(contract.suite, item, severity) for item in ordered]
     facet = quality.DataQualityAssertionsDatasetFacet(told, producer=PRODUCER)
     return {"dataQualityAssertions": facet}

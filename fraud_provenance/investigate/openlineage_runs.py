@@ -5,7 +5,7 @@ reads that were refused. A permission to read, a model's signature, its bill of 
 promotion request and a prediction batch are parts of these: the run's evidence leads to them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,10 +58,19 @@ def is_told(node: Node) -> bool:
 
 @dataclass
 class Runs:
-    """Makes events of nodes that verified; whoever calls has looked at that."""
+    """Makes events of nodes that verified; whoever calls has looked at that.
+
+    Attributes:
+        trust: The opened home.
+        columns: What is known of columns.
+        gone: Files that were withdrawn, by SHA-256.
+        untold: Statements that do not verify or were withdrawn.
+    """
 
     trust: Trust
     columns: KnownColumns
+    gone: Collection[str] = ()
+    untold: Collection[str] = ()
 
     @property
     def namespace(self) -> str:
@@ -157,6 +166,8 @@ class Runs:
         node = self.trust.lineage().node(decision) if isinstance(decision, str) else None
         if node is None or node.summary is None or not node.is_sound:
             return []
+        if node.statement in self.untold:
+            return []
         if (node.summary.gate, node.summary.allowed) != (_DEPLOYMENT, True):
             return []
         digest = node.statement_of().subject_digest
@@ -170,16 +181,18 @@ class Runs:
             return None
         said = node.statement_of()
         passed = [str(name) for name in said.predicate.get("passedTests", ())]
+        entries = [entry for entry in manifest.entries if entry.sha256 not in self.gone]
+        days = sorted({entry.partition for entry in entries})
         judged = form.input_set(
-            self.namespace, manifest.asset, said.subject_digest, form.parts_of(manifest.entries),
-            form.assertions_of(contract, passed),
+            self.namespace, manifest.asset, said.subject_digest, form.parts_of(entries),
+            form.assertions_of(contract, passed, days),
         )  # fmt: skip
         return Said(
             job=f"contract.{contract.suite}",
             kind="CONTRACT",
             inputs=[judged],
             dagster_run=str(said.predicate["annotations"].get("runId", "")),
-            days=manifest.partitions,
+            days=days,
         )
 
     def _decision(self, node: Node) -> Said:
@@ -241,8 +254,8 @@ class Runs:
             case "revocation":
                 found.inputs = self._revoked(node)
             case _:  # an acceptance or a supersede, about one file of one partition
-                day, sha256 = str(said.predicate["partition"]), str(said.predicate["sha256"])
-                part = form.Part(day, sha256)
+                day = str(said.predicate.get("partition", ""))
+                part = form.Part(day, str(said.predicate.get("sha256", "")))
                 found.inputs = [form.input_set(self.namespace, asset, parts=[part])]
                 found.days = [day]
         return found

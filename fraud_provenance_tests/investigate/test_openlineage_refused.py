@@ -12,6 +12,7 @@ from fraud_provenance.people.revoking import revoke_subject
 from fraud_provenance_tests.conftest import AUTHOR, FEATURES, RAW, Chain, Forger, open_workspace
 from fraud_provenance_tests.investigate.openlineage_schema import problems
 from fraud_provenance_tests.investigate.story import Story
+from fraud_provenance_tests.investigate.test_export_lives import hold_and_accept
 from fraud_provenance_tests.investigate.told_events import (
     end,
     events,
@@ -161,3 +162,31 @@ def test_a_withdrawn_day_is_left_out_with_all_that_was_made_of_it(story: Story) 
     (part,) = revoked["inputs"][0]["inputFacets"]["subset"]["inputCondition"]["partitions"]
     assert (revoked["inputs"][0]["name"], part["dimensions"]) == (RAW, {"day": day})
     assert [text for event in found for text in problems(event)] == []
+
+
+def test_a_contract_forgets_the_days_that_were_withdrawn(story: Story) -> None:
+    revoke_subject(story.workspace, f"{RAW}/{story.days[-1]}", "wrong labels")
+    told = events(tell(open_workspace(story.trust.home, story.workspace.project)))
+    judged = end(told, "contract.raw_schema")["inputs"][0]["inputFacets"]["subset"]
+    parts = judged["inputCondition"]["partitions"]
+    assert [item["dimensions"]["day"] for item in parts] == story.days[:-1]
+
+
+def test_what_was_decided_on_a_withdrawn_model_is_left_out(story: Story) -> None:
+    revoke_subject(story.workspace, f"{RAW}/{story.days[0]}", "wrong labels")
+    told = tell(open_workspace(story.trust.home, story.workspace.project))
+    jobs = {event["job"]["name"] for event in events(told)}
+    assert told.exit_code == 0
+    assert jobs.isdisjoint({"train", "evaluate", "release", "approve", "deploy", "score"})
+    assert jobs.isdisjoint({"contract.training_set_point_in_time"})
+    assert {"ingest", "features", "revoke"} <= jobs
+
+
+def test_a_withdrawn_acceptance_is_left_out(story: Story) -> None:
+    hold_and_accept(story, story.days[-3])
+    accepted = events(tell(story.workspace))
+    statement = min(statements_of([end(accepted, "accept")]))
+    revoke_subject(story.workspace, statement, "looked at the wrong day")
+    told = events(tell(open_workspace(story.trust.home, story.workspace.project)))
+    assert "accept" not in {event["job"]["name"] for event in told}
+    assert end(told, "revoke")["inputs"] == []
