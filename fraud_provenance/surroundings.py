@@ -27,6 +27,7 @@ _OWN_VARIABLES = frozenset(
         "EVIDENCE_KEPT_DAYS", "TOKENS", "TOOLS", "DBT_INPUT", "DBT_OUTPUT", "DBT_WINDOW",
         "WEBHOOK", "HEARTBEAT", "ALERT_LOG",  # where alerts go: `alerts.settings`
         "SMTP", "SMTP_USER", "SMTP_PASSWORD", "MAIL_FROM", "MAIL_TO",
+        "OPENLINEAGE_TOKEN",  # goes with events: `proofs`
     )
 )  # fmt: skip
 _OVERRIDE_PREFIXES = (

@@ -1,11 +1,12 @@
-"""The commands that hand evidence over: `export`, `verify FILE --offline`, `copy-evidence`.
+"""The commands that hand evidence over: `export`, `openlineage`, `copy-evidence`; `verify FILE`.
 
 Exit codes are those of all commands: 0 proven or done, 1 not proven or refused, 2 could not decide.
 """
 
 import os
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,10 +21,14 @@ from fraud_provenance.cli.terminal import (
     print_json,
     print_reasons,
     progress,
+    secret,
     verdict_json,
 )
 from fraud_provenance.settings import NAME, settings_from
 from fraud_provenance.workspace import blobs_of
+
+if TYPE_CHECKING:
+    from fraud_provenance.investigate.openlineage import Told
 
 _MAX_ROOT_BYTES = 1 << 20
 _EXAMPLES = """\b
@@ -33,12 +38,21 @@ Examples:
   fraud-provenance verify score.zip --offline --trust-root trusted_root.json
   python3 verify_bundle.py score.zip --root-digest SHA256
 """
+VARIABLE = "FRAUD_PROVENANCE_OPENLINEAGE_TOKEN"
+_OPENLINEAGE_EXAMPLES = f"""\b
+Examples:
+  fraud-provenance openlineage --out lineage.jsonl
+  fraud-provenance openlineage transaction_scores/2018-05-15 --out scores.jsonl
+  fraud-provenance openlineage --since 2018-05-15 --url https://marquez.example.com
+  {VARIABLE}=… fraud-provenance openlineage --url https://lineage.example.com
+"""
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command(epilog=_EXAMPLES)(export)
     app.command("copy-evidence")(copy_evidence)
+    app.command(epilog=_OPENLINEAGE_EXAMPLES)(openlineage)
 
 
 def export(
@@ -152,3 +166,90 @@ def verify_offline(path: Path, trust_root: Path | None, root_digest: str, as_jso
     for item in found.rests_on:
         err.print(f"· as far as this is what you know: {item}", markup=False)
     return 0
+
+
+def openlineage(
+    subject: Annotated[
+        str,
+        typer.Argument(
+            help="All evidence, or a subject with all below it: a transaction id that was scored, "
+            "asset[/partition], model@ALIAS, model:VERSION, batch:NUMBER, a file, or the beginning "
+            "of a digest."
+        ),
+    ] = "all",
+    since: Annotated[
+        str, typer.Option("--since", help="Only what was signed on this UTC day or later.")
+    ] = "",
+    target: Annotated[
+        Path | None, typer.Option("--out", help="Write a file, one event a line; mode 0600.")
+    ] = None,
+    url: Annotated[
+        str,
+        typer.Option(
+            "--url",
+            help="Send to ADDRESS/api/v1/lineage: https, or http on 127.0.0.1. A token: "
+            f"see {VARIABLE} below.",
+        ),
+    ] = "",
+    as_json: Json = False,
+) -> int:
+    """Tell lineage consumers (Marquez, DataHub, …) what was made of what, as OpenLineage events.
+
+    Each verified statement is a run: materialisations, contracts, gates, and what people sign. A
+    data set is an asset, its version the signed digest; the facet fraudProvenance_evidence leads to
+    statement, signer and log. What does not verify, and all built on it, is named and not told
+    (exit 1); what people withdrew is left out.
+
+    The same evidence gives the same bytes and run ids, so the command can be repeated at any time:
+    a consumer that knows a run learns nothing twice. Events are news; the evidence stays here. A
+    token is taken from the variable FRAUD_PROVENANCE_OPENLINEAGE_TOKEN, never from an argument.
+    """
+    from fraud_provenance.due.planning import registry_of, sources_digest
+    from fraud_provenance.investigate import openlineage_sending as sending
+    from fraud_provenance.investigate.known_columns import KnownColumns
+    from fraud_provenance.investigate.openlineage import events_of
+
+    if (target is None) == (not url):
+        raise typer.BadParameter("say where to: --out FILE, or --url URL")
+    if url:
+        sending.check_url(url)
+    first = _day(since) if since else None
+    workspace = open_workspace()
+    trust, registry = workspace.trust, registry_of(workspace)
+    columns = KnownColumns(trust, workspace.project, sources_digest)
+    told = events_of(trust, registry, columns, subject, first)
+    if target is not None:
+        files.write_atomic(target, told.lines, mode=0o600)
+    else:
+        with progress() as say:
+            sending.send(told.events, url, secret(VARIABLE), say=say)
+    _print_told(told, str(target) if target else url, "written" if target else "sent", as_json)
+    return told.exit_code
+
+
+def _print_told(told: "Told", where: str, how: str, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "to": where,
+                "events": len(told.events),
+                "runs": told.runs,
+                "refused": [item.model_dump(mode="json") for item in told.refused],
+                "withdrawn": told.withdrawn,
+                "exit_code": told.exit_code,
+            }
+        )
+        return
+    out.print(f"{len(told.events)} events of {told.runs} runs {how}: {where}", markup=False)
+    if told.withdrawn:
+        out.print(f"left out, for people withdrew them: {told.withdrawn} statements", markup=False)
+    if told.refused:
+        out.print("NOT told, with all that rests on it:", style="red", markup=False)
+        print_reasons(told.refused, out)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a day (YYYY-MM-DD)") from error

@@ -41,6 +41,11 @@ def open_workspace(*, whole: bool = False) -> Workspace:
     return opened_from(os.environ, whole=whole)
 
 
+def secret(variable: str) -> str:
+    """A secret that the environment holds, "" if it does not: arguments can be seen by others."""
+    return os.environ.get(variable, "")
+
+
 def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON value
     """One JSON document on standard output."""
     sys.stdout.write(json.dumps(document, indent=1, sort_keys=True) + "\n")

@@ -11,11 +11,12 @@ from typing import Any
 import dagster as dg
 
 from fraud_provenance.defs import support
+from fraud_provenance.fraud import column_sources
+from fraud_provenance.fraud.column_sources import IDENTIFYING
 from fraud_provenance.fraud.columns import FEATURE_SCHEMA, FEATURES, RAW_SCHEMA
 
 _RAW_SOURCE = "source.fraud_provenance.landing.raw_transactions"
 _MART = "model.fraud_provenance.fct_transaction_features"
-_MART_ASSET, _LEARNT_FROM, _MODEL = "transaction_features", "training_set", "fraud_model"
 _SPLIT = {
     "split": ("String", "train, delay or test: the part the transaction belongs to."),
     "customer_feature_ts": (
@@ -31,7 +32,6 @@ _SCORES = {
     "score": ("Float32", "The champion's probability of fraud, 0 to 1."),
     "is_alert": ("Boolean", "Whether the score reaches the threshold in the feature contract."),
 }
-_IDENTIFYING = ("transaction_id", "tx_datetime", "customer_id", "terminal_id", "tx_amount")
 
 
 @cache
@@ -71,7 +71,7 @@ def training_set_metadata() -> dict[str, Any]:
 
 def training_set_lineage() -> dict[str, Any]:
     """Every feature column comes through unchanged."""
-    return _lineage({name: [(_MART_ASSET, name)] for name in FEATURE_SCHEMA})
+    return _lineage(column_sources.training_set())
 
 
 def model_metadata() -> dict[str, Any]:
@@ -82,23 +82,21 @@ def model_metadata() -> dict[str, Any]:
 
 def model_lineage() -> dict[str, Any]:
     """Each input was learnt from the training set's column of that name."""
-    return _lineage({name: [(_LEARNT_FROM, name)] for name in FEATURES})
+    return _lineage(column_sources.model())
 
 
 def scores_metadata() -> dict[str, Any]:
     """Definition metadata of `transaction_scores`."""
-    schema = {name: FEATURE_SCHEMA[name] for name in _IDENTIFYING}
+    schema = {name: FEATURE_SCHEMA[name] for name in IDENTIFYING}
     return {"dagster/column_schema": _table(schema, _described(_MART), _SCORES)}
 
 
 def scores_lineage() -> dict[str, Any]:
     """A score comes from all inputs of the model, and these from the day's features."""
-    inputs = [(asset, name) for name in FEATURES for asset in (_MART_ASSET, _MODEL)]
-    same = {name: [(_MART_ASSET, name)] for name in _IDENTIFYING}
-    return _lineage(same | dict.fromkeys(_SCORES, inputs))
+    return _lineage(column_sources.scores())
 
 
-def _lineage(sources: Mapping[str, list[tuple[str, str]]]) -> dict[str, Any]:
+def _lineage(sources: column_sources.Sources) -> dict[str, Any]:
     deps = {
         name: [dg.TableColumnDep(dg.AssetKey(asset), column) for asset, column in of]
         for name, of in sources.items()

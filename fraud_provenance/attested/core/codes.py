@@ -186,6 +186,7 @@ class RootCause(StrEnum):
     REGISTRY_UNAVAILABLE = "REGISTRY_UNAVAILABLE"
     TOOL_UNAVAILABLE = "TOOL_UNAVAILABLE"
     PREDLOG_UNAVAILABLE = "PREDLOG_UNAVAILABLE"
+    CONSUMER_UNAVAILABLE = "CONSUMER_UNAVAILABLE"
     VERIFY_ERROR = "VERIFY_ERROR"
     HOME_MISSING = "HOME_MISSING"
     HOME_MOVED = "HOME_MOVED"
@@ -860,6 +861,11 @@ _CAUSES: dict[str, tuple[str, str]] = {
         "The prediction log cannot be written, so nothing is scored.",
         "Free the disk or run `fraud-provenance up`, then run again.",
     ),
+    "CONSUMER_UNAVAILABLE": (
+        "A consumer of lineage events did not take them.",
+        "Look at its address, its token and what it says, then run the same command again: run "
+        "ids stay the same. `fraud-provenance openlineage --out FILE` needs no consumer.",
+    ),
     "VERIFY_ERROR": (
         "Verification stopped with an error of its own.",
         "Report it with the message; nothing was trusted.",
@@ -892,6 +898,7 @@ UNDECIDED = frozenset(
         "TOOL_UNAVAILABLE",
         "GIT_UNAVAILABLE",
         "PREDLOG_UNAVAILABLE",
+        "CONSUMER_UNAVAILABLE",
         "CLOCK_BEHIND",
         "FAIL_CLOSED",
         "VERIFY_ERROR",
