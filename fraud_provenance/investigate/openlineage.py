@@ -15,7 +15,6 @@ from openlineage.client.serde import Serde
 from fraud_provenance.attested.core.codes import UNDECIDED, RootCause
 from fraud_provenance.attested.core.errors import (
     BackendError,
-    ProvenanceError,
     Reason,
     VerificationError,
     reason,
@@ -128,7 +127,7 @@ def _asked(trust: Trust, registry: Registry, subject: str) -> tuple[list[Node], 
             if record.environment in ("", trust.environment)
         ]
         nodes = [lineage.node(one) for one in dict.fromkeys(records)]
-        return nodes, [*trust.store.problems(), *_lost(lineage, nodes)]
+        return nodes, [*trust.store.problems(), *lineage.versions.vanished()]
     if is_transaction(subject):
         verdict = trace_score(trust, int(subject)).verdict
     else:
@@ -140,17 +139,6 @@ def _asked(trust: Trust, registry: Registry, subject: str) -> tuple[list[Node], 
     linked = dict.fromkeys(link.statement for link in verdict.links if link.statement)
     problems = [item for item in verdict.reasons if not is_of_data(item.code)]
     return _with_decisions(lineage, [lineage.node(statement) for statement in linked]), problems
-
-
-def _lost(lineage: LineageVerifier, nodes: Iterable[Node]) -> list[Reason]:
-    """Chains that were seen here, and of which nothing is left that would be judged anyway."""
-    here = {node.provenance.asset for node in nodes if node.provenance}
-    try:
-        seen = lineage.versions.seen.all()
-    except ProvenanceError as error:
-        return list(error.reasons)
-    gone = sorted(seen.keys() - here - {REVOCATIONS})
-    return [item for chain in gone for item in lineage.versions.problems(chain)]
 
 
 def _with_decisions(lineage: LineageVerifier, nodes: list[Node]) -> list[Node]:

@@ -303,7 +303,8 @@ def _verify_all(trust: Trust, registry: Registry) -> Verdict:
         if rule.produces:
             roots += asset_roots(trust, rule.produces)
             wanted |= _newest(trust, rule.produces)
-    extra = trust.store.problems() + definition_problems(trust) + online_problems(trust)
+    extra = trust.store.problems() + lineage.versions.vanished()
+    extra += definition_problems(trust) + online_problems(trust)
     _, chain, unreadable = read_chain(trust)
     extra += unreadable + chain_problems(trust, chain)
     if promotion.was_promoted(trust, registry):

@@ -212,7 +212,8 @@ class Pipeline:
     def _verify_heads(self) -> None:
         """Nothing is built on tampered data: every current file is compared with its evidence."""
         verdict = verify_assets(self.workspace, DATA_ASSETS)
-        problems = [*verdict.reasons, *self.workspace.store.problems()]
+        vanished = self.workspace.trust.lineage().versions.vanished()
+        problems = [*verdict.reasons, *self.workspace.store.problems(), *vanished]
         if problems:
             raise VerificationError(*dict.fromkeys(problems))
         for asset in DATA_ASSETS:  # left out by every step, while the rest goes on

@@ -16,9 +16,12 @@ from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.attested.step.step import Step
+from fraud_provenance.due.planning import registry_of
+from fraud_provenance.investigate.subjects import verify_subject
 from fraud_provenance_tests.conftest import (
     AUTHOR,
     DAYS,
+    FEATURES,
     RAW,
     Chain,
     Forger,
@@ -40,6 +43,12 @@ def delete(chain: Chain, *bundles: VerifiedBundle, rebuilt: bool) -> None:
         store.bundle_path(bundle.bundle_digest).unlink()
     if rebuilt:
         (chain.workspace.home / "evidence" / "index.sqlite").unlink()
+
+
+def every_bundle_about(chain: Chain, asset: str) -> list[VerifiedBundle]:
+    store, lineage = chain.trust.store, chain.trust.lineage()
+    bundles = [lineage.node(link.statement).bundle for link in store.chain(asset)]
+    return [bundle for bundle in bundles if bundle]
 
 
 def reopened(chain: Chain, policy_project: Path) -> Chain:
@@ -106,6 +115,22 @@ def test_invalid_statement_in_the_store_does_not_spoil_the_chain(
     newer = ingest(chain.trust, {DAY: b"late rows"})
     assert newer.sequence == 2
     assert chain.verdict(newer.bundle).trusted
+
+
+@pytest.mark.parametrize("rebuilt", [False, True], ids=["index kept", "index rebuilt"])
+@pytest.mark.parametrize("asset", [RAW, FEATURES])
+def test_an_asset_that_is_gone_whole_is_named(
+    chain: Chain, policy_project: Path, asset: str, rebuilt: bool
+) -> None:
+    assert chain.trust.lineage().versions.vanished() == []
+    delete(chain, *every_bundle_about(chain, asset), rebuilt=rebuilt)
+    again = reopened(chain, policy_project)
+    found = verify_subject(again.trust, registry_of(again.workspace), "all")
+    assert ("EVIDENCE_MISSING", asset) in {(item.code, item.artifact) for item in found.reasons}
+    assert not found.trusted
+    if rebuilt:
+        (reason,) = again.trust.lineage().versions.vanished()
+        assert (reason.code, reason.artifact) == ("EVIDENCE_MISSING", asset)
 
 
 # --- the memory --------------------------------------------------------------------------------

@@ -128,6 +128,15 @@ class Versions:
             )
         return found
 
+    def vanished(self) -> list[Reason]:
+        """Chains that were seen here and of which no link is left: no walk would come upon them."""
+        try:
+            seen = self.seen.all()
+        except EvidenceError as error:
+            return list(error.reasons)
+        gone = [chain for chain in sorted(seen) if not self.store.chain(chain)]
+        return [item for chain in gone for item in self.problems(chain)]
+
     def next(self, chain: str) -> tuple[int, str]:
         """(sequence, statement before it) for the next link: after the newest valid one."""
         for link in reversed(self.links(chain)):
