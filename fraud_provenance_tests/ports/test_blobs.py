@@ -1,5 +1,6 @@
 """What every form of `Blobs` promises: written once, whole or not at all, and nothing outside."""
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -136,3 +137,31 @@ def test_a_link_in_a_blobs_place_is_not_followed(tmp_path: Path) -> None:
 def test_what_is_being_written_is_no_blob_yet(tmp_path: Path) -> None:
     (tmp_path / ".a.0123456789ab.tmp").write_bytes(b"half")
     assert FolderBlobs(tmp_path).names(".") == []
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP])
+def test_a_file_system_without_second_names_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def link(*_names: object) -> None:
+        raise OSError(code, "no links here")
+
+    monkeypatch.setattr(os, "link", link)
+    blobs = FolderBlobs(tmp_path)
+    assert blobs.put("bundles/a", b"one")
+    (tmp_path / "bundles" / "b").symlink_to(tmp_path / "nothing")
+    assert not blobs.put("bundles/b", b"two")
+    assert blobs.read("bundles/a", LIMIT) == b"one"
+    assert sorted(os.listdir(tmp_path / "bundles")) == ["a", "b"]
+
+
+def test_what_else_keeps_a_file_from_its_name_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_names: object) -> None:
+        raise OSError(errno.EIO, "a broken disk")
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(OSError, match="broken disk"):
+        FolderBlobs(tmp_path).put("bundles/a", b"one")
+    assert os.listdir(tmp_path / "bundles") == []

@@ -1,5 +1,6 @@
 """Bytes on disk: atomic writes, single reads without following links, exclusive locks."""
 
+import errno
 import fcntl
 import os
 import secrets
@@ -13,6 +14,7 @@ from fraud_provenance.attested.core.errors import EvidenceError, Reason, reason
 
 MAX_ARTIFACT_BYTES = 8 * 1024**3
 MAX_FOLDER_FILES = 1_000_000
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
 
 
 def fsync_folder(folder: Path) -> None:
@@ -59,13 +61,29 @@ def write_new(path: Path, content: bytes) -> bool:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-            os.link(temporary, path)
+            _name(temporary, path)
     except FileExistsError:
         return False
     finally:
         temporary.unlink(missing_ok=True)
     fsync_folder(path.parent)
     return True
+
+
+def _name(temporary: Path, path: Path) -> None:
+    """Give a whole file its name, if that is free.
+
+    Where the file system knows no second name for a file, two writers at once may both believe
+    that they were first; what is there is one of them, whole.
+    """
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(path):
+            raise FileExistsError(path) from error
+        temporary.rename(path)
 
 
 def probe(folder: Path, size_bytes: int) -> None:
