@@ -187,6 +187,15 @@ def _count(value: object) -> int:
     return value
 
 
+def _text(value: object) -> str:
+    """A word that the index can hold and compare; a number is kept as it is written."""
+    if not isinstance(value, str | int):
+        raise EvidenceError(
+            reason(RootCause.EVIDENCE_MALFORMED, f"{str(value)[:40]!r} is not a word")
+        )
+    return str(value)
+
+
 def _form(predicate: dict[str, Any]) -> str:
     """The digest of the form of the suite that judged; empty where nothing is told of it."""
     try:
@@ -207,28 +216,28 @@ def _facts(document: dict[str, Any]) -> dict[str, Any]:
             external = predicate["buildDefinition"]["externalParameters"]
             internal = predicate["buildDefinition"]["internalParameters"]
             return empty | {
-                "step": external["step"],
-                "asset": external["asset"],
-                "environment": external["environment"],
+                "step": _text(external["step"]),
+                "asset": _text(external["asset"]),
+                "environment": _text(external["environment"]),
                 "sequence": _count(internal["sequence"]),
                 "previous": str(internal.get("previous", "")),
             }
         case statements.TEST_RESULT:
             notes = predicate["annotations"]
             return empty | {
-                "step": notes["step"],
-                "environment": notes["environment"],
-                "result": predicate["result"],
-                "suite": notes["suite"],
+                "step": _text(notes["step"]),
+                "environment": _text(notes["environment"]),
+                "result": _text(predicate["result"]),
+                "suite": _text(notes["suite"]),
             }
         case statements.VERIFICATION_SUMMARY:
             notes = predicate["annotations"]
             return (
                 empty
                 | {
-                    "step": notes["gate"],
-                    "environment": notes["environment"],
-                    "result": predicate["verificationResult"],
+                    "step": _text(notes["gate"]),
+                    "environment": _text(notes["environment"]),
+                    "result": _text(predicate["verificationResult"]),
                 }
                 | _deployment(predicate)
             )
