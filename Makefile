@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/fraud-provenance
-CODE := fraud_provenance fraud_provenance_tests benchmarks
+CODE := fraud_provenance fraud_provenance_tests benchmarks docs/*.py
 TOOLS = $$(tools/build.sh --dir)
 OPA = $(TOOLS)/opa
 POLICY_RULES := policies/lib policies/data_access policies/model_registration policies/model_deployment
@@ -62,6 +62,7 @@ lint: $(VENV)/.ready tools types dbt_project/target/manifest.json ## Format, lin
 
 types: $(VENV)/.ready ## mypy, strict (part of lint)
 	@$(BIN)/mypy
+	@$(BIN)/mypy --follow-imports=silent docs/screenshots.py
 
 policies-test: tools ## Rego tests with 100 % coverage
 	@$(OPA) test --timeout 60s $(POLICY_RULES) $(POLICY_DATA)

@@ -15,6 +15,7 @@ import dagster as dg
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, reason
+from fraud_provenance.attested.step import catalogue
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import support
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from fraud_provenance.fraud.contract import ContractReport
+
+
+_MEND = "Do what the remedies below say; a broken day cannot be accepted."
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def _judge(
     reports = judge_days(workspace, context.run.run_id, suites.asset, days)
     for report in reports:
         for day in report.stopped:
-            yield mark_day(suites.asset, report, day)
+            yield mark_day(suites.asset, report, day, workspace.home)
         yield check_result(suites.asset, report, workspace.home)
     if len(reports) == 1:
         yield dg.AssetCheckResult(
@@ -247,21 +251,35 @@ def _attest(
     )
 
 
-def mark_day(asset: str, report: "ContractReport", day: str) -> dg.AssetCheckEvaluation:
+def mark_day(
+    asset: str, report: "ContractReport", day: str, home: Path | None = None
+) -> dg.AssetCheckEvaluation:
     """The failed day by itself, as the UI shows it, since the checks have no partitions.
 
     It belongs to this run: Dagster keeps one evaluation by (check, run, day), and the same day
-    may fail again in a later run.
+    may fail again in a later run. Until then it is what the check's page shows, with what to do.
     """
+    failures = report.failures_of(day)
+    codes = ", ".join(dict.fromkeys(failure.code for failure in failures))
+    is_broken = any(failure.day == day for failure in report.broken)
+    what_next = _MEND if is_broken else catalogue.held(asset, day, report.suite).remedy
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey(asset),
         check_name=report.suite,
         passed=False,
         partition=day,
-        metadata=failure_metadata(report.failures_of(day)),
+        metadata=_page_of(report, home) | {"next": what_next} | failure_metadata(failures),
         severity=dg.AssetCheckSeverity.ERROR,
         blocking=True,
+        description=f"{day} is {'broken' if is_broken else 'held'}: {codes}. {what_next}",
     )
+
+
+def _page_of(report: "ContractReport", home: Path | None) -> dict[str, Any]:
+    """The link to this very validation, where it has a page."""
+    if home is None or not report.page:
+        return {}
+    return {"report": dg.MetadataValue.url(address_of(home, report.suite, report.page))}
 
 
 def failure_metadata(failures: Sequence[Any]) -> dict[str, Any]:
@@ -304,17 +322,18 @@ def check_result(
     bad = list(report.stopped)
     held = [day for day in bad if day not in {failure.day for failure in report.broken}]
     codes = sorted({failure.code for failure in report.failures if failure.day in bad})
-    metadata: Mapping[str, Any] = {
-        "rows_judged": sum(report.rows.values()),
-        "checks": list(report.checks),
-        "suite_sha256": encoding.digest_json(report.suite_config),
-        "failed_days": bad,
-        "held_days": held,
-        "codes": codes,
-    } | (failure_metadata(report.findings) if report.findings else {})
-    if home is not None and report.page:
-        address = address_of(home, report.suite, report.page)
-        metadata = {"report": dg.MetadataValue.url(address), **metadata}
+    metadata: Mapping[str, Any] = (
+        _page_of(report, home)
+        | {
+            "rows_judged": sum(report.rows.values()),
+            "checks": list(report.checks),
+            "suite_sha256": encoding.digest_json(report.suite_config),
+            "failed_days": bad,
+            "held_days": held,
+            "codes": codes,
+        }
+        | (failure_metadata(report.findings) if report.findings else {})
+    )
     summary = (
         f"{len(bad)} of {in_days(report.days)} failed or are held ({', '.join(codes)}): "
         f"{', '.join(bad[:5])}"

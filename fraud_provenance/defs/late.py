@@ -54,7 +54,9 @@ def _check_of(asset: str) -> dg.AssetChecksDefinition:
     asset="champion",
     name=WAITING,
     blocking=False,
-    description="Which model waits to replace the champion, and for what. None is no fault.",
+    description=(
+        "Which model waits to replace the champion, and for what. That one waits is no fault."
+    ),
 )
 @as_failure
 def no_model_waits(

@@ -13,12 +13,12 @@ from fraud_provenance.alerts import Outbox
 from fraud_provenance.defs import columns, shown
 from fraud_provenance.defs import late as defs_late
 from fraud_provenance.defs.alerts import LATE
-from fraud_provenance.defs.contracts import failure_metadata
+from fraud_provenance.defs.contracts import failure_metadata, mark_day
 from fraud_provenance.defs.late import alert_of_late, described, evaluation, late_day, table
 from fraud_provenance.due import late
 from fraud_provenance.due.late import FEATURES, RAW, LateDay, late_days
 from fraud_provenance.fraud.columns import FEATURES as INPUTS
-from fraud_provenance.fraud.contract import Failure
+from fraud_provenance.fraud.contract import BROKEN, UNUSUAL, ContractReport, Failure
 from fraud_provenance.resources import ProvenanceResource
 
 
@@ -172,3 +172,29 @@ def test_late_day_is_reported_when_it_changes_and_not_at_each_look(
     assert [status.split(".")[-1] for _, status in seen] == ["FAILED", "FAILED", "SUCCEEDED"]
     assert seen[0][0] == seen[1][0] != seen[2][0]
     assert [alert.subject for alert in outbox.pending()] == ["raw_transactions/2018-04-02"]
+
+
+@pytest.mark.parametrize(
+    ("weight", "word", "what_next"),
+    [
+        (UNUSUAL, "held", "fraud-provenance accept raw_transactions 2018-05-18 --as EMAIL"),
+        (BROKEN, "broken", "cannot be accepted"),
+    ],
+)
+def test_stopped_day_says_what_to_do_and_links_to_its_validation(
+    tmp_path: Path, weight: str, word: str, what_next: str
+) -> None:
+    day = "2018-05-18"
+    finding = Failure(
+        day, "amounts_are_usual", "UNIT_SHIFT", "tx_amount", 3, "", "deliver units", grade=weight
+    )
+    report = ContractReport(
+        "raw_expectations", {}, ("amounts_are_usual",), (day,), {day: 9}, (finding,), page="x.html"
+    )
+    marked = mark_day("raw_transactions", report, day, tmp_path)
+    assert marked.partition == day
+    assert (marked.description or "").startswith(f"{day} is {word}: UNIT_SHIFT. ")
+    assert what_next in (marked.description or "")
+    assert what_next in str(marked.metadata["next"].value)
+    assert str(marked.metadata["report"].value).endswith("/raw_expectations/x.html")
+    assert "report" not in mark_day("raw_transactions", report, day).metadata
