@@ -75,7 +75,7 @@ def accept(
         )
     out.print(
         f"accepted {asset}/{day} as {signed['signer']}, log index {signed['log_index']}; "
-        f"acceptance {signed['statement'][:12]}; run again to use it",
+        f"acceptance {signed['statement'][:12]}; the next run uses it, or the daemon",
         markup=False,
     )
     return 0
