@@ -148,6 +148,8 @@ def test_memory_only_grows() -> None:
 def test_memory_that_cannot_be_read_refuses(chain: Chain, content: bytes) -> None:
     (chain.workspace.home / "trust" / "heads.json").write_bytes(content)
     assert "EVIDENCE_MALFORMED" in codes(chain.verdict())
+    (reason,) = chain.trust.lineage().versions.vanished()
+    assert reason.code == "EVIDENCE_MALFORMED"
 
 
 # --- going back --------------------------------------------------------------------------------
