@@ -14,7 +14,7 @@ import polars as pl
 from fraud_provenance.data import delimited
 from fraud_provenance.defs import raw_history
 from fraud_provenance.fraud import expectations, profile, schemas, summaries, transactions
-from fraud_provenance.fraud.contract import ContractReport, graded
+from fraud_provenance.fraud.contract import ContractReport
 from fraud_provenance.fraud.expectation_suites import RAW as RAW_EXPECTATIONS
 from fraud_provenance_tests.attacks import faults
 from fraud_provenance_tests.attacks.cases_tampering import (
@@ -163,20 +163,14 @@ def unjudged() -> AbstractContextManager[object]:
     def no_statistics(_profile: object, days: Sequence[str], *_rest: object) -> pl.DataFrame:
         return pl.DataFrame({"day": list(days)})
 
+    judge = expectations.check_statistics
+
     def whole_days(
         suite: str, frame: pl.DataFrame, thresholds: Mapping[str, Any], *_rest: object
     ) -> ContractReport:
-        days = list(frame["day"])
-        config = [expectations._describe(item, suite, thresholds) for item in RAW_EXPECTATIONS]
-        report = ContractReport(
-            suite,
-            {"suite": suite, "engine": "great_expectations", "expectations": config},
-            tuple(item.check for item in RAW_EXPECTATIONS),
-            tuple(days),
-            dict.fromkeys(days, 1),
-            findings=(),
-        )
-        return graded(report, thresholds, suite)
+        blank = {item.statistic: pl.lit(0.0) for item in RAW_EXPECTATIONS} | {"rows": pl.lit(1)}
+        looked_at = judge(suite, frame.select("day").with_columns(**blank), thresholds, None)
+        return replace(looked_at, findings=())
 
     return both(
         lambda: patched(schemas, "check_raw_schema", schema),
