@@ -72,7 +72,7 @@ policies-test: tools ## Rego tests with 100 % coverage
 dbt-test: setup ## dbt unit and data tests on generated transactions (part of test)
 	@$(BIN)/python -m pytest -q fraud_provenance_tests/fraud/test_dbt_project.py
 
-attacks: setup ## The tournament: every known attack, its benign twin, its mutant (half an hour)
+attacks: setup ## The tournament: every known attack, its benign twin, its mutant (over an hour)
 	@$(BIN)/python -m fraud_provenance_tests.attacks
 
 incidents: setup ## The incident game: something goes wrong, `blame` has to say what (an hour)
