@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fraud_provenance import surroundings
+from fraud_provenance.alerts.settings import is_safe_address
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, reason
@@ -60,13 +61,10 @@ class Evidence(_Closed):
             if self.endpoint or self.kept_days:
                 raise ValueError("endpoint and kept_days need a place")
             return self
-        place, address = urlsplit(self.place), urlsplit(self.endpoint)
+        place = urlsplit(self.place)
         if place.scheme != "s3" or not place.netloc or "@" in place.netloc or place.query:
             raise ValueError("place is not s3://BUCKET/PREFIX")
-        is_safe = address.scheme == "https" or (
-            address.scheme == "http" and address.hostname == "127.0.0.1"
-        )
-        if not (is_safe and address.hostname and "@" not in address.netloc):
+        if not is_safe_address(self.endpoint):
             raise ValueError("endpoint is not an https address (nor http on 127.0.0.1)")
         return self
 

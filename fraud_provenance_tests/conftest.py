@@ -31,6 +31,7 @@ from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
     from fraud_provenance_tests.attacks.arena import Arena
+    from fraud_provenance_tests.object_server import ObjectServer
 
 PROJECT = Path(__file__).resolve().parent.parent
 DAYS = ("2018-04-01", "2018-04-02")
@@ -408,6 +409,15 @@ def open_copy(honest: Chain, tmp_path: Path, policy_project: Path) -> Callable[[
         return replace(honest, workspace=open_workspace(home, policy_project))
 
     return copy
+
+
+@pytest.fixture(scope="module")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[ObjectServer]":
+    """A real object store, and the variables by which clients find its credentials."""
+    from fraud_provenance_tests.object_server import credentials, object_server
+
+    with object_server(tmp_path_factory.mktemp("objects")) as found, credentials():
+        yield found
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,11 @@ from fraud_provenance_tests.object_server import BUCKET, ObjectServer, credentia
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
-    with object_server(tmp_path_factory.mktemp("objects")) as found, credentials():
-        yield found
-
-
 @pytest.fixture
-def evidence(server: ObjectServer, tmp_path: Path) -> Evidence:
+def evidence(object_store: ObjectServer, tmp_path: Path) -> Evidence:
     """A place of the test's own."""
     place = f"s3://{BUCKET}/{tmp_path.name}"
-    return Evidence(place=place, endpoint=server.endpoint, kept_days=30)
+    return Evidence(place=place, endpoint=object_store.endpoint, kept_days=30)
 
 
 def write_settings(home: Path, evidence: Evidence) -> None:
@@ -125,40 +118,40 @@ def test_nothing_is_copied_from_a_folder_to_itself(
 
 
 def test_another_store_holds_nothing_that_this_home_remembers(
-    moved: Chain, server: ObjectServer
+    moved: Chain, object_store: ObjectServer
 ) -> None:
-    other = Evidence(place=f"s3://{BUCKET}/empty", endpoint=server.endpoint)
+    other = Evidence(place=f"s3://{BUCKET}/empty", endpoint=object_store.endpoint)
     with pytest.raises(ProvenanceError) as caught:
         reopened(moved, other).verdict()
     assert codes(caught.value) == ["POLICY_ROLLBACK"]
 
 
-def test_bytes_laid_over_a_bundle_are_refused(moved: Chain, server: ObjectServer) -> None:
+def test_bytes_laid_over_a_bundle_are_refused(moved: Chain, object_store: ObjectServer) -> None:
     key = key_of(moved, moved.raw.bundle.statement.digest)
-    server.client.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
+    object_store.client.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
     again = reopened(moved, moved.workspace.settings.evidence)
     assert "EVIDENCE_TAMPERED" in codes(again.verdict())
 
 
 def test_a_bundle_under_a_delete_mark_is_missed_and_not_lost(
-    moved: Chain, server: ObjectServer
+    moved: Chain, object_store: ObjectServer
 ) -> None:
     key = key_of(moved, moved.raw.bundle.statement.digest)
-    server.client.delete_object(Bucket=BUCKET, Key=key)
+    object_store.client.delete_object(Bucket=BUCKET, Key=key)
     again = reopened(moved, moved.workspace.settings.evidence)
     assert "EVIDENCE_MISSING" in codes(again.verdict())
-    found = server.client.list_object_versions(Bucket=BUCKET, Prefix=key)
+    found = object_store.client.list_object_versions(Bucket=BUCKET, Prefix=key)
     (version,) = [item["VersionId"] for item in found["Versions"]]
     with pytest.raises(ClientError, match="AccessDenied"):
-        server.client.delete_object(Bucket=BUCKET, Key=key, VersionId=version)
+        object_store.client.delete_object(Bucket=BUCKET, Key=key, VersionId=version)
     (mark,) = [item["VersionId"] for item in found["DeleteMarkers"]]
-    server.client.delete_object(Bucket=BUCKET, Key=key, VersionId=mark)
+    object_store.client.delete_object(Bucket=BUCKET, Key=key, VersionId=mark)
     assert reopened(moved, moved.workspace.settings.evidence).verdict().trusted
 
 
 def test_a_store_that_is_down_decides_nothing(chain: Chain, tmp_path: Path) -> None:
-    with object_server(tmp_path / "objects") as server, credentials():
-        server.stop()
-        there = Evidence(place=f"s3://{BUCKET}/home", endpoint=server.endpoint)
+    with object_server(tmp_path / "objects") as object_store, credentials():
+        object_store.stop()
+        there = Evidence(place=f"s3://{BUCKET}/home", endpoint=object_store.endpoint)
         with pytest.raises(BackendError, match="STORAGE_UNAVAILABLE"):
             reopened(chain, there).verdict()

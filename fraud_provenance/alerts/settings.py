@@ -60,11 +60,8 @@ class AlertSettings(BaseModel):
     @classmethod
     def _is_safe(cls, value: SecretStr | None) -> SecretStr | None:
         """Only https, or http to this machine: an alert tells what is weak right now."""
-        if value is not None:
-            scheme, host, place = _parts(value.get_secret_value())
-            is_safe = scheme == "https" or (scheme == "http" and host == LOOPBACK)
-            if not (is_safe and host and "@" not in place):
-                raise ValueError("is not an https address (nor http on 127.0.0.1)")
+        if value is not None and not is_safe_address(value.get_secret_value()):
+            raise ValueError("is not an https address (nor http on 127.0.0.1)")
         return value
 
     @field_validator("log")
@@ -96,6 +93,16 @@ class AlertSettings(BaseModel):
         if any("@" not in item or any(c in item for c in " \r\n<>,") for item in value):
             raise ValueError("is not a list of e-mail addresses")
         return value
+
+
+def is_safe_address(address: str) -> bool:
+    """Whether only who is meant can read what goes there: https, or http to this machine.
+
+    An address with a user in it is none: what it tells would be told with it.
+    """
+    scheme, host, place = _parts(address)
+    is_safe = scheme == "https" or (scheme == "http" and host == LOOPBACK)
+    return is_safe and bool(host) and "@" not in place
 
 
 def _parts(address: str) -> tuple[str, str, str]:

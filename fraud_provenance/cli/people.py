@@ -12,6 +12,8 @@ from fraud_provenance.cli.terminal import (
     print_revoked,
 )
 
+Email = Annotated[str, typer.Option("--as", help="Your e-mail identity.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
@@ -25,7 +27,7 @@ def register(app: typer.Typer) -> None:
 def approve(
     subject: Annotated[str, typer.Argument(help="model@candidate, model:VERSION, or policies.")],
     environment: Annotated[str, typer.Option("--environment", help="Where it may run.")],
-    email: Annotated[str, typer.Option("--as", help="Your e-mail identity.")],
+    email: Email,
     why: Annotated[str, typer.Option("--reason", help="Why; it is signed with the approval.")],
     as_json: Json = False,
 ) -> int:
@@ -56,7 +58,7 @@ def accept(
     asset: Annotated[str, typer.Argument(help="raw_transactions or transaction_features")],
     day: Annotated[str, typer.Argument(help="The day that is held, YYYY-MM-DD.")],
     why: Annotated[str, typer.Option("--reason", help="Why it is right; signed.")],
-    email: Annotated[str, typer.Option("--as", help="Your e-mail identity.")] = "",
+    email: Email = "",
     as_json: Json = False,
 ) -> int:
     """Accept a day that was found unusual: these bytes with these findings may be used then.
@@ -85,7 +87,7 @@ def waive(
     asset: Annotated[str, typer.Argument(help="raw_transactions")],
     day: Annotated[str, typer.Argument(help="The day without transactions, YYYY-MM-DD.")],
     why: Annotated[str, typer.Option("--reason", help="Why; it is signed with the waiver.")],
-    email: Annotated[str, typer.Option("--as", help="Your e-mail identity.")] = "",
+    email: Email = "",
     as_json: Json = False,
 ) -> int:
     """Declare a day empty, such as a holiday: it is no gap then, and training goes past it.
@@ -112,7 +114,7 @@ def rollback(
     to: Annotated[
         str, typer.Option("--to", help="SHA-256 of a raw day's version, or its first digits.")
     ] = "",
-    email: Annotated[str, typer.Option("--as", help="Your e-mail identity.")] = "",
+    email: Email = "",
     why: Annotated[str, typer.Option("--reason", help="Why; signed.")] = "rolled back by hand",
     as_json: Json = False,
 ) -> int:
@@ -155,7 +157,7 @@ def revoke(
         ),
     ],
     why: Annotated[str, typer.Option("--reason", help="Why; it is signed with the revocation.")],
-    email: Annotated[str, typer.Option("--as", help="Your e-mail identity.")] = "",
+    email: Email = "",
     since: Annotated[
         str, typer.Option("--from", help="identity and principal: from this UTC time on (now).")
     ] = "",

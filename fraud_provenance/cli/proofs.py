@@ -4,7 +4,6 @@ Exit codes are those of all commands: 0 proven or done, 1 not proven or refused,
 """
 
 import os
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +14,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, reason
 from fraud_provenance.cli.terminal import (
     Json,
+    day_of,
     err,
     open_workspace,
     out,
@@ -213,7 +213,7 @@ def openlineage(
         raise typer.BadParameter("say where to: --out FILE, or --url URL")
     if url:
         sending.check_url(url)
-    first = _day(since) if since else None
+    first = day_of(since) if since else None
     workspace = open_workspace()
     trust, registry = workspace.trust, registry_of(workspace)
     columns = KnownColumns(trust, workspace.project, sources_digest)
@@ -246,10 +246,3 @@ def _print_told(told: "Told", where: str, how: str, as_json: bool) -> None:
     if told.refused:
         out.print("NOT told, with all that rests on it:", style="red", markup=False)
         print_reasons(told.refused, out)
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not a day (YYYY-MM-DD)") from error

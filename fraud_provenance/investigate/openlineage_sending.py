@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from fraud_provenance.alerts.settings import LOOPBACK
+from fraud_provenance.alerts.settings import is_safe_address
 from fraud_provenance.alerts.sinks import Answer, within
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, ConfigError, reason
@@ -34,15 +34,7 @@ def check_url(url: str) -> None:
     Raises:
         ConfigError: USAGE.
     """
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        is_plain = not (parts.username or parts.password or parts.query or parts.fragment)
-        _ = parts.port  # what is no number is no port
-    except ValueError:
-        host, is_plain, parts = "", False, urlsplit("")
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and host == LOOPBACK)
-    if not (host and is_plain and is_safe):
+    if not is_safe_address(url) or urlsplit(url).query or urlsplit(url).fragment:
         why = "the address of a consumer is https://HOST[:PORT][/PATH], or http on 127.0.0.1"
         raise ConfigError(reason(RootCause.USAGE, why))
 

@@ -3,7 +3,6 @@
 import errno
 import os
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,17 +11,11 @@ import pytest
 from fraud_provenance.attested.core.errors import EvidenceError
 from fraud_provenance.attested.ports.blobs import Blobs, FolderBlobs, MemoryBlobs
 from fraud_provenance.attested.ports.object_store import ObjectBlobs
-from fraud_provenance_tests.object_server import ObjectServer, credentials, object_server
+from fraud_provenance_tests.object_server import ObjectServer
 
 pytestmark = pytest.mark.integration
 
 LIMIT = 1 << 10
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
-    with object_server(tmp_path_factory.mktemp("objects")) as found, credentials():
-        yield found
 
 
 @pytest.fixture(params=["folder", "memory", "objects"])
@@ -32,8 +25,8 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
             return FolderBlobs(tmp_path / "blobs")
         case "memory":
             return MemoryBlobs()
-    server: ObjectServer = request.getfixturevalue("server")
-    return ObjectBlobs(server.bucket(tmp_path.name))
+    object_store: ObjectServer = request.getfixturevalue("object_store")
+    return ObjectBlobs(object_store.bucket(tmp_path.name))
 
 
 def test_what_was_put_is_read_and_what_was_not_is_none(blobs: Blobs) -> None:

@@ -1,6 +1,5 @@
 """What an object store adds: locks that hold, errors that are no answers, addresses that stay."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,65 +14,61 @@ pytestmark = pytest.mark.integration
 LIMIT = 1 << 10
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
-    with object_server(tmp_path_factory.mktemp("objects")) as found, credentials():
-        yield found
-
-
-def versions(server: ObjectServer, key: str) -> list[str]:
-    found = server.client.list_object_versions(Bucket=BUCKET, Prefix=key)
+def versions(object_store: ObjectServer, key: str) -> list[str]:
+    found = object_store.client.list_object_versions(Bucket=BUCKET, Prefix=key)
     return [item["VersionId"] for item in found.get("Versions", ())]
 
 
-def test_what_is_kept_cannot_be_deleted_by_the_administrator(server: ObjectServer) -> None:
-    blobs = ObjectBlobs(server.bucket("kept", kept_days=30))
+def test_what_is_kept_cannot_be_deleted_by_the_administrator(object_store: ObjectServer) -> None:
+    blobs = ObjectBlobs(object_store.bucket("kept", kept_days=30))
     assert blobs.put("bundles/a", b"one")
-    (version,) = versions(server, "kept/bundles/a")
+    (version,) = versions(object_store, "kept/bundles/a")
     with pytest.raises(ClientError, match="AccessDenied"):
-        server.client.delete_object(Bucket=BUCKET, Key="kept/bundles/a", VersionId=version)
+        object_store.client.delete_object(Bucket=BUCKET, Key="kept/bundles/a", VersionId=version)
     assert blobs.read("bundles/a", LIMIT) == b"one"
 
 
-def test_notes_of_what_is_to_do_are_never_locked(server: ObjectServer) -> None:
-    blobs = ObjectBlobs(server.bucket("notes", kept_days=30))
+def test_notes_of_what_is_to_do_are_never_locked(object_store: ObjectServer) -> None:
+    blobs = ObjectBlobs(object_store.bucket("notes", kept_days=30))
     blobs.put("intents/a", b"one")
-    (version,) = versions(server, "notes/intents/a")
-    server.client.delete_object(Bucket=BUCKET, Key="notes/intents/a", VersionId=version)
+    (version,) = versions(object_store, "notes/intents/a")
+    object_store.client.delete_object(Bucket=BUCKET, Key="notes/intents/a", VersionId=version)
     assert not blobs.has("intents/a")
 
 
-def test_without_days_nothing_is_locked(server: ObjectServer) -> None:
-    ObjectBlobs(server.bucket("free")).put("bundles/a", b"one")
-    (version,) = versions(server, "free/bundles/a")
-    server.client.delete_object(Bucket=BUCKET, Key="free/bundles/a", VersionId=version)
+def test_without_days_nothing_is_locked(object_store: ObjectServer) -> None:
+    ObjectBlobs(object_store.bucket("free")).put("bundles/a", b"one")
+    (version,) = versions(object_store, "free/bundles/a")
+    object_store.client.delete_object(Bucket=BUCKET, Key="free/bundles/a", VersionId=version)
 
 
-def test_more_names_than_a_page_holds_are_all_listed(server: ObjectServer) -> None:
-    blobs = ObjectBlobs(server.bucket("many"))
+def test_more_names_than_a_page_holds_are_all_listed(object_store: ObjectServer) -> None:
+    blobs = ObjectBlobs(object_store.bucket("many"))
     wanted = [f"{number:04}" for number in range(1005)]
     for name in wanted:
-        server.client.put_object(Bucket=BUCKET, Key=f"many/bundles/{name}", Body=b"")
+        object_store.client.put_object(Bucket=BUCKET, Key=f"many/bundles/{name}", Body=b"")
     assert blobs.names("bundles") == wanted
 
 
-def test_no_variable_leads_elsewhere(server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_variable_leads_elsewhere(
+    object_store: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_port()}")
-    blobs = ObjectBlobs(server.bucket("here"))
+    blobs = ObjectBlobs(object_store.bucket("here"))
     assert blobs.put("bundles/a", b"one")
-    assert versions(server, "here/bundles/a")
+    assert versions(object_store, "here/bundles/a")
 
 
 @pytest.mark.parametrize("change", ["name", "key"])
 def test_a_refusal_is_no_absence(
-    server: ObjectServer, change: str, monkeypatch: pytest.MonkeyPatch
+    object_store: ObjectServer, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bucket = server.bucket("refused")
+    bucket = object_store.bucket("refused")
     if change == "key":
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
     else:
-        bucket = type(bucket)("no-such-bucket", "refused", server.endpoint)
+        bucket = type(bucket)("no-such-bucket", "refused", object_store.endpoint)
     blobs = ObjectBlobs(bucket)
     for use in (
         lambda: blobs.read("bundles/a", LIMIT), lambda: blobs.put("bundles/a", b""),
@@ -85,10 +80,10 @@ def test_a_refusal_is_no_absence(
 
 
 def test_a_store_that_is_down_is_no_absence(tmp_path: Path) -> None:
-    with object_server(tmp_path) as server, credentials():
-        blobs = ObjectBlobs(server.bucket("down"))
+    with object_server(tmp_path) as object_store, credentials():
+        blobs = ObjectBlobs(object_store.bucket("down"))
         blobs.put("bundles/a", b"one")
-        server.stop()
+        object_store.stop()
         for use in (
             lambda: blobs.read("bundles/a", LIMIT), lambda: blobs.has("bundles/a"),
             lambda: blobs.drop("bundles/a"), lambda: blobs.put("bundles/b", b""),
@@ -98,11 +93,11 @@ def test_a_store_that_is_down_is_no_absence(tmp_path: Path) -> None:
 
 
 def test_who_may_not_delete_leaves_a_note_there(
-    server: ObjectServer, monkeypatch: pytest.MonkeyPatch
+    object_store: ObjectServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in server.writer("step").items():
+    for name, value in object_store.writer("step").items():
         monkeypatch.setenv(name, value)
-    blobs = ObjectBlobs(server.bucket("step", kept_days=30))
+    blobs = ObjectBlobs(object_store.bucket("step", kept_days=30))
     assert blobs.put("bundles/a", b"one")
     assert blobs.put("intents/a", b"two")
     blobs.drop("intents/a")
