@@ -4,6 +4,7 @@ DVC's MD5 is an address in storage. What the bytes are is said by the signed SHA
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
@@ -23,8 +24,11 @@ _MD5 = re.compile(r"md5: ([0-9a-f]{32})$", re.MULTILINE)
 
 
 @contextlib.contextmanager
-def _repository(home: Path) -> Iterator[Any]:
-    """The home's DVC repository, created on first use with a local remote and no telemetry."""
+def _repository(home: Path, files: Sequence[Path] = ()) -> Iterator[Any]:
+    """The home's DVC repository, created on first use with a local remote and no telemetry.
+
+    It knows the pointers of `files` alone: by itself DVC reads all that there are, at each call.
+    """
     os.environ["DVC_SITE_CACHE_DIR"] = str(home / "dvc-site")  # else state goes to /var/tmp
     os.environ["DVC_NO_ANALYTICS"] = "true"
     import logging
@@ -36,7 +40,7 @@ def _repository(home: Path) -> Iterator[Any]:
     try:
         if not _is_made(home):
             _make(home)
-        repo = Repo(str(home))
+        repo = _narrow(Repo, [pointer_path(path) for path in files])(str(home))
         try:
             yield repo
         finally:
@@ -51,6 +55,20 @@ def _repository(home: Path) -> Iterator[Any]:
                 "again: what the remote lacks is pushed then.",
             )
         ) from error
+
+
+def _narrow(whole: type[Any], pointers: Sequence[Path]) -> type[Any]:
+    """DVC's repository that looks at `pointers`, as far as they are there."""
+
+    class Narrow(whole):  # type: ignore[misc]  # DVC ships no types
+        @functools.cached_property
+        def index(self) -> Any:  # noqa: ANN401
+            from dvc.repo.index import Index
+
+            there = [str(path) for path in pointers if path.exists()]
+            return Index.from_indexes(self, [Index.from_file(self, path) for path in there])
+
+    return Narrow
 
 
 def _is_made(home: Path) -> bool:
@@ -126,7 +144,7 @@ def track(home: Path, files: Sequence[Path]) -> None:
     """
     if not files:
         return
-    with _repository(home) as repo, contextlib.redirect_stderr(io.StringIO()):
+    with _repository(home, files) as repo, contextlib.redirect_stderr(io.StringIO()):
         repo.add([str(path) for path in files])
         repo.push([str(pointer_path(path)) for path in files])
 
