@@ -39,8 +39,10 @@ def raw_columns(models: Mapping[str, str], mart: str, raw: str) -> dict[str, lis
     scope = build_scope(whole)
 
     def sources(column: str) -> list[str]:
-        nodes = lineage(column, whole, scope=scope, dialect=_DIALECT).walk()
-        tables = (node for node in nodes if node.expression.alias_or_name == raw)
+        found = lineage(
+            column, whole, scope=scope, dialect=_DIALECT, trim_selects=False, copy=False
+        )
+        tables = (node for node in found.walk() if node.expression.alias_or_name == raw)
         return sorted({exp.to_column(node.name).name for node in tables})
 
     return {column: sources(column) for column in whole.named_selects}
