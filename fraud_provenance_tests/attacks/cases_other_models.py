@@ -3,8 +3,8 @@
 import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -12,6 +12,7 @@ import polars as pl
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.defs import shown
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.fraud import evaluation
 from fraud_provenance.models import facts, promotion
@@ -19,7 +20,7 @@ from fraud_provenance.models.facts import EVALUATION, METRICS, MODEL
 from fraud_provenance_tests.attacks.cases_evidence import any_signature, approve
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import promote
-from fraud_provenance_tests.attacks.model import Attack, Case
+from fraud_provenance_tests.attacks.model import Attack, Case, Mutant
 from fraud_provenance_tests.attacks.mutants import both, policy_without, unbound, without
 from fraud_provenance_tests.attacks.serving import (
     TREES,
@@ -113,16 +114,17 @@ def evaluated_itself(home: Home, change: FilesChange = unchanged, **lies: Any) -
     approve(home)
 
 
-def _newest_evaluation() -> AbstractContextManager[object]:
+def _newest_evaluation(where: ModuleType) -> Mutant:
     def found(trust: Trust, walker: object, _digest: str) -> object:
         record = trust.store.records(asset=EVALUATION)[-1]
         return walker.node(record.statement)  # type: ignore[attr-defined]  # a LineageVerifier
 
-    return patched(facts, "evaluation_of", found)
+    return lambda: patched(where, "evaluation_of", found)
 
 
 any_evaluation = both(
-    _newest_evaluation,
+    _newest_evaluation(facts),
+    _newest_evaluation(shown),  # what the champion's page tells
     policy_without("SUBJECT_MISMATCH"),
     without(LineageVerifier, "_check_inputs"),  # what a permission rests on, judged by the kernel
 )
