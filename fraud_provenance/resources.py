@@ -1,6 +1,7 @@
 """Dagster's view of a workspace. Each run opens it anew, so each run verifies anew.
 
-A headless run is one run, however many jobs it has (`session`).
+What one run makes shares the home that it opened; a headless run is one run, however many jobs it
+has (`session`).
 """
 
 import os
@@ -8,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from fraud_provenance import surroundings
 from fraud_provenance.alerts import AlertSettings, Outbox, settings_of
 from fraud_provenance.attested.step.staging import recover
 from fraud_provenance.glance import glance
 from fraud_provenance.predictions.log import UNFINISHED
-from fraud_provenance.session import shared
+from fraud_provenance.session import keep, shared
 from fraud_provenance.settings import settings_from
 from fraud_provenance.workspace import Workspace, opened_from
 
@@ -22,13 +24,20 @@ from fraud_provenance.workspace import Workspace, opened_from
 class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
     """The home: evidence, gates, data folders. Environment variables say where."""
 
+    _run: str = PrivateAttr(default="")
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """What one run makes shares a home; each look of a sensor opens its own."""
+        self._run = context.run.run_id if context.run else ""
+
     def open(self) -> Workspace:
         """The workspace of the session; else a fresh one, and what a kill left is finished.
 
         Raises:
             ProvenanceError: the home cannot be used as it is.
         """
-        return shared(settings_from(os.environ)) or self._opened(whole=False)
+        found = shared(settings_from(os.environ), self._run)
+        return found or keep(self._opened(whole=False), self._run)
 
     def open_anew(self) -> Workspace:
         """A fresh workspace that verifies everything, whatever was found of it before.

@@ -16,6 +16,7 @@ from fraud_provenance.due import planning, work
 from fraud_provenance.due.work import Work
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.fraud.model import Split, TrainingConfig
+from fraud_provenance.models import promotion
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import DAYS, Chain
@@ -47,6 +48,34 @@ def test_work_has_one_name_until_something_it_rests_on_changes(chain: Chain) -> 
         work.key(chain.workspace, Work("scoring", tuple(DAYS)), NOW),
     )
     assert len({name, *others}) == 4
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("promoted", "scored", "days", "scores"),
+    [
+        (False, [], [DAYS[0]], False),
+        (True, [], [DAYS[0]], False),  # the newest day alone is scored first, by its own job
+        (True, [DAYS[1]], [DAYS[0]], False),  # `run` would not score it
+        (True, [DAYS[1]], [DAYS[1]], True),  # it was delivered again
+        (True, [DAYS[0]], [DAYS[0], DAYS[1]], True),
+    ],
+)
+def test_landed_days_go_to_their_scores_where_scores_would_be_due(
+    chain: Chain,
+    monkeypatch: pytest.MonkeyPatch,
+    promoted: bool,
+    scored: list[str],
+    days: list[str],
+    scores: bool,
+) -> None:
+    monkeypatch.setattr(promotion, "was_promoted", lambda *_: promoted)
+    monkeypatch.setattr(planning, "current_entries", lambda *_: dict.fromkeys(scored))
+    found = work.on_the_way(chain.workspace, Work("ingest", tuple(days)))
+    assert found.assets[:2] == ("raw_transactions", "transaction_features")
+    assert ("transaction_scores" in found.assets) is scores
+    other = Work("features", tuple(days))
+    assert work.on_the_way(chain.workspace, other) is other
 
 
 # --- when a training is due ----------------------------------------------------------------------

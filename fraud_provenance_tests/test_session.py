@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from fraud_provenance.attested.attestors import work_tree
@@ -91,6 +92,39 @@ def test_resource_gives_the_sessions_home_and_a_fresh_one_without(
         assert resource.open() is mine
         assert resource.open_anew() is not mine
     assert resource.open() is not mine
+
+
+def test_assets_of_one_run_share_a_home_and_two_runs_or_ticks_do_not(
+    own: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Workspace] = []
+
+    def anew(*_: object, **__: object) -> Workspace:
+        return Workspace(own.settings)
+
+    monkeypatch.setattr("fraud_provenance.resources.settings_from", lambda _: own.settings)
+    monkeypatch.setattr("fraud_provenance.resources.opened_from", anew)
+
+    @dg.asset
+    def first(provenance: ProvenanceResource) -> None:
+        opened.append(provenance.open())
+
+    @dg.asset(deps=[first])
+    def second(provenance: ProvenanceResource) -> None:
+        opened.append(provenance.open())
+
+    resources = {"provenance": ProvenanceResource()}
+    for _ in range(2):
+        assert dg.materialize([first, second], resources=resources).success
+    assert opened[0] is opened[1]
+    assert opened[2] is opened[3]
+    assert opened[0] is not opened[2]
+    assert shared(own.settings) is None
+    provenance = dg.build_sensor_context(resources=resources).resources.provenance
+    assert provenance.open() is not provenance.open()
+    with session(own):
+        assert dg.materialize([first], resources=resources).success
+    assert opened[-1] is own
 
 
 def test_listing_tells_every_change_of_the_code_and_none_of_what_dbt_leaves(tmp_path: Path) -> None:

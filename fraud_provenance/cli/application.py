@@ -1,5 +1,6 @@
 """The program `fraud-provenance`: every group of commands, and where every error ends."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -49,6 +50,7 @@ def main() -> NoReturn:
 
     Whatever it or a library leaves in temporary files goes with it.
     """
+    gc.set_threshold(50_000, 20, 50)  # loading libraries makes many objects, none of them garbage
     sys.warnoptions.append("ignore:resource_tracker")  # dbt's lock ends with this process, too
     with ExitStack() as ends:
         with suppress(OSError):  # where none can be made, the command itself says what is wrong

@@ -72,6 +72,13 @@ scoring_job = dg.define_asset_job(
     partitions_def=support.DAYS,
     description="Score days with the verified champion.",
 )
+landed_job = dg.define_asset_job(
+    "landed",
+    _stage(raw_transactions, transaction_features, transaction_scores),
+    partitions_def=support.DAYS,
+    description="From landed days to their scores in one run. What a contract stops ends there; "
+    "the days that passed go on in the jobs of their stages.",
+)
 raw_contracts_job = dg.define_asset_job(
     "raw_contracts",
     dg.AssetSelection.checks(raw_contracts),

@@ -16,13 +16,13 @@ from fraud_provenance.defs import support
 from fraud_provenance.defs.alerts import alert_of_tick
 from fraud_provenance.defs.automation import (
     features_job,
-    ingest_job,
+    landed_job,
     online_features_job,
     scoring_job,
     training_job,
 )
 from fraud_provenance.defs.training import TrainingResource
-from fraud_provenance.due.work import STAGES, Work, block, key
+from fraud_provenance.due.work import STAGES, Work, block, key, on_the_way
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.workspace import Workspace
@@ -44,6 +44,8 @@ class _Stage:
 
     name: str
     job: "UnresolvedAssetJobDefinition"
+    asks: str
+    """Which of `STAGES` says what is due."""
     rests_on: tuple[str, ...]
     every_s: int
     description: str
@@ -106,7 +108,7 @@ def _first_due(workspace: Workspace, config: "TrainingConfig", stage: _Stage) ->
     """What a stage has to do; nothing while one that it rests on has something."""
     if any(STAGES[job](workspace, config) for job in stage.rests_on):
         return None
-    return STAGES[stage.job.name](workspace, config)
+    return STAGES[stage.asks](workspace, config)
 
 
 def _request(workspace: Workspace, work: Work, ordered: Sequence[str]) -> dg.RunRequest:
@@ -115,7 +117,7 @@ def _request(workspace: Workspace, work: Work, ordered: Sequence[str]) -> dg.Run
     if work.days:
         first = block(work.days, ordered)
         tags = support.range_tags(first[0], first[-1])
-        work = replace(work, days=tuple(first))
+        work = on_the_way(workspace, replace(work, days=tuple(first)))
     assets = [dg.AssetKey(name) for name in work.assets] or None
     name = key(workspace, work, datetime.now(UTC))
     return dg.RunRequest(run_key=name, tags=tags, asset_selection=assets)
@@ -142,25 +144,29 @@ def _sensor_of(stage: _Stage) -> dg.SensorDefinition:
 landed_day = _sensor_of(
     _Stage(
         "landed_day",
-        ingest_job,
+        landed_job,
+        "ingest",
         (),
         _SOON,
-        "Ingests days that landed or landed anew, judges them, and adds new ones as partitions.",
+        "Takes days that landed or landed anew to their scores in one run: raw transactions, their "
+        "contracts, features, scores (once there is a champion). New ones become partitions.",
     )
 )
 due_features = _sensor_of(
     _Stage(
         "due_features",
         features_job,
+        "features",
         (),
         _SOON,
-        "Makes features of raw days that passed their contracts, or were accepted.",
+        "Makes features of raw days that passed their contracts, or were accepted, and have none.",
     )
 )
 due_online_features = _sensor_of(
     _Stage(
         "due_online_features",
         online_features_job,
+        "online_features",
         ("features",),
         15,
         "Loads the online store anew when the newest features are others.",
@@ -170,6 +176,7 @@ due_training = _sensor_of(
     _Stage(
         "due_training",
         training_job,
+        "training",
         ("features", "online_features"),
         30,
         "Trains a new candidate when enough new days have passed (`retrain_after_days` of the "
@@ -181,6 +188,7 @@ due_scores = _sensor_of(
     _Stage(
         "due_scores",
         scoring_job,
+        "scoring",
         ("features",),  # it does not wait for a training
         _SOON,
         "Scores new days with the verified champion, once there is one.",

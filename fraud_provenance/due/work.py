@@ -5,7 +5,7 @@ run at a time, so that both make the same from the same files.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -71,6 +71,21 @@ def scoring(workspace: Workspace, _config: "TrainingConfig") -> Work | None:
         return None
     days = planning.days_to_score(workspace, ())
     return Work("scoring", tuple(days)) if days else None
+
+
+def on_the_way(workspace: Workspace, work: Work) -> Work:
+    """Landed days with what one run makes of them: features, and scores where they would be due.
+
+    Other work is as it was.
+    """
+    if work.job != "ingest":
+        return work
+    assets = ["raw_transactions", "transaction_features"]
+    if promotion.was_promoted(workspace.trust, planning.registry_of(workspace)):
+        scored = planning.current_entries(workspace, "transaction_scores")
+        if scored and all(day in scored or day > max(scored) for day in work.days):
+            assets.append("transaction_scores")
+    return replace(work, assets=tuple(assets))
 
 
 STAGES: dict[str, Due] = {

@@ -50,7 +50,7 @@ def test_landed_day_becomes_scores_without_a_hand(room: Room) -> None:
     room.ui.switch_all(is_on=False)  # what follows is done by hand
     wait(room.ui.is_idle, 600, room.say())
     assert {run["jobName"] for run in room.ui.runs().values()} >= {
-        "ingest", "features", "online_features", "scoring",
+        "landed", "online_features",
     }  # fmt: skip
     assert room.product.ok("verify", f"transaction_scores/{DAY}", "--json").json()["trusted"]
 
