@@ -38,7 +38,7 @@ tools: ## Build the pinned Go tools (once; outside the checkout)
 setup: $(VENV)/.ready tools dbt_project/target/manifest.json ## Environment, tools, parsed dbt project
 
 demo: setup ## The whole flow: servers, data, graph, approval, promotion, scores, trace
-	@$(BIN)/python -m fraud_provenance.demo
+	@$(BIN)/python -m fraud_provenance.run.demo
 
 object-store: tools ## Build the object store that the tests use
 	@tools/build.sh versitygw

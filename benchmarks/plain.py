@@ -23,8 +23,8 @@ from typing import Any, Self
 from fraud_provenance.attested.attestors.ran import Attestor, CodeFacts, Known
 from fraud_provenance.due.ground import Surroundings
 from fraud_provenance.due.planning import registry_of
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
-from fraud_provenance.workspace import Workspace
 
 NO_DIGEST = "0" * 64
 MODEL = "fraud_model"

@@ -59,8 +59,8 @@ def load_libraries() -> None:
 
 def warm_up() -> None:
     """What is paid once for each installation: libraries on the disk, packages hashed."""
-    from fraud_provenance.settings import settings_from
-    from fraud_provenance.workspace import Workspace
+    from fraud_provenance.home.settings import settings_from
+    from fraud_provenance.home.workspace import Workspace
 
     load(EVIDENCE_LIBRARIES)
     load_libraries()
@@ -74,10 +74,10 @@ def say(text: str) -> None:
 
 def run_with() -> tuple[list[tuple[str, float]], str]:
     """`run`, `approve`, `run`, each on a workspace opened anew; returns (stages, champion)."""
+    from fraud_provenance.home.settings import settings_from
+    from fraud_provenance.home.workspace import Workspace
     from fraud_provenance.people.approving import approve_subject
     from fraud_provenance.run.pipeline import Pipeline, RunOptions
-    from fraud_provenance.settings import settings_from
-    from fraud_provenance.workspace import Workspace
 
     stages: list[tuple[str, float]] = []
 
@@ -130,8 +130,8 @@ def run_without() -> tuple[list[tuple[str, float]], str]:
     from benchmarks import plain
     from fraud_provenance import definitions
     from fraud_provenance.due import planning
+    from fraud_provenance.home.settings import settings_from
     from fraud_provenance.models.registry import CHAMPION
-    from fraud_provenance.settings import settings_from
 
     definitions.defs()  # loads every stage, so that `install` finds every name
     plain.install()

@@ -15,7 +15,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fraud_provenance.pages import served
+from fraud_provenance.home.pages import served
 from fraud_provenance_tests.browser import Ui, dagster_dev, page, wait
 from fraud_provenance_tests.product import APPROVER, PROJECT, Done, Product, copy_project
 

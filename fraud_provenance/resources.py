@@ -11,14 +11,14 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
-from fraud_provenance import surroundings
 from fraud_provenance.alerts import AlertSettings, Outbox, settings_of
 from fraud_provenance.attested.step.staging import recover
-from fraud_provenance.glance import glance
+from fraud_provenance.home import surroundings
+from fraud_provenance.home.glance import glance
+from fraud_provenance.home.session import keep, shared
+from fraud_provenance.home.settings import settings_from
+from fraud_provenance.home.workspace import Workspace, opened_from
 from fraud_provenance.predictions.log import UNFINISHED
-from fraud_provenance.session import keep, shared
-from fraud_provenance.settings import settings_from
-from fraud_provenance.workspace import Workspace, opened_from
 
 
 class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):

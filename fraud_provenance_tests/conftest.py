@@ -25,9 +25,9 @@ from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 from fraud_provenance.attested.statements.statements import Identity, Material
 from fraud_provenance.attested.step.step import Materialisation, Step
 from fraud_provenance.fraud.model import XGBoostParameters
+from fraud_provenance.home.settings import Settings
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.people import governing
-from fraud_provenance.settings import Settings
-from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
     from fraud_provenance_tests.attacks.arena import Arena

@@ -17,7 +17,7 @@ from botocore.config import Config
 
 from fraud_provenance.attested.local import tools_dir
 from fraud_provenance.attested.ports.object_store import Bucket
-from fraud_provenance.settings import PROJECT
+from fraud_provenance.home.settings import PROJECT
 from fraud_provenance_tests.attacks.network import HOST, free_port
 
 _START_S = 60.0

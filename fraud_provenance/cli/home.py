@@ -16,7 +16,7 @@ from fraud_provenance.cli.terminal import (
     print_reasons,
     progress,
 )
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.workspace import Workspace
 
 
 def register(app: typer.Typer) -> None:

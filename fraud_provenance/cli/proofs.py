@@ -24,8 +24,8 @@ from fraud_provenance.cli.terminal import (
     secret,
     verdict_json,
 )
-from fraud_provenance.settings import NAME, settings_from
-from fraud_provenance.workspace import blobs_of
+from fraud_provenance.home.settings import NAME, settings_from
+from fraud_provenance.home.workspace import blobs_of
 
 if TYPE_CHECKING:
     from fraud_provenance.investigate.openlineage import Told

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fraud_provenance.attested.core.errors import Reason
-from fraud_provenance.workspace import Workspace, opened_from
+from fraud_provenance.home.workspace import Workspace, opened_from
 
 _WIDTH = None if sys.stdout.isatty() else 200  # a file or a pipe has no width of its own
 out = Console(highlight=False, soft_wrap=True, width=_WIDTH)

@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from fraud_provenance import pages
 from fraud_provenance.cli.terminal import err, open_workspace
-from fraud_provenance.settings import PROJECT
+from fraud_provenance.home import pages
+from fraud_provenance.home.settings import PROJECT
 
 _GRACE_S = 20.0
 _LOOK_S = 0.5

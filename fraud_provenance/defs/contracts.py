@@ -28,10 +28,10 @@ from fraud_provenance.due.planning import (
     stopped_days,
     window_of,
 )
-from fraud_provenance.pages import address_of
+from fraud_provenance.home.pages import address_of
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
-from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
     import polars as pl

@@ -24,8 +24,8 @@ from fraud_provenance.defs.automation import (
 from fraud_provenance.defs.training import TrainingResource
 from fraud_provenance.due.work import STAGES, Work, block, key, on_the_way
 from fraud_provenance.fraud.errors import DataError
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.resources import ProvenanceResource
-from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import (

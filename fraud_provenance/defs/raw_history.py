@@ -13,7 +13,7 @@ from fraud_provenance.attested.core.errors import EvidenceError
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import support
 from fraud_provenance.due.planning import RAW_SUITES, failed_days, judged_days, revoked_partitions
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.workspace import Workspace
 
 if TYPE_CHECKING:
     import polars as pl

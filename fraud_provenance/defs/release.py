@@ -11,13 +11,13 @@ from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.defs import shown, support
 from fraud_provenance.defs.training import check_model
 from fraud_provenance.due.planning import newest_model, registry_of
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
 from fraud_provenance.models.copies import copy_problems
 from fraud_provenance.models.facts import collect_model
 from fraud_provenance.models.registry import Registry
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
-from fraud_provenance.workspace import Workspace
 
 
 @dg.asset(

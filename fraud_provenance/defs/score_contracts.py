@@ -22,13 +22,13 @@ from fraud_provenance.defs import support
 from fraud_provenance.defs.contracts import check_result, mark_day
 from fraud_provenance.defs.training import model_files
 from fraud_provenance.due.planning import failed_days, judgeable_scores, scores_to_judge
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models.facts import model_statement
 from fraud_provenance.predictions import log as prediction_log
 from fraud_provenance.predictions.batch import FEATURES, SCORES, Batch, read_batch
 from fraud_provenance.predictions.contract import SUITE
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
-from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
     import polars as pl

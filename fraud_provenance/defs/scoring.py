@@ -12,13 +12,13 @@ from fraud_provenance.defs import columns, shown, support
 from fraud_provenance.defs.training import model_files
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.fraud.parquet import parquet_bytes
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.investigate.online_store import definition_problems
 from fraud_provenance.models.serving import ChampionLease
 from fraud_provenance.predictions import log as prediction_log
 from fraud_provenance.predictions.batch import leaf_hashes, leaves, read_batch
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
-from fraud_provenance.workspace import Workspace
 
 ASSET = "transaction_scores"
 

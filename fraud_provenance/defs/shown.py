@@ -13,10 +13,10 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.step.step import Materialisation
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
 from fraud_provenance.models.facts import METRICS, evaluation_of
 from fraud_provenance.models.registry import CANDIDATE, Registry
-from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
     import polars as pl  # heavy: assets import it in their bodies

@@ -25,11 +25,11 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Materialisation
 from fraud_provenance.due.planning import mlflow_uri
+from fraud_provenance.home.settings import PROJECT, settings_from
+from fraud_provenance.home.step_code import StepCode
+from fraud_provenance.home.surroundings import EXPERIMENT, HARDENED
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models.serving import require_ours, require_private
-from fraud_provenance.settings import PROJECT, settings_from
-from fraud_provenance.step_code import StepCode
-from fraud_provenance.surroundings import EXPERIMENT, HARDENED
-from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
     import polars as pl  # heavy: assets import it in their bodies

@@ -11,7 +11,7 @@ from typing import Any
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.data import versions as data_versions
 from fraud_provenance.due.planning import outputs_of
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.workspace import Workspace
 
 RAW, FEATURES = "raw_transactions", "transaction_features"
 _DIGEST_LIMIT = 36  # MLflow's own; the whole one is a tag

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from fraud_provenance import pages
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import Reason, VerificationError
 from fraud_provenance.attested.gates.policy import Policy
@@ -26,13 +25,14 @@ from fraud_provenance.due.planning import (
 )
 from fraud_provenance.fraud.model_file import TREES, check_inputs, check_model_folder
 from fraud_provenance.fraud.parquet import parquet_bytes
+from fraud_provenance.home import pages
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models.champion import digest_of_model
 from fraud_provenance.models.facts import model_statement
 from fraud_provenance.models.serving import serving_folder
 from fraud_provenance.models.view_skew import view_digests
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
-from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
     import polars as pl

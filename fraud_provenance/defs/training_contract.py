@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from fraud_provenance import pages
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, VerificationError, reason
@@ -16,10 +15,11 @@ from fraud_provenance.defs.contracts import failure_metadata
 from fraud_provenance.defs.training import HELD_OUT, KNOWN, TRAIN, TRAINING_SET, days_of_part
 from fraud_provenance.due.planning import POINT_IN_TIME, declared_empty
 from fraud_provenance.fraud.data_docs import write_page
-from fraud_provenance.pages import address_of
+from fraud_provenance.home import pages
+from fraud_provenance.home.pages import address_of
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
-from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
     from fraud_provenance.fraud.contract import ContractReport

@@ -24,10 +24,10 @@ from fraud_provenance.due.planning import sources_digest, window_of
 from fraud_provenance.fraud.column_lineage import raw_columns
 from fraud_provenance.fraud.mart import DBT_BUILD, MART, not_built, read_mart
 from fraud_provenance.fraud.parquet import parquet_bytes
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models.serving import require_ours
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
-from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
     import polars as pl

@@ -13,12 +13,12 @@ import dagster as dg
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.defs import support
 from fraud_provenance.due.planning import registry_of
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.investigate.subjects import verify_subject
 from fraud_provenance.models import promotion
 from fraud_provenance.models.registry import CANDIDATE
 from fraud_provenance.refusals import as_failure, reasons_table
 from fraud_provenance.resources import ProvenanceResource
-from fraud_provenance.workspace import Workspace
 
 CHECK = "provenance_verified"
 DAILY = "provenance_check"  # the job of all these checks

@@ -10,7 +10,7 @@ from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import raw_history
 from fraud_provenance.due.ground import Surroundings, accepted
 from fraud_provenance.due.planning import RAW_SUITES, WINDOW_DAYS, judged_days
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.workspace import Workspace
 
 if TYPE_CHECKING:
     import polars as pl

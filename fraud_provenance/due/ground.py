@@ -23,7 +23,7 @@ from fraud_provenance.due.planning import (
     unjudged_days,
     window_of,
 )
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.workspace import Workspace
 
 RAW, FEATURES = "raw_transactions", "transaction_features"
 SUITES = {RAW: RAW_SUITES, FEATURES: FEATURE_SUITES}

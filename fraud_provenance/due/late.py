@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.data.landing import landed_days
 from fraud_provenance.due.planning import stopped_days
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.workspace import Workspace
 
 RAW, FEATURES, SCORES = "raw_transactions", "transaction_features", "transaction_scores"
 MADE_FROM = {RAW: "", FEATURES: RAW, SCORES: FEATURES}

@@ -18,13 +18,13 @@ from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.attested.step.inputs import Usable
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.data.landing import is_empty, landed_days
+from fraud_provenance.home.settings import PROJECT
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance.models.view_skew import view_digests
 from fraud_provenance.predictions import contract as score_contract
 from fraud_provenance.predictions import log as prediction_log
-from fraud_provenance.settings import PROJECT
-from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
     from fraud_provenance.fraud.model import Split, TrainingConfig

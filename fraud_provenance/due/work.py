@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.due import planning
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
-from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
     from fraud_provenance.fraud.model import TrainingConfig

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.home.step_code import shapes_values, values_rest_on
 from fraud_provenance.investigate.past import Past, policy_changes
 from fraud_provenance.investigate.past_code import PACKAGE
 from fraud_provenance.investigate.recipes import LENGTHS, Recipe, Source
 from fraud_provenance.investigate.why import RAW
 from fraud_provenance.models.facts import MODEL, model_statement
-from fraud_provenance.step_code import shapes_values, values_rest_on
 
 DATA, DAYS, PARAMETER, CODE, LIBRARY, POLICY = (
     "data", "days", "parameter", "code", "library", "policy",

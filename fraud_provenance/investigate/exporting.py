@@ -20,6 +20,7 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.statements.manifest import is_sha256
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.investigate import gathering
 from fraud_provenance.investigate.documents import documents_of
 from fraud_provenance.investigate.offline import Checked, Pin, check_file, lay_out
@@ -30,7 +31,6 @@ from fraud_provenance.investigate.trace import is_transaction, trace_score
 from fraud_provenance.models import promotion
 from fraud_provenance.models.facts import MODEL
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
-from fraud_provenance.workspace import Workspace
 
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 

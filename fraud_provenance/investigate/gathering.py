@@ -23,10 +23,10 @@ from fraud_provenance.attested.tlog import notes
 from fraud_provenance.attested.tlog.checkpoints import LogMemory, WitnessedLogs
 from fraud_provenance.attested.tlog.notes import Checkpoint
 from fraud_provenance.attested.tlog.tiles import tile_path
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.investigate.proof_file import Newest, Standing, Subject
 from fraud_provenance.investigate.token_form import check_token
 from fraud_provenance.models.registry import CHAMPION
-from fraud_provenance.workspace import Workspace
 
 _JUDGING = ("trusted_root.json", "issuers.json", "witnesses.json")
 _RULES = ("data/layout.json", "data/principals.json")

@@ -27,12 +27,12 @@ from fraud_provenance.attested.rules.trial import as_malformed
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import parse_manifest
 from fraud_provenance.attested.store.store import open_bundle
+from fraud_provenance.home.settings import Settings
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.investigate import gathering
 from fraud_provenance.investigate.documents import documents_of
 from fraud_provenance.investigate.proof_file import ProofFile, Standing
 from fraud_provenance.investigate.proven import proven
-from fraud_provenance.settings import Settings
-from fraud_provenance.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.issuing import issued
 from fraud_provenance.attested.statements.statements import Contract
 from fraud_provenance.due.ground import SUITES
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.people.revoking import person_for
-from fraud_provenance.workspace import Workspace
 
 
 def accept_day(

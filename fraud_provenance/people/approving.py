@@ -6,12 +6,12 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, GateDenied, VerificationError, reason
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.due.planning import registry_of
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
 from fraud_provenance.models.approvals import approve
 from fraud_provenance.models.facts import collect_model
 from fraud_provenance.models.registry import CANDIDATE
 from fraud_provenance.people.governing import sign_release
-from fraud_provenance.workspace import Workspace
 
 
 def approve_subject(

@@ -30,7 +30,7 @@ from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import identities
 from fraud_provenance.attested.statements.statements import Identity, Statement
 from fraud_provenance.attested.tlog.checkpoints import LogKeeper
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.workspace import Workspace
 
 FOUNDERS = ("policy.author@example.com", "policy.reviewer@example.com")
 

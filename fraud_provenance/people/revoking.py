@@ -20,11 +20,11 @@ from fraud_provenance.attested.statements import identities, statements
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.due.planning import registry_of
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.investigate.recalling import Recall
 from fraud_provenance.investigate.subjects import model_named
 from fraud_provenance.models import promotion
 from fraud_provenance.models.facts import MODEL
-from fraud_provenance.workspace import Workspace
 
 _DIGEST = re.compile(r"[0-9a-f]{8,64}\Z")
 

@@ -18,8 +18,8 @@ from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.attested.store.store import Head
 from fraud_provenance.data import versions as data_versions
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.people.revoking import person_for
-from fraud_provenance.workspace import Workspace
 
 ASSET = "raw_transactions"
 

@@ -13,8 +13,8 @@ from fraud_provenance.attested.lineage.waivers import subject_of
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.issuing import issued
 from fraud_provenance.due.planning import has_rows
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.people.revoking import person_for
-from fraud_provenance.workspace import Workspace
 
 ASSET = "raw_transactions"
 

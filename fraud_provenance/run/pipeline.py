@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from fraud_provenance import surroundings
 from fraud_provenance.alerts import (
     Alert,
     Outbox,
@@ -37,14 +36,15 @@ from fraud_provenance.attested.step.staging import recover
 from fraud_provenance.data.landing import landed_days
 from fraud_provenance.due import ground, planning
 from fraud_provenance.due.work import STAGES, Work, blocks
+from fraud_provenance.home import surroundings
+from fraud_provenance.home.session import session
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.investigate.audit import audit
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.investigate.subjects import contract_reasons
 from fraud_provenance.models import promotion
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION
 from fraud_provenance.predictions.log import UNFINISHED, log_heartbeat
-from fraud_provenance.session import session
-from fraud_provenance.workspace import Workspace
 
 if TYPE_CHECKING:
     import dagster as dg

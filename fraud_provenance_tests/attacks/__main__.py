@@ -13,8 +13,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fraud_provenance.settings import Settings
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.settings import Settings
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.attacks import curing, fields, registry, slots, tournament
 from fraud_provenance_tests.attacks.arena import PROJECT, Arena
 from fraud_provenance_tests.attacks.home import opened

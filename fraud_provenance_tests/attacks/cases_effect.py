@@ -17,9 +17,9 @@ from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.attested.rules.layout import StepRule
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.due.planning import registry_of
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion, waiting
 from fraud_provenance.models.registry import CHAMPION, Registry
-from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.attacks.cases_approvals import OFFICER
 from fraud_provenance_tests.attacks.cases_evidence import approve
 from fraud_provenance_tests.attacks.cases_governance import AUTHOR, REVIEWER, comment, sign

@@ -10,12 +10,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from fraud_provenance import surroundings
-from fraud_provenance import workspace as workspace_module
 from fraud_provenance.attested.gates.policy import Policy, PolicyEngine, read_policies
 from fraud_provenance.attested.rules import layout, releases
 from fraud_provenance.attested.rules.releases import Releases
 from fraud_provenance.data import landing
+from fraud_provenance.home import surroundings
+from fraud_provenance.home import workspace as workspace_module
 from fraud_provenance.people import governing
 from fraud_provenance_tests.attacks.arena import commit_all
 from fraud_provenance_tests.attacks.home import Home, patched

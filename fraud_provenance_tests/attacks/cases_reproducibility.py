@@ -13,13 +13,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from fraud_provenance import workspace as workspace_module
 from fraud_provenance.attested.attestors import installed as installed_lock
 from fraud_provenance.attested.attestors import packages as environment
 from fraud_provenance.attested.core import disclosure
 from fraud_provenance.attested.gates import build_rules as surroundings
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.fraud import training_checks
+from fraud_provenance.home import workspace as workspace_module
 from fraud_provenance_tests.attacks.arena import commit_all
 from fraud_provenance_tests.attacks.cases_evidence import any_parameter, approve
 from fraud_provenance_tests.attacks.cases_governance import AUTHOR, REVIEWER, edit, sign, start_over

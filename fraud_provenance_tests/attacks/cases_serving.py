@@ -18,6 +18,7 @@ from fraud_provenance.attested.gates.policy import Answer
 from fraud_provenance.attested.lineage.artifacts import Artifacts
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.due.planning import registry_of
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import champion as champions
 from fraud_provenance.models import promotion, registry, serving
 from fraud_provenance.models.facts import MODEL
@@ -25,7 +26,6 @@ from fraud_provenance.models.registry import RegisteredVersion, Registry
 from fraud_provenance.models.serving import ChampionLease
 from fraud_provenance.predictions import audit as predictions
 from fraud_provenance.predictions import log as prediction_log
-from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import champion, command, outcome, question
 from fraud_provenance_tests.attacks.model import Attack, Case, Outcome, nothing

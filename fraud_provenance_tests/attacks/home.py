@@ -23,8 +23,8 @@ from fraud_provenance.attested.local.processes import Processes, wait_healthy
 from fraud_provenance.attested.local.servers import all_servers
 from fraud_provenance.cli import answers, home, news, proofs, running, verifying
 from fraud_provenance.cli import application as cli
-from fraud_provenance.settings import Settings
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.settings import Settings
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.attacks.arena import Arena
 from fraud_provenance_tests.attacks.network import diverted, free_port
 from fraud_provenance_tests.conftest import Forger

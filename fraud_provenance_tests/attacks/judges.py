@@ -10,9 +10,9 @@ from typing import Any
 from fraud_provenance.attested.statements.statements import read_contract
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.due.planning import registry_of
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
 from fraud_provenance.models.registry import CHAMPION
-from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.attacks.home import Home, Said
 from fraud_provenance_tests.attacks.model import Judge, Outcome
 

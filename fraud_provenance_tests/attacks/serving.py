@@ -15,10 +15,10 @@ from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.due.planning import newest_model, registry_of
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
 from fraud_provenance.models.facts import MODEL, collect_model, model_statement, registration_input
 from fraud_provenance.models.registry import CANDIDATE
-from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.attacks.bundles import as_of_now
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import question

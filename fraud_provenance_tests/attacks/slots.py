@@ -19,9 +19,9 @@ from fraud_provenance.attested.sigstore.verification import BundleVerifier, Veri
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.statements import Statement
 from fraud_provenance.attested.store.store import ChainLink, EvidenceStore
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.predictions.batch import read_batch
 from fraud_provenance.predictions.log import batch_problems
-from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.mutations import Path, replaced
 
 _CHANGED = b"the changed statement"

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import age
 from benchmarks.age import Cost
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.workspace import Workspace
 
 
 def test_growth_is_the_last_five_over_the_sixth_to_the_tenth() -> None:

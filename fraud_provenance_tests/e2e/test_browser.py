@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fraud_provenance.pages import served
+from fraud_provenance.home.pages import served
 from fraud_provenance_tests.attacks.arena import DAYS, Arena
 from fraud_provenance_tests.browser import Ui, dagster_dev, page, wait
 from fraud_provenance_tests.product import Product

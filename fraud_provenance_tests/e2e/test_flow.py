@@ -10,9 +10,9 @@ import pytest
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.gates import cosign
 from fraud_provenance.attested.local import tool
+from fraud_provenance.home.settings import Settings
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
-from fraud_provenance.settings import Settings
-from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.product import TRAINER, Product
 
 pytestmark = pytest.mark.e2e

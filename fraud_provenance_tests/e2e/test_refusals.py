@@ -15,8 +15,8 @@ import pytest
 from fraud_provenance.attested.local import tools_dir
 from fraud_provenance.attested.statements.statements import MODEL_SIGNATURE
 from fraud_provenance.due.planning import newest_model
-from fraud_provenance.settings import Settings
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.settings import Settings
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.product import Product
 
 pytestmark = pytest.mark.e2e

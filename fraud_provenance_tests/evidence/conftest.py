@@ -8,8 +8,8 @@ import pytest
 
 from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.settings import Settings
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.settings import Settings
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.conftest import PROJECT, codes, copy_home
 
 

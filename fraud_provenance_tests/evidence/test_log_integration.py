@@ -18,10 +18,10 @@ from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.tlog import merkle
 from fraud_provenance.due.planning import registry_of
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.investigate.audit import audit
 from fraud_provenance.models.promotion import last_look
 from fraud_provenance.people.revoking import revoke_subject
-from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import codes, ingest, open_workspace
 from fraud_provenance_tests.evidence.simulated_log import SimulatedLog
 

@@ -14,7 +14,7 @@ from fraud_provenance.attested.sigstore import verification
 from fraud_provenance.attested.sigstore.recall import Recall, code_of_verification
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, load_issuers
 from fraud_provenance.attested.tlog.checkpoints import WitnessedLogs
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.conftest import Chain
 
 KEY = b"k" * 32

@@ -13,8 +13,8 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError
 from fraud_provenance.attested.rules.releases import SIGNATURES_NEEDED, read_expectations
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.people import governing
-from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import AUTHOR, REVIEWER, Forger
 from fraud_provenance_tests.conftest import release as release_by_both
 from fraud_provenance_tests.evidence.conftest import anew, current, refused

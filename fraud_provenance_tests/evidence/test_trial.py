@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance import workspace as workspace_module
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import BackendError, VerificationError
 from fraud_provenance.attested.gates import cosign
@@ -19,8 +18,9 @@ from fraud_provenance.attested.rules import trial
 from fraud_provenance.attested.rules.expectations import Chain
 from fraud_provenance.attested.statements import identities
 from fraud_provenance.attested.tlog.witness import create_local_witness, policy_document
+from fraud_provenance.home import workspace as workspace_module
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.people import governing
-from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import AUTHOR, REVIEWER, Forger
 from fraud_provenance_tests.conftest import release as release_by_both
 from fraud_provenance_tests.evidence.conftest import anew, current, refused

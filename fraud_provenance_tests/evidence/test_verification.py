@@ -34,7 +34,7 @@ from fraud_provenance.attested.sigstore.verification import (
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.tlog.checkpoints import WitnessedLogs
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.conftest import Chain
 from fraud_provenance_tests.evidence.simulated_log import SimulatedLog, dsse_v1_body
 

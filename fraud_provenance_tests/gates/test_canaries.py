@@ -12,7 +12,7 @@ from fraud_provenance.attested.gates import canaries, cosign
 from fraud_provenance.attested.gates.policy import Answer, PolicyEngine
 from fraud_provenance.attested.local import tool
 from fraud_provenance.attested.sigstore.verification import BundleVerifier
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.conftest import codes
 
 pytestmark = pytest.mark.integration

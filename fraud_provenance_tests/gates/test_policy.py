@@ -21,8 +21,8 @@ from fraud_provenance.attested.gates.policy import Answer, Policy, PolicyEngine,
 from fraud_provenance.attested.local import tool
 from fraud_provenance.attested.rules.releases import Releases
 from fraud_provenance.attested.statements.manifest import Manifest
-from fraud_provenance.settings import Settings
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.settings import Settings
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.conftest import (
     PROJECT,
     RAW,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fraud_provenance.due.planning import registry_of
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.investigate.exporting import Exported, export
-from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import copy_home, judge, open_workspace
 from fraud_provenance_tests.investigate.story import Story, tell
 

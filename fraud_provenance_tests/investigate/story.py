@@ -18,7 +18,7 @@ from fraud_provenance.fraud.generator import generate_days
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.fraud.recompute import LOOK_BACK_DAYS, recompute_features
 from fraud_provenance.fraud.transactions import to_raw
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.conftest import FEATURES, PARAMETERS, RAW, RAW_SUITES, judge
 from fraud_provenance_tests.scored import FEATURE_SUITES, Deployed, deploy, model_folder, score
 

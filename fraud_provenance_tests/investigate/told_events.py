@@ -5,10 +5,10 @@ from datetime import date
 from typing import Any
 
 from fraud_provenance.due.planning import registry_of
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.investigate import openlineage_form as form
 from fraud_provenance.investigate.known_columns import KnownColumns
 from fraud_provenance.investigate.openlineage import ALL, Told, events_of
-from fraud_provenance.workspace import Workspace
 
 Event = dict[str, Any]
 SCORES = "transaction_scores"

@@ -6,7 +6,7 @@ import pytest
 
 from fraud_provenance.attested.core.errors import ConfigError
 from fraud_provenance.attested.ports.object_store import Bucket
-from fraud_provenance.settings import settings_from
+from fraud_provenance.home.settings import settings_from
 
 STORE = {
     "FRAUD_PROVENANCE_EVIDENCE": "s3://evidence/home/a",

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from fraud_provenance import surroundings
 from fraud_provenance.attested.attestors import work_tree
 from fraud_provenance.attested.attestors.ran import Attestor, CodeFacts
 from fraud_provenance.attested.core import files
@@ -46,8 +45,9 @@ from fraud_provenance.attested.store.objects import Objects
 from fraud_provenance.attested.store.store import EvidenceStore
 from fraud_provenance.attested.tlog.checkpoints import LogKeeper, WitnessedLogs
 from fraud_provenance.attested.tlog.notes import log_keys
-from fraud_provenance.checkout import Checkout
-from fraud_provenance.settings import Settings, settings_from
+from fraud_provenance.home import surroundings
+from fraud_provenance.home.checkout import Checkout
+from fraud_provenance.home.settings import Settings, settings_from
 
 PINNED_TOOLS = ("opa", "cosign")
 

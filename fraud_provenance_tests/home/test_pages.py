@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance import pages
 from fraud_provenance.attested.core.errors import BackendError
 from fraud_provenance.fraud.contract import ContractReport
 from fraud_provenance.fraud.data_docs import offline, write_page
+from fraud_provenance.home import pages
 
 FOREIGN = """<html><head><LINK rel="stylesheet" href="https://example.com/a.css">
 <link href=//example.com/b.css rel=stylesheet><script src='https://example.com/x.js'></script>

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fraud_provenance.attested.attestors import installed
-from fraud_provenance.settings import PROJECT
+from fraud_provenance.home.settings import PROJECT
 
 NOTES = "alpha-1.0.dist-info"
 BODY = "import sys\nfrom alpha import main\nsys.exit(main())\n"

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from fraud_provenance import surroundings
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError
 from fraud_provenance.defs.support import scratch_folder
-from fraud_provenance.settings import Settings, settings_from
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home import surroundings
+from fraud_provenance.home.settings import Settings, settings_from
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.conftest import codes
 
 
@@ -100,7 +100,7 @@ def test_registry_that_cannot_be_read_is_its_readers_affair(tmp_path: Path) -> N
 HOLD = """
 import sys
 from pathlib import Path
-from fraud_provenance import surroundings
+from fraud_provenance.home import surroundings
 with surroundings.alone(Path(sys.argv[1]), print):
     print("begun", flush=True)
     sys.stdin.read()

@@ -14,15 +14,15 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from fraud_provenance import surroundings
 from fraud_provenance.alerts.settings import is_safe_address
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, reason
 from fraud_provenance.attested.ports.object_store import Bucket
+from fraud_provenance.home import surroundings
 
 NAME: Final = "settings.toml"
-PROJECT: Final = Path(__file__).resolve().parent.parent
+PROJECT: Final = Path(__file__).resolve().parents[2]
 VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "FRAUD_PROVENANCE_ENVIRONMENT": ("environment",),
     "FRAUD_PROVENANCE_TOKENS": ("tokens",),

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance import step_code
 from fraud_provenance.attested.core.errors import VerificationError
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.due import planning
-from fraud_provenance.step_code import StepCode
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home import step_code
+from fraud_provenance.home.step_code import StepCode
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.conftest import DAYS, FEATURES, PROJECT, Chain, featurise, judge
 from fraud_provenance_tests.scored import FEATURE_SUITES
 

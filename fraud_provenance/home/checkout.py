@@ -10,7 +10,7 @@ from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.local import cache_folder, tool_digest
 from fraud_provenance.attested.sigstore.signing import background
 from fraud_provenance.attested.statements.statements import Material
-from fraud_provenance.step_code import StepCode
+from fraud_provenance.home.step_code import StepCode
 
 
 class Checkout:

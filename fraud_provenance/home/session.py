@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from fraud_provenance.attested.attestors import work_tree
-from fraud_provenance.settings import Settings
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.settings import Settings
+from fraud_provenance.home.workspace import Workspace
 
 
 class _Session:

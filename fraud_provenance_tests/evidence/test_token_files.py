@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fraud_provenance.attested.core.errors import BackendError, VerificationError
 from fraud_provenance.attested.sigstore.token_files import TokenFiles
 from fraud_provenance.attested.statements.statements import Identity
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.conftest import DAYS, RAW, Chain, ingest
 
 pytestmark = pytest.mark.integration

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fraud_provenance.attested.core import encoding, files
-from fraud_provenance.settings import Settings
+from fraud_provenance.home.settings import Settings
 
 _FOLDERS = ("evidence/bundles", "evidence/manifests", "trust/objects", "trust/checkpoints")
 _WHOLE = ("landing", "staging")

@@ -11,8 +11,8 @@ import pytest
 from fraud_provenance.attested.attestors import work_tree
 from fraud_provenance.attested.attestors.git_objects import Repository
 from fraud_provenance.attested.core.errors import BackendError
-from fraud_provenance_tests.test_work_tree import MACRO, edit, git
-from fraud_provenance_tests.test_work_tree import project as project  # noqa: PLC0414 - a fixture
+from fraud_provenance_tests.attestors.test_work_tree import MACRO, edit, git
+from fraud_provenance_tests.attestors.test_work_tree import project as project  # noqa: PLC0414 - a fixture
 
 
 def loose(project: Path, name: str) -> Path:

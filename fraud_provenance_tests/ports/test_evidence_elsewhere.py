@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 from fraud_provenance.attested.core.errors import BackendError, ProvenanceError
 from fraud_provenance.cli import application as cli
-from fraud_provenance.settings import Evidence
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.settings import Evidence
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.conftest import DAYS, RAW, Chain, codes, ingest
 from fraud_provenance_tests.object_server import BUCKET, ObjectServer, credentials, object_server
 

@@ -9,11 +9,11 @@ import pytest
 
 from fraud_provenance.attested.attestors import work_tree
 from fraud_provenance.attested.core.errors import VerificationError
+from fraud_provenance.home.session import session, shared
+from fraud_provenance.home.settings import Settings
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.people.governing import FOUNDERS, sign_release
 from fraud_provenance.resources import ProvenanceResource
-from fraud_provenance.session import session, shared
-from fraud_provenance.settings import Settings
-from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import codes
 
 
@@ -84,7 +84,7 @@ def test_resource_gives_the_sessions_home_and_a_fresh_one_without(
     settings = Settings(home=fresh.home)
     mine = Workspace(settings)
     monkeypatch.setattr("fraud_provenance.resources.settings_from", lambda environ: settings)
-    monkeypatch.setattr("fraud_provenance.session._Session.look_again", lambda self: mine)
+    monkeypatch.setattr("fraud_provenance.home.session._Session.look_again", lambda self: mine)
     monkeypatch.setattr("fraud_provenance.resources.recover", lambda *_: [])
     monkeypatch.setattr(Workspace, "trust", property(lambda self: None))
     resource = ProvenanceResource()

@@ -8,7 +8,7 @@ import pytest
 
 from fraud_provenance.attested.attestors.ran import Known
 from fraud_provenance.due import planning
-from fraud_provenance.workspace import Workspace
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.conftest import (
     DAYS,
     FEATURES,

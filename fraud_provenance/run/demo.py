@@ -6,8 +6,8 @@ import sys
 import time
 
 from fraud_provenance.due.planning import registry_of
+from fraud_provenance.home.workspace import Workspace, opened_from
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION
-from fraud_provenance.workspace import Workspace, opened_from
 
 APPROVER = "risk.officer@example.com"
 

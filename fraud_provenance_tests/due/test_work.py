@@ -8,7 +8,6 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from fraud_provenance import surroundings
 from fraud_provenance.defs import due
 from fraud_provenance.defs.support import HEADLESS
 from fraud_provenance.defs.training import TrainingResource
@@ -16,9 +15,10 @@ from fraud_provenance.due import planning, work
 from fraud_provenance.due.work import Work
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.fraud.model import Split, TrainingConfig
+from fraud_provenance.home import surroundings
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
 from fraud_provenance.resources import ProvenanceResource
-from fraud_provenance.workspace import Workspace
 from fraud_provenance_tests.conftest import DAYS, Chain
 
 NOW = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)

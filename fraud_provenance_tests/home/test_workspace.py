@@ -7,7 +7,7 @@ import pytest
 
 from fraud_provenance.attested.core.encoding import digest_bytes
 from fraud_provenance.attested.core.errors import ProvenanceError
-from fraud_provenance.settings import settings_from
+from fraud_provenance.home.settings import settings_from
 from fraud_provenance_tests.conftest import codes
 
 HOME = "/somewhere/home"

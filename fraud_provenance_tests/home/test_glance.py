@@ -11,10 +11,10 @@ import pytest
 from fraud_provenance.alerts import Outbox
 from fraud_provenance.defs import alerts, automation, due
 from fraud_provenance.defs.training import TrainingResource
-from fraud_provenance.glance import glance
+from fraud_provenance.home.glance import glance
+from fraud_provenance.home.settings import Settings
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.resources import ProvenanceResource
-from fraud_provenance.settings import Settings
-from fraud_provenance.workspace import Workspace
 
 NOW = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
 IDLE_CPU_S = 0.1

@@ -1,0 +1,1 @@
+"""Tests of `fraud_provenance.due`."""
