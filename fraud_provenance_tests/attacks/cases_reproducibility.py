@@ -19,7 +19,7 @@ from fraud_provenance.attested.core import disclosure
 from fraud_provenance.attested.gates import build_rules as surroundings
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.fraud import training_checks
-from fraud_provenance.home import workspace as workspace_module
+from fraud_provenance.home import checkout
 from fraud_provenance_tests.attacks.arena import commit_all
 from fraud_provenance_tests.attacks.cases_evidence import any_parameter, approve
 from fraud_provenance_tests.attacks.cases_governance import AUTHOR, REVIEWER, edit, sign, start_over
@@ -92,8 +92,8 @@ def installed(prepare: Callable[[Path], None]) -> Attack:
 
         home.hold(patched(environment, "sysconfig", SimpleNamespace(get_path=get_path)))
         home.hold(patched(sys, "path", [*sys.path, str(folder)]))
-        home.hold(patched(workspace_module, "_PACKAGES", {}))  # as in a new process
-        home.hold(patched(workspace_module, "cache_folder", lambda: home.path / "run"))
+        home.hold(patched(checkout, "_PACKAGES", {}))  # as in a new process
+        home.hold(patched(checkout, "cache_folder", lambda: home.path / "run"))
 
     return attack
 

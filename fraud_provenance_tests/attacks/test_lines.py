@@ -1,9 +1,11 @@
 """The declarations: every line as the list says, every case whole."""
 
+import ast
 import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -47,6 +49,20 @@ def test_every_mutant_changes_something_that_is_there() -> None:
         except AttributeError as error:
             broken.append((name, str(error)))
     assert broken == []
+
+
+def test_whatever_an_attack_replaces_is_there() -> None:
+    lost = []
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        module = import_module(f"{__package__}.{path.stem}")
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match call:
+                case ast.Call(
+                    func=ast.Name(id="patched" | "without"),
+                    args=[ast.Name(id=owner), ast.Constant(value=str(name)), *_],
+                ) if hasattr(module, owner) and not hasattr(getattr(module, owner), name):
+                    lost.append(f"{path.name}:{call.lineno}: {owner}.{name}")
+    assert lost == []
 
 
 @pytest.fixture
