@@ -1,5 +1,6 @@
 """Jobs, sensors and schedules: what ticks by itself while the daemon runs."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -19,6 +20,7 @@ from fraud_provenance.defs.training import (
     model_evaluation,
     training_set,
 )
+from fraud_provenance.defs.training_contract import training_set_point_in_time
 from fraud_provenance.defs.transform import transaction_features
 from fraud_provenance.defs.verification import DAILY, provenance_checks
 from fraud_provenance.due import ground
@@ -37,6 +39,18 @@ def _stage(*assets: dg.AssetsDefinition) -> dg.AssetSelection:
     Which days are late a sensor tells: that is about all of them.
     """
     return dg.AssetSelection.assets(*assets) - dg.AssetSelection.checks(*late_checks)
+
+
+_JUDGED = (
+    raw_contracts, transaction_features, feature_contracts, training_set_point_in_time,
+    score_contracts, *provenance_checks,
+)  # fmt: skip
+
+
+def checks_of(assets: Collection[str]) -> list[dg.AssetCheckKey]:
+    """The checks that a stage's job runs on `assets`, dbt's own tests among them."""
+    keys = (key for judged in _JUDGED for key in judged.check_keys)
+    return sorted(key for key in keys if key.asset_key.to_user_string() in assets)
 
 
 ingest_job = dg.define_asset_job(

@@ -15,6 +15,7 @@ from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.defs import support
 from fraud_provenance.defs.alerts import alert_of_tick
 from fraud_provenance.defs.automation import (
+    checks_of,
     features_job,
     landed_job,
     online_features_job,
@@ -119,8 +120,12 @@ def _request(workspace: Workspace, work: Work, ordered: Sequence[str]) -> dg.Run
         tags = support.range_tags(first[0], first[-1])
         work = on_the_way(workspace, replace(work, days=tuple(first)))
     assets = [dg.AssetKey(name) for name in work.assets] or None
-    name = key(workspace, work, datetime.now(UTC))
-    return dg.RunRequest(run_key=name, tags=tags, asset_selection=assets)
+    return dg.RunRequest(
+        run_key=key(workspace, work, datetime.now(UTC)),
+        tags=tags,
+        asset_selection=assets,
+        asset_check_keys=checks_of(work.assets) if assets else None,
+    )
 
 
 def _sensor_of(stage: _Stage) -> dg.SensorDefinition:

@@ -8,7 +8,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from fraud_provenance.defs import due
+from fraud_provenance import definitions
+from fraud_provenance.defs import automation, due
 from fraud_provenance.defs.support import HEADLESS
 from fraud_provenance.defs.training import TrainingResource
 from fraud_provenance.due import planning, work
@@ -182,6 +183,14 @@ def test_one_run_at_a_time(context: dg.SensorEvaluationContext, chain: Chain) ->
     assert f"{other.run_id[:8]} (other)" in skipped(due.due_features(context))
     context.instance.report_run_failed(other)
     assert isinstance(due.due_features(context), dg.SensorResult)
+
+
+@pytest.mark.parametrize("name", ["landed", "training"])
+def test_part_of_a_job_is_judged_as_the_whole_job_is(name: str) -> None:
+    job = definitions.defs().resolve_job_def(name)
+    assets = [key.to_user_string() for key in job.asset_layer.selected_asset_keys]
+    assert set(automation.checks_of(assets)) == set(job.asset_layer.asset_graph.asset_check_keys)
+    assert automation.checks_of(["nothing"]) == []
 
 
 @pytest.mark.integration
