@@ -55,6 +55,15 @@ def test_landed_day_becomes_scores_without_a_hand(room: Room) -> None:
     assert room.product.ok("verify", f"transaction_scores/{DAY}", "--json").json()["trusted"]
 
 
+def test_daemon_and_run_make_the_same_bytes_of_the_same_files(room: Room, arena: Arena) -> None:
+    by_run = Product(arena.copy("scored"), arena.product.project)
+    by_run.generate(DAYS + 1)
+    by_run.ok("run")
+    for asset in ("raw_transactions", "transaction_features", "transaction_scores"):
+        other = by_run.home / "data" / asset / f"{DAY}.parquet"
+        assert room.made(asset).read_bytes() == other.read_bytes(), asset
+
+
 @pytest.mark.parametrize("asset", [*BY_DAY, *WHOLE])
 def test_asset_is_made_from_its_own_page(room: Room, asset: str) -> None:
     done = room.ui.materialise(f"/assets/{asset}", DAY if asset in BY_DAY else None)
