@@ -1,5 +1,6 @@
 """The pipelines' templates: their commands exist, they ask before they deploy, they get no more."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -13,6 +14,7 @@ import typer
 import yaml
 
 from fraud_provenance.cli.application import app
+from fraud_provenance_tests.test_work_tree import git
 
 PROJECT = Path(__file__).resolve().parents[1]
 CI = PROJECT / "deploy" / "ci"
@@ -105,6 +107,29 @@ def test_nothing_moves_before_audit_and_gate_said_yes(kind: str) -> None:
     assert not any("||" in line or "set +e" in line for line in job.lines)
     assert "continue-on-error" not in str(job.document)
     assert "allow_failure" not in str(job.document)
+
+
+@pytest.mark.parametrize("kind", ["github", "gitlab"])
+def test_checkout_moves_to_the_commit_and_knows_the_protected_branch(
+    kind: str, tmp_path: Path
+) -> None:
+    origin, ours, runner = (tmp_path / name for name in ("origin", "ours", "runner"))
+    origin.mkdir()
+    git(origin, "init", "-q")
+    git(origin, "commit", "-q", "--allow-empty", "-m", "before")
+    git(tmp_path, "clone", "-q", str(origin), str(ours))
+    git(origin, "commit", "-q", "--allow-empty", "-m", "now")
+    commit = git(origin, "rev-parse", "HEAD")
+    git(tmp_path, "clone", "-q", str(origin), str(runner))
+    git(runner, "checkout", "-q", "--detach", commit)
+    (job,) = (job for job in ALL if job.name == f"{kind} deploy")
+    script = "\n".join(line for line in job.lines if line.startswith("git -C"))
+    known = dict.fromkeys(("GITHUB_SHA", "CI_COMMIT_SHA"), commit)
+    subprocess.run(
+        ["bash", "-euc", script], check=True, cwd=runner,
+        env={**os.environ, **known, "FRAUD_PROVENANCE_CHECKOUT": str(ours)},
+    )  # fmt: skip
+    assert git(ours, "rev-parse", "HEAD", "refs/remotes/origin/main").split() == [commit] * 2
 
 
 def test_what_is_proposed_runs_on_no_machine_of_ours_and_tests_the_policies() -> None:
