@@ -138,6 +138,8 @@ def test_each_step_is_signed_by_a_workload_of_another_issuer(
     signers = {raw.bundle.identity, made.bundle.identity}
     assert signers == {identity("github"), identity("kubernetes")}
     assert {item.identity for item in contracts.values()} == {identity("spiffe")}
+    builder = raw.bundle.statement.predicate["runDetails"]["builder"]
+    assert builder == {"id": SUBJECTS["github"]}
     found = Chain(place.workspace, raw, contracts, made)
     verdict = found.verdict()
     assert verdict.trusted, verdict.reasons
