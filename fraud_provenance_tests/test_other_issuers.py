@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -99,22 +99,17 @@ def place(built: Place, tmp_path: Path) -> Place:
 
 
 @pytest.fixture
-def job(
-    monkeypatch: pytest.MonkeyPatch,
-) -> Callable[[AbstractContextManager[dict[str, str]]], None]:
+def job(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Run the test as a job: with these variables, and none of a job that it may really run in."""
-    from contextlib import ExitStack
-
     for name in ("GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "CIRCLECI"):
         monkeypatch.delenv(name, raising=False)
-    stack = ExitStack()
+    with ExitStack() as stack:
 
-    def enter(platform: AbstractContextManager[dict[str, str]]) -> None:
-        for name, value in stack.enter_context(platform).items():
-            monkeypatch.setenv(name, value)
+        def enter(platform: AbstractContextManager[dict[str, str]]) -> None:
+            for name, value in stack.enter_context(platform).items():
+                monkeypatch.setenv(name, value)
 
-    yield enter
-    stack.close()
+        yield enter
 
 
 def lay(place: Place, folder: Path) -> Path:
