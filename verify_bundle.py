@@ -689,17 +689,33 @@ class Root:
             len(names) == 1 and isinstance(names[0], (x509.UniformResourceIdentifier, x509.RFC822Name)),
             "the certificate must name exactly one subject",
         )
-        found = [
-            item.value.value for item in certificate.extensions if item.oid.dotted_string == "1.3.6.1.4.1.57264.1.8"
-        ]
-        demand(len(found) == 1 and found[0][:1] == b"\x0c" and found[0][1] < 0x80, "the certificate names no issuer")
-        url, subject = found[0][2:].decode("utf-8"), names[0].value
+        found = {item.oid.dotted_string: item.value for item in certificate.extensions}
+        url, repository, reference = (utf8(found.get(f"1.3.6.1.4.1.57264.1.{arc}")) for arc in (8, 12, 14))
+        demand(url, "the certificate names no issuer")
+        subject = names[0].value
         role = self.roles.get(url)
         demand(role is not None, "the certificate is of a foreign issuer", url[:120])
         if role == "workloads":
             demand(subject.startswith(url.rstrip("/") + "/"), "the signer is no workload here", subject[:120])
             return role, subject[len(url.rstrip("/")) :]
-        return role, mailbox(subject)
+        if role in REPOSITORY_ENDS:
+            address, _, file = subject.rpartition(REPOSITORY_ENDS[role])
+            ours = (address, file.rpartition("@")[2]) == (repository, reference)
+            demand(ours, "the workflow ran for another repository or reference", subject[:120])
+        return role, mailbox(subject) if role == "people" else subject
+
+
+REPOSITORY_ENDS = {"github": "/.github/", "gitlab": "//"}  # where a workflow's URI ends naming its repository
+
+
+def utf8(extension):
+    """The text of an extension of Fulcio's, "" if it holds none."""
+    content = extension.value if isinstance(extension, x509.UnrecognizedExtension) else b""
+    size = len(content) - 2
+    if not 0 <= size <= 0x100 or size == 0x80:
+        return ""
+    header = bytes((0x0C, size)) if size < 0x80 else bytes((0x0C, 0x81, size - 1))
+    return content[len(header) :].decode("utf-8") if content.startswith(header) else ""
 
 
 def mailbox(address):
@@ -761,7 +777,12 @@ def moment(text):
 
 def person(issuer, subject):
     """What all addresses of one mailbox have in common."""
-    name, at, domain = (mailbox(subject) if issuer == "people" else subject).partition("@")
+    if issuer in REPOSITORY_ENDS:
+        address = subject.rpartition(REPOSITORY_ENDS[issuer])[0]
+        return (issuer, address.lower() + subject[len(address) :])
+    if issuer != "people":
+        return (issuer, subject)
+    name, at, domain = mailbox(subject).partition("@")
     return (issuer, f"{name.partition('+')[0] or name}@{domain}" if at else name)
 
 

@@ -14,6 +14,7 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.decisions import sign_decision
 from fraud_provenance.attested.gates.policy import Answer
+from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.statements import Identity
@@ -73,14 +74,16 @@ def feature_frame(day: str, rows: int, first_id: int = 100, seed: int = 1) -> pl
     )
 
 
-def featurise(trust: Trust, days: Sequence[str] = DAYS, seed: int = 1) -> Materialisation:
+def featurise(
+    trust: Trust, days: Sequence[str] = DAYS, seed: int = 1, **outputs: str
+) -> Materialisation:
     """Real features of the raw days, judged; another seed gives a newer version of them."""
     with Step(trust, "features", f"run-features-{seed}", {"partitions": [*days]}) as step:
         for item in step.read(RAW, days).files:
             frame = feature_frame(item.partition, ROWS[item.partition], seed=seed)
             path = f"{FEATURES}/{item.partition}.parquet"
             step.write(item.partition, path, parquet_bytes(frame), [item.sha256])
-        made = step.commit({"rows": {day: ROWS[day] for day in days}})
+        made = step.commit({"rows": {day: ROWS[day] for day in days}, **outputs})
     judge(trust, FEATURES, days, FEATURE_SUITES)
     return made
 
@@ -113,6 +116,15 @@ def _is_of_newest_features(trust: Trust) -> bool:
     return manifest is not None and newest.issuperset(manifest.entries[0].made_from)
 
 
+def make_training_set(trust: Trust) -> None:
+    """A training set of the newest features, judged."""
+    with Step(trust, "training_set", "run-set", PARAMETERS["training_set"]) as step:
+        read = step.read(FEATURES, DAYS)
+        step.write("train", "training_set/train.parquet", b"rows", read.digests.values())
+        step.commit({})
+    judge(trust, "training_set", ["train"], ["training_set_point_in_time"])
+
+
 def deploy(
     trust: Trust,
     model_id: str = "m-1",
@@ -125,11 +137,7 @@ def deploy(
     if not trust.store.heads("training_set"):
         featurise(trust)
     if not _is_of_newest_features(trust):
-        with Step(trust, "training_set", "run-set", PARAMETERS["training_set"]) as step:
-            read = step.read(FEATURES, DAYS)
-            step.write("train", "training_set/train.parquet", b"rows", read.digests.values())
-            step.commit({})
-        judge(trust, "training_set", ["train"], ["training_set_point_in_time"])
+        make_training_set(trust)
     if parameters is None:
         parameters = trained(trees).resolved_parameters["requested"]
     location = f"mlflow/artifacts/models/{model_id}/artifacts"
@@ -172,6 +180,10 @@ def _sign(trust: Trust, kind: str, digest: str, predicate: Mapping[str, Any], wh
 
 
 def _allow(trust: Trust, gate: str, digest: str, model_id: str, inputs: Sequence[str]) -> str:
+    facts: dict[str, Any] = {"model_id": model_id, "evidence_set": EVIDENCE}
+    if gate == "deploy":
+        sequence, previous = trust.lineage().versions.next(DEPLOYMENTS)
+        facts |= {"sequence": sequence, "previous": previous, "version": str(sequence)}
     return (
         sign_decision(
             trust,
@@ -180,7 +192,7 @@ def _allow(trust: Trust, gate: str, digest: str, model_id: str, inputs: Sequence
             name="fraud_model",
             digest=digest,
             inputs=list(inputs),
-            facts={"model_id": model_id, "evidence_set": EVIDENCE},
+            facts=facts,
             answer=Answer(allowed=True, reasons=()),
         )
         .result()

@@ -36,7 +36,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, An
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("command", ["verify", "audit", "run", "trace 1"])
+@pytest.mark.parametrize("command", ["verify", "audit", "run", "trace 1", "gate --commit"])
 def test_command_without_a_home_says_so_as_one_document(
     capsys: pytest.CaptureFixture[str], command: str
 ) -> None:

@@ -14,6 +14,7 @@ import typer
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, reason, storage_error
 from fraud_provenance.cli import (
+    gating,
     home,
     inquiries,
     landing,
@@ -122,5 +123,5 @@ def _refusal_json(reasons: Sequence[Reason], code: int) -> dict[str, Any]:
     }
 
 
-for group in (home, landing, running, people, verifying, inquiries, proofs, news, ui):
+for group in (home, landing, running, people, verifying, gating, inquiries, proofs, news, ui):
     group.register(app)

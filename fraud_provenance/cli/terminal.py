@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -44,6 +45,12 @@ def open_workspace(*, whole: bool = False) -> Workspace:
 def secret(variable: str) -> str:
     """A secret that the environment holds, "" if it does not: arguments can be seen by others."""
     return os.environ.get(variable, "")
+
+
+def job_summary() -> Path | None:
+    """The file in which GitHub Actions collects what a job tells people, if this is a job."""
+    named = os.environ.get("GITHUB_STEP_SUMMARY")
+    return Path(named) if named else None
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON value

@@ -133,9 +133,9 @@ def judged_days(workspace: Workspace, asset: str, suites: Sequence[str]) -> set[
     return set(workspace.store.heads(asset)).difference(unjudged, failed_days(workspace, asset))
 
 
-def sources_digest() -> str:
+def sources_digest(project: Path = PROJECT) -> str:
     """SHA-256 over the dbt project's own files: what decides whether features are current."""
-    folder = PROJECT / "dbt_project"
+    folder = project / "dbt_project"
     paths: list[Path] = []
     for name in _DBT_SOURCES:
         path = folder / name

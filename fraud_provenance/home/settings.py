@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -34,6 +34,8 @@ VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
 """Variable → where the same stands in the file."""
 _TOOLS: Final = "DBT_"  # dbt takes samples, other targets, states and flags from such variables
 _MAX_BYTES: Final = 1 << 16
+AMBIENT: Final = "ambient"
+Tokens = Path | Literal["ambient"] | None
 
 
 class _Closed(BaseModel):
@@ -87,14 +89,14 @@ _HERE: Final = Evidence()
 
 class _Given(_Closed):
     environment: str = Field(default="local", min_length=1)
-    tokens: Path | None = None
+    tokens: Tokens = None
     evidence: Evidence = _HERE
 
     @field_validator("tokens")
     @classmethod
-    def _is_whole_path(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_absolute():
-            raise ValueError("is not the full path of a folder")
+    def _is_whole_path(cls, value: Tokens) -> Tokens:
+        if isinstance(value, Path) and not value.is_absolute():
+            raise ValueError(f"is neither the full path of a folder nor {AMBIENT!r}")
         return value
 
 
@@ -104,7 +106,8 @@ class Settings:
 
     `variables`: (name, digest of its value) of what tells the tools of a step more than the step
     does; a value may be a secret. `tokens`: the folder with the tokens to sign by; None: the home's
-    own issuers mint them. `whole`: verify every bundle, whatever was found of it before.
+    own issuers mint them; `ambient`: those do, and for other issuers the job that this is.
+    `whole`: verify every bundle, whatever was found of it before.
     """
 
     home: Path
@@ -112,7 +115,7 @@ class Settings:
     variables: tuple[tuple[str, str], ...] = ()
     project: Path = PROJECT
     whole: bool = False
-    tokens: Path | None = None
+    tokens: Tokens = None
     evidence: Evidence = _HERE
 
 

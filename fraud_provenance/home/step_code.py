@@ -7,7 +7,7 @@ library, planning, commands) shapes no value and does not count; see docs/adr/00
 """
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -53,8 +53,10 @@ def values_rest_on(distribution: str) -> bool:
 class StepCode:
     """The code of the steps of one project, each file read once."""
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, version_of: Callable[[str], str] | None = None) -> None:
+        """`version_of` tells a library's version; by default, of the one that is installed."""
         self._project = project
+        self._version = version_of or version
         self._imports: dict[Path, list[Path]] = {}
         self._files: dict[str, str] = {}
 
@@ -72,7 +74,7 @@ class StepCode:
             self._files[stage] = self._digest_of(files) if files else ""
         if not self._files[stage]:
             return ""
-        used = {name: version(name) for name in libraries}
+        used = {name: self._version(name) for name in libraries}
         made_of = {"files": self._files[stage], "libraries": used}
         return encoding.digest_bytes(encoding.canonical_json(made_of))
 

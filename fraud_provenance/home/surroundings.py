@@ -41,6 +41,7 @@ _OVERRIDE_PREFIXES = (
     "SKIP_",
     "AWS_ENDPOINT_URL",
 )
+_CREDENTIALS = frozenset(("SIGSTORE_ID_TOKEN",))  # GitLab's name of a job's own token
 _OVERRIDES = frozenset(("MODEL_URI", "MODEL_PATH", "VERIFY", "NO_VERIFY", "INSECURE"))
 _MLFLOW_IDS = frozenset(("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"))
 _SET_BY_MLFLOW = _MLFLOW_IDS | {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"}
@@ -78,7 +79,9 @@ def refuse_overrides(environ: Mapping[str, str], home: Path) -> None:
 
 def _overrides(name: str, value: str, home: str) -> bool:
     ours = name.startswith(_OWN) and name not in _OWN_VARIABLES
-    if not (ours or name in _OVERRIDES or name.startswith(_OVERRIDE_PREFIXES)):
+    if name in _CREDENTIALS or not (
+        ours or name in _OVERRIDES or name.startswith(_OVERRIDE_PREFIXES)
+    ):
         return False
     if name in _SET_BY_MLFLOW and (name in _MLFLOW_IDS or home in value):
         return False  # what MLflow itself leaves behind in a process that used this home

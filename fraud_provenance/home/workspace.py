@@ -14,6 +14,7 @@ from fraud_provenance.attested.attestors.ran import Attestor, CodeFacts
 from fraud_provenance.attested.core import files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
+    BackendError,
     ConfigError,
     ProvenanceError,
     Reason,
@@ -34,11 +35,13 @@ from fraud_provenance.attested.ports.blobs import Blobs, FolderBlobs
 from fraud_provenance.attested.ports.memory import FolderMemory, Memory
 from fraud_provenance.attested.ports.object_store import ObjectBlobs
 from fraud_provenance.attested.rules.releases import Expectations, Releases
+from fraud_provenance.attested.sigstore.ambient import ambient_token
 from fraud_provenance.attested.sigstore.log_audit import LogAuditor
 from fraud_provenance.attested.sigstore.recall import Recall
 from fraud_provenance.attested.sigstore.signing import SigningService
 from fraud_provenance.attested.sigstore.token_files import TokenFiles
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, load_issuers
+from fraud_provenance.attested.statements import identities
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.store.objects import Objects
@@ -47,7 +50,7 @@ from fraud_provenance.attested.tlog.checkpoints import LogKeeper, WitnessedLogs
 from fraud_provenance.attested.tlog.notes import log_keys
 from fraud_provenance.home import surroundings
 from fraud_provenance.home.checkout import Checkout
-from fraud_provenance.home.settings import Settings, settings_from
+from fraud_provenance.home.settings import AMBIENT, Settings, settings_from
 
 PINNED_TOOLS = ("opa", "cosign")
 
@@ -193,12 +196,29 @@ class Workspace:
         )
 
     def token(self, identity: Identity) -> str:
-        """An OpenID token for an identity: from the folder of tokens, or of our own issuers."""
-        if self.settings.tokens is not None:
-            return TokenFiles(self.settings.tokens)(identity)
-        if identity.issuer == "workloads":
+        """An OpenID token for an identity: from a file, of our own issuers, or of this job.
+
+        Raises:
+            BackendError: AUTHORITY_UNAVAILABLE. ConfigError: as the local Sigstore's.
+        """
+        tokens = self.settings.tokens
+        if isinstance(tokens, Path):
+            return TokenFiles(tokens)(identity)
+        if identity.issuer == identities.WORKLOADS:
             return self.sigstore.workload_token(identity.subject)
-        return self.sigstore.person_token(identity.subject)
+        if identity.issuer == identities.PEOPLE:
+            return self.sigstore.person_token(identity.subject)
+        if tokens == AMBIENT:
+            return ambient_token(identity)
+        raise BackendError(
+            reason(
+                RootCause.AUTHORITY_UNAVAILABLE,
+                f"this home has no tokens for {identity}",
+                artifact=identity.issuer,
+                remedy="Set FRAUD_PROVENANCE_TOKENS, or `tokens` in settings.toml, to a folder of "
+                "tokens, or in a pipeline's job to `ambient`.",
+            )
+        )
 
     @cached_property
     def attestor(self) -> Attestor:

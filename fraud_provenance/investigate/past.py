@@ -6,6 +6,7 @@ signed SHA-256; a policy's files lie under theirs.
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +15,16 @@ from typing import Any
 from fraud_provenance.attested.attestors.git_objects import Repository
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
-from fraud_provenance.attested.core.errors import BackendError, EvidenceError, reason
+from fraud_provenance.attested.core.errors import (
+    BackendError,
+    ConfigError,
+    EvidenceError,
+    reason,
+)
 from fraud_provenance.attested.gates.context import Trust
 
 LOCK = "requirements.lock"
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class Past:
@@ -28,6 +35,24 @@ class Past:
         self._trust = trust
         self._project = project.resolve()
         self._trees: dict[str, dict[str, str]] = {}
+
+    def commit(self, revision: str) -> str:
+        """The commit that somebody names: by its whole id, as HEAD, or by a full reference.
+
+        Raises:
+            ConfigError: USAGE, it is named in another way, or there is no such reference.
+            BackendError: GIT_UNAVAILABLE, the commit is not here.
+        """
+        known = revision == "HEAD" or revision.startswith("refs/") or _COMMIT.fullmatch(revision)
+        found = self._repository.named(revision) if known else ""
+        if not found:
+            why = f"the repository knows no {revision[:80]!r}"
+            remedy = (
+                "Name the commit by its whole id, as HEAD, or by a full reference such as"
+                " refs/heads/main."
+            )
+            raise ConfigError(reason(RootCause.USAGE, why, remedy=remedy, artifact="commit"))
+        return found
 
     def tree(self, commit: str) -> dict[str, str]:
         """Path below the project → git's name of the file, as the commit has it.

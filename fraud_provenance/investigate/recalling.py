@@ -162,8 +162,7 @@ def _target(trust: Trust, registry: Registry, project: Path, subject: str) -> _T
     if kind == "package" and (match := _PACKAGE.match(name)):
         return _package(trust, project, match["name"].lower(), match["version"] or "")
     if kind in ("person", "identity") and name:
-        issuer = "workloads" if name.startswith("/") else "people"
-        return _person(trust, subject, Identity(issuer=issuer, subject=name))
+        return _person(trust, subject, identities.named(name))
     if kind in ("policy", "release") and name:
         return _policy(trust, subject, _policy_digests(trust, kind, name))
     return _files(trust, subject)

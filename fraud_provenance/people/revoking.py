@@ -144,8 +144,7 @@ def _time(since: str) -> datetime | None:
 def _target(workspace: Workspace, subject: str) -> _Target:
     kind, _, name = subject.partition(":")
     if kind == "identity" and name:
-        issuer = "workloads" if name.startswith("/") else "people"
-        identity = Identity(issuer=issuer, subject=name)
+        identity = identities.named(name)
         digest = encoding.digest_json(identity.model_dump())
         return _Target("identity", str(identity), digest, name, identity=identity)
     if kind == "log" and name:

@@ -45,6 +45,18 @@ def nothing(project: Path) -> None:
     pass
 
 
+def test_commit_is_named_by_id_reference_or_tag_and_by_nothing_else(project: Path) -> None:
+    git(project, "tag", "-a", "v1", "-m", "first")
+    found = Repository.around(project)
+    assert found is not None
+    for name in (head(project), "HEAD", "refs/heads/main", "refs/tags/v1", head(project, "v1")):
+        assert found.named(name) == head(project), name
+    assert found.named("refs/heads/other") == ""
+    for name in ("f" * 40, head(project, f"HEAD:{MACRO}")):
+        with pytest.raises(BackendError, match=name[:12]):
+            found.named(name)
+
+
 def many_commits(project: Path) -> None:
     for number in range(3):
         (project / "docs" / "notes.md").write_text(f"{number}\n" * 500, "utf-8")

@@ -231,6 +231,116 @@ def test_person_is_the_mailbox_and_a_name_is_all_of_it() -> None:
     assert of("\u212aate@example.com") == "\u212aate@example.com"  # a Kelvin sign is no letter k
 
 
+OTHERS = {
+    "github": [
+        "https://github.com/acme/fraud/.github/workflows/train.yml@refs/heads/main",
+        "https://git.example.com/Acme-2/f_r.a-ud/.github/workflows/a.b.yaml@refs/tags/v1.2.3",
+    ],
+    "gitlab": [
+        "https://gitlab.com/acme/fraud//.gitlab-ci.yml@refs/heads/main",
+        "https://git.example.com/acme/risk/fraud//ci/train.yml@refs/heads/release/2.x",
+    ],
+    "kubernetes": [
+        "https://kubernetes.io/namespaces/fraud-1/serviceaccounts/train",
+        "https://kubernetes.io/namespaces/a/serviceaccounts/a.b-c",
+    ],
+    "spiffe": ["spiffe://fraud.example.com/ns/fraud/sa/train", "spiffe://a/B_1.x"],
+}
+
+
+@pytest.mark.parametrize(("issuer", "subjects"), OTHERS.items())
+def test_workload_of_another_issuer_is_named_by_its_whole_uri(
+    issuer: str, subjects: list[str]
+) -> None:
+    for subject in subjects:
+        found = with_principal(identities=[{"issuer": issuer, "subject": subject}])
+        known = Identity(issuer=issuer, subject=subject)
+        principal = found.principal(known, NOW)
+        assert principal is not None
+        assert principal.id == "second"
+        assert known in found.identities()
+        assert identities.named(subject) == identities.canonical(known) == known
+        upper = Identity(issuer=issuer, subject=subject.upper())
+        assert found.principal(upper, NOW) is None
+
+
+def test_name_of_neither_form_is_an_address_or_a_path() -> None:
+    assert identities.named("/Steps") == Identity(issuer="workloads", subject="/Steps")
+    for name in ("ann@example.com", "https://example.com/x", "nobody"):
+        assert identities.named(name).issuer == "people"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "subject"),
+    [
+        *((other, subject) for issuer, (subject, *_) in OTHERS.items()
+          for other in ("workloads", "people", *OTHERS) if other != issuer),
+        *((issuer, f"{subject}{more}") for issuer, (subject, *_) in OTHERS.items()
+          for more in ("*", "/", ".", " ", "?x", "#x", "/../x", "\n", "|x", "@x")),
+        ("github", "https://github.com/acme/fraud/.github/workflows/train.yml@refs/heads/.*"),
+        ("github", "https://github.com/acme/.*/.github/workflows/train.yml@refs/heads/main"),
+        ("github", "https://github.com/acme/fraud/.github/workflows/train.yml@refs/pull/1/merge"),
+        ("github", "https://github.com/acme/fraud/.github/workflows/train.yml@main"),
+        ("github", "https://github.com/acme/fraud/.github/workflows/train.yml"),
+        ("github", "https://github.com/acme/fraud/.github/workflows/../x.yml@refs/heads/main"),
+        ("github", "http://github.com/acme/fraud/.github/workflows/train.yml@refs/heads/main"),
+        ("github", "https://GitHub.com/acme/fraud/.github/workflows/train.yml@refs/heads/main"),
+        ("github", "https://a@github.com/acme/fraud/.github/workflows/x.yml@refs/heads/main"),
+        ("gitlab", "https://gitlab.com/fraud//.gitlab-ci.yml@refs/heads/main"),
+        ("gitlab", "https://gitlab.com/acme/fraud/.gitlab-ci.yml@refs/heads/main"),
+        ("gitlab", "https://gitlab.com/acme/fraud//.gitlab-ci.yml@refs/merge-requests/1/head"),
+        ("kubernetes", "https://kubernetes.io/namespaces/Fraud/serviceaccounts/train"),
+        ("kubernetes", "https://kubernetes.io/namespaces/fraud/serviceaccounts/"),
+        ("kubernetes", "https://example.com/namespaces/fraud/serviceaccounts/train"),
+        ("kubernetes", "system:serviceaccount:fraud:train"),
+        ("spiffe", "spiffe://Fraud.example.com/x"), ("spiffe", "spiffe://fraud.example.com"),
+        ("spiffe", "spiffe://fraud.example.com/a//b"), ("spiffe", "spiffe://a:1/x"),
+        ("spiffe", "spiffe://a/x%2fy"), ("buildkite", OTHERS["github"][0]),
+    ],
+)  # fmt: skip
+def test_uri_that_is_not_one_exact_workload_is_refused(issuer: str, subject: str) -> None:
+    with pytest.raises(VerificationError, match="IDENTITY_PATTERN"):
+        with_principal(identities=[{"issuer": issuer, "subject": subject}])
+    steps = json.loads(FILES["data/layout.json"])["steps"]
+    steps["ingest"]["identity"] = {"issuer": issuer, "subject": subject}
+    with pytest.raises(VerificationError, match="IDENTITY_PATTERN"):
+        parse_layout(changed("layout", steps=steps))
+
+
+def respelled(issuer: str) -> list[dict[str, str]]:
+    """One workload in two spellings of its repository, which the site does not tell apart."""
+    subject = OTHERS[issuer][0]
+    return [{"issuer": issuer, "subject": name} for name in
+            (subject, subject.replace("/acme/fraud/", "/Acme/Fraud/"))]  # fmt: skip
+
+
+@pytest.mark.parametrize("issuer", ["github", "gitlab"])
+def test_two_spellings_of_one_workload_are_refused(issuer: str) -> None:
+    one, other = respelled(issuer)
+    with pytest.raises(VerificationError, match=r"DUPLICATE_KEY_IDENTITY.*one and the same"):
+        with_principal(identities=[one, other])  # of one principal
+    steps = json.loads(FILES["data/layout.json"])["steps"]
+    steps["ingest"]["identity"] = one
+    assert parse_layout(changed("layout", steps=steps)).step("ingest").signer() == Identity(**one)
+    known = json.loads(FILES["data/principals.json"])["principals"]
+    third = known[0] | {"id": "third", "identities": [other]}
+    files = changed("layout", steps=steps) | changed("principals", principals=[*known, third])
+    both = {name: files[name] for name in ("data/principals.json",)}
+    with pytest.raises(VerificationError, match="DUPLICATE_KEY_IDENTITY"):
+        parse_layout(changed("layout", steps=steps) | both)  # of a step and a principal
+    fourth = known[0] | {"id": "fourth", "identities": [one]}
+    content = json.dumps({"version": 1, "principals": [third, fourth]}).encode()
+    (group,) = identities.groups(read_principals(content))
+    assert len(group) == 2
+
+
+def test_files_and_references_of_a_repository_are_told_apart_by_capitals() -> None:
+    one = OTHERS["github"][0]
+    for other in (one.replace("train.yml", "Train.yml"), one.replace("heads/main", "heads/Main")):
+        both = [{"issuer": "github", "subject": name} for name in (one, other)]
+        assert with_principal(identities=both).principal(Identity(**both[1]), NOW) is not None
+
+
 @pytest.mark.parametrize(
     "subject",
     ["\u212aate@example.com", "kate@exämple.com", "kate@example.com.", '"kate"@example.com',

@@ -121,13 +121,16 @@ def test_client_configuration_that_cannot_be_used_is_malformed(document: object)
     "document",
     [[], {}, {"people": "http://a"}, {"people": "http://a", "workloads": "b"},
      {"people": "http://a", "workloads": "http://a/"},
-     {"people": "http://a", "workloads": "http://b", "more": "http://c"}],
+     {"people": "http://a", "workloads": "http://b", "more": "http://c"},
+     {"people": "http://a", "workloads": "http://b", "github": "http://b"},
+     {"people": "http://a", "github": "http://b"}],
     ids=str,
 )  # fmt: skip
-def test_issuers_that_are_not_two_are_malformed(document: object) -> None:
+def test_issuers_that_are_unknown_or_the_same_are_malformed(document: object) -> None:
     assert refusal("issuers.json", document)
     honest = {"people": "http://a", "workloads": "http://b"}
-    trial.check_trust({"issuers.json": json.dumps(honest).encode()}, NOW)
+    for more in ({}, {"github": "https://c"}, {"spiffe": "https://c", "kubernetes": "https://d"}):
+        trial.check_trust({"issuers.json": json.dumps(honest | more).encode()}, NOW)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"a": 1, "a": 2}', b"\xff"])

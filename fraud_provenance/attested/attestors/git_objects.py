@@ -78,6 +78,17 @@ class Repository:
                 raise ValueError("it names nothing")
             return self._peeled(named) if named else ""
 
+    def named(self, name: str) -> str:
+        """The commit that an id, HEAD or a full reference names; "" if there is no such reference.
+
+        Raises:
+            BackendError: GIT_UNAVAILABLE, also for an id that is not here or is no commit's.
+        """
+        if not _ID.fullmatch(name.encode()):
+            return self.commit(name)
+        with _readable(name[:12]):
+            return self._peeled(name.encode())
+
     def _peeled(self, name: bytes) -> str:
         for _ in range(_MAX_PEELED):
             kind, content = self._object(name)

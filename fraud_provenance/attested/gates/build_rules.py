@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fraud_provenance.attested.core.codes import RootCause
-from fraud_provenance.attested.core.errors import Reason, reason
+from fraud_provenance.attested.core.errors import Reason, VerificationError, reason
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Policy
 from fraud_provenance.attested.lineage.nodes import Node, below
@@ -80,14 +80,33 @@ def _package_reasons(problems: object) -> list[Reason]:
 
 
 def _commit_reasons(trust: Trust, thresholds: dict[str, Any], code: Iterable[Code]) -> list[Reason]:
-    branch = thresholds.get("protected_branches", {"value": {}})["value"].get(trust.environment)
-    if branch is None and trust.environment == _LOCAL:
-        return []
     found = []
     for commit in dict.fromkeys(item.git_commit for item in code):
-        if branch is None or not trust.attestor.is_on_branch(commit, branch):
+        if message := _off_branch(trust, thresholds, commit):
             made = sorted({item.asset for item in code if item.git_commit == commit})
-            message = f"{commit[:12] or 'no commit'} is not on {branch or 'any protected branch'}"
             why = f"{message}; it made {', '.join(made)}"
             found.append(reason(RootCause.COMMIT_UNTRUSTED, why, artifact="source code"))
     return found
+
+
+def check_branch(trust: Trust, policy: Policy, commit: str) -> None:
+    """Refuse a commit that this environment's policy wants on a branch, and that is not on it.
+
+    Raises:
+        VerificationError: COMMIT_UNTRUSTED. BackendError: GIT_UNAVAILABLE.
+    """
+    if message := _off_branch(trust, policy.data("thresholds"), commit):
+        remedy = "Deploy from the protected branch, and fetch that branch with its whole history."
+        raise VerificationError(
+            reason(RootCause.COMMIT_UNTRUSTED, message, artifact="commit", remedy=remedy)
+        )
+
+
+def _off_branch(trust: Trust, thresholds: dict[str, Any], commit: str) -> str:
+    """In words that a commit is not where this environment wants it; "" if nothing is wrong."""
+    branch = thresholds.get("protected_branches", {"value": {}})["value"].get(trust.environment)
+    if branch is None and trust.environment == _LOCAL:
+        return ""
+    if branch is not None and trust.attestor.is_on_branch(commit, branch):
+        return ""
+    return f"{commit[:12] or 'no commit'} is not on {branch or 'any protected branch'}"

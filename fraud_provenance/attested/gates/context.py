@@ -75,5 +75,7 @@ class Trust:
         self._lineage.clear()
 
     def builder_id(self, identity: Identity) -> str:
-        """The SLSA builder id of a workload identity."""
+        """The SLSA builder id of a workload identity: its own URI, where it has one."""
+        if "://" in identity.subject:
+            return identity.subject
         return f"urn:fraud-provenance:{identity.issuer}{identity.subject}"

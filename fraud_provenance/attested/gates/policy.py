@@ -78,11 +78,16 @@ def read_policies(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
                 raise _mismatch(f"more than {_MAX_FILES} files", "policies")
             name = path.relative_to(folder).as_posix()
             contents[name] = files.read_once(path, limit_bytes=_MAX_FILE_BYTES)
+    return manifest_of(contents), contents
+
+
+def manifest_of(contents: Mapping[str, bytes]) -> Manifest:
+    """The manifest of a policy's files (path below the folder → bytes), as a release names it."""
     entries = [
         FileEntry(path=name, partition="", size=len(data), sha256=encoding.digest_bytes(data))
         for name, data in contents.items()
     ]
-    return Manifest.of("policies", entries), contents
+    return Manifest.of("policies", entries)
 
 
 def _state(folder: Path) -> _State | None:
@@ -219,6 +224,21 @@ class PolicyEngine:
                 else is wrong with the releases.
         """
         manifest, contents = self._as_it_lies()
+        head = self.check_released(manifest, contents)
+        if self._current is None or self._current.digest != manifest.digest:
+            policy = Policy(manifest, contents)
+            policy.layout  # noqa: B018 - a layout that cannot be used is no policy
+            self._current = policy
+        self._current.authors = _authors(self._current.layout, head)
+        self._current.release_statements = head.statements
+        return self._current
+
+    def check_released(self, manifest: Manifest, contents: Mapping[str, bytes]) -> Release:
+        """The release in force, which must fix exactly these policy files, wherever they lie.
+
+        Raises:
+            VerificationError: as `current`.
+        """
         proposed = [
             item
             for item in self.releases.chain().proposals
@@ -232,13 +252,7 @@ class PolicyEngine:
             if refused:
                 raise VerificationError(*refused)
             raise _unapproved(proposed, contents) if proposed else self._difference(manifest, head)
-        if self._current is None or self._current.digest != manifest.digest:
-            policy = Policy(manifest, contents)
-            policy.layout  # noqa: B018 - a layout that cannot be used is no policy
-            self._current = policy
-        self._current.authors = _authors(self._current.layout, head)
-        self._current.release_statements = head.statements
-        return self._current
+        return head
 
     def _as_it_lies(self) -> tuple[Manifest, dict[str, bytes]]:
         """The folder, read again unless nothing has touched it since this process read it."""

@@ -5,7 +5,6 @@ verified. No identity is a pattern: workloads are exact paths, people are known 
 their address (`identities`), and nobody is enrolled twice.
 """
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,11 +18,6 @@ from fraud_provenance.attested.core.errors import VerificationError, reason
 from fraud_provenance.attested.statements import identities
 from fraud_provenance.attested.statements.statements import Identity
 
-_EXACT = {
-    "workloads": re.compile(r"(/[a-z0-9]+([_-][a-z0-9]+)*)+"),
-    "people": re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"),
-}
-"""What an identity may look like: a path, an address. Nothing that a reader could take for more."""
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -282,7 +276,27 @@ def parse_principals(content: bytes) -> tuple[Principal, ...]:
                     artifact="policies/data/principals.json",
                 )
             )
+    _check_spellings([one for principal in principals for one in principal.identities])
     return principals
+
+
+def _check_spellings(known: Iterable[Identity]) -> None:
+    """Two spellings of one workload are one too many: only one of them can be in a certificate.
+
+    Raises:
+        VerificationError: DUPLICATE_KEY_IDENTITY.
+    """
+    spelled: dict[Identity, Identity] = {}
+    for one in known:
+        other = spelled.setdefault(identities.folded(one), one)
+        if other != one and one.issuer != identities.PEOPLE:
+            raise VerificationError(
+                reason(
+                    RootCause.DUPLICATE_KEY_IDENTITY,
+                    f"{other} and {one} are one and the same",
+                    artifact="policies/data/principals.json",
+                )
+            )
 
 
 def read_principals(content: bytes) -> tuple[Principal, ...]:
@@ -324,6 +338,12 @@ def parse_layout(policy_files: Mapping[str, bytes]) -> Layout:
         subject = rule.identity.get("subject")
         if subject is not None or rule.signer_role is None:
             _check_exact(str(rule.identity.get("issuer")), str(subject), "layout.json")
+    _check_spellings(
+        [
+            *(signer for rule in layout.steps.values() if (signer := rule.signer())),
+            *(one for principal in principals for one in principal.identities),
+        ]
+    )
     return layout
 
 
@@ -333,8 +353,7 @@ def _unexpected(message: str) -> VerificationError:
 
 def _check_exact(issuer: str, subject: str, name: str) -> None:
     """An identity must be one exact name: whoever reads it as a pattern must read the same."""
-    exact = _EXACT.get(issuer)
-    if exact is None or not exact.fullmatch(subject):
+    if not identities.is_exact(Identity(issuer=issuer, subject=subject)):
         raise VerificationError(
             reason(
                 RootCause.IDENTITY_PATTERN,

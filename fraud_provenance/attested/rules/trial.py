@@ -28,7 +28,8 @@ from fraud_provenance.attested.tlog.witness import parse_policy
 ROLE = "policy_author"
 TERM = timedelta(days=7)
 """So long after a release somebody must still be able to sign the next one."""
-ISSUERS = ("people", "workloads")
+ISSUERS = (identities.PEOPLE, identities.WORKLOADS)
+"""Those that every environment has; it may have others of `identities.FORMS`."""
 _DOCUMENTS = ("layout", "principals", "thresholds", "contracts")
 _OPTIONAL = ("feed", "documents")  # policies of before them have none
 _OWN_KEYS = {  # what the trusted root lists, and where each entry says how long it is valid
@@ -134,12 +135,16 @@ def _read_witnesses(content: bytes, _at: datetime | None) -> None:
 
 def _read_issuers(content: bytes, _at: datetime | None) -> None:
     document = encoding.strict_json(content)
-    if not isinstance(document, dict) or sorted(document) != sorted(ISSUERS):
-        raise _Unusable(f"it must name the issuers {' and '.join(ISSUERS)}, and no other")
+    known = identities.FORMS.keys()
+    if not isinstance(document, dict) or not {*ISSUERS} <= document.keys() <= known:
+        more = ", ".join(sorted(known - {*ISSUERS}))
+        raise _Unusable(
+            f"it must name the issuers {' and '.join(ISSUERS)}, and others only of {more}"
+        )
     for name, url in document.items():
         _check_address(url, name)
-    if len({str(url).rstrip("/") for url in document.values()}) != len(ISSUERS):
-        raise _Unusable("both issuers are the same")
+    if len({str(url).rstrip("/") for url in document.values()}) != len(document):
+        raise _Unusable("two of its issuers are the same")
 
 
 def _check_address(url: Any, place: str) -> None:  # noqa: ANN401 - JSON

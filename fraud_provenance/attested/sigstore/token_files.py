@@ -1,7 +1,8 @@
 """OpenID tokens that somebody else mints and lays into files, as Kubernetes projects them.
 
-In: a folder with one file an identity, `workloads/steps/train` or `people/ann@example.com`. Out:
-the token in it, read afresh each time, for whoever lays it there replaces it before it runs out.
+In: a folder with one file an identity: `workloads/steps/train`, `people/ann@example.com` or,
+without its scheme, `kubernetes/kubernetes.io/namespaces/fraud/serviceaccounts/train`. Out: the
+token in it, read afresh each time, for whoever lays it there replaces it before it runs out.
 Who may read which file is who may sign as whom: give each step its own folder with its own file.
 """
 
@@ -30,7 +31,7 @@ class TokenFiles:
         Raises:
             BackendError: AUTHORITY_UNAVAILABLE, there is none that can be used now.
         """
-        name = f"{identity.issuer}/{identity.subject.lstrip('/')}"
+        name = f"{identity.issuer}/{identity.subject.rpartition('://')[2].lstrip('/')}"
         root = self._folder.resolve()
         path = (self._folder / name).resolve()  # a projected file is a link within its folder
         if not path.is_relative_to(root):

@@ -45,7 +45,8 @@ from fraud_provenance.attested.tlog import merkle, notes
 from fraud_provenance.attested.tlog import tiles as log
 from fraud_provenance.attested.tlog.checkpoints import WitnessedLogs
 
-_ISSUER_OID = "1.3.6.1.4.1.57264.1.8"
+_FULCIO = "1.3.6.1.4.1.57264.1"
+_ISSUER_OID, _REPOSITORY_OID, _REFERENCE_OID = f"{_FULCIO}.8", f"{_FULCIO}.12", f"{_FULCIO}.14"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
@@ -89,12 +90,15 @@ class VerifiedBundle(BaseModel):
 class _ReadIdentity(VerificationPolicy):
     """Collects issuer and subject of the certificate; refuses all but exactly one subject.
 
+    `source`: address and reference of the repository that a workflow ran for; empty elsewhere.
+
     `was_asked`: the library came so far. Time, chain and signed certificate timestamp held.
     """
 
     def __init__(self) -> None:
         self.issuer = ""
         self.subject = ""
+        self.source = ("", "")
         self.was_asked = False
 
     def verify(self, cert: Certificate) -> None:
@@ -108,11 +112,11 @@ class _ReadIdentity(VerificationPolicy):
                 RootCause.IDENTITY_UNTRUSTED, "the certificate must name exactly one subject"
             )
         self.subject = subjects[0]
-        issuers = [ext.value for ext in cert.extensions if ext.oid.dotted_string == _ISSUER_OID]
-        if len(issuers) != 1:
+        found = {ext.oid.dotted_string: ext.value for ext in cert.extensions}  # each at most once
+        if _ISSUER_OID not in found:
             raise _invalid(RootCause.ISSUER_MISMATCH, "the certificate names no issuer")
-        raw = bytes(getattr(issuers[0], "value", b""))
-        self.issuer = raw[2:].decode("utf-8") if raw[:1] == b"\x0c" and raw[1] < 0x80 else ""
+        self.issuer = _text(found[_ISSUER_OID])
+        self.source = (_text(found.get(_REPOSITORY_OID)), _text(found.get(_REFERENCE_OID)))
 
 
 class BundleVerifier:
@@ -164,7 +168,7 @@ class BundleVerifier:
     def certificate_identity(self, identity: Identity) -> tuple[str, str]:
         """(subject, issuer URL) as they stand in a certificate of `identity`."""
         issuer = next(url for url, role in self._roles.items() if role == identity.issuer)
-        workload = identity.issuer == "workloads"
+        workload = identity.issuer == identities.WORKLOADS
         return (f"{issuer.rstrip('/')}{identity.subject}" if workload else identity.subject), issuer
 
     def verify(self, content: bytes) -> VerifiedBundle:
@@ -351,12 +355,17 @@ class BundleVerifier:
                 RootCause.ISSUER_MISMATCH, f"issuer {reader.issuer[:120]!r} is not one of ours"
             )
         subject = reader.subject
-        if role == "workloads":
+        if role == identities.WORKLOADS:
             prefix = reader.issuer.rstrip("/")
             if not subject.startswith(f"{prefix}/"):
                 raise _invalid(RootCause.IDENTITY_UNTRUSTED, f"{subject!r} is not a workload here")
             subject = subject.removeprefix(prefix)
-        return Identity(issuer=role, subject=subject)
+        identity = Identity(issuer=role, subject=subject)
+        own = identities.repository(identity)
+        if own is not None and own != reader.source:  # others may call a workflow, as themselves
+            ran_for = "@".join(reader.source)
+            raise _invalid(RootCause.IDENTITY_UNTRUSTED, f"{subject!r} ran for {ran_for[:200]!r}")
+        return identity
 
 
 def load_issuers(path: Path) -> dict[str, str]:
@@ -371,6 +380,19 @@ def load_issuers(path: Path) -> dict[str, str]:
             reason(RootCause.ROOT_DIGEST_MISMATCH, f"{path.name} does not name the issuers")
         )
     return {str(role): str(url) for role, url in document.items()}
+
+
+def _text(extension: object) -> str:
+    """The text that an extension of Fulcio's holds, a UTF8String of DER; "" for anything else."""
+    raw = bytes(getattr(extension, "value", b""))
+    size = len(raw) - 2
+    if 0 <= size < 0x80:
+        header = bytes((0x0C, size))
+    elif 0x81 <= size <= 0x100:
+        header = bytes((0x0C, 0x81, size - 1))
+    else:
+        return ""
+    return raw.removeprefix(header).decode("utf-8") if raw.startswith(header) else ""
 
 
 def _invalid(code: str, message: str) -> VerificationError:
