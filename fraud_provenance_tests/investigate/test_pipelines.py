@@ -16,7 +16,7 @@ import yaml
 from fraud_provenance.cli.application import app
 from fraud_provenance_tests.attestors.test_work_tree import git
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 CI = PROJECT / "deploy" / "ci"
 PAGE = PROJECT / "docs" / "pipelines.md"
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group of commands
