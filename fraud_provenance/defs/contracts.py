@@ -283,24 +283,23 @@ def _page_of(report: "ContractReport", home: Path | None) -> dict[str, Any]:
 
 
 def failure_metadata(failures: Sequence[Any]) -> dict[str, Any]:
-    """Failures as a table: what, where, how many rows, what was found, what to do.
+    """Failures as a table that fits a page: where, what was found; and what to do, once for each.
 
     A value of a row is nobody's business here: what is found are numbers of the day as a whole.
     """
+    names = ("day", "grade", "code", "check", "column", "found")
     records = [
         dg.TableRecord(
-            {
-                "day": f.day, "grade": f.weight, "code": f.code, "check": f.check,
-                "column": f.column, "rows": f.rows, "found": _found(f), "remedy": f.remedy,
-            }
+            dict(zip(names, (f.day, f.weight, f.code, f.check, f.column, _found(f)), strict=True))
         )
         for f in failures[:100]
-    ]  # fmt: skip
-    columns = [
-        dg.TableColumn(name, "int" if name == "rows" else "string")
-        for name in ("day", "grade", "code", "check", "column", "rows", "found", "remedy")
     ]
-    return {"failures": dg.TableMetadataValue(records, dg.TableSchema(columns=columns))}
+    remedies = dict.fromkeys(f"- {f.code}: {f.remedy}" for f in failures if f.remedy)
+    schema = dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in names])
+    return {
+        "failures": dg.TableMetadataValue(records, schema),
+        "what to do": dg.MetadataValue.md("\n".join(remedies) or "nothing is known"),
+    }
 
 
 def _found(failure: Any) -> str:  # noqa: ANN401 - Failure, imported late

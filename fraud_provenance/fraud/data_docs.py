@@ -132,11 +132,7 @@ def _checks(report: ContractReport) -> str:
 
 def _page(report: ContractReport, body: str) -> str:
     span = f"{report.days[0]} to {report.days[-1]}, {len(report.days)} day(s)"
-    verdict = (
-        '<p class="good">Every expectation holds for every day.</p>'
-        if report.passed
-        else f'<p class="bad">{len(report.failures)} expectation(s) do not hold.</p>'
-    )
+    verdict = _verdict(report)
     failures = _table(
         ["day", "grade", "code", "check", "found", "remedy"],
         [[f.day, f.weight, f.code, f.check, f.example, f.remedy] for f in report.findings],
@@ -147,6 +143,26 @@ def _page(report: ContractReport, body: str) -> str:
         f"<h1>{escape(report.suite)}</h1><p>{span}</p>{verdict}"
         f"{failures if report.findings else ''}{body}</body></html>\n"
     )
+
+
+def _verdict(report: ContractReport) -> str:
+    """What becomes of the days, in words."""
+    broken = {finding.day for finding in report.broken}
+    held = [day for day in report.stopped if day not in broken]
+    told = [
+        (sorted(broken), "broken", "The source sends what is right, or it stays out."),
+        (held, "held", "A data owner looks and accepts it (<code>fraud-provenance accept</code>; "
+                       "<code>fraud-provenance run</code> prints the whole command), "
+                       "or the source sends what is right."),
+    ]  # fmt: skip
+    words = [
+        f'<p class="bad">{escape(", ".join(days))}: {verdict}. {what_next}</p>'
+        for days, verdict, what_next in told
+        if days
+    ]
+    if not words:
+        words = ['<p class="good">Every day may be used.</p>']
+    return "".join(words)
 
 
 def _table(header: list[str], rows: list[list[Any]]) -> str:

@@ -54,9 +54,11 @@ def test_failure_shows_numbers_and_no_value_of_a_row() -> None:
                              "remedy": "mend it"}  # fmt: skip
     row = Failure(**facts, column="customer_id", rows=3, example="4711")
     whole = Failure(**facts, column="", rows=0, example="y", observed=0.5, maximum=0.25)
-    shown_rows = failure_metadata([row, whole])["failures"].records
+    told = failure_metadata([row, whole])
+    shown_rows = told["failures"].records
     assert [item.data["found"] for item in shown_rows] == ["3 rows", "0.5, allowed at most 0.25"]
-    assert "4711" not in str(shown_rows)
+    assert told["what to do"].value == "- VALUE_RANGE: mend it"  # once for both
+    assert "4711" not in str(told)
 
 
 def test_score_leads_through_model_inputs_to_the_training_set() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fraud_provenance_tests.attacks.arena import Arena, commit_all
-from fraud_provenance_tests.product import Product
 from fraud_provenance_tests.attestors.test_work_tree import git
+from fraud_provenance_tests.product import Product
 
 pytestmark = pytest.mark.e2e
 TRAINING = "fraud_provenance/defs/training.py"

@@ -25,10 +25,10 @@ from fraud_provenance.models import effect
 from fraud_provenance.models.champion import deployments
 from fraud_provenance.people import governing
 from fraud_provenance.people.revoking import revoke_subject
+from fraud_provenance_tests.attestors.test_work_tree import git
 from fraud_provenance_tests.conftest import PROJECT, Chain, copy_home, release
 from fraud_provenance_tests.investigate.story import signed_folder
 from fraud_provenance_tests.scored import Deployed, deploy, featurise, make_training_set
-from fraud_provenance_tests.attestors.test_work_tree import git
 
 TRAINING = "fraud_provenance/defs/training.py"
 MART = "dbt_project/models/marts"
