@@ -122,7 +122,7 @@ def ticks() -> dict[str, float]:
     from fraud_provenance.defs import alerts, automation, due
     from fraud_provenance.defs.training import TrainingResource
     from fraud_provenance.resources import ProvenanceResource
-    from fraud_provenance.run.pipeline import open_instance
+    from fraud_provenance.run.instance import open_instance
     from fraud_provenance.settings import settings_from
     from fraud_provenance.workspace import Workspace
 

@@ -6,17 +6,14 @@ redirected holds other evidence, and none that this home remembers: it is refuse
 
 import os
 import tomllib
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
-    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -28,6 +25,7 @@ from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, reason
 from fraud_provenance.attested.ports.object_store import Bucket
+from fraud_provenance.server_settings import Closed, Login, Mlflow, Postgres
 
 NAME: Final = "settings.toml"
 PROJECT: Final = Path(__file__).resolve().parent.parent
@@ -40,17 +38,14 @@ VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "FRAUD_PROVENANCE_EVIDENCE_KEPT_DAYS": ("evidence", "kept_days"),
     "FRAUD_PROVENANCE_MLFLOW_SERVER": ("mlflow", "server"),
     "FRAUD_PROVENANCE_MLFLOW_TOKEN_FILE": ("mlflow", "token_file"),
+    "FRAUD_PROVENANCE_POSTGRES": ("postgres", "address"),
 }
 """Variable → where the same stands in the file."""
 _TOOLS: Final = "DBT_"  # dbt takes samples, other targets, states and flags from such variables
 _MAX_BYTES: Final = 1 << 16
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Evidence(_Closed):
+class Evidence(Closed):
     """Where bundles, manifests and what releases name lie.
 
     Attributes:
@@ -92,121 +87,18 @@ class Evidence(_Closed):
         )
 
 
-class Mlflow(_Closed):
-    """Where runs, models and the registry lie.
-
-    Attributes:
-        server: An MLflow server's address, https, or http on 127.0.0.1; empty for the home's own
-            database.
-        token_file: A file, by its full path, with the token by which the server lets us in.
-    """
-
-    server: str = ""
-    token_file: Path | None = None
-
-    @field_validator("server")
-    @classmethod
-    def _is_safe(cls, value: str) -> str:
-        if value and (not is_safe_address(value) or "?" in value or "#" in value):
-            raise ValueError("is not an https address (nor http on 127.0.0.1)")
-        return value.rstrip("/")
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> "Mlflow":
-        if self.token_file is not None and not self.token_file.is_absolute():
-            raise ValueError("token_file is not the full path of a file")
-        if self.token_file is not None and not self.server:
-            raise ValueError("token_file needs a server")
-        return self
-
-
-_NOTHING: Final = SecretStr("")
-
-
-@dataclass(frozen=True)
-class Login:
-    """By what an MLflow server lets us in: MLflow's own variables, or a file that holds a token.
-
-    Such a file is read afresh each time, for whoever lays it there may replace it.
-    """
-
-    username: str = ""
-    password: SecretStr = _NOTHING
-    token: SecretStr = _NOTHING
-    token_file: Path | None = None
-
-    @classmethod
-    def of(cls, environ: Mapping[str, str], given: Mlflow) -> "Login":
-        """What the settings name; what is in the variables counts where they name no file."""
-        if not given.server:
-            return cls()
-        if given.token_file is not None:
-            return cls(token_file=given.token_file)
-        username, password, token = (environ.get(name, "") for name in surroundings.MLFLOW_LOGIN)
-        return cls(username, SecretStr(password), SecretStr(token))
-
-    def bearer(self) -> str:
-        """The token, or an empty string.
-
-        Raises:
-            ConfigError: USAGE, the file cannot be read, or others may read it.
-        """
-        if self.token_file is None:
-            return self.token.get_secret_value()
-        try:
-            facts = self.token_file.stat()
-            if facts.st_mode & 0o077 or facts.st_uid != os.geteuid():
-                raise _no_token(self.token_file, "may be read by others", "chmod 600 it")
-            content = files.read_once(self.token_file.resolve(), limit_bytes=_MAX_BYTES)
-            token = content.decode("ascii").strip()
-        except (OSError, EvidenceError, ValueError) as error:
-            raise _no_token(
-                self.token_file, "cannot be read", "Lay the token of the MLflow server there"
-            ) from error
-        if not token or not token.isprintable() or " " in token:
-            raise _no_token(self.token_file, "holds no token", "Write one line with it there")
-        return token
-
-    def sign(self, request: Any) -> Any:  # noqa: ANN401 - the HTTP library's own
-        """Add the credential to a request, as MLflow's own client does."""
-        token = self.bearer()
-        if self.username and self.password.get_secret_value():
-            from requests.auth import HTTPBasicAuth
-
-            return HTTPBasicAuth(self.username, self.password.get_secret_value())(request)
-        if token:
-            request.headers["Authorization"] = f"Bearer {token}"
-        return request
-
-    def give(self, environ: MutableMapping[str, str]) -> None:
-        """Lay the token of a file where MLflow's own client looks for one."""
-        if self.token_file is not None:
-            for name in surroundings.MLFLOW_LOGIN:
-                environ.pop(name, None)
-            environ[surroundings.MLFLOW_LOGIN[-1]] = self.bearer()
-
-
-def _no_token(path: Path, what: str, remedy: str) -> ConfigError:
-    return ConfigError(
-        reason(
-            RootCause.USAGE,
-            f"the file with the MLflow server's token {what}",
-            remedy=f"{remedy}: {path}.",
-            artifact=path.name,
-        )
-    )
-
-
 _HERE: Final = Evidence()
 _OWN_MLFLOW: Final = Mlflow()
 _NOBODY: Final = Login()
+_OWN_DAGSTER: Final = Postgres()
 
 
-class _Given(_Closed):
+class _Given(Closed):
     environment: str = Field(default="local", min_length=1)
     tokens: Path | None = None
     evidence: Evidence = _HERE
     mlflow: Mlflow = _OWN_MLFLOW
+    postgres: Postgres = _OWN_DAGSTER
 
     @field_validator("tokens")
     @classmethod
@@ -234,6 +126,7 @@ class Settings:
     evidence: Evidence = _HERE
     mlflow: Mlflow = _OWN_MLFLOW
     mlflow_login: Login = _NOBODY
+    postgres: Postgres = _OWN_DAGSTER
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -246,7 +139,9 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
     named = environ.get(surroundings.HOME_VARIABLE) or str(PROJECT / ".fraud_provenance")
     home = surroundings.place_of(named)
     given = _given(home / NAME, environ)
-    surroundings.refuse_overrides(environ, home, given.mlflow.server)
+    surroundings.refuse_overrides(
+        environ, home, given.mlflow.server, postgres=bool(given.postgres.address)
+    )
     return Settings(
         home=home,
         environment=given.environment,
@@ -259,6 +154,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         evidence=given.evidence,
         mlflow=given.mlflow,
         mlflow_login=Login.of(environ, given.mlflow),
+        postgres=given.postgres,
     )
 
 

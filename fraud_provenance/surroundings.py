@@ -24,7 +24,8 @@ _OWN_VARIABLES = frozenset(
     f"{_OWN}{name}"
     for name in (
         "HOME", "ENVIRONMENT", "EVIDENCE", "EVIDENCE_ENDPOINT", "EVIDENCE_REGION",
-        "EVIDENCE_KEPT_DAYS", "MLFLOW_SERVER", "MLFLOW_TOKEN_FILE", "TOKENS", "TOOLS",
+        "EVIDENCE_KEPT_DAYS", "MLFLOW_SERVER", "MLFLOW_TOKEN_FILE", "POSTGRES",
+        "POSTGRES_PASSWORD", "TOKENS", "TOOLS",
         "DBT_INPUT", "DBT_OUTPUT", "DBT_WINDOW",
         "WEBHOOK", "HEARTBEAT", "ALERT_LOG",  # where alerts go: `alerts.settings`
         "SMTP", "SMTP_USER", "SMTP_PASSWORD", "MAIL_FROM", "MAIL_TO",
@@ -47,6 +48,10 @@ _MLFLOW_IDS = frozenset(("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERI
 _MLFLOW_STORES = frozenset(("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"))
 MLFLOW_LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 """MLflow's own variables for who asks its server; the settings say which server."""
+POSTGRES_PASSWORD = f"{_OWN}POSTGRES_PASSWORD"
+"""The variable that holds the password; Dagster reads it there."""
+_POSTGRES_ELSEWHERE = frozenset(("PGHOSTADDR", "PGOPTIONS", "PGSERVICE", "PGSERVICEFILE"))
+"""By these a client of PostgreSQL goes elsewhere than its address says."""
 HARDENED = {
     "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -62,16 +67,24 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _UNUSABLE = re.compile(r"[%#?\x00-\x1f\x7f]")
 
 
-def refuse_overrides(environ: Mapping[str, str], home: Path, mlflow_server: str = "") -> None:
+def refuse_overrides(
+    environ: Mapping[str, str], home: Path, mlflow_server: str = "", *, postgres: bool = False
+) -> None:
     """Nothing in the environment may say whom to trust or what to skip.
 
     `mlflow_server`: the one that the settings name, of which MLflow's own variables may tell.
+    `postgres`: whether the settings name a PostgreSQL server.
 
     Raises:
         VerificationError: CONFIG_OVERRIDE, one reason for each such variable.
     """
     told = (str(home), mlflow_server)
-    names = [name for name in sorted(environ) if _overrides(name, environ[name], *told)]
+    elsewhere = _POSTGRES_ELSEWHERE if postgres else frozenset()
+    names = [
+        name
+        for name in sorted(environ)
+        if name in elsewhere or _overrides(name, environ[name], *told)
+    ]
     if names:
         remedy = (
             f"Start without them: unset {' '.join(names)}. Only signed releases say whom to trust."

@@ -27,7 +27,7 @@ from fraud_provenance.models.registry import (
 )
 from fraud_provenance.models.registry_home import HomeStore
 from fraud_provenance.models.registry_server import ServerStore
-from fraud_provenance.settings import Login, Mlflow
+from fraud_provenance.server_settings import Login, Mlflow
 from fraud_provenance_tests.attacks.network import Request, hung_server, lying_server, relay
 from fraud_provenance_tests.conftest import codes
 from fraud_provenance_tests.mlflow_server import MlflowServer

@@ -33,7 +33,7 @@ def ui(
     Exits 2 if one of them ends by itself; the others are ended then.
     """
     from fraud_provenance.due.planning import mlflow_uri
-    from fraud_provenance.run.pipeline import open_instance
+    from fraud_provenance.run.instance import open_instance
 
     workspace = open_workspace()
     workspace.create_folders()

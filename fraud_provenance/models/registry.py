@@ -295,8 +295,9 @@ def is_model_id(text: str) -> bool:
     return _SOURCE.match(f"models:/{text}") is not None
 
 
-def wrong(code: str, version: str, what: str) -> VerificationError:
-    """A version that is not as it must be."""
+def wrong(code: str, version: str, what: str, remedy: str = "") -> VerificationError:
+    """A version that is not as it must be. `remedy`: where the code's own does not fit."""
+    where = {"remedy": remedy} if remedy else {}
     return VerificationError(
-        reason(code, f"version {version} {what}", artifact=f"{MODEL_NAME}:{version}")
+        reason(code, f"version {version} {what}", artifact=f"{MODEL_NAME}:{version}", **where)
     )

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, reason
 from fraud_provenance.models.registry import MODEL_NAME, Found, RegisteredVersion, wrong
-from fraud_provenance.settings import Login
+from fraud_provenance.server_settings import Login
 
 SCHEME: Final = "mlflow-artifacts"
 _API, _FILES = "/api/2.0/mlflow", "/api/2.0/mlflow-artifacts/artifacts"
@@ -28,6 +28,10 @@ _FILE_BYTES: Final = 1 << 30
 _CHUNK_BYTES: Final = 1 << 16
 _PAGE, _MAX_PAGES, _MAX_FILES = 1000, 100, 1000
 _CONNECT_S: Final = 10
+_REMEDY: Final = (
+    "Have the server's artifacts and its database restored from their backups, or train again; "
+    "models are registered by the pipeline only."
+)
 _MISSING: Final = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 
@@ -192,11 +196,11 @@ class ServerStore:
         if not attested or listed != set(attested):
             odd = sorted(listed.symmetric_difference(attested))[:3]
             what = f"has other files on the server than {location} has: {', '.join(odd)}"
-            raise wrong(RootCause.SOURCE_MISMATCH, version.version, what[:200])
+            raise wrong(RootCause.SOURCE_MISMATCH, version.version, what[:200], _REMEDY)
         for name, digest in attested.items():
             if self._digest(f"{folder}/{name}") != digest:
                 what = f"has another {name} on the server than was attested"
-                raise wrong(RootCause.SOURCE_MISMATCH, version.version, what)
+                raise wrong(RootCause.SOURCE_MISMATCH, version.version, what, _REMEDY)
 
     def _listed(self, folder: str) -> Iterator[str]:
         """The names of all files in a folder of artifacts, relative to it."""
@@ -283,9 +287,9 @@ def artifact_folder(version: str, location: str, model_id: str) -> str:
     parts = unquote(claimed.path).strip("/").split("/")
     plain = not (claimed.netloc or claimed.query or claimed.fragment)
     if claimed.scheme != SCHEME or not plain or {"", ".", ".."} & set(parts):
-        raise wrong(RootCause.SOURCE_SCHEME, version, f"lies at {location[:80]!r}")
+        raise wrong(RootCause.SOURCE_SCHEME, version, f"lies at {location[:80]!r}", _REMEDY)
     if model_id not in parts:
-        raise wrong(RootCause.SOURCE_MISMATCH, version, "lies in another model's folder")
+        raise wrong(RootCause.SOURCE_MISMATCH, version, "lies in another model's folder", _REMEDY)
     return "/".join(parts)
 
 
