@@ -202,8 +202,9 @@ class Registry:
                 await_creation_for=_CREATION_S,
             )  # fmt: skip
         number = str(made.version)
-        kept = self.version(number)
-        if kept is None or kept.model_id != model_id:
+        with _asking("cannot read the registry"):
+            kept = self._store.version(number)
+        if kept is None or kept.source != source:
             raise _unavailable(f"version {number} was registered, and is not kept as such")
         return number
 
