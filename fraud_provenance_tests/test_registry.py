@@ -1,11 +1,14 @@
 """The registry, in the home's own database and behind a real MLflow server, also one that lies."""
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -378,6 +381,49 @@ def test_a_server_that_hangs_or_is_down_decides_nothing(tmp_path: Path) -> None:
     gone = Registry(ServerStore(f"http://127.0.0.1:{port}", Login()), tmp_path)
     with pytest.raises(BackendError, match="REGISTRY_UNAVAILABLE"):
         gone.alias(CHAMPION)
+
+
+@contextmanager
+def talking(say: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A port that answers the first client with whatever is said to it."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def serve() -> None:
+            with suppress(OSError):
+                client, _ = listener.accept()
+                with client:
+                    client.recv(1 << 16)
+                    say(client)
+
+        thread = Thread(target=serve)
+        thread.start()
+        yield int(listener.getsockname()[1])
+    thread.join(timeout=30)
+
+
+def drip(client: socket.socket) -> None:
+    """One byte at a time, for ever."""
+    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    while True:
+        client.sendall(b" ")
+        time.sleep(0.1)
+
+
+def break_off(client: socket.socket) -> None:
+    """Half of what was announced."""
+    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}")
+
+
+@pytest.mark.parametrize("say", [drip, break_off])
+def test_an_answer_that_does_not_end_as_announced_is_none(
+    tmp_path: Path, say: Callable[[socket.socket], None]
+) -> None:
+    begun = time.monotonic()
+    with talking(say) as port, pytest.raises(BackendError, match="REGISTRY_UNAVAILABLE"):
+        Registry(ServerStore(f"http://127.0.0.1:{port}", Login(), 2), tmp_path).alias(CHAMPION)
+    assert time.monotonic() - begun < 20
 
 
 def test_an_endless_answer_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

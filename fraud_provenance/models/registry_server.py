@@ -263,7 +263,8 @@ class ServerStore:
 
     def _bounded(self, answer: Any, path: str, limit_bytes: int) -> Iterator[bytes]:  # noqa: ANN401
         end, size = time.monotonic() + self.deadline_s, 0
-        for chunk in answer.iter_content(_CHUNK_BYTES):
+        # `read1` gives what is there; who waits for a whole chunk waits for a server that drips.
+        while chunk := answer.raw.read1(_CHUNK_BYTES, decode_content=True):
             size += len(chunk)
             if size > limit_bytes:
                 raise _unusable(f"its answer for {path} has more than {limit_bytes} bytes")
