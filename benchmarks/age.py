@@ -124,7 +124,7 @@ def ticks() -> dict[str, float]:
     from fraud_provenance.home.settings import settings_from
     from fraud_provenance.home.workspace import Workspace
     from fraud_provenance.resources import ProvenanceResource
-    from fraud_provenance.run.pipeline import open_instance
+    from fraud_provenance.run.instance import open_instance
 
     instance = open_instance(Workspace(settings_from(os.environ)))
     found = {}

@@ -31,6 +31,7 @@ from fraud_provenance.people import governing
 
 if TYPE_CHECKING:
     from fraud_provenance_tests.attacks.arena import Arena
+    from fraud_provenance_tests.mlflow_server import MlflowServer
     from fraud_provenance_tests.object_server import ObjectServer
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -417,6 +418,15 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[ObjectSe
     from fraud_provenance_tests.object_server import credentials, object_server
 
     with object_server(tmp_path_factory.mktemp("objects")) as found, credentials():
+        yield found
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[MlflowServer]":
+    """A real MLflow server for all tests of the session."""
+    from fraud_provenance_tests import mlflow_server as server
+
+    with server.mlflow_server(tmp_path_factory.mktemp("mlflow")) as found:
         yield found
 
 

@@ -92,7 +92,7 @@ def home(
     as_json: Json = False,
 ) -> int:
     """Print the home's folder (FRAUD_PROVENANCE_HOME)."""
-    from fraud_provenance.run.pipeline import open_instance
+    from fraud_provenance.run.instance import open_instance
 
     workspace = open_workspace()
     if dagster:

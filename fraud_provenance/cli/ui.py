@@ -33,18 +33,21 @@ def ui(
     Exits 2 if one of them ends by itself; the others are ended then.
     """
     from fraud_provenance.due.planning import mlflow_uri
-    from fraud_provenance.run.pipeline import open_instance
+    from fraud_provenance.run.instance import open_instance
 
     workspace = open_workspace()
     workspace.create_folders()
     open_instance(workspace).dispose()
     mlflow_port = pages.port_of(workspace.home) + 1
     host = ["--host", pages.HOST]
-    commands = {
-        "Dagster": ["dagster", "dev", "-w", "workspace.yaml", *host, "--port", str(port)],
-        "MLflow": ["mlflow", "ui", "--backend-store-uri", mlflow_uri(workspace), *host,
-                   "--port", str(mlflow_port), "--workers", "1"],
-    }  # fmt: skip
+    commands = {"Dagster": ["dagster", "dev", "-w", "workspace.yaml", *host, "--port", str(port)]}
+    mlflow = workspace.settings.mlflow.server
+    if not mlflow:
+        mlflow = f"http://{pages.HOST}:{mlflow_port}/"
+        commands["MLflow"] = [
+            "mlflow", "ui", "--backend-store-uri", mlflow_uri(workspace), *host,
+            "--port", str(mlflow_port), "--workers", "1",
+        ]  # fmt: skip
     with ExitStack() as ends:
         docs = ends.enter_context(pages.served(workspace.home))
         signal.signal(signal.SIGTERM, _interrupted)
@@ -53,7 +56,7 @@ def ui(
             started[name] = _start(command)
             ends.callback(_end, started[name])
         err.print(f"Dagster    http://{pages.HOST}:{port}/", markup=False)
-        err.print(f"MLflow     http://{pages.HOST}:{mlflow_port}/", markup=False)
+        err.print(f"MLflow     {mlflow}", markup=False)
         err.print(f"Data Docs  {docs}", markup=False)
         with suppress(KeyboardInterrupt):
             while all(process.poll() is None for process in started.values()):

@@ -29,6 +29,8 @@ from fraud_provenance.home.settings import PROJECT, settings_from
 from fraud_provenance.home.step_code import StepCode
 from fraud_provenance.home.surroundings import EXPERIMENT, HARDENED
 from fraud_provenance.home.workspace import Workspace
+from fraud_provenance.models.registry import writing_to_mlflow
+from fraud_provenance.models.registry_server import SCHEME
 from fraud_provenance.models.serving import require_ours, require_private
 
 if TYPE_CHECKING:
@@ -137,25 +139,32 @@ def mlflow_resource(context: dg.InitResourceContext) -> Any:  # noqa: ANN401 - d
         "env_to_tag": None,
         "extra_tags": {},
     }
-    return MlFlow(context.replace_config(config))
+    with writing_to_mlflow("cannot begin a run"):
+        return MlFlow(context.replace_config(config))
 
 
 def open_mlflow(workspace: Workspace) -> str:
-    """Make the home's MLflow database and our experiment where they are missing; its URI.
+    """Make our experiment where it is missing, and the home's database; the store's URI.
 
     Raises:
         VerificationError: REGISTRY_UNAVAILABLE, somebody deleted the experiment. The store
-            answers: what needs no training goes on.
+            answers: what needs no training goes on. SOURCE_SCHEME, a server would have files
+            written elsewhere than to itself.
+        BackendError: REGISTRY_UNAVAILABLE.
     """
     import mlflow
 
+    server = workspace.settings.mlflow.server
     uri = mlflow_uri(workspace)
+    workspace.settings.mlflow_login.give(os.environ)
     mlflow.set_tracking_uri(uri)
-    found = mlflow.get_experiment_by_name(EXPERIMENT)
-    if found is None:
-        artifacts = (workspace.mlflow / "artifacts").as_uri()
-        mlflow.create_experiment(EXPERIMENT, artifact_location=artifacts)
-    elif found.lifecycle_stage != "active":
+    with writing_to_mlflow("cannot open MLflow's store"):
+        found = mlflow.get_experiment_by_name(EXPERIMENT)
+        if found is None:
+            artifacts = None if server else (workspace.mlflow / "artifacts").as_uri()
+            mlflow.create_experiment(EXPERIMENT, artifact_location=artifacts)
+            found = mlflow.get_experiment_by_name(EXPERIMENT)
+    if found.lifecycle_stage != "active":
         raise VerificationError(
             reason(
                 RootCause.REGISTRY_UNAVAILABLE,
@@ -163,6 +172,16 @@ def open_mlflow(workspace: Workspace) -> str:
                 artifact=EXPERIMENT,
                 remedy=f"mlflow experiments restore --experiment-id {found.experiment_id}, with "
                 f"MLFLOW_TRACKING_URI={uri} for this command alone.",
+            )
+        )
+    if server and not str(found.artifact_location).startswith(f"{SCHEME}:/"):
+        raise VerificationError(
+            reason(
+                RootCause.SOURCE_SCHEME,
+                f"the server keeps the files of {EXPERIMENT} at {found.artifact_location[:80]!r}",
+                artifact=EXPERIMENT,
+                remedy="Start `mlflow server` with --serve-artifacts and --artifacts-destination, "
+                "without --default-artifact-root, and let it make the experiment anew.",
             )
         )
     return uri

@@ -1,7 +1,6 @@
 """Stage 4, training: the point-in-time training set, the model and its evaluation."""
 
 import io
-import json
 from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import columns, shown, support, tracking
+from fraud_provenance.defs.model_logging import log_model
 from fraud_provenance.due.planning import (
     POINT_IN_TIME,
     declared_empty,
@@ -29,6 +29,7 @@ from fraud_provenance.home import pages
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models.champion import digest_of_model
 from fraud_provenance.models.facts import model_statement
+from fraud_provenance.models.registry import writing_to_mlflow
 from fraud_provenance.models.serving import serving_folder
 from fraud_provenance.models.view_skew import view_digests
 from fraud_provenance.refusals import as_failure
@@ -221,12 +222,13 @@ def fraud_model(
             "resolved_parameters.json": model.resolved_parameters,
             "ml_bom.json": bom,
         }
-        model_id, run_id, location = _log_model(
-            mlflow, workspace, model, frame, parameters, tags, documents
-        )
-        tracking.log_inputs(
-            mlflow.MlflowClient(), run_id, tracking.data_versions_of(workspace, read.nodes[0])
-        )
+        with writing_to_mlflow("cannot log the model"):
+            mlflow.log_params(parameters)
+            mlflow.set_tags(tags)
+            model_id, run_id, location = log_model(mlflow, workspace, model, frame, documents)
+            tracking.log_inputs(
+                mlflow.MlflowClient(), run_id, tracking.data_versions_of(workspace, read.nodes[0])
+            )
         step.adopt(location, model_id, [read.files[0].sha256])
         signature = workspace.trust.signing.sign_model(workspace.home / location, step.identity)
         made = step.commit(
@@ -266,41 +268,6 @@ def _bill_of_materials(model: "TrainedModel", training_sha256: str) -> dict[str,
         parameters=model.resolved_parameters["requested"],
         library=model.resolved_parameters["library"],
     )
-
-
-def _log_model(
-    mlflow: Any,  # noqa: ANN401 - dagster-mlflow's resource has no types
-    workspace: Workspace,
-    model: "TrainedModel",
-    frame: "pl.DataFrame",
-    parameters: dict[str, Any],
-    tags: dict[str, str],
-    documents: Mapping[str, Any],
-) -> tuple[str, str, str]:
-    """Log to MLflow; returns (logged model's id, MLflow run id, folder relative to the home)."""
-    import xgboost as xgb
-    from mlflow.models import infer_signature
-
-    booster = xgb.Booster()
-    booster.load_model(bytearray(model.ubj))
-    inputs = frame.select(model.feature_contract["names"]).head(5).to_pandas()
-    scores = booster.predict(xgb.DMatrix(inputs))
-    mlflow.log_params(parameters)
-    mlflow.set_tags(tags)
-    logged = mlflow.xgboost.log_model(
-        booster,
-        name="model",
-        model_format="ubj",
-        signature=infer_signature(inputs, scores),
-        pip_requirements=[f"xgboost-cpu=={xgb.__version__}"],
-    )
-    client = mlflow.MlflowClient()
-    scratch = support.scratch_folder(workspace, "model")
-    for name, document in documents.items():
-        (scratch / name).write_text(json.dumps(document, indent=1, sort_keys=True), "utf-8")
-        client.log_model_artifact(logged.model_id, str(scratch / name))
-    location = f"mlflow/artifacts/models/{logged.model_id}/artifacts"
-    return logged.model_id, mlflow.active_run().info.run_id, location
 
 
 @dg.asset(
@@ -356,7 +323,8 @@ def model_evaluation(
             }
         )
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-    mlflow.log_metrics(numbers)
+    with writing_to_mlflow("cannot log the metrics"):
+        mlflow.log_metrics(numbers)
     return dg.MaterializeResult(
         metadata=numbers | shown.evidence_metadata(workspace, made, {HELD_OUT: held_out.height}),
         data_version=dg.DataVersion(made.manifest.digest),

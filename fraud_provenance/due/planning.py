@@ -21,7 +21,9 @@ from fraud_provenance.data.landing import is_empty, landed_days
 from fraud_provenance.home.settings import PROJECT
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
-from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
+from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry, RegistryStore
+from fraud_provenance.models.registry_home import HomeStore
+from fraud_provenance.models.registry_server import ServerStore
 from fraud_provenance.models.view_skew import view_digests
 from fraud_provenance.predictions import contract as score_contract
 from fraud_provenance.predictions import log as prediction_log
@@ -47,13 +49,17 @@ def in_days(days: Sized) -> str:
 
 
 def mlflow_uri(workspace: Workspace) -> str:
-    """The home's MLflow tracking store."""
-    return f"sqlite:///{workspace.mlflow / 'mlflow.db'}"
+    """MLflow's tracking store: the server of the settings, or the home's own database."""
+    return registry_of(workspace).uri
 
 
 def registry_of(workspace: Workspace) -> Registry:
-    """The home's model registry."""
-    return Registry(mlflow_uri(workspace), workspace.home)
+    """The home's model registry: the one place where its kind is chosen."""
+    settings = workspace.settings
+    store: RegistryStore = HomeStore(workspace.home)
+    if settings.mlflow.server:
+        store = ServerStore(settings.mlflow.server, settings.mlflow_login)
+    return Registry(store, workspace.home)
 
 
 def current_entries(workspace: Workspace, asset: str) -> dict[str, FileEntry]:

@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from fraud_provenance.alerts.settings import is_safe_address
 from fraud_provenance.attested.core import encoding, files
@@ -20,6 +25,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, reason
 from fraud_provenance.attested.ports.object_store import Bucket
 from fraud_provenance.home import surroundings
+from fraud_provenance.home.server_settings import Closed, Login, Mlflow, Postgres
 
 NAME: Final = "settings.toml"
 PROJECT: Final = Path(__file__).resolve().parents[2]
@@ -30,6 +36,9 @@ VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "FRAUD_PROVENANCE_EVIDENCE_ENDPOINT": ("evidence", "endpoint"),
     "FRAUD_PROVENANCE_EVIDENCE_REGION": ("evidence", "region"),
     "FRAUD_PROVENANCE_EVIDENCE_KEPT_DAYS": ("evidence", "kept_days"),
+    "FRAUD_PROVENANCE_MLFLOW_SERVER": ("mlflow", "server"),
+    "FRAUD_PROVENANCE_MLFLOW_TOKEN_FILE": ("mlflow", "token_file"),
+    "FRAUD_PROVENANCE_POSTGRES": ("postgres", "address"),
 }
 """Variable → where the same stands in the file."""
 _TOOLS: Final = "DBT_"  # dbt takes samples, other targets, states and flags from such variables
@@ -38,11 +47,7 @@ AMBIENT: Final = "ambient"
 Tokens = Path | Literal["ambient"] | None
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Evidence(_Closed):
+class Evidence(Closed):
     """Where bundles, manifests and what releases name lie.
 
     Attributes:
@@ -85,12 +90,17 @@ class Evidence(_Closed):
 
 
 _HERE: Final = Evidence()
+_OWN_MLFLOW: Final = Mlflow()
+_NOBODY: Final = Login()
+_OWN_DAGSTER: Final = Postgres()
 
 
-class _Given(_Closed):
+class _Given(Closed):
     environment: str = Field(default="local", min_length=1)
     tokens: Tokens = None
     evidence: Evidence = _HERE
+    mlflow: Mlflow = _OWN_MLFLOW
+    postgres: Postgres = _OWN_DAGSTER
 
     @field_validator("tokens")
     @classmethod
@@ -117,6 +127,9 @@ class Settings:
     whole: bool = False
     tokens: Tokens = None
     evidence: Evidence = _HERE
+    mlflow: Mlflow = _OWN_MLFLOW
+    mlflow_login: Login = _NOBODY
+    postgres: Postgres = _OWN_DAGSTER
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:
@@ -128,8 +141,10 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
     """
     named = environ.get(surroundings.HOME_VARIABLE) or str(PROJECT / ".fraud_provenance")
     home = surroundings.place_of(named)
-    surroundings.refuse_overrides(environ, home)
     given = _given(home / NAME, environ)
+    surroundings.refuse_overrides(
+        environ, home, given.mlflow.server, postgres=bool(given.postgres.address)
+    )
     return Settings(
         home=home,
         environment=given.environment,
@@ -140,6 +155,9 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         ),
         tokens=given.tokens,
         evidence=given.evidence,
+        mlflow=given.mlflow,
+        mlflow_login=Login.of(environ, given.mlflow),
+        postgres=given.postgres,
     )
 
 

@@ -24,7 +24,9 @@ _OWN_VARIABLES = frozenset(
     f"{_OWN}{name}"
     for name in (
         "HOME", "ENVIRONMENT", "EVIDENCE", "EVIDENCE_ENDPOINT", "EVIDENCE_REGION",
-        "EVIDENCE_KEPT_DAYS", "TOKENS", "TOOLS", "DBT_INPUT", "DBT_OUTPUT", "DBT_WINDOW",
+        "EVIDENCE_KEPT_DAYS", "MLFLOW_SERVER", "MLFLOW_TOKEN_FILE", "POSTGRES",
+        "POSTGRES_PASSWORD", "TOKENS", "TOOLS",
+        "DBT_INPUT", "DBT_OUTPUT", "DBT_WINDOW",
         "WEBHOOK", "HEARTBEAT", "ALERT_LOG",  # where alerts go: `alerts.settings`
         "SMTP", "SMTP_USER", "SMTP_PASSWORD", "MAIL_FROM", "MAIL_TO",
         "OPENLINEAGE_TOKEN",  # goes with events: `proofs`
@@ -44,22 +46,46 @@ _OVERRIDE_PREFIXES = (
 _CREDENTIALS = frozenset(("SIGSTORE_ID_TOKEN",))  # GitLab's name of a job's own token
 _OVERRIDES = frozenset(("MODEL_URI", "MODEL_PATH", "VERIFY", "NO_VERIFY", "INSECURE"))
 _MLFLOW_IDS = frozenset(("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"))
-_SET_BY_MLFLOW = _MLFLOW_IDS | {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"}
-HARDENED = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-"""What MLflow is told by our own resource."""
+_MLFLOW_STORES = frozenset(("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"))
+MLFLOW_LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+"""MLflow's own variables for who asks its server; the settings say which server."""
+POSTGRES_PASSWORD = f"{_OWN}POSTGRES_PASSWORD"
+"""The variable that holds the password; Dagster reads it there."""
+_POSTGRES_ELSEWHERE = frozenset(("PGHOSTADDR", "PGOPTIONS", "PGSERVICE", "PGSERVICEFILE"))
+"""By these a client of PostgreSQL goes elsewhere than its address says."""
+HARDENED = {
+    "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
+}
+"""What MLflow is told by us: a server leads nobody elsewhere, and does not keep us for long."""
 EXPERIMENT = "fraud_model"
 """MLflow's name for our runs."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _UNUSABLE = re.compile(r"[%#?\x00-\x1f\x7f]")
 
 
-def refuse_overrides(environ: Mapping[str, str], home: Path) -> None:
+def refuse_overrides(
+    environ: Mapping[str, str], home: Path, mlflow_server: str = "", *, postgres: bool = False
+) -> None:
     """Nothing in the environment may say whom to trust or what to skip.
+
+    `mlflow_server`: the one that the settings name, of which MLflow's own variables may tell.
+    `postgres`: whether the settings name a PostgreSQL server.
 
     Raises:
         VerificationError: CONFIG_OVERRIDE, one reason for each such variable.
     """
-    names = [name for name in sorted(environ) if _overrides(name, environ[name], str(home))]
+    told = (str(home), mlflow_server)
+    elsewhere = _POSTGRES_ELSEWHERE if postgres else frozenset()
+    names = [
+        name
+        for name in sorted(environ)
+        if name in elsewhere or _overrides(name, environ[name], *told)
+    ]
     if names:
         remedy = (
             f"Start without them: unset {' '.join(names)}. Only signed releases say whom to trust."
@@ -77,14 +103,16 @@ def refuse_overrides(environ: Mapping[str, str], home: Path) -> None:
         )
 
 
-def _overrides(name: str, value: str, home: str) -> bool:
+def _overrides(name: str, value: str, home: str, server: str) -> bool:
     ours = name.startswith(_OWN) and name not in _OWN_VARIABLES
     if name in _CREDENTIALS or not (
         ours or name in _OVERRIDES or name.startswith(_OVERRIDE_PREFIXES)
     ):
         return False
-    if name in _SET_BY_MLFLOW and (name in _MLFLOW_IDS or home in value):
-        return False  # what MLflow itself leaves behind in a process that used this home
+    if name in _MLFLOW_STORES:  # MLflow itself leaves them in a process that used this home
+        return value.rstrip("/") != server if server else home not in value
+    if name in _MLFLOW_IDS or (server and name in MLFLOW_LOGIN):
+        return False
     return HARDENED.get(name) != value
 
 
@@ -109,12 +137,12 @@ def place_of(named: str) -> Path:
 
 
 def harden(environ: MutableMapping[str, str]) -> None:
-    """Loopback is reached directly whatever proxy is set, and MLflow tells nobody about its use."""
+    """Loopback is reached directly whatever proxy is set, and MLflow is told what it may not do."""
     named = environ.get("no_proxy") or environ.get("NO_PROXY", "")
     known = [host.strip() for host in named.split(",") if host.strip()]
     direct = "*" if "*" in known else ",".join(dict.fromkeys([*known, *_LOOPBACK]))
     environ["no_proxy"] = environ["NO_PROXY"] = direct
-    environ["MLFLOW_DISABLE_TELEMETRY"] = HARDENED["MLFLOW_DISABLE_TELEMETRY"]
+    environ.update(HARDENED)
 
 
 def check_place(home: Path) -> None:

@@ -22,6 +22,7 @@ from fraud_provenance.attested.statements.manifest import is_sha256
 from fraud_provenance.attested.step.catalogue import held
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.models import promotion
+from fraud_provenance.models.champion import check_registered
 from fraud_provenance.models.facts import MODEL, collect_model, signature_of
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance.models.view_skew import FEATURE_STORE
@@ -215,8 +216,7 @@ def _verify_model(trust: Trust, registry: Registry, alias: str, version: str) ->
     policy = trust.policies.current()
     digest = promotion.digest_of_model(trust, named.model_id)
     evidence = collect_model(trust, policy, digest)
-    location = evidence.model.provenance.outputs["location"] if evidence.model.provenance else ""
-    registry.check_location(named, str(location))
+    check_registered(registry, named, evidence)
     if alias != CANDIDATE:
         return evidence.verdict
     registration = promotion.registration_of(trust, policy, digest)

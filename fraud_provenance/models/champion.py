@@ -96,13 +96,16 @@ def deployments(trust: Trust, policy: Policy) -> list[Node]:
 def check_registered(
     registry: Registry, version: RegisteredVersion, evidence: ModelEvidence
 ) -> None:
-    """The registry must point at the folder that the model's evidence names.
+    """The registry must lead to the files that the model's evidence names.
 
     Raises:
-        VerificationError: SOURCE_MISMATCH.
+        VerificationError: SOURCE_SCHEME or SOURCE_MISMATCH. BackendError: REGISTRY_UNAVAILABLE.
     """
-    location = evidence.model.provenance.outputs["location"] if evidence.model.provenance else ""
-    registry.check_location(version, str(location))
+    model = evidence.model
+    location = model.provenance.outputs["location"] if model.provenance else ""
+    entries = model.manifest.entries if model.manifest else ()
+    attested = {entry.path: entry.sha256 for entry in entries}
+    registry.check_location(version, str(location), attested)
 
 
 def was_promoted(trust: Trust, registry: Registry) -> bool:

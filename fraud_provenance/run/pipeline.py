@@ -45,6 +45,7 @@ from fraud_provenance.investigate.subjects import contract_reasons
 from fraud_provenance.models import promotion
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION
 from fraud_provenance.predictions.log import UNFINISHED, log_heartbeat
+from fraud_provenance.run.instance import open_instance
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -495,19 +496,6 @@ def _own_error(error: BaseException | None) -> ProvenanceError | None:
             )
         error = error.__cause__ or error.__context__
     return storage_error(whole)
-
-
-def open_instance(workspace: Workspace) -> "dg.DagsterInstance":
-    """The home's Dagster instance; the same one that `make ui` shows."""
-    import os
-
-    import dagster as dg
-
-    config = workspace.dagster / "dagster.yaml"
-    if not config.exists():
-        config.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n", "utf-8")
-    os.environ["DAGSTER_HOME"] = str(workspace.dagster)
-    return dg.DagsterInstance.get()
 
 
 def verify_assets(workspace: Workspace, assets: Sequence[str]) -> Verdict:

@@ -221,7 +221,7 @@ def _end_mlflow_run() -> None:
 
 def _load(pipeline: Any) -> Any:  # noqa: ANN401 - Pipeline's own method
     """The asset graph, put together once for all judgements, on the copy's own instance."""
-    from fraud_provenance.run.pipeline import open_instance
+    from fraud_provenance.run.instance import open_instance
 
     if pipeline._dagster is None:
         with pipeline._quiet():

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance.attested.core.errors import ConfigError
+from fraud_provenance.attested.core.errors import ConfigError, VerificationError
 from fraud_provenance.attested.ports.object_store import Bucket
 from fraud_provenance.home.settings import settings_from
+from fraud_provenance_tests.conftest import codes
 
 STORE = {
     "FRAUD_PROVENANCE_EVIDENCE": "s3://evidence/home/a",
@@ -95,3 +96,68 @@ def test_a_file_that_says_something_else_is_refused(
 def test_variables_that_lead_a_store_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(Exception, match="CONFIG_OVERRIDE"):
         settings_from(environ(tmp_path, **{name: "https://elsewhere.example.com"}))
+
+
+SERVER = "https://mlflow.example.com"
+SERVED = {"FRAUD_PROVENANCE_MLFLOW_SERVER": f"{SERVER}/"}
+
+
+def test_mlflow_server_is_taken_from_the_file_and_from_a_variable(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    lines = f'[mlflow]\nserver = "http://127.0.0.1:5000"\ntoken_file = "{tmp_path / "token"}"\n'
+    (tmp_path / "settings.toml").write_text(lines)
+    found = settings_from(environ(tmp_path))
+    assert found.mlflow.server == "http://127.0.0.1:5000"
+    assert found.mlflow_login.token_file == tmp_path / "token"
+    assert settings_from(environ(tmp_path, **SERVED)).mlflow.server == SERVER
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"SERVER": "http://mlflow.example.com"},
+        {"SERVER": "https://ann:secret@mlflow.example.com"},
+        {"SERVER": "https://mlflow.example.com/?secret"},
+        {"SERVER": "sqlite:///secret"},
+        {"SERVER": "databricks"},
+        {"TOKEN_FILE": "/secret"},
+        {"SERVER": SERVER, "TOKEN_FILE": "secret"},
+    ],
+    ids=lambda given: " ".join(given.values()),
+)
+def test_mlflow_server_that_cannot_be_trusted_with_a_token_is_refused(
+    tmp_path: Path, given: dict[str, str]
+) -> None:
+    named = {f"FRAUD_PROVENANCE_MLFLOW_{name}": value for name, value in given.items()}
+    with pytest.raises(ConfigError, match="mlflow") as caught:
+        settings_from(environ(tmp_path, **named))
+    assert codes(caught.value) == ["USAGE"]
+    assert "secret" not in str(caught.value)
+
+
+def test_mlflows_own_variables_may_say_what_the_settings_say(tmp_path: Path) -> None:
+    same = {"MLFLOW_TRACKING_URI": SERVER, "MLFLOW_REGISTRY_URI": f"{SERVER}/"}
+    login = {"MLFLOW_TRACKING_USERNAME": "ann", "MLFLOW_TRACKING_PASSWORD": "s3cret"}
+    found = settings_from(environ(tmp_path, **SERVED, **same, **login))
+    assert found.mlflow_login.username == "ann"
+    assert "s3cret" not in repr(found)
+
+
+def test_variables_that_lead_mlflow_elsewhere_are_all_named(tmp_path: Path) -> None:
+    elsewhere = {
+        "MLFLOW_ALLOW_HTTP_REDIRECTS": "true",
+        "MLFLOW_REGISTRY_URI": f"sqlite:///{tmp_path}/mlflow/mlflow.db",
+        "MLFLOW_S3_ENDPOINT_URL": "https://elsewhere.example.com",
+        "MLFLOW_TRACKING_INSECURE_TLS": "true",
+        "MLFLOW_TRACKING_URI": "https://elsewhere.example.com",
+    }
+    with pytest.raises(VerificationError, match="CONFIG_OVERRIDE") as caught:
+        settings_from(environ(tmp_path, **SERVED, **elsewhere))
+    assert [item.artifact for item in caught.value.reasons] == sorted(elsewhere)
+
+
+def test_without_a_server_nothing_may_log_in_to_one(tmp_path: Path) -> None:
+    given = dict.fromkeys(["MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_URI"], SERVER)
+    with pytest.raises(VerificationError) as caught:
+        settings_from(environ(tmp_path, **given))
+    assert [item.artifact for item in caught.value.reasons] == sorted(given)

@@ -94,12 +94,6 @@ def test_copy_that_differs_is_found(told: Told, edit: Callable[[Told], Any]) -> 
     assert told.found() == ["EVIDENCE_SIDECAR_MISMATCH"]
 
 
-def test_copies_are_the_same_through_mlflows_client(told: Told) -> None:
-    remote = Registry(told.registry.uri.replace("sqlite:", "sqlite+pysqlite:"), told.trust.home)
-    ours = told.registry.copies(told.run, told.version)
-    assert set(ours) == set(remote.copies(told.run, told.version))
-
-
 def test_registry_that_cannot_be_asked_is_a_finding(chain: Chain) -> None:
     chain.workspace.create_folders()
     (chain.workspace.mlflow / "mlflow.db").write_bytes(b"down for maintenance" * 100)

@@ -1,0 +1,100 @@
+"""Dagster's instance of a home: SQLite in it, or a PostgreSQL server that the settings name."""
+
+import json
+import os
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+from fraud_provenance.attested.core import files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import BackendError, ConfigError, reason
+from fraud_provenance.home.settings import NAME, Settings
+from fraud_provenance.home.surroundings import POSTGRES_PASSWORD
+from fraud_provenance.home.workspace import Workspace
+
+if TYPE_CHECKING:
+    import dagster as dg  # heavy
+
+_OURS: Final = "# Written from settings.toml of the home; what is changed here is lost.\n"
+_BEFORE: Final = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+_MAX_BYTES: Final = 1 << 20
+
+
+def open_instance(workspace: Workspace) -> "dg.DagsterInstance":
+    """The home's Dagster instance; the same one that `make ui` shows.
+
+    Raises:
+        ConfigError: USAGE, PostgreSQL is set and cannot be used from here.
+        BackendError: STORAGE_UNAVAILABLE, it does not answer.
+    """
+    import dagster as dg
+
+    write_configuration(workspace)
+    os.environ["DAGSTER_HOME"] = str(workspace.dagster)
+    if not workspace.settings.postgres.address:
+        return dg.DagsterInstance.get()
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        return dg.DagsterInstance.get()
+    except (DagsterPostgresException, SQLAlchemyError) as error:
+        cause = error.__cause__ or error
+        raise BackendError(
+            reason(
+                RootCause.STORAGE_UNAVAILABLE,
+                f"Dagster's PostgreSQL cannot be used: {str(cause).splitlines()[0][:300]}",
+                artifact="postgres",
+                remedy=f"Make the server of {NAME} answer; its password is in {POSTGRES_PASSWORD}.",
+            )
+        ) from error
+
+
+def write_configuration(workspace: Workspace) -> None:
+    """Write `dagster.yaml`; one that people wrote is kept where it says what the settings say.
+
+    Raises:
+        ConfigError: USAGE.
+    """
+    path = workspace.dagster / "dagster.yaml"
+    wanted = _configuration(workspace.settings)
+    kept = files.read_once(path, limit_bytes=_MAX_BYTES).decode() if path.exists() else ""
+    if not kept or kept == _BEFORE or kept.startswith(_OURS):
+        if kept != wanted:
+            files.write_atomic(path, wanted.encode())
+    elif workspace.settings.postgres.address and not _has(kept, workspace.settings):
+        raise _unusable(
+            f"{path} is your own, and names another storage than {NAME}",
+            f"Take it away ({NAME} is written into a new one), or give it that storage.",
+        )
+
+
+def _configuration(settings: Settings) -> str:
+    """Dagster's settings, as YAML that is also JSON."""
+    wanted: dict[str, Any] = {"telemetry": {"enabled": False}, "nux": {"enabled": False}}
+    if not settings.postgres.address:
+        return _BEFORE
+    if find_spec("dagster_postgres") is None:
+        raise _unusable(
+            "PostgreSQL is set, and dagster-postgres is not installed",
+            "Run `make setup`, or install fraud-provenance[postgres].",
+        )
+    if not os.environ.get(POSTGRES_PASSWORD):
+        raise _unusable(f"{POSTGRES_PASSWORD} is not set", f"Set {POSTGRES_PASSWORD}.")
+    wanted["storage"] = {"postgres": {"postgres_db": settings.postgres.storage()}}
+    return f"{_OURS}{json.dumps(wanted, indent=2)}\n"
+
+
+def _has(kept: str, settings: Settings) -> bool:
+    """Whether a configuration names the storage of the settings."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(kept)["storage"]["postgres"]["postgres_db"]
+    except (yaml.YAMLError, LookupError, TypeError):
+        return False
+    return bool(found == settings.postgres.storage())
+
+
+def _unusable(what: str, remedy: str) -> ConfigError:
+    return ConfigError(reason(RootCause.USAGE, what, remedy=remedy, artifact="postgres"))
