@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, timedelta
 from functools import cached_property
 from importlib import metadata
@@ -19,6 +19,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
+    ProvenanceError,
     VerificationError,
     reason,
 )
@@ -126,7 +127,7 @@ def previous_days(days: Iterable[str], known: Iterable[str], count: int) -> list
 
 
 @dg.resource(description="dagster-mlflow, imported only when a run needs it (4 s).")
-def mlflow_resource(context: dg.InitResourceContext) -> Any:  # noqa: ANN401 - dagster-mlflow's own
+def mlflow_resource(context: dg.InitResourceContext) -> Iterator[Any]:
     """The dagster-mlflow resource on the home's store: one MLflow run for each Dagster run."""
     from dagster_mlflow.resources import MlFlow
 
@@ -140,7 +141,24 @@ def mlflow_resource(context: dg.InitResourceContext) -> Any:  # noqa: ANN401 - d
         "extra_tags": {},
     }
     with writing_to_mlflow("cannot begin a run"):
-        return MlFlow(context.replace_config(config))
+        tracked = MlFlow(context.replace_config(config))
+    try:
+        yield tracked
+    finally:
+        _end_run(context, tracked)
+
+
+def _end_run(context: dg.InitResourceContext, tracked: Any) -> None:  # noqa: ANN401
+    """MLflow shows how the run ended; by itself it would show it as running for ever."""
+    failed = context.instance and context.run_id and context.instance.all_logs(
+        context.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+    )  # fmt: skip
+    try:
+        with writing_to_mlflow("cannot end a run"):
+            tracked.end_run("FAILED" if failed else "FINISHED")
+    except ProvenanceError as away:  # what was made is signed and there
+        if context.log:
+            context.log.warning(str(away.reasons[0]))
 
 
 def open_mlflow(workspace: Workspace) -> str:

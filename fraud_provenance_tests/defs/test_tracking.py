@@ -4,10 +4,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import dagster as dg
+import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
 
-from fraud_provenance.defs import tracking
+from fraud_provenance.defs import support, tracking
 from fraud_provenance.defs.tracking import FEATURES, RAW, DataVersion, log_inputs
+from fraud_provenance.home.workspace import Workspace
 
 RAW_DAY = DataVersion(RAW, "2018-04-01", "ab" * 32, "/d/raw.parquet", "c" * 32)
 FEATURE_DAY = DataVersion(FEATURES, "2018-04-01", "cd" * 32, "/d/features.parquet", "")
@@ -67,3 +71,45 @@ def test_days_come_from_what_the_training_set_was_made_from(
     assert [(item.asset, item.day, item.dvc_md5) for item in found] == [
         (RAW, "d1", "m1"), (RAW, "d2", "m2"), (FEATURES, "d2", "e" * 32),
     ]  # fmt: skip
+
+
+@pytest.mark.integration
+def test_run_ends_in_mlflow_as_it_ended_in_dagster(
+    fresh: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(support, "settings_from", lambda _: fresh.settings)
+    before = mlflow.get_tracking_uri()
+
+    @dg.asset
+    def good(mlflow: dg.ResourceParam[Any]) -> None:
+        mlflow.log_param("a", 1)
+
+    @dg.asset
+    def bad(mlflow: dg.ResourceParam[Any]) -> None:
+        raise ValueError("as it happens")
+
+    @dg.asset
+    def without_a_store(mlflow: dg.ResourceParam[Any]) -> None:
+        monkeypatch.setattr(mlflow, "end_run", _away)
+
+    try:
+        with dg.DagsterInstance.ephemeral() as instance:
+            for asset, is_good in ((good, True), (bad, False)):
+                done = dg.materialize(
+                    [asset], resources={"mlflow": support.mlflow_resource}, instance=instance,
+                    raise_on_error=False,
+                )  # fmt: skip
+                assert done.success is is_good
+            runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+            assert [run.info.status for run in runs] == ["FAILED", "FINISHED"]  # the newest first
+            done = dg.materialize(
+                [without_a_store], resources={"mlflow": support.mlflow_resource}, instance=instance
+            )
+            assert done.success
+    finally:
+        mlflow.end_run()
+        mlflow.set_tracking_uri(before)
+
+
+def _away(_status: str) -> None:
+    raise MlflowException("the store is away")
