@@ -1,6 +1,7 @@
 """Compiled files that hold other code than their source, however Python takes them for current."""
 
 import importlib.util
+import json
 import marshal
 import os
 import py_compile
@@ -135,3 +136,25 @@ def test_header_is_as_python_writes_it(source: Path) -> None:
     path = write(source, MODES[0])
     flags, modified, size = struct.unpack("<4xIII", path.read_bytes()[:16])
     assert (flags, modified, size) == (0, int(source.stat().st_mtime), len(HONEST))
+
+
+def test_two_checkouts_share_the_cache_and_it_does_not_grow_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache.json"
+    sources = []
+    for name in ("a", "b", "c"):
+        folder = tmp_path / name
+        folder.mkdir()
+        sources.append(folder / "module.py")
+        sources[-1].write_text(HONEST, "utf-8")
+        write(sources[-1], MODES[0])
+    for source in sources[:2]:
+        assert compiled.lying([source], cache) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(compiled, "_holds", lambda *_: pytest.fail("it was compared before"))
+        for source in sources[:2]:
+            assert compiled.lying([source], cache) == []
+    monkeypatch.setattr(compiled, "_REMEMBERED", 2)
+    assert compiled.lying([sources[2]], cache) == []
+    assert len(json.loads(cache.read_text("utf-8"))) == 1

@@ -17,6 +17,7 @@ from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.errors import EvidenceError
 
 _HEADER_BYTES, _FORM = 16, 2
+_REMEMBERED = 10_000  # pairs: other checkouts, whose compiled files name other places, use it, too
 _OPTIMISATIONS = {"": 0, "1": 1, "2": 2}
 
 
@@ -47,8 +48,9 @@ def lying(sources: Iterable[Path], cache: Path | None = None) -> list[Path]:
                 same.add(pair)
             else:
                 found.append(path)
-    if cache is not None and same != known:
-        files.write_atomic(cache, encoding.canonical_json(sorted(same)), durable=False)
+    if cache is not None and not same <= known:
+        kept = same | known if len(known) < _REMEMBERED else same
+        files.write_atomic(cache, encoding.canonical_json(sorted(kept)), durable=False)
     return found
 
 
