@@ -506,7 +506,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     )
     from fraud_provenance.due import ground, planning
     from fraud_provenance.fraud.summaries import summarise
-    from fraud_provenance.models import copies, facts, promotion
+    from fraud_provenance.models import copies, facts, promotion, registration
     from fraud_provenance.predictions import batch as prediction_batch
     from fraud_provenance.predictions import log as prediction_log
 
@@ -544,8 +544,8 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield promotion.digest_of_model, lambda trust, model_id: NO_DIGEST
     yield release._note, lambda *_: None
     yield release._refuse_unsafe_model, lambda *_: None
-    yield promotion.register_candidate, register_candidate
-    yield promotion.registration_of, lambda *_: SimpleNamespace(statement="", bundle=None)
+    yield registration.register_candidate, register_candidate
+    yield registration.registration_of, lambda *_: SimpleNamespace(statement="", bundle=None)
     yield promotion.promote, promote
     yield copies.copy_problems, lambda trust, registry: []
     yield promotion.find_champion, find_champion

@@ -77,7 +77,8 @@ def run_with() -> tuple[list[tuple[str, float]], str]:
     from fraud_provenance.home.settings import settings_from
     from fraud_provenance.home.workspace import Workspace
     from fraud_provenance.people.approving import approve_subject
-    from fraud_provenance.run.pipeline import Pipeline, RunOptions
+    from fraud_provenance.run.pipeline import Pipeline
+    from fraud_provenance.run.report import RunOptions
 
     stages: list[tuple[str, float]] = []
 
@@ -103,7 +104,8 @@ def run_with() -> tuple[list[tuple[str, float]], str]:
 def run_without() -> tuple[list[tuple[str, float]], str]:
     """The same jobs in the same order over plain files; returns (stages, champion)."""
     load(("fraud_provenance.run.pipeline",))
-    from fraud_provenance.run.pipeline import Pipeline, RunOptions
+    from fraud_provenance.run.pipeline import Pipeline
+    from fraud_provenance.run.report import RunOptions
 
     class Plain(Pipeline):
         """Runs every job once; there is no evidence to plan from."""

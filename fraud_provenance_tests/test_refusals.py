@@ -10,7 +10,7 @@ from fraud_provenance.attested.core.errors import BackendError, VerificationErro
 from fraud_provenance.defs.alerts import alerts_of_run
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.refusals import as_failure
-from fraud_provenance.run.pipeline import _own_error
+from fraud_provenance.run.jobs import own_error
 
 GONE = reason("ARTIFACT_MISSING", "the file is gone", artifact="features", partition="2018-04-01")
 ERRORS = {
@@ -62,7 +62,7 @@ def test_refusal_is_one_sentence_with_what_to_do(
 def test_refusal_itself_reaches_who_ran_it_in_this_process(error: str) -> None:
     with pytest.raises(dg.Failure) as caught:
         dg.materialize([dg.asset(name="made")(returning)], tags={"error": error})
-    assert _own_error(caught.value) is ERRORS[error]
+    assert own_error(caught.value) is ERRORS[error]
 
 
 def test_what_is_no_refusal_stays_what_it_is() -> None:

@@ -50,7 +50,8 @@ def run(
     if something was refused or a day was found broken or unusual (held) in this run, 2 if something
     could not be decided.
     """
-    from fraud_provenance.run.pipeline import Pipeline, RunOptions
+    from fraud_provenance.run.pipeline import Pipeline
+    from fraud_provenance.run.report import RunOptions
 
     options = RunOptions(
         train_start=str(day_of(train_start)) if train_start else "",

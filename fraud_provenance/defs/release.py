@@ -10,9 +10,10 @@ from fraud_provenance.attested.core.errors import BackendError, VerificationErro
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.defs import shown, support
 from fraud_provenance.defs.training import check_model
-from fraud_provenance.due.planning import newest_model, registry_of
+from fraud_provenance.due.planning import registry_of
+from fraud_provenance.due.trainings import newest_model
 from fraud_provenance.home.workspace import Workspace
-from fraud_provenance.models import promotion
+from fraud_provenance.models import promotion, registration
 from fraud_provenance.models.copies import copy_problems
 from fraud_provenance.models.facts import collect_model
 from fraud_provenance.models.registry import Registry
@@ -40,8 +41,8 @@ def release_candidate(
     trust, registry = workspace.trust, registry_of(workspace)
     digest = promotion.digest_of_model(trust, newest_model(workspace))
     _refuse_unsafe_model(workspace, digest)
-    version = promotion.register_candidate(trust, registry, digest)
-    decision = promotion.registration_of(trust, trust.policies.current(), digest)
+    version = registration.register_candidate(trust, registry, digest)
+    decision = registration.registration_of(trust, trust.policies.current(), digest)
     waits = shown.what_waits(workspace, registry)
     return dg.MaterializeResult(
         metadata={

@@ -15,9 +15,8 @@ from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import columns, shown, support, tracking
 from fraud_provenance.defs.model_logging import log_model
-from fraud_provenance.due.planning import (
-    POINT_IN_TIME,
-    declared_empty,
+from fraud_provenance.due.planning import POINT_IN_TIME, declared_empty
+from fraud_provenance.due.trainings import (
     model_parameters,
     newest_model,
     split_parameters,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fraud_provenance.attested.core import encoding
-from fraud_provenance.due import planning
+from fraud_provenance.due import planning, trainings
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
 
@@ -61,7 +61,7 @@ def training(workspace: Workspace, config: "TrainingConfig") -> Work | None:
     Raises:
         DataError: PARTITION_MISSING where training waits for a day.
     """
-    assets = planning.training_due(workspace, config)
+    assets = trainings.training_due(workspace, config)
     return Work("training", assets=tuple(assets)) if assets else None
 
 

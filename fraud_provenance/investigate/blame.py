@@ -244,7 +244,7 @@ def _bar_causes(
     trust: Trust, decision: "Node", sides: tuple[Recipe, Recipe], past: Past
 ) -> list[Cause]:
     """The limits that moved since the good model, and that this one would have kept before."""
-    from fraud_provenance.models.promotion import registration_of
+    from fraud_provenance.models.registration import registration_of
 
     before, now = sides
     allowed = registration_of(trust, trust.policies.current(), before.model)

@@ -21,7 +21,7 @@ from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.attested.statements.manifest import is_sha256
 from fraud_provenance.attested.step.catalogue import held
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
-from fraud_provenance.models import promotion
+from fraud_provenance.models import promotion, registration
 from fraud_provenance.models.champion import check_registered
 from fraud_provenance.models.facts import MODEL, collect_model, signature_of
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
@@ -219,10 +219,10 @@ def _verify_model(trust: Trust, registry: Registry, alias: str, version: str) ->
     check_registered(registry, named, evidence)
     if alias != CANDIDATE:
         return evidence.verdict
-    registration = promotion.registration_of(trust, policy, digest)
-    denied = registration.summary is not None and not registration.summary.allowed
-    why = reason(RootCause.GATE_DENIED, "its registration was denied", artifact=registration.name)
-    roots = [registration, evidence.model, evidence.evaluation, evidence.signature]
+    said = registration.registration_of(trust, policy, digest)
+    denied = said.summary is not None and not said.summary.allowed
+    why = reason(RootCause.GATE_DENIED, "its registration was denied", artifact=said.name)
+    roots = [said, evidence.model, evidence.evaluation, evidence.signature]
     lineage = trust.lineage(policy)
     return lineage.verify(f"{MODEL}@{alias}", "verify", roots, [why] if denied else [])
 

@@ -19,7 +19,7 @@ from fraud_provenance.investigate.trace import (
 )
 from fraud_provenance.models.champion import decisions_on, digest_of_model
 from fraud_provenance.models.facts import MODEL, collect_model
-from fraud_provenance.models.promotion import registration_of
+from fraud_provenance.models.registration import registration_of
 from fraud_provenance.models.registry import CHAMPION, Registry
 from fraud_provenance.predictions.batch import SCORES
 

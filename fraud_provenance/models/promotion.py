@@ -1,10 +1,10 @@
-"""Registration and promotion: who may be what, decided and signed.
+"""Promotion: which model is the champion, decided and signed.
 
 A promotion verifies everything in-process, again with the cosign binary, asks OPA, signs and logs
 the decision, then moves the alias by compare-and-swap. The decision is the authority.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,11 @@ from fraud_provenance.attested.core.errors import (
     reason,
 )
 from fraud_provenance.attested.gates import cosign as cosign_binary
-from fraud_provenance.attested.gates.build_rules import code_of, surroundings_problems
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.decisions import (
     decision_statement,
     identity_fact,
     joined,
-    sign_decision,
     signer_facts,
 )
 from fraud_provenance.attested.gates.policy import Answer, Policy
@@ -53,6 +51,7 @@ from fraud_provenance.models.facts import (
     collect_model,
     registration_input,
 )
+from fraud_provenance.models.registration import ask, registration_of
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION, RegisteredVersion, Registry
 from fraud_provenance.models.view_skew import skew_problems
 from fraud_provenance.models.waiting import (
@@ -74,83 +73,12 @@ __all__ = [
     "last_look",
     "live_model",
     "promote",
-    "register_candidate",
-    "registration_of",
     "unused_approvals",
     "was_promoted",
 ]
 
 _MAX_REASONS = 50  # that a denial repeats
 _MOVE = "run/alias-move.json"
-
-
-def register_candidate(trust: Trust, registry: Registry, digest: str) -> str:
-    """Ask the registration gate about a model; register it as candidate if it allows.
-
-    Raises:
-        GateDenied: refused, signed and logged. BackendError: could not decide.
-    """
-    policy = trust.policies.current()
-    evidence = collect_model(trust, policy, digest)
-    document = registration_input(trust, policy, evidence)
-    answer = _ask(trust, policy, "model_registration", document, evidence)
-    pending = sign_decision(
-        trust,
-        policy,
-        gate="release",
-        name=MODEL,
-        digest=digest,
-        inputs=[
-            evidence.model.statement,
-            evidence.evaluation.statement,
-            evidence.signature.statement,
-        ],
-        facts={"evidence_set": evidence.evidence_set, "model_id": evidence.model_id},
-        answer=answer,
-    )
-    decision = pending.result()
-    assert evidence.model.provenance is not None  # noqa: S101 - registration_input checked it
-    outputs = evidence.model.provenance.outputs
-    version = registry.register(
-        evidence.model_id,
-        str(outputs["mlflow_run_id"]),
-        {"manifest_sha256": digest, "registration_decision": decision.statement.digest},
-    )
-    current = registry.alias(CANDIDATE)
-    registry.move(CANDIDATE, current.version if current else "", version)
-    return version
-
-
-def _ask(
-    trust: Trust, policy: Policy, gate: str, document: Mapping[str, Any], evidence: ModelEvidence
-) -> Answer:
-    """What OPA says of the facts, and what the policy's data say of packages and branches.
-
-    Whether a commit is on a branch only the repository can tell, so no rule can; a denial for it
-    is signed and logged like any other.
-    """
-    code = code_of([evidence.model, evidence.evaluation])
-    found = surroundings_problems(trust, policy, evidence.model, code)
-    answer = trust.policies.ask(gate, document, policy)
-    return Answer(allowed=answer.allowed and not found, reasons=(*found, *answer.reasons))
-
-
-def registration_of(trust: Trust, policy: Policy, digest: str) -> Node:
-    """The newest registration decision about a model.
-
-    Raises:
-        EvidenceError: DECISION_MISSING.
-    """
-    found = [
-        node
-        for node in decisions_on(trust, policy, "release")
-        if node.bundle and node.bundle.statement.subject_digest == digest
-    ]
-    if not found:
-        raise EvidenceError(
-            reason(RootCause.DECISION_MISSING, f"model {digest[:12]} was never registered")
-        )
-    return found[-1]
 
 
 def is_ready(trust: Trust, registry: Registry) -> str:
@@ -389,7 +317,7 @@ def _decide(
             },
             "approvals": [fact for node, fact in known if node.statement not in early],
         }
-        answer = _ask(trust, policy, "model_deployment", document, evidence)
+        answer = ask(trust, policy, "model_deployment", document, evidence)
         if not answer.allowed:
             why = [item for reasons in early.values() for item in reasons]
             answer = Answer(allowed=False, reasons=(*why, *answer.reasons))

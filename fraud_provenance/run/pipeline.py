@@ -9,8 +9,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fraud_provenance.alerts import (
@@ -28,7 +27,6 @@ from fraud_provenance.attested.core.errors import (
     ProvenanceError,
     Reason,
     VerificationError,
-    storage_error,
 )
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.sigstore.log_audit import Depth
@@ -46,11 +44,12 @@ from fraud_provenance.models import promotion
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION
 from fraud_provenance.predictions.log import UNFINISHED, log_heartbeat
 from fraud_provenance.run.instance import open_instance
+from fraud_provenance.run.jobs import is_contract_failure, own_error, part_of
+from fraud_provenance.run.report import RunOptions, RunReport
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from fraud_provenance.fraud.model import TrainingConfig
 
 DATA_ASSETS = (
     "raw_transactions",
@@ -59,61 +58,6 @@ DATA_ASSETS = (
     "training_set",
     "transaction_scores",
 )
-
-
-@dataclass
-class RunReport:
-    """What a run did: stages with seconds, what people must do next, what was refused."""
-
-    stages: list[tuple[str, float, str]] = field(default_factory=list)
-    refused: list[Reason] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    newly_failed: bool = False
-    undecided: bool = False
-    champion: str = ""
-    candidate: str = ""
-
-    def refuse(self, error: ProvenanceError) -> None:
-        """Take down why a stage was refused or could not decide; the others go on."""
-        self.refused.extend(error.reasons)
-        self.newly_failed = True
-        self.undecided |= error.exit_code > 1
-
-    @property
-    def exit_code(self) -> int:
-        """0 all went well, 1 something was refused in this run, 2 it could not be decided."""
-        return 2 if self.undecided else int(self.newly_failed)
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How to run: training days and parameters, days to score."""
-
-    train_start: str = ""
-    train_days: int = 7
-    delay_days: int = 7
-    test_days: int = 7
-    retrain_after_days: int = 1
-    score: tuple[str, ...] = ()
-
-    def run_config(self) -> dict[str, Any]:
-        """Dagster run configuration: that of the `training` resource."""
-        names = ("train_start", "train_days", "delay_days", "test_days", "retrain_after_days")
-        config = {name: getattr(self, name) for name in names}
-        return {"resources": {"training": {"config": config}}}
-
-    def training_config(self) -> "TrainingConfig":
-        """The same as the fraud package's closed schema."""
-        from fraud_provenance.fraud.model import TrainingConfig
-
-        start = date.fromisoformat(self.train_start) if self.train_start else None
-        return TrainingConfig(
-            train_start=start,
-            train_days=self.train_days,
-            delay_days=self.delay_days,
-            test_days=self.test_days,
-            retrain_after_days=self.retrain_after_days,
-        )
 
 
 class Pipeline:
@@ -434,14 +378,14 @@ class Pipeline:
                     tags={HEADLESS: "true", **(tags or {})},
                 )
         except Exception as error:
-            if _is_contract_failure(error):
+            if is_contract_failure(error):
                 self.report.newly_failed = True
                 return  # the failed days are marked; the others go on
             from fraud_provenance.defs.alerts import alerts_of_run
 
             self._tell(lambda: alerts_of_run(instance, run_id, datetime.now(UTC)))
             self._has_told = True
-            own = _own_error(error)
+            own = own_error(error)
             if own is None:
                 raise
             raise own from error
@@ -463,39 +407,6 @@ class _Stage:
         seconds = time.monotonic() - self._began
         detail = "; ".join([self._detail, *self._notes] if self._detail else self._notes)
         self._pipeline.report.stages.append((self._name, seconds, detail))
-
-
-def part_of(job: "dg.JobDefinition", assets: Sequence[str]) -> "dg.JobDefinition":
-    """`assets` of a job, and of their checks those that the job itself would run."""
-    import dagster as dg
-
-    keys = {dg.AssetKey(name) for name in assets}
-    checks = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.asset_key in keys}
-    return job.get_subset(asset_selection=keys, asset_check_selection=checks)
-
-
-def _is_contract_failure(error: BaseException) -> bool:
-    from dagster import DagsterError
-
-    return isinstance(error, DagsterError) and "AssetCheckFailed" in type(error).__name__
-
-
-def _own_error(error: BaseException | None) -> ProvenanceError | None:
-    """Our own error inside Dagster's wrappers, or what a full disk comes to."""
-    from fraud_provenance.fraud.errors import DataError
-
-    whole = error
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, ProvenanceError):
-            return error
-        if isinstance(error, DataError):
-            return VerificationError(
-                Reason(code=error.code, message=str(error), remedy=error.remedy)
-            )
-        error = error.__cause__ or error.__context__
-    return storage_error(whole)
 
 
 def verify_assets(workspace: Workspace, assets: Sequence[str]) -> Verdict:

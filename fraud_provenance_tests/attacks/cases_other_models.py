@@ -15,7 +15,7 @@ from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.defs import shown
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.fraud import evaluation
-from fraud_provenance.models import facts, promotion
+from fraud_provenance.models import facts, promotion, registration
 from fraud_provenance.models.facts import EVALUATION, METRICS, MODEL
 from fraud_provenance_tests.attacks.cases_evidence import any_signature, approve
 from fraud_provenance_tests.attacks.home import Home, patched
@@ -95,7 +95,7 @@ def presented_evaluation(home: Home) -> None:
     with home.surroundings(), any_evaluation():
         workspace = home.workspace()
         digest = promotion.digest_of_model(workspace.trust, _SECOND)
-        promotion.register_candidate(workspace.trust, registry_of(workspace), digest)
+        registration.register_candidate(workspace.trust, registry_of(workspace), digest)
         approve(home)
 
 

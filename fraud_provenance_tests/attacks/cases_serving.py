@@ -20,7 +20,7 @@ from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import champion as champions
-from fraud_provenance.models import promotion, registry, serving
+from fraud_provenance.models import promotion, registration, registry, serving
 from fraud_provenance.models.facts import MODEL
 from fraud_provenance.models.registry import RegisteredVersion, Registry
 from fraud_provenance.models.serving import ChampionLease
@@ -102,7 +102,9 @@ any_decision = both(
 def _register(workspace: Workspace) -> None:
     trust, store = workspace.trust, registry_of(workspace)
     heads = trust.store.heads(MODEL)
-    promotion.register_candidate(trust, store, promotion.digest_of_model(trust, next(iter(heads))))
+    registration.register_candidate(
+        trust, store, promotion.digest_of_model(trust, next(iter(heads)))
+    )
 
 
 register = question("P2", _register)

@@ -111,7 +111,8 @@ class Home:
         options: Mapping[str, Any] | None = None,
     ) -> Said:
         """One Dagster job of the product, in this process. `options`: those of `run`."""
-        from fraud_provenance.run.pipeline import Pipeline, RunOptions
+        from fraud_provenance.run.pipeline import Pipeline
+        from fraud_provenance.run.report import RunOptions
 
         chosen = RunOptions(**(options or {}))
         with self.surroundings(), patched(Pipeline, "_load", _load):

@@ -14,7 +14,8 @@ from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.step.step import Step
-from fraud_provenance.due.planning import newest_model, registry_of
+from fraud_provenance.due.planning import registry_of
+from fraud_provenance.due.trainings import newest_model
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
 from fraud_provenance.models.facts import MODEL, collect_model, model_statement, registration_input

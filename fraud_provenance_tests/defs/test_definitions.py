@@ -10,7 +10,7 @@ from fraud_provenance.definitions import defs
 from fraud_provenance.defs.support import dbt_resource, settings_of_run
 from fraud_provenance.defs.verification import CHECK, VERIFIED_ASSETS
 from fraud_provenance.fraud.columns import FEATURE_SCHEMA, RAW_SCHEMA
-from fraud_provenance.run.pipeline import part_of
+from fraud_provenance.run.jobs import part_of
 from fraud_provenance_tests.defs.snapshot import FILE, graph
 
 REPOSITORY = defs().get_repository_def()

@@ -12,7 +12,7 @@ from fraud_provenance import definitions
 from fraud_provenance.defs import automation, due
 from fraud_provenance.defs.support import HEADLESS
 from fraud_provenance.defs.training import TrainingResource
-from fraud_provenance.due import planning, work
+from fraud_provenance.due import planning, trainings, work
 from fraud_provenance.due.work import Work
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.fraud.model import Split, TrainingConfig
@@ -105,24 +105,24 @@ def test_training_is_due_again_after_so_many_days(
         return _split(config.train_start.day if config.train_start else 4)
 
     config = TrainingConfig(retrain_after_days=wait, train_start=start)
-    before = planning.split_parameters(config, split(config)) | {"train_start": known}
+    before = trainings.split_parameters(config, split(config)) | {"train_start": known}
     node = SimpleNamespace(provenance=SimpleNamespace(parameters=before)) if known else None
-    monkeypatch.setattr(planning, "training_split", split)
-    monkeypatch.setattr(planning, "declared_empty", lambda _: {})
-    monkeypatch.setattr(planning, "_newest_node", lambda *_: node)
+    monkeypatch.setattr(trainings, "training_split", split)
+    monkeypatch.setattr(trainings, "declared_empty", lambda _: {})
+    monkeypatch.setattr(trainings, "newest_node", lambda *_: node)
     nothing: Any = None
-    assert planning._due_split(nothing, config, nothing) == _split(first)
+    assert trainings._due_split(nothing, config, nothing) == _split(first)
 
 
 def test_other_lengths_are_another_training(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = TrainingConfig(retrain_after_days=30, test_days=9)
-    before = planning.split_parameters(CONFIG, _split(1))
+    before = trainings.split_parameters(CONFIG, _split(1))
     node = SimpleNamespace(provenance=SimpleNamespace(parameters=before))
-    monkeypatch.setattr(planning, "training_split", lambda *_: _split(4))
-    monkeypatch.setattr(planning, "declared_empty", lambda _: {})
-    monkeypatch.setattr(planning, "_newest_node", lambda *_: node)
+    monkeypatch.setattr(trainings, "training_split", lambda *_: _split(4))
+    monkeypatch.setattr(trainings, "declared_empty", lambda _: {})
+    monkeypatch.setattr(trainings, "newest_node", lambda *_: node)
     nothing: Any = None
-    assert planning._due_split(nothing, asked, nothing) == _split(4)
+    assert trainings._due_split(nothing, asked, nothing) == _split(4)
 
 
 # --- sensors -------------------------------------------------------------------------------------
@@ -202,9 +202,9 @@ def test_training_that_waits_for_a_day_says_so(
 
     monkeypatch.setattr(planning, "features_due", lambda _: [])
     monkeypatch.setattr(planning, "feature_store_due", lambda _: False)
-    monkeypatch.setattr(planning, "training_due", hole)
+    monkeypatch.setattr(trainings, "training_due", hole)
     assert "2018-04-09 is missing" in skipped(due.due_training(context))
-    monkeypatch.setattr(planning, "training_due", lambda *_: ["fraud_model"])
+    monkeypatch.setattr(trainings, "training_due", lambda *_: ["fraud_model"])
     (context.instance, context.update_cursor(""))
     found = due.due_training(context)
     assert isinstance(found, dg.SensorResult)

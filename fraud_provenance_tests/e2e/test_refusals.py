@@ -14,7 +14,7 @@ import pytest
 
 from fraud_provenance.attested.local import tools_dir
 from fraud_provenance.attested.statements.statements import MODEL_SIGNATURE
-from fraud_provenance.due.planning import newest_model
+from fraud_provenance.due.trainings import newest_model
 from fraud_provenance.home.settings import Settings
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.product import Product

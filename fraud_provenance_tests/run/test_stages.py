@@ -14,10 +14,11 @@ from fraud_provenance.attested.core.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.due import planning
+from fraud_provenance.due import trainings
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.run import pipeline
-from fraud_provenance.run.pipeline import Pipeline, RunOptions
+from fraud_provenance.run.pipeline import Pipeline
+from fraud_provenance.run.report import RunOptions
 
 STAGES = ("_ingest", "_features", "_feature_store", "_training", "_promotion", "_scoring", "_audit")
 
@@ -97,7 +98,7 @@ def test_training_waits_with_its_reason_for_a_day_that_is_missing(
     def hole(*_: object) -> list[str]:
         raise DataError("PARTITION_MISSING", "training needs 2018-04-03", remedy="deliver it")
 
-    monkeypatch.setattr(planning, "training_due", hole)
+    monkeypatch.setattr(trainings, "training_due", hole)
     with pytest.raises(VerificationError) as caught:
         Pipeline._training(run)
     (why,) = caught.value.reasons
