@@ -134,7 +134,8 @@ def fired_twice(home: Home) -> Outcome:
 def any_clock() -> Iterator[None]:
     """A mutant: nobody compares a stated time with the timestamp; the policy judges no time."""
     codes: Sequence[str] = ("TIME_SKEW", "APPROVAL_EXPIRED", "APPROVAL_MISSING")
-    with without(Signers, "check_clock")(), policy_without(*codes)():
+    ages = without(effect, "_check_age")  # by the same clock, a decision made now is old
+    with without(Signers, "check_clock")(), ages(), policy_without(*codes)():
         yield
 
 

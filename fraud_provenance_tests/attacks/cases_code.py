@@ -29,9 +29,9 @@ from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance_tests.attacks.arena import commit_all
 from fraud_provenance_tests.attacks.cases_governance import commit_the_change, leave_the_tree_dirty
 from fraud_provenance_tests.attacks.cases_reproducibility import (
+    PACKAGE,
     any_packages,
     installed,
-    locked_package,
     signed_with_the_model,
 )
 from fraud_provenance_tests.attacks.home import Home, patched
@@ -178,27 +178,23 @@ def not_imported(home: Home) -> None:
 
 
 def compiled_hook(folder: Path) -> None:
-    locked_package(folder)
     (folder / "sitecustomize.py").write_text("print('I was here')\n")
     compileall.compile_file(folder / "sitecustomize.py", quiet=1, legacy=True)
     (folder / "sitecustomize.py").unlink()
 
 
 def hook_as_a_folder(folder: Path) -> None:
-    locked_package(folder)
     (folder / "usercustomize").mkdir()
     (folder / "usercustomize" / "__init__.py").touch()
 
 
 def linked_folder(folder: Path) -> None:
-    locked_package(folder)
     (folder / "left_pad").symlink_to(folder.parent)
 
 
 def package_compiled_otherwise(folder: Path) -> None:
-    """Beside a package as locked, its compiled file holds other code."""
-    locked_package(folder)
-    source = folder / "iniconfig" / "__init__.py"
+    """Beside the package as locked, its compiled file holds other code."""
+    source = folder / PACKAGE / "__init__.py"
     kept = Path(importlib.util.cache_from_source(str(source)))
     compileall.compile_file(source, quiet=1, force=True)
     header = kept.read_bytes()[:16]
@@ -206,8 +202,7 @@ def package_compiled_otherwise(folder: Path) -> None:
 
 
 def package_compiled(folder: Path) -> None:
-    locked_package(folder)
-    compileall.compile_dir(folder / "iniconfig", quiet=1, force=True)
+    compileall.compile_dir(folder / PACKAGE, quiet=1, force=True)
 
 
 # --- secrets -------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from fraud_provenance.attested.sigstore.verification import BundleVerifier
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.tlog.checkpoints import LogKeeper
+from fraud_provenance.investigate import audit as audit_module
 from fraud_provenance_tests.attacks.bundles import (
     changed_bundle,
     document_of,
@@ -188,6 +189,9 @@ growth_unchecked = both(
 )
 """A mutant: a log need not have grown from what was seen of it, nor reach what bundles prove."""
 
+copies_uncompared = without(audit_module, "copy_problems", [])
+"""A mutant: what MLflow's tags say of a decision that is gone is nobody's business."""
+
 nobody_is_ours = without(BundleVerifier, "signer_of")
 """A mutant: no leaf is under an identity of ours."""
 
@@ -217,7 +221,7 @@ CASES = [
     *(
         Case("OP-11", put_the_store_back, judge, put_back_the_newest_store, mutant, variant=variant)
         for variant, judge, mutant in (
-            ("audit", audit, without(LogAuditor, "_lost", [])),
+            ("audit", audit, both(without(LogAuditor, "_lost", []), copies_uncompared)),
             ("promotion", promote(), without(Versions, "problems", [])),
         )
     ),

@@ -28,7 +28,7 @@ from fraud_provenance_tests.attacks.judges import job, promote, training
 from fraud_provenance_tests.attacks.model import Attack, Case
 from fraud_provenance_tests.attacks.mutants import without
 
-_NAME, _NOTES = "right_pad", "right_pad-1.0.dist-info"
+PACKAGE, _NOTES = "right_pad", "right_pad-1.0.dist-info"
 
 
 def demand(home: Home, threshold: str, change: Callable[[Any], Any]) -> None:
@@ -101,9 +101,9 @@ def installed(prepare: Callable[[Path], None]) -> Attack:
 def lock(home: Home, folder: Path) -> None:
     """The project's locks name what lies in `folder`, as it is now."""
     project = home.own_project()
-    package = (_NAME, "1.0", metadata.PathDistribution(folder / _NOTES))
+    package = (PACKAGE, "1.0", metadata.PathDistribution(folder / _NOTES))
     for name, line in (
-        ("requirements.lock", f"{_NAME}==1.0 --hash=sha256:{'0' * 64}"),
+        ("requirements.lock", f"{PACKAGE}==1.0 --hash=sha256:{'0' * 64}"),
         (installed_lock.PLACE, installed_lock.text("", [package]).strip()),
     ):
         with (project / name).open("a", encoding="utf-8") as stream:
@@ -113,8 +113,8 @@ def lock(home: Home, folder: Path) -> None:
 def locked_package(folder: Path) -> None:
     """A small package, installed as installers do."""
     texts = {
-        f"{_NAME}/__init__.py": "def right_pad(text): return text\n",
-        f"{_NOTES}/METADATA": f"Metadata-Version: 2.1\nName: {_NAME}\nVersion: 1.0\n",
+        f"{PACKAGE}/__init__.py": "def right_pad(text): return text\n",
+        f"{_NOTES}/METADATA": f"Metadata-Version: 2.1\nName: {PACKAGE}\nVersion: 1.0\n",
     }
     for name, text in texts.items():
         (folder / name).parent.mkdir()
@@ -145,14 +145,14 @@ def unlocked_package(folder: Path) -> None:
 
 
 def edited_package(folder: Path) -> None:
-    path = folder / _NAME / "__init__.py"
+    path = folder / PACKAGE / "__init__.py"
     path.write_text(f"{path.read_text('utf-8')}\nprint('I was here')\n", "utf-8")
 
 
 def edited_with_its_record(folder: Path) -> None:
     """The line of RECORD says what the edited file is."""
     edited_package(folder)
-    _record(folder, (f"{_NAME}/__init__.py", f"{_NOTES}/METADATA"))
+    _record(folder, (f"{PACKAGE}/__init__.py", f"{_NOTES}/METADATA"))
 
 
 def start_up_hook(folder: Path) -> None:
