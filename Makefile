@@ -12,7 +12,7 @@ POLICY_RULES := policies/lib policies/data_access policies/model_registration po
 POLICY_DATA := $(foreach name,layout principals thresholds,$(name):policies/data/$(name).json) \
 	$(foreach name,layout principals thresholds data_access model_registration model_deployment,schemas.$(name):policies/schemas/$(name).json)
 
-.PHONY: help setup tools object-store demo test acceptance attacks incidents remedies faults mutations lint types policies-test dbt-test unit ui bench down clean lock
+.PHONY: help setup tools object-store demo production production-down test acceptance attacks incidents remedies faults mutations lint types policies-test dbt-test unit ui bench down clean lock
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,7 +40,13 @@ setup: $(VENV)/.ready tools dbt_project/target/manifest.json ## Environment, too
 demo: setup ## The whole flow: servers, data, graph, approval, promotion, scores, trace
 	@$(BIN)/python -m fraud_provenance.run.demo
 
-object-store: tools ## Build the object store that the tests use
+production: setup object-store ## The same flow on PostgreSQL, an object store and MLflow's server, all on this machine
+	@$(BIN)/python -m fraud_provenance.run.production
+
+production-down: ## Stop the servers of `make production`; the data are kept
+	@$(BIN)/python -m fraud_provenance.run.production --down
+
+object-store: tools ## Build the object store of `make production` and the tests
 	@tools/build.sh versitygw
 
 test: setup object-store lint policies-test ## Lint, types, policies, and every test that needs no whole home

@@ -38,10 +38,11 @@ def riskiest(workspace: Workspace) -> int:
     return int(scores["transaction_id"][0])
 
 
-def main() -> None:
-    """Servers, data, graph, approval, promotion, scores, verification, trace."""
-    workspace = opened_from(os.environ)
-    began = time.monotonic()
+def play(workspace: Workspace) -> int:
+    """Servers, data, graph, approval, promotion, scores, verification, trace.
+
+    Returns the transaction that was traced.
+    """
     command("up")
     command("generate", "--days", "60", "--rows-per-day", "2000", "--seed", "1")
     command("run")
@@ -53,6 +54,14 @@ def main() -> None:
     command("verify", "model@champion")
     transaction = riskiest(workspace)
     command("trace", str(transaction))
+    return transaction
+
+
+def main() -> None:
+    """Play it in the home that the environment names, and say what to open next."""
+    workspace = opened_from(os.environ)
+    began = time.monotonic()
+    transaction = play(workspace)
     print(
         f"\ndone in {time.monotonic() - began:.0f} s. What to open next:\n"
         "  make ui                                    the same graph in Dagster, sensors ticking\n"

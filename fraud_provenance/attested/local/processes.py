@@ -49,13 +49,17 @@ class ServerStatus:
 
 @dataclass(frozen=True)
 class Server:
-    """How to start one server and how to see that it answers."""
+    """How to start one server and how to see that it answers.
+
+    `environment`: variables of its own, beside the few that every server gets.
+    """
 
     name: str
     argv: Sequence[str]
     port: int
     health_url: str
     other_ports: Sequence[int] = field(default=())
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._run,
-                env=environment,
+                env=environment | dict(server.environment),
                 start_new_session=True,
                 umask=0o077,
             )
