@@ -907,10 +907,18 @@ UNDECIDED = frozenset(
 
 
 def meaning(code: str) -> str:
-    """What a root-cause code says, as one sentence."""
+    """What a root-cause code says, as one sentence.
+
+    >>> meaning("A_CODE_OF_A_RULE")
+    'A policy or contract rule refused.'
+    """
     return _CAUSES[code][0] if code in _CAUSES else "A policy or contract rule refused."
 
 
 def remedy(code: str) -> str:
-    """What to do about a root-cause code, as one sentence."""
+    """What to do about a root-cause code, as one sentence.
+
+    >>> remedy("A_CODE_OF_A_RULE")
+    "Follow the rule's own remedy."
+    """
     return _CAUSES[code][1] if code in _CAUSES else "Follow the rule's own remedy."

@@ -18,17 +18,29 @@ MAX_DEPTH = 32
 
 
 def digest_bytes(content: bytes) -> str:
-    """Lower-case hex SHA-256 of `content`."""
+    """Lower-case hex SHA-256 of `content`.
+
+    >>> digest_bytes(b"")[:16]
+    'e3b0c44298fc1c14'
+    """
     return hashlib.sha256(content).hexdigest()
 
 
 def canonical_json(document: Any) -> bytes:  # noqa: ANN401 - any JSON value
-    """The one byte string that stands for a JSON value (RFC 8785)."""
+    """The one byte string that stands for a JSON value (RFC 8785).
+
+    >>> canonical_json({"b": 1.0, "a": "é"}).decode()
+    '{"a":"é","b":1}'
+    """
     return rfc8785.dumps(document)
 
 
 def digest_json(document: Any) -> str:  # noqa: ANN401 - any JSON value
-    """SHA-256 of the canonical form of a JSON value."""
+    """SHA-256 of the canonical form of a JSON value.
+
+    >>> digest_json({"a": 1, "b": 2}) == digest_json({"b": 2, "a": 1})
+    True
+    """
     return digest_bytes(canonical_json(document))
 
 
@@ -71,6 +83,12 @@ def strict_json(content: bytes, limit_bytes: int = MAX_DOCUMENT_BYTES) -> Any:  
 
     Raises:
         EvidenceError: SIZE_LIMIT, JSON_DUPLICATE_KEY or EVIDENCE_MALFORMED.
+
+    >>> strict_json(b'{"days": 3}')
+    {'days': 3}
+    >>> strict_json(b'{"days": 3, "days": 4}')
+    Traceback (most recent call last):
+    EvidenceError: JSON_DUPLICATE_KEY: the key 'days' appears twice
     """
     if len(content) > limit_bytes:
         raise EvidenceError(
@@ -91,12 +109,20 @@ def strict_json(content: bytes, limit_bytes: int = MAX_DOCUMENT_BYTES) -> Any:  
 
 
 def utc_text(moment: datetime) -> str:
-    """RFC 3339 UTC with seconds, e.g. `2018-04-01T00:00:00Z`."""
+    """RFC 3339 UTC with seconds, e.g. `2018-04-01T00:00:00Z`.
+
+    >>> utc_text(datetime(2018, 4, 1, 2, tzinfo=UTC))
+    '2018-04-01T02:00:00Z'
+    """
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_utc(text: str) -> datetime:
-    """Inverse of `utc_text`; raises ValueError on anything else."""
+    """Inverse of `utc_text`; raises ValueError on anything else.
+
+    >>> parse_utc("2018-04-01T02:00:00Z").hour
+    2
+    """
     moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     if utc_text(moment) != text:  # strptime also takes 2018-4-1T0:0:0Z
         raise ValueError(f"{text[:40]!r} is not a UTC time")

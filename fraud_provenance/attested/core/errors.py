@@ -12,7 +12,11 @@ from fraud_provenance.attested.core.secret_forms import redacted
 
 
 class Reason(BaseModel):
-    """Why something is not trusted: a root-cause code and exactly what it concerns."""
+    """Why something is not trusted: a root-cause code and exactly what it concerns.
+
+    >>> print(Reason(code="DATA_HELD", message="it is unusual", artifact="raw", partition="day"))
+    DATA_HELD(raw@day): it is unusual
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +42,11 @@ class Reason(BaseModel):
 
 
 def reason(code: str, message: str, **where: str | int) -> Reason:
-    """Build a reason; the remedy is the code's own unless one is given."""
+    """Build a reason; the remedy is the code's own unless one is given.
+
+    >>> reason("SIZE_LIMIT", "a document has 9 bytes", artifact="layout").artifact
+    'layout'
+    """
     return Reason.model_validate(
         {"code": code, "message": message, "remedy": codes.remedy(code)} | where
     )
@@ -48,6 +56,11 @@ class ProvenanceError(Exception):
     """Root of every error here. `reasons[0]` is the primary one; there is never none.
 
     Whoever collects reasons would take a refusal without one for no refusal at all.
+
+    >>> ProvenanceError(reason("DIGEST_MISMATCH", "a file was edited")).exit_code
+    1
+    >>> ProvenanceError(reason("LOG_UNAVAILABLE", "nobody answers")).exit_code
+    2
     """
 
     def __init__(self, *reasons: Reason) -> None:

@@ -80,7 +80,11 @@ def has_form(content: bytes, forms: dict[bytes, re.Pattern[bytes]]) -> bool:
 
 
 def redacted(text: str) -> str:
-    """The text with every secret in it replaced; as it is where there is none."""
+    """The text with every secret in it replaced; as it is where there is none.
+
+    >>> redacted("it said: Bearer abcdefghijklmnopqrstuvwxyz")
+    'it said: [secret]'
+    """
     content = text.encode("utf-8", "surrogatepass")
     if not has_form(content, WORDS):
         return text

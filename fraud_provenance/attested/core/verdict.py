@@ -7,7 +7,11 @@ from fraud_provenance.attested.core.errors import Reason
 
 
 class Link(BaseModel):
-    """One piece of evidence in a chain, with its own verdict."""
+    """One piece of evidence in a chain, with its own verdict.
+
+    >>> Link(kind="materialisation", name="raw_transactions").is_good
+    True
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +35,14 @@ class Link(BaseModel):
 
 
 class Verdict(BaseModel):
-    """The answer about one subject. Trusted only if nothing at all speaks against it."""
+    """The answer about one subject. Trusted only if nothing at all speaks against it.
+
+    >>> held = Reason(code="DATA_HELD", message="it is unusual", distance=1)
+    >>> link = Link(kind="materialisation", name="raw_transactions", reasons=(held,))
+    >>> found = Verdict.of("model", "local", "deployment", [link])
+    >>> (found.trusted, found.exit_code, str(found.root_cause))
+    (False, 1, 'DATA_HELD: it is unusual')
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -53,7 +53,15 @@ class Blobs(Protocol):
 
 
 class FolderBlobs:
-    """Files below one folder of this machine."""
+    """Files below one folder of this machine.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     blobs = FolderBlobs(Path(folder))
+    ...     (blobs.put("bundles/a.json", b"{}"), blobs.put("bundles/a.json", b"other"))
+    ...     (blobs.read("bundles/a.json", limit_bytes=100), blobs.names("bundles"))
+    (True, False)
+    (b'{}', ['a.json'])
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -94,7 +102,12 @@ class FolderBlobs:
 
 
 class MemoryBlobs:
-    """Blobs that live as long as the process."""
+    """Blobs that live as long as the process.
+
+    >>> blobs = MemoryBlobs()
+    >>> blobs.put("a", b"1"), blobs.put("a", b"2"), blobs.read("a", limit_bytes=100)
+    (True, False, b'1')
+    """
 
     def __init__(self) -> None:
         self._content: dict[str, bytes] = {}
@@ -133,7 +146,12 @@ class MemoryBlobs:
 
 
 class Copies:
-    """Files with the bytes of blobs, for as long as their owner lives."""
+    """Files with the bytes of blobs, for as long as their owner lives.
+
+    >>> copies = Copies()
+    >>> copies.of("a/b", b"bytes").read_bytes()
+    b'bytes'
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -156,6 +174,10 @@ def bounded(name: str, content: bytes, limit_bytes: int) -> bytes:
 
     Raises:
         EvidenceError: SIZE_LIMIT.
+
+    >>> bounded("a", b"123", limit_bytes=2)
+    Traceback (most recent call last):
+    EvidenceError: SIZE_LIMIT: a has more than 2 bytes
     """
     if len(content) > limit_bytes:
         why = f"{PurePosixPath(name).name} has more than {limit_bytes} bytes"
@@ -168,6 +190,12 @@ def plain(name: str) -> str:
 
     Raises:
         EvidenceError: EVIDENCE_MALFORMED.
+
+    >>> plain("bundles/a.json")
+    'bundles/a.json'
+    >>> plain("../a.json")
+    Traceback (most recent call last):
+    EvidenceError: EVIDENCE_MALFORMED: '../a.json' is no name of a blob
     """
     place = PurePosixPath(name)
     if place.is_absolute() or ".." in place.parts or "\0" in name or str(place) != name:

@@ -36,7 +36,15 @@ class Memory(Protocol):
 
 
 class FolderMemory:
-    """Documents in files below one folder of this machine; one lock for all of them."""
+    """Documents in files below one folder of this machine; one lock for all of them.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     memory = FolderMemory(Path(folder), Path(folder) / "lock")
+    ...     memory.change("heads.json", lambda before: b"1" if before is None else before + b"1")
+    ...     memory.read("heads.json")
+    b'1'
+    """
 
     def __init__(self, folder: Path, lock: Path) -> None:
         self._folder = folder
@@ -60,7 +68,13 @@ class FolderMemory:
 
 
 class ProcessMemory:
-    """Documents that live as long as the process."""
+    """Documents that live as long as the process.
+
+    >>> memory = ProcessMemory()
+    >>> memory.change("length", lambda before: b"7")
+    >>> memory.read("length"), memory.read("another")
+    (b'7', None)
+    """
 
     def __init__(self) -> None:
         self._documents: dict[str, bytes] = {}

@@ -53,32 +53,59 @@ class Party(Protocol):
 
 
 def canonical(identity: Identity) -> Identity:
-    """The one form of an identity: what a signer is known by, however the address was spelled."""
+    """The one form of an identity: what a signer is known by, however the address was spelled.
+
+    >>> str(canonical(Identity(issuer="people", subject="Ann@Example.com.")))
+    'ann@example.com (people)'
+    """
     if identity.issuer != PEOPLE or not identity.subject.isascii():
         return identity
     return Identity(issuer=PEOPLE, subject=identity.subject.lower().removesuffix("."))
 
 
 def of_person(email: str) -> Identity:
-    """The identity of a person who gave this address."""
+    """The identity of a person who gave this address.
+
+    >>> of_person(" Ann@example.com").subject
+    'ann@example.com'
+    """
     return canonical(Identity(issuer=PEOPLE, subject=email.strip()))
 
 
 def is_exact(identity: Identity) -> bool:
-    """Whether this is one exact name of an issuer that is known here."""
+    """Whether this is one exact name of an issuer that is known here.
+
+    >>> is_exact(Identity(issuer="workloads", subject="/steps/train"))
+    True
+    >>> is_exact(Identity(issuer="workloads", subject="/steps/.*"))
+    False
+    """
     form = FORMS.get(identity.issuer)
     return form is not None and form.fullmatch(identity.subject) is not None
 
 
 def named(name: str) -> Identity:
-    """The identity that a person means by a name: its form tells the issuer; else an address."""
+    """The identity that a person means by a name: its form tells the issuer; else an address.
+
+    >>> named("/steps/train").issuer, named("ann@example.com").issuer
+    ('workloads', 'people')
+    >>> named("spiffe://bank.example/ns/fraud/sa/train").issuer
+    'spiffe'
+    """
     known = (Identity(issuer=issuer, subject=name) for issuer in FORMS)
     else_ = Identity(issuer=WORKLOADS if name.startswith("/") else PEOPLE, subject=name)
     return next((one for one in known if is_exact(one)), else_)
 
 
 def repository(identity: Identity) -> tuple[str, str] | None:
-    """(address, reference) of the repository whose own workflow an identity is, if it is one."""
+    """(address, reference) of the repository whose own workflow an identity is, if it is one.
+
+    >>> path = "https://github.com/bank/fraud/.github/workflows/train.yml@refs/heads/main"
+    >>> repository(named(path))
+    ('https://github.com/bank/fraud', 'refs/heads/main')
+    >>> repository(named("/steps/train")) is None
+    True
+    """
     end = _REPOSITORY_ENDS.get(identity.issuer)
     if end is None:
         return None
@@ -87,7 +114,13 @@ def repository(identity: Identity) -> tuple[str, str] | None:
 
 
 def folded(identity: Identity) -> Identity:
-    """What all spellings of one identity have in common: hosting sites see no capitals."""
+    """What all spellings of one identity have in common: hosting sites see no capitals.
+
+    >>> path = ".github/workflows/train.yml@refs/heads/main"
+    >>> spelled = (named(f"https://github.com/{name}/fraud/{path}") for name in ("Bank", "bank"))
+    >>> len({folded(identity) for identity in spelled})
+    1
+    """
     found = repository(identity)
     if found is None:
         return canonical(identity)
@@ -97,7 +130,11 @@ def folded(identity: Identity) -> Identity:
 
 
 def person(identity: Identity) -> Identity:
-    """What all addresses of one mailbox have in common; a workload is only itself."""
+    """What all addresses of one mailbox have in common; a workload is only itself.
+
+    >>> person(of_person("ann+approvals@example.com")) == person(of_person("ann@example.com"))
+    True
+    """
     found = folded(identity)
     if found.issuer != PEOPLE:
         return found

@@ -19,12 +19,20 @@ _HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def is_sha256(text: str) -> bool:
-    """Whether `text` is a lower-case hex SHA-256."""
+    """Whether `text` is a lower-case hex SHA-256.
+
+    >>> is_sha256("ab" * 32), is_sha256("AB" * 32)
+    (True, False)
+    """
     return _HEX64.match(text) is not None
 
 
 class FileEntry(BaseModel):
-    """One file: where it lies below the data folder, what it holds, what it was made from."""
+    """One file: where it lies below the data folder, what it holds, what it was made from.
+
+    >>> FileEntry(path="raw/day.parquet", partition="2018-04-01", size=9, sha256="ab" * 32).size
+    9
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -58,7 +66,16 @@ class FileEntry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """A sorted list of files under one asset's name. Its digest names it."""
+    """A sorted list of files under one asset's name. Its digest names it.
+
+    >>> days = ("2018-04-02", "2018-04-01")
+    >>> entries = [FileEntry(path=day, partition=day, size=1, sha256="0" * 64) for day in days]
+    >>> made = Manifest.of("raw", entries)
+    >>> made.partitions
+    ('2018-04-01', '2018-04-02')
+    >>> made.select(["2018-04-01"]).digest == made.digest
+    False
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -106,6 +123,10 @@ def parse_manifest(content: bytes, expected_digest: str) -> Manifest:
 
     Raises:
         EvidenceError: DIGEST_MISMATCH, MANIFEST_MALFORMED, or a strict-JSON code.
+
+    >>> made = Manifest.of("raw", ())
+    >>> parse_manifest(made.content, made.digest) == made
+    True
     """
     found = encoding.digest_bytes(content)
     if found != expected_digest:

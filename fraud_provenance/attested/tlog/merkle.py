@@ -12,27 +12,48 @@ EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 
 def leaf_hash(row: bytes) -> bytes:
-    """Hash of one leaf (RFC 6962, 2.1)."""
+    """Hash of one leaf (RFC 6962, 2.1).
+
+    >>> leaf_hash(b"").hex()[:16]
+    '6e340b9cffb37a98'
+    """
     return hashlib.sha256(_LEAF + row).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """Hash of an inner node (RFC 6962, 2.1)."""
+    """Hash of an inner node (RFC 6962, 2.1).
+
+    >>> one, two = leaf_hash(b"a"), leaf_hash(b"b")
+    >>> root_of_hashes([one, two]) == node_hash(one, two)
+    True
+    """
     return hashlib.sha256(_NODE + left + right).digest()
 
 
 def split(count: int) -> int:
-    """The largest power of two smaller than `count` (at least 2)."""
+    """The largest power of two smaller than `count` (at least 2).
+
+    >>> [split(count) for count in (2, 3, 4, 5, 9)]
+    [1, 2, 2, 4, 8]
+    """
     return 1 << (count - 1).bit_length() - 1
 
 
 def root_of(rows: Sequence[bytes]) -> str:
-    """Hex Merkle tree hash of the rows in order; of no rows, the hash of nothing."""
+    """Hex Merkle tree hash of the rows in order; of no rows, the hash of nothing.
+
+    >>> root_of([]) == EMPTY_ROOT.hex()
+    True
+    """
     return root_of_hashes([leaf_hash(row) for row in rows]).hex()
 
 
 def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
-    """Merkle tree hash over leaf hashes (or over the roots of complete subtrees of one height)."""
+    """Merkle tree hash over leaf hashes (or over the roots of complete subtrees of one height).
+
+    >>> root_of_hashes([leaf_hash(b"a")]) == leaf_hash(b"a")
+    True
+    """
     level = list(hashes)
     if not level:
         return EMPTY_ROOT
@@ -43,7 +64,11 @@ def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
 
 
 def inclusion_path(rows: Sequence[bytes], index: int) -> list[str]:
-    """Hex audit path of row `index` (RFC 6962, 2.1.1), from the leaf up."""
+    """Hex audit path of row `index` (RFC 6962, 2.1.1), from the leaf up.
+
+    >>> len(inclusion_path([b"a", b"b", b"c"], 0)), len(inclusion_path([b"a", b"b", b"c"], 2))
+    (2, 1)
+    """
     if not 0 <= index < len(rows):
         raise IndexError(f"row {index} of {len(rows)}")
     if len(rows) == 1:
@@ -59,6 +84,12 @@ def root_from_path(row: bytes, index: int, count: int, path: Sequence[str]) -> s
 
     Raises:
         ValueError: the path cannot belong to this index and count.
+
+    >>> rows = [b"a", b"b", b"c"]
+    >>> root_from_path(b"b", 1, 3, inclusion_path(rows, 1)) == root_of(rows)
+    True
+    >>> root_from_path(b"another", 1, 3, inclusion_path(rows, 1)) == root_of(rows)
+    False
     """
     if not 0 <= index < count:
         raise ValueError(f"row {index} of {count}")
@@ -80,7 +111,14 @@ def root_from_path(row: bytes, index: int, count: int, path: Sequence[str]) -> s
 def is_consistent(
     old_size: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]
 ) -> bool:
-    """Whether the tree of `size` leaves begins with the tree of `old_size` (RFC 9162, 2.1.4.2)."""
+    """Whether the tree of `size` leaves begins with the tree of `old_size` (RFC 9162, 2.1.4.2).
+
+    >>> one, two = leaf_hash(b"a"), leaf_hash(b"b")
+    >>> is_consistent(1, one, 2, node_hash(one, two), [two])
+    True
+    >>> is_consistent(1, two, 2, node_hash(one, two), [two])
+    False
+    """
     if not 0 <= old_size <= size:
         return False
     if old_size in (0, size):
