@@ -495,9 +495,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     from fraud_provenance.attested.step import step as gate
     from fraud_provenance.defs import (
         raw_history,
-        release,
         score_contracts,
-        scoring,
         shown,
         tracking,
         training,
@@ -506,9 +504,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     )
     from fraud_provenance.due import ground, planning
     from fraud_provenance.fraud.summaries import summarise
-    from fraud_provenance.models import copies, facts, promotion, registration
-    from fraud_provenance.predictions import batch as prediction_batch
-    from fraud_provenance.predictions import log as prediction_log
+    from fraud_provenance.models import facts
 
     yield gate.Step, PlainStep
     yield staging.recover, lambda trust, finish=None: []
@@ -541,6 +537,16 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield score_contracts.judge_scores, _judge_scores
     yield training.model_files, _model_files
     yield facts.model_statement, lambda trust, digest: newest(trust)
+    yield from _replacements_of_release()
+
+
+def _replacements_of_release() -> Iterator[tuple[object, object]]:
+    """The same for what registers, promotes and scores."""
+    from fraud_provenance.defs import release, scoring
+    from fraud_provenance.models import copies, promotion, registration
+    from fraud_provenance.predictions import batch as prediction_batch
+    from fraud_provenance.predictions import log as prediction_log
+
     yield promotion.digest_of_model, lambda trust, model_id: NO_DIGEST
     yield release._note, lambda *_: None
     yield release._refuse_unsafe_model, lambda *_: None

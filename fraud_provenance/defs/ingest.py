@@ -1,5 +1,7 @@
 """Stage 1, ingest: landing files become `raw_transactions`, attested and versioned by day."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -18,6 +20,7 @@ from fraud_provenance.data import versions as data_versions
 from fraud_provenance.data.landing import landed_days
 from fraud_provenance.defs import columns, shown, support
 from fraud_provenance.fraud.parquet import parquet_bytes
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 
@@ -61,21 +64,11 @@ def raw_transactions(
 ) -> dg.MaterializeResult[Any]:
     """Write the landed days of this run."""
     workspace = provenance.open()
-    landed = landed_days(workspace.landing)
     days = list(context.partition_keys)
-    missing = [day for day in days if day not in landed]
-    if missing:
-        raise EvidenceError(
-            reason(
-                RootCause.PARTITION_MISSING,
-                f"{len(missing)} days of this run are not in the landing zone",
-                artifact="landing",
-                partition=missing[0],
-            )
-        )
+    landed = _landed(workspace, days)
     bounds = {"partitions": [days[0], days[-1]]}
     with Step(workspace.trust, "ingest", context.run_id, bounds) as step:
-        read = step.read_source("landing", {day: landed[day] for day in days})
+        read = step.read_source("landing", landed)
         rows: dict[str, int] = {}
         numbers: dict[str, dict[str, float]] = {}
         md5: dict[str, str] = {}
@@ -117,6 +110,26 @@ def raw_transactions(
         metadata=shown.evidence_metadata(workspace, made, rows),
         data_version=dg.DataVersion(made.manifest.digest),
     )
+
+
+def _landed(workspace: Workspace, days: Sequence[str]) -> dict[str, Path]:
+    """The landed file of each of the days.
+
+    Raises:
+        EvidenceError: PARTITION_MISSING.
+    """
+    landed = landed_days(workspace.landing)
+    missing = [day for day in days if day not in landed]
+    if missing:
+        raise EvidenceError(
+            reason(
+                RootCause.PARTITION_MISSING,
+                f"{len(missing)} days of this run are not in the landing zone",
+                artifact="landing",
+                partition=missing[0],
+            )
+        )
+    return {day: landed[day] for day in days}
 
 
 def _went_back(day: str, content: bytes) -> Reason:

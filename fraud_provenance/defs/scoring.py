@@ -1,7 +1,7 @@
 """Stage 6, scoring: the champion's verified bytes score a day; the batch is signed as a whole."""
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -19,6 +19,9 @@ from fraud_provenance.predictions import log as prediction_log
 from fraud_provenance.predictions.batch import leaf_hashes, leaves, read_batch
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
+
+if TYPE_CHECKING:
+    import polars as pl
 
 ASSET = "transaction_scores"
 
@@ -63,17 +66,12 @@ def transaction_scores(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource
 ) -> dg.MaterializeResult[Any]:
     """Score this run's days."""
-    import polars as pl
-
-    from fraud_provenance.fraud.model import predict
-
     workspace = provenance.open()
     trust = workspace.trust
     lease = open_serving(workspace)
     champion = lease.champion()
     days = list(context.partition_keys)
-    parameters = {"partitions": [days[0], days[-1]]}
-    with Step(trust, "score", context.run_id, parameters) as step:
+    with Step(trust, "score", context.run_id, {"partitions": [days[0], days[-1]]}) as step:
         usable = step.usable("transaction_features", days)
         for day, why in usable.refused.items():
             context.log.warning(f"left out {day}: {why}")
@@ -84,11 +82,7 @@ def transaction_scores(
         evaluated = shown.evaluated_alert_rate(champion)
         for item in features.files:
             lease.champion()
-            frame = pl.read_parquet(io.BytesIO(item.content))
-            score = pl.Series("score", predict(ubj, contract, frame), dtype=pl.Float32)
-            scored = frame.select(
-                "transaction_id", "tx_datetime", "customer_id", "terminal_id", "tx_amount"
-            ).with_columns(score, is_alert=score >= float(contract["threshold"]))
+            scored = _scored(item.content, ubj, contract)
             content = parquet_bytes(scored)
             sources = [item.sha256, *(part.sha256 for part in model.files)]
             step.write(item.partition, f"{ASSET}/{item.partition}.parquet", content, sources)
@@ -128,3 +122,16 @@ def transaction_scores(
         | prediction_log.batch_metadata(logged.bundle),
         data_version=dg.DataVersion(made.manifest.digest),
     )
+
+
+def _scored(content: bytes, ubj: bytes, contract: dict[str, Any]) -> "pl.DataFrame":
+    """A day of features → its transactions with score and alert."""
+    import polars as pl
+
+    from fraud_provenance.fraud.model import predict
+
+    frame = pl.read_parquet(io.BytesIO(content))
+    score = pl.Series("score", predict(ubj, contract, frame), dtype=pl.Float32)
+    return frame.select(
+        "transaction_id", "tx_datetime", "customer_id", "terminal_id", "tx_amount"
+    ).with_columns(score, is_alert=score >= float(contract["threshold"]))

@@ -204,16 +204,6 @@ def fraud_model(
         read = step.read(TRAINING_SET, [TRAIN])
         frame = pl.read_parquet(io.BytesIO(read.files[0].content))
         model = train(frame, config)
-        tags = {
-            "git_commit": workspace.code_facts.git_commit,
-            "git_dirty": str(workspace.code_facts.git_dirty).lower(),
-            "data_version": read.view.digest,
-            "training_sha256": read.files[0].sha256,
-            "lock_sha256": workspace.code_facts.lock,
-            "validation_report": pages.address_of(
-                workspace.home, POINT_IN_TIME, tracking.page_of(read.nodes[0])
-            ),
-        }
         bom = _bill_of_materials(model, read.files[0].sha256)
         signed_bom = step.attest_bom(TREES, encoding.digest_bytes(model.ubj), bom)
         documents = {
@@ -223,7 +213,7 @@ def fraud_model(
         }
         with writing_to_mlflow("cannot log the model"):
             mlflow.log_params(parameters)
-            mlflow.set_tags(tags)
+            mlflow.set_tags(_tags(workspace, read))
             model_id, run_id, location = log_model(mlflow, workspace, model, frame, documents)
             tracking.log_inputs(
                 mlflow.MlflowClient(), run_id, tracking.data_versions_of(workspace, read.nodes[0])
@@ -254,6 +244,20 @@ def fraud_model(
         },
         data_version=dg.DataVersion(made.manifest.digest),
     )
+
+
+def _tags(workspace: Workspace, read: VerifiedInput) -> dict[str, str]:
+    """What people see of a training in MLflow; none of it is ever a fact to a gate."""
+    return {
+        "git_commit": workspace.code_facts.git_commit,
+        "git_dirty": str(workspace.code_facts.git_dirty).lower(),
+        "data_version": read.view.digest,
+        "training_sha256": read.files[0].sha256,
+        "lock_sha256": workspace.code_facts.lock,
+        "validation_report": pages.address_of(
+            workspace.home, POINT_IN_TIME, tracking.page_of(read.nodes[0])
+        ),
+    }
 
 
 def _bill_of_materials(model: "TrainedModel", training_sha256: str) -> dict[str, Any]:

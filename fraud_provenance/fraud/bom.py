@@ -35,16 +35,7 @@ def ml_bom(
                 "bom-ref": f"model:{model_sha256}",
                 "name": name,
                 "hashes": [{"alg": "SHA-256", "content": model_sha256}],
-                "modelCard": {
-                    "modelParameters": {
-                        "approach": {"type": "supervised"},
-                        "task": "fraud detection",
-                        "modelArchitecture": "gradient boosted trees",
-                        "datasets": [{"ref": data}],
-                        "inputs": [{"format": input_} for input_ in feature_contract["names"]],
-                        "outputs": [{"format": feature_contract["output"]}],
-                    }
-                },
+                "modelCard": {"modelParameters": _model_parameters(data, feature_contract)},
                 "properties": [
                     {"name": f"parameter:{key}", "value": str(value)}
                     for key, value in sorted(parameters.items())
@@ -65,4 +56,15 @@ def ml_bom(
                 "hashes": [{"alg": "SHA-256", "content": training_sha256}],
             },
         ],
+    }
+
+
+def _model_parameters(data: str, feature_contract: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "approach": {"type": "supervised"},
+        "task": "fraud detection",
+        "modelArchitecture": "gradient boosted trees",
+        "datasets": [{"ref": data}],
+        "inputs": [{"format": input_} for input_ in feature_contract["names"]],
+        "outputs": [{"format": feature_contract["output"]}],
     }
