@@ -96,7 +96,7 @@ def test_secrets_are_random_kept_and_closed_to_others(site: Site, tmp_path: Path
 def test_no_secret_is_on_a_command_line_or_in_what_is_printed(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(site_servers, "tool", lambda name: Path("/tools") / name)
+    monkeypatch.setattr(site_servers, "tools_dir", lambda: Path("/tools"))
     servers = [site_servers.store(site), site_servers.mlflow(site)]
     told = [*site_servers.Postgres(site).start_arguments()]
     told += [word for server in servers for word in server.argv] + [repr(one) for one in servers]
@@ -140,7 +140,7 @@ def test_object_store_that_is_not_built_names_the_target_that_builds_it(
 ) -> None:
     monkeypatch.setenv("FRAUD_PROVENANCE_TOOLS", str(tmp_path))
     with pytest.raises(ConfigError, match=r"versitygw-[0-9.]+ is not in") as caught:
-        site_servers.store_program()
+        site_servers.check_store()
     assert caught.value.reasons[0].remedy == "make object-store"
 
 
@@ -225,10 +225,11 @@ def test_databases_are_made_whole_after_a_kill_and_let_their_roles_in_only(
 ) -> None:
     import psycopg2
 
-    half = open_site.folder / "postgres.new" / "data"
+    half = open_site.folder / "postgres.new-1" / "data"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("15\n")
     postgres.start(quiet)
+    assert not list(open_site.folder.glob("postgres.new*"))
     for role in (DAGSTER, MLFLOW):
         assert _asked(open_site, role, open_site.secret(f"database-{role}")) == (role, False)
     other = open_site.secret(f"database-{MLFLOW}")
