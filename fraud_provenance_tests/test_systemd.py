@@ -65,6 +65,20 @@ def test_unit_is_shut_in(root: Path, unit: str) -> None:
     assert analyse(root, *words).returncode != 0
 
 
+def test_users_are_made_and_mlflows_is_not_in_the_group_that_reads_the_home(tmp_path: Path) -> None:
+    if shutil.which("systemd-sysusers") is None:
+        pytest.skip("systemd-sysusers is not installed: apt-get install systemd")
+    command = ["systemd-sysusers", f"--root={tmp_path}", str(FOLDER / "sysusers.conf")]
+    (tmp_path / "etc").mkdir()
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert found.returncode == 0, found.stderr
+    made = {line.split(":")[0] for line in (tmp_path / "etc/passwd").read_text().splitlines()}
+    assert {user for unit in UNITS for user in settings_of(unit, "User")} <= made
+    groups = [line.split(":") for line in (tmp_path / "etc/group").read_text().splitlines()]
+    members = next(group[3] for group in groups if group[0] == "fraud-provenance")
+    assert set(members.split(",")) == {"fraud-runs", "fraud-daemon", "fraud-web"}
+
+
 def settings_of(unit: str, name: str) -> list[str]:
     lines = (FOLDER / unit).read_text().splitlines()
     return [line.partition("=")[2] for line in lines if line.startswith(f"{name}=")]
