@@ -33,7 +33,7 @@ def begin(site: Site) -> None:
         BackendError: STORAGE_UNAVAILABLE, a server did not come up.
     """
     site_servers.Postgres(site).check()
-    site_servers.store_program()
+    site_servers.check_store()
     site.check()
     site.folder.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(site.folder / "lock"):

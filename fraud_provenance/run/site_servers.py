@@ -4,11 +4,13 @@ Each may be found at work or half made: what is there and whole is used, the res
 programs are those of their own projects; here is only how they are put together.
 """
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +20,7 @@ import psutil
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, ConfigError, reason
-from fraud_provenance.attested.local import ports, tool
+from fraud_provenance.attested.local import ports, tool, tools_dir
 from fraud_provenance.attested.local.processes import (
     Processes,
     Server,
@@ -36,6 +38,7 @@ _DATABASE_USER: Final = "postgres"
 _DEADLINE_S: Final = 120.0
 _STORE_S, _MLFLOW_S = 30.0, 240.0
 _END_S: Final = 20.0
+_HALF: Final = "postgres.new-"
 Say = Callable[[str], None]
 
 
@@ -108,10 +111,10 @@ class Postgres:
         a socket, for there is none, and not by a password, for none is set.
         """
         whole = self._folder
-        self._folder = whole.with_name("postgres.new")
+        for half in whole.parent.glob(f"{_HALF}*"):
+            shutil.rmtree(half, ignore_errors=True)  # what a killed start left may still grow
+        self._folder = Path(tempfile.mkdtemp(prefix=_HALF, dir=whole.parent))
         try:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.mkdir(mode=0o700)
             if self._user:
                 shutil.chown(self._folder, self._user)
             access = ["--auth-local=reject", "--auth-host=scram-sha-256"]
@@ -164,17 +167,21 @@ def programs() -> Path | None:
     return max((path.parent for path in found), key=lambda path: int(path.parts[-2]), default=None)
 
 
-def store_program() -> Path:
-    """The object store's program, of the version that is pinned.
+def store_program() -> str:
+    """The name of the object store's program, with the version that is pinned."""
+    pins = (PROJECT / "tools" / "versitygw" / "go.mod").read_text()
+    pinned = re.search(r"github\.com/versity/versitygw v([0-9.]+)", pins)
+    return f"versitygw-{pinned[1] if pinned else ''}"
+
+
+def check_store() -> None:
+    """Whether the object store's program is there.
 
     Raises:
         ConfigError: TOOL_UNAVAILABLE, it is not built.
     """
-    pins = (PROJECT / "tools" / "versitygw" / "go.mod").read_text()
-    pinned = re.search(r"github\.com/versity/versitygw v([0-9.]+)", pins)
-    name = f"versitygw-{pinned[1] if pinned else ''}"
     try:
-        return tool(name)
+        tool(store_program())
     except ConfigError as error:
         message = error.reasons[0].message.split(";")[0]
         told = reason(RootCause.TOOL_UNAVAILABLE, message, remedy="make object-store")
@@ -185,8 +192,8 @@ def store(site: Site) -> Server:
     """The object store, on a folder of the site, with versions and object lock."""
     folder, port = site.folder / "store", site.ports["store"]
     argv = [
-        str(store_program()), "--port", f"{HOST}:{port}", "--quiet", "--health", "/health",
-        "--iam-dir", str(folder / "iam"),
+        str(tools_dir() / store_program()), "--port", f"{HOST}:{port}", "--quiet",
+        "--health", "/health", "--iam-dir", str(folder / "iam"),
         "posix", "--versioning-dir", str(folder / "versions"), str(folder / "root"),
     ]  # fmt: skip
     administrator = {
@@ -307,8 +314,6 @@ def furnish(site: Site) -> None:
 
 def policy(bucket: str, actions: Sequence[str]) -> str:
     """The policy of a bucket whose user has the same name."""
-    import json
-
     place = f"arn:aws:s3:::{bucket}"
     rules = [([*actions], f"{place}/*"), (["s3:ListBucket"], place)]
     return json.dumps(
