@@ -38,6 +38,7 @@ FEATURE_SERVICE = "fraud_model_v1"
 WINDOW_DAYS = 37
 # An online lookup needs the newest row of each card and terminal; one idle for longer is new.
 ONLINE_DAYS = 30
+_FEAST_FILES = ("registry.db", "online.db")  # Feast's own, made of attested features alone
 _DBT_SOURCES = ("models", "macros", "tests", "dbt_project.yml", "profiles.yml")
 
 
@@ -251,7 +252,7 @@ def features_due(workspace: Workspace) -> list[str]:
 
 
 def feature_store_due(workspace: Workspace) -> bool:
-    """Whether the online store was loaded from other bytes or views than it would be now."""
+    """Whether the online store is gone, or was loaded from other bytes or views than now."""
     usable = usable_days(workspace, "feature_store", "transaction_features")[-ONLINE_DAYS:]
     features = current_entries(workspace, "transaction_features")
     made = current_entries(workspace, "feature_store").get("definitions")
@@ -259,7 +260,8 @@ def feature_store_due(workspace: Workspace) -> bool:
     revoked = revoked_partitions(workspace, "feature_store") or made_by_other_code(
         workspace, "feature_store"
     )
-    if not usable or made is None or revoked or set(made.made_from) != wanted:
+    gone = any(not (workspace.home / "feast" / name).exists() for name in _FEAST_FILES)
+    if not usable or made is None or gone or revoked or set(made.made_from) != wanted:
         return bool(usable)
     views = outputs_of(workspace, "feature_store", "views")["definitions"]
     return bool(views != declared_views())

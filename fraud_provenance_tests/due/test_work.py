@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -77,6 +78,26 @@ def test_landed_days_go_to_their_scores_where_scores_would_be_due(
     assert ("transaction_scores" in found.assets) is scores
     other = Work("features", tuple(days))
     assert work.on_the_way(chain.workspace, other) is other
+
+
+@pytest.mark.parametrize("lost", ["registry.db", "online.db", ""])
+def test_online_store_that_is_gone_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    entry = SimpleNamespace(sha256="a", made_from=("a",))
+    views = {"customer_features": "digest"}
+    known = {"transaction_features": {DAYS[0]: entry}, "feature_store": {"definitions": entry}}
+    monkeypatch.setattr(planning, "usable_days", lambda *_: [DAYS[0]])
+    monkeypatch.setattr(planning, "current_entries", lambda _, asset: known[asset])
+    monkeypatch.setattr(planning, "revoked_partitions", lambda *_: {})
+    monkeypatch.setattr(planning, "made_by_other_code", lambda *_: set())
+    monkeypatch.setattr(planning, "outputs_of", lambda *_: {"definitions": views})
+    monkeypatch.setattr(planning, "declared_views", lambda: views)
+    (tmp_path / "feast").mkdir()
+    for name in {"registry.db", "online.db"} - {lost}:
+        (tmp_path / "feast" / name).touch()
+    home: Any = SimpleNamespace(home=tmp_path)
+    assert planning.feature_store_due(home) is bool(lost)
 
 
 # --- when a training is due ----------------------------------------------------------------------
