@@ -504,6 +504,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     )
     from fraud_provenance.due import ground, planning
     from fraud_provenance.fraud.summaries import summarise
+    from fraud_provenance.home import session
     from fraud_provenance.models import facts
 
     yield gate.Step, PlainStep
@@ -537,6 +538,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     yield score_contracts.judge_scores, _judge_scores
     yield training.model_files, _model_files
     yield facts.model_statement, lambda trust, digest: newest(trust)
+    yield session.keep, lambda workspace, run_id: workspace
     yield from _replacements_of_release()
 
 

@@ -35,6 +35,17 @@ class Room:
 
 
 @pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    """One of its own: homes that share a log find each other's entries in it, and say so."""
+    made = Arena(tmp_path_factory.mktemp("browser"))
+    try:
+        made.open()
+        yield made
+    finally:
+        made.down()
+
+
+@pytest.fixture(scope="module")
 def room(arena: Arena, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     asked: list[str] = []
     log = tmp_path_factory.mktemp("ui") / "dagster.log"
