@@ -390,14 +390,10 @@ def honest(
 @pytest.fixture(scope="session")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Arena]":
     """The one home of the session that the real pipeline built, with its saved states."""
-    from fraud_provenance_tests.attacks.arena import Arena
+    from fraud_provenance_tests.attacks.arena import open_arena
 
-    made = Arena(tmp_path_factory.mktemp("arena"))
-    try:
-        made.open()
+    with open_arena(tmp_path_factory.mktemp("arena")) as made:
         yield made
-    finally:
-        made.down()
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -137,6 +138,17 @@ class Arena:
         return Path(shutil.copytree(self.product.project, target, symlinks=True))
 
 
+@contextmanager
+def open_arena(folder: Path) -> Iterator[Arena]:
+    """A built arena with its servers at work; they end with the block."""
+    made = Arena(folder)
+    try:
+        made.open()
+        yield made
+    finally:
+        made.down()
+
+
 def commit_all(project: Path, message: str) -> str:
     """Commit whatever was changed in a copied project; returns the commit."""
     who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
@@ -148,4 +160,14 @@ def commit_all(project: Path, message: str) -> str:
     return done.stdout.strip()
 
 
-__all__ = ["DAYS", "PROJECT", "STATES", "TRAINED", "Arena", "commit_all", "copy_state", "relocate"]
+__all__ = [
+    "DAYS",
+    "PROJECT",
+    "STATES",
+    "TRAINED",
+    "Arena",
+    "commit_all",
+    "copy_state",
+    "open_arena",
+    "relocate",
+]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from fraud_provenance.home.pages import served
-from fraud_provenance_tests.attacks.arena import DAYS, Arena
+from fraud_provenance_tests.attacks.arena import DAYS, Arena, open_arena
 from fraud_provenance_tests.browser import Ui, dagster_dev, page, wait
 from fraud_provenance_tests.product import Product
 
@@ -37,12 +37,8 @@ class Room:
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     """One of its own: homes that share a log find each other's entries in it, and say so."""
-    made = Arena(tmp_path_factory.mktemp("browser"))
-    try:
-        made.open()
+    with open_arena(tmp_path_factory.mktemp("browser")) as made:
         yield made
-    finally:
-        made.down()
 
 
 @pytest.fixture(scope="module")
