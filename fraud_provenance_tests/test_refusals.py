@@ -8,6 +8,7 @@ import pytest
 
 from fraud_provenance.attested.core.errors import BackendError, VerificationError, reason
 from fraud_provenance.defs.alerts import alerts_of_run
+from fraud_provenance.defs.verification import CHECK, CONTRACTS_ALONE
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.run.jobs import own_error
@@ -72,3 +73,25 @@ def test_what_is_no_refusal_stays_what_it_is() -> None:
 
     with pytest.raises(ZeroDivisionError):
         broken()
+
+
+@pytest.mark.parametrize(("alone", "told"), [(True, 0), (False, 1)])
+def test_what_the_contracts_alone_say_of_a_day_is_told_once(alone: bool, told: int) -> None:
+    """The contract's own alert names the day and the command; a second one is only noise."""
+
+    @dg.asset
+    def raw_transactions() -> None: ...
+
+    @dg.asset_check(asset=raw_transactions, name=CHECK)
+    def verified() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(
+            passed=False,
+            description="DATA_HELD(raw_transactions@2018-04-01): unusual",
+            metadata={CONTRACTS_ALONE: alone},
+        )
+
+    instance = dg.DagsterInstance.ephemeral()
+    made = dg.Definitions(assets=[raw_transactions], asset_checks=[verified])
+    job = made.resolve_implicit_global_asset_job_def()
+    run = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert len(alerts_of_run(instance, run.run_id, datetime(2026, 3, 1, tzinfo=UTC))) == told

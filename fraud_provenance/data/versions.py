@@ -1,6 +1,9 @@
 """DVC by partition: each file of data has its own pointer, cache entry and copy in the remote.
 
 DVC's MD5 is an address in storage. What the bytes are is said by the signed SHA-256 alone.
+
+A file's pointer goes on to its newest version. Each version has one more, for good, below
+`dvc-versions`: `dvc gc` takes what no pointer of the workspace names, and evidence still does.
 """
 
 import contextlib
@@ -17,10 +20,12 @@ from typing import Any, Final
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, EvidenceError, reason
+from fraud_provenance.attested.core.files import write_atomic
 
 ASSETS: Final = ("raw_transactions", "transaction_features", "training_set", "transaction_scores")
 _REMOTE = "storage"
 _MD5 = re.compile(r"md5: ([0-9a-f]{32})$", re.MULTILINE)
+_PATH = re.compile(r"(?<=^  path: ).*$", re.MULTILINE)
 
 
 @contextlib.contextmanager
@@ -106,6 +111,11 @@ def pointer_path(file: Path) -> Path:
     return file.with_name(f"{file.name}.dvc")
 
 
+def version_path(home: Path, file: Path, md5: str) -> Path:
+    """Where the pointer of one version of a tracked file stays."""
+    return home / "dvc-versions" / file.relative_to(home) / f"{md5}.dvc"
+
+
 def files_of(data: Path, asset: str, partition: str) -> list[Path]:
     """The files of one partition that are there, without their pointers."""
     found = (data / asset).glob(f"{partition}.*")
@@ -120,7 +130,7 @@ def pointed_to(file: Path) -> str:
 
 
 def lacking(home: Path, files: Sequence[Path]) -> list[Path]:
-    """Those of `files` whose pointer or whose bytes are not kept: not named, or not in the remote.
+    """Those of `files` whose pointers or bytes are not kept: not named, or not in the remote.
 
     A file that is not there is none of them: DVC has nothing to keep of it.
     """
@@ -129,6 +139,8 @@ def lacking(home: Path, files: Sequence[Path]) -> list[Path]:
     def is_kept(path: Path) -> bool:
         md5 = pointed_to(path)
         if not md5 or not (objects / md5[:2] / md5[2:]).is_file():
+            return False
+        if not version_path(home, path, md5).is_file():
             return False
         is_older = pointer_path(path).stat().st_mtime_ns < path.stat().st_mtime_ns
         return not is_older or dvc_md5(path.read_bytes()) == md5
@@ -146,7 +158,18 @@ def track(home: Path, files: Sequence[Path]) -> None:
         return
     with _repository(home, files) as repo, contextlib.redirect_stderr(io.StringIO()):
         repo.add([str(path) for path in files])
+        for path in files:
+            _keep_pointer(home, path)
         repo.push([str(pointer_path(path)) for path in files])
+
+
+def _keep_pointer(home: Path, file: Path) -> None:
+    md5 = pointed_to(file)
+    kept = version_path(home, file, md5)
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        written = _PATH.sub(md5, pointer_path(file).read_text("utf-8"), count=1)
+        write_atomic(kept, written.encode(), durable=False)
 
 
 def kept_bytes(home: Path, file: Path) -> bytes:

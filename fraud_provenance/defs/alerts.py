@@ -20,7 +20,7 @@ from fraud_provenance.alerts import (
     sinks_of,
 )
 from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError
-from fraud_provenance.defs.verification import CHECK
+from fraud_provenance.defs.verification import CHECK, CONTRACTS_ALONE
 from fraud_provenance.due.planning import FEATURE_SUITES, POINT_IN_TIME, RAW_SUITES, SCORE_SUITES
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
@@ -186,6 +186,9 @@ def _alert_of_check(check: dg.AssetCheckEvaluation, run_id: str, now: datetime) 
         return Alert.of("contract_failed", run_id, told, body, now, subject=place)
     if check.severity == dg.AssetCheckSeverity.WARN:
         return None  # nothing was made yet
+    alone = check.metadata.get(CONTRACTS_ALONE)
+    if alone is not None and alone.value is True:
+        return None  # `contract_alerts` tells it, and what to do
     return alert_of_refusal("not_trusted", place, check.description or "", now, [f"run: {run_id}"])
 
 

@@ -141,6 +141,16 @@ def numbers_of_day(frame: "pl.DataFrame") -> dict[str, float]:
     return {"fraud rate": _finite(labels.mean())}
 
 
+def means_of_features(frame: "pl.DataFrame") -> dict[str, float]:
+    """What is plotted of a feature day: the mean of each window's feature, whose drift it shows."""
+    from fraud_provenance.fraud.columns import CUSTOMER_FEATURES, TERMINAL_FEATURES
+
+    if frame.is_empty():
+        return {}
+    means = frame.select([*CUSTOMER_FEATURES, *TERMINAL_FEATURES]).mean().row(0, named=True)
+    return {f"mean of {name}": _finite(value) for name, value in means.items()}
+
+
 def numbers_of_scores(scored: "pl.DataFrame", threshold_rate: object = None) -> dict[str, float]:
     """What is plotted of a scored day; `threshold_rate`: the share of alerts when evaluated."""
     if scored.is_empty():

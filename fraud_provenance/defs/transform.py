@@ -103,10 +103,11 @@ def transaction_features(
             _prepare_next_stages(workspace)
         events = _built(invocation)
         require_ours(output)
-        made, rows = _publish(step, read, read_mart(output), days)
+        made, rows, means = _publish(step, read, read_mart(output), days)
     support.keep_versions(context, workspace, made)
     for day, count in rows.items():
-        context.add_asset_metadata(shown.rows_of_day(count), asset_key=_KEY, partition_key=day)
+        numbers = shown.rows_of_day(count) | means[day]
+        context.add_asset_metadata(numbers, asset_key=_KEY, partition_key=day)
     lineage = _column_lineage(invocation)
     for event in events:
         if isinstance(event, dg.Output) and event.output_name == ASSET:
@@ -167,18 +168,22 @@ def _prepare(workspace: Workspace, read: VerifiedInput, days: list[str]) -> Path
 
 def _publish(
     step: Step, read: VerifiedInput, mart: "pl.DataFrame", days: list[str]
-) -> tuple[Materialisation, dict[str, int]]:
-    """Write the mart by day; each day names the raw files of its own window as its source."""
+) -> tuple[Materialisation, dict[str, int], dict[str, dict[str, float]]]:
+    """Write the mart by day; each day names the raw files of its own window as its source.
+
+    Returns what was made, and by day its rows and what is plotted of it.
+    """
     import polars as pl
 
     mart = mart.with_columns(day=pl.col("tx_datetime").dt.date().cast(pl.String))
     parts = mart.partition_by("day", as_dict=True, include_key=False, maintain_order=True)
     frames: dict[str, pl.DataFrame] = {str(day): part for (day,), part in parts.items()}
     known = sorted(read.digests)
-    rows, times = {}, {}
+    rows, times, means = {}, {}, {}
     for day in days:
         frame = frames.get(day, mart.drop("day").clear())
         rows[day], times[day] = frame.height, support.event_range(frame)
+        means[day] = shown.means_of_features(frame)
         step.write(
             day,
             f"{ASSET}/{day}.parquet",
@@ -186,7 +191,7 @@ def _publish(
             [read.digests[other] for other in window_of([day], known)],
         )
     outputs = {"rows": rows, "event_time": times, "dbt_sources": sources_digest()}
-    return step.commit(outputs), rows
+    return step.commit(outputs), rows, means
 
 
 def _column_lineage(invocation: DbtCliInvocation) -> dg.TableColumnLineage:

@@ -14,13 +14,15 @@ from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.defs import support
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.home.workspace import Workspace
-from fraud_provenance.investigate.subjects import verify_subject
+from fraud_provenance.investigate.subjects import contract_reasons, verify_subject
 from fraud_provenance.models import promotion
 from fraud_provenance.models.registry import CANDIDATE
 from fraud_provenance.refusals import as_failure, reasons_table
 from fraud_provenance.resources import ProvenanceResource
 
 CHECK = "provenance_verified"
+CONTRACTS_ALONE = "contracts_alone"
+"""Metadata: nothing is wrong but what the contracts say of days, and that is an alert already."""
 DAILY = "provenance_check"  # the job of all these checks
 _LAST = {"dagster/priority": "-1"}  # after the contracts of the same run, whose results count, too
 VERIFIED_ASSETS = (
@@ -72,7 +74,10 @@ def _check_of(asset: str) -> dg.AssetChecksDefinition:
         of_run = asset in _BY_DAY and not is_daily  # what has no days is verified as it is now
         known = sorted(workspace.store.heads(asset))
         days = support.days_of_run(context, known) if of_run else []
-        return check_result(asset, verdict_on(workspace, asset, days))
+        verdict = verdict_on(workspace, asset, days)
+        return check_result(
+            asset, verdict, contracts_alone=_contracts_alone(workspace, asset, verdict)
+        )
 
     return provenance_verified
 
@@ -104,10 +109,18 @@ def nothing_yet(asset: str) -> dg.AssetCheckResult:
     )
 
 
-def check_result(asset: str, verdict: Verdict) -> dg.AssetCheckResult:
+def _contracts_alone(workspace: Workspace, asset: str, verdict: Verdict) -> bool:
+    if not verdict.reasons or asset in _DECISIONS:
+        return False
+    return set(verdict.reasons) <= set(contract_reasons(workspace.trust, asset))
+
+
+def check_result(
+    asset: str, verdict: Verdict, *, contracts_alone: bool = False
+) -> dg.AssetCheckResult:
     """A verdict as people see it."""
     word = "trusted" if verdict.trusted else "NOT trusted" if verdict.decided else "undecided"
-    metadata: dict[str, dg.MetadataValue | str | int] = {
+    metadata: dict[str, dg.MetadataValue | str | int | bool] = {
         "verdict": word,
         "links": len(verdict.links),
         "broken_links": sum(1 for link in verdict.links if not link.is_good),
@@ -128,6 +141,7 @@ def check_result(asset: str, verdict: Verdict) -> dg.AssetCheckResult:
         metadata |= {
             "root_cause": verdict.root_cause.code,
             "reasons": reasons_table(verdict.reasons),
+            CONTRACTS_ALONE: contracts_alone,
         }
     return dg.AssetCheckResult(
         passed=verdict.trusted,

@@ -1,11 +1,12 @@
 """Data Docs of a contract: a summary of each validation, and Great Expectations' own site.
 
 Nothing here needs a network: what the site would fetch from elsewhere is taken out, and a style of
-ours is put in.
+ours is put in. A suite keeps its newest `KEPT` validations; the signed results stay for good.
 """
 
 import math
 import re
+import shutil
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,8 @@ from fraud_provenance.fraud.contract import ContractReport
 if TYPE_CHECKING:
     import pandas as pd
 
+KEPT: Final = 400
+"""Validations of a suite whose pages are kept: a year of days, and some of them twice."""
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0
 1rem;color:#1a1a1a} table{border-collapse:collapse;width:100%;margin:1rem 0}
@@ -93,6 +96,7 @@ def write_data_docs(
     name = f"{fresh[-1].parent.name}.html" if fresh else "index.html"
     for target in dict.fromkeys((name, "index.html")):
         (docs_dir / target).write_text(summary, encoding="utf-8")
+    _forget_old(docs_dir)
     return name
 
 
@@ -100,6 +104,19 @@ def write_page(report: ContractReport, docs_dir: Path, name: str) -> None:
     """Write the summary of a contract that has no statistics by day, under `name`."""
     docs_dir.mkdir(parents=True, exist_ok=True)
     (docs_dir / name).write_text(_page(report, _checks(report)), encoding="utf-8")
+    _forget_old(docs_dir)
+
+
+def _forget_old(docs_dir: Path) -> None:
+    """Take the oldest pages away, and what the site holds of the same validation."""
+    pages = [path for path in docs_dir.glob("*.html") if path.name != "index.html"]
+    if len(pages) <= KEPT:
+        return
+    oldest = sorted(pages, key=lambda path: path.stat().st_mtime_ns)[:-KEPT]
+    for page in oldest:
+        for detail in (docs_dir / "data_docs").glob(f"validations/**/{page.stem}"):
+            shutil.rmtree(detail, ignore_errors=True)
+        page.unlink(missing_ok=True)
 
 
 def offline(page: str) -> str:

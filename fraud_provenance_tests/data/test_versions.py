@@ -1,6 +1,9 @@
 """DVC by day: what the remote lacks is known and pushed, also after it was away."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,3 +122,57 @@ def test_files_of_a_partition_are_those_that_carry_its_name(tmp_path: Path) -> N
         (folder / name).touch()
     found = versions.files_of(tmp_path, "scores", "2018-04-01")
     assert [path.name for path in found] == ["2018-04-01.leaves", "2018-04-01.parquet"]
+
+
+def _collect_garbage(home: Path) -> None:
+    """What a person types who wants the space back, in the cache and in the remote."""
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "gc", "--workspace", "--cloud", "--force"],
+        cwd=home, check=True, capture_output=True, timeout=120,
+        env={**os.environ, "DVC_SITE_CACHE_DIR": str(home / "dvc-site"), "DVC_NO_ANALYTICS": "1"},
+    )  # fmt: skip
+
+
+def test_collecting_garbage_takes_no_version_that_was_attested(
+    tmp_path: Path, files: list[Path]
+) -> None:
+    """Only by taking away its pointer, which is a thing that somebody must mean to do."""
+    versions.track(tmp_path, files)
+    files[0].write_bytes(b"delivered again")
+    versions.track(tmp_path, files[:1])
+    first = versions.dvc_md5(b"2018-04-01")
+    _collect_garbage(tmp_path)
+    assert versions.stored_bytes(tmp_path, first) == b"2018-04-01"
+    assert versions.lacking(tmp_path, files) == []
+
+    versions.version_path(tmp_path, files[0], first).unlink()
+    _collect_garbage(tmp_path)
+    with pytest.raises(EvidenceError) as caught:
+        versions.stored_bytes(tmp_path, first)
+    assert codes(caught.value) == ["ARTIFACT_MISSING"]
+    assert versions.kept_bytes(tmp_path, files[0]) == b"delivered again"
+
+
+def test_version_without_a_pointer_that_stays_is_tracked_again(
+    tmp_path: Path, files: list[Path]
+) -> None:
+    versions.track(tmp_path, files)
+    shutil.rmtree(tmp_path / "dvc-versions")
+    assert versions.lacking(tmp_path, files) == files
+    versions.track(tmp_path, files)
+    assert versions.lacking(tmp_path, files) == []
+
+
+def test_every_version_comes_back_by_its_own_name(tmp_path: Path, files: list[Path]) -> None:
+    """`dvc checkout` of a version's pointer brings exactly that version."""
+    versions.track(tmp_path, files)
+    files[0].write_bytes(b"delivered again")
+    versions.track(tmp_path, files[:1])
+    first = versions.dvc_md5(b"2018-04-01")
+    kept = versions.version_path(tmp_path, files[0], first)
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "checkout", str(kept)],
+        cwd=tmp_path, check=True, capture_output=True, timeout=120,
+        env={**os.environ, "DVC_SITE_CACHE_DIR": str(tmp_path / "dvc-site")},
+    )  # fmt: skip
+    assert kept.with_suffix("").read_bytes() == b"2018-04-01"

@@ -17,6 +17,7 @@ from fraud_provenance.defs.contracts import failure_metadata, mark_day
 from fraud_provenance.defs.late import alert_of_late, described, evaluation, late_day, table
 from fraud_provenance.due import late
 from fraud_provenance.due.late import FEATURES, RAW, LateDay, late_days
+from fraud_provenance.fraud.columns import CUSTOMER_FEATURES, TERMINAL_FEATURES
 from fraud_provenance.fraud.columns import FEATURES as INPUTS
 from fraud_provenance.fraud.contract import BROKEN, UNUSUAL, ContractReport, Failure
 from fraud_provenance.resources import ProvenanceResource
@@ -47,6 +48,14 @@ def test_scored_day_tells_how_far_it_is_from_the_evaluation() -> None:
     assert numbers["alert rate, drift from evaluation"] == pytest.approx(0.1)
     assert set(shown.numbers_of_scores(scored)) == {"mean score", "alert rate"}
     assert shown.numbers_of_scores(scored.clear()) == {}
+
+
+def test_feature_day_tells_the_mean_of_each_window() -> None:
+    windows = [*CUSTOMER_FEATURES, *TERMINAL_FEATURES]
+    frame = pl.DataFrame({name: [float(at), at + 1.0] for at, name in enumerate(windows)})
+    means = shown.means_of_features(frame.with_columns(tx_amount=pl.lit(9.0)))
+    assert means == {f"mean of {name}": at + 0.5 for at, name in enumerate(windows)}
+    assert shown.means_of_features(frame.clear()) == {}
 
 
 def test_failure_shows_numbers_and_no_value_of_a_row() -> None:

@@ -1,7 +1,11 @@
 """The page of a validation says in words what becomes of the days."""
 
+import os
 from pathlib import Path
 
+import pytest
+
+from fraud_provenance.fraud import data_docs
 from fraud_provenance.fraud.contract import BROKEN, UNUSUAL, ContractReport, Failure
 from fraud_provenance.fraud.data_docs import write_page
 
@@ -40,3 +44,24 @@ def test_page_of_good_days_says_so(tmp_path: Path) -> None:
     page = _page(tmp_path)
     assert "Every day may be used." in page
     assert "held" not in page
+
+
+def test_oldest_pages_go_with_what_the_site_holds_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page a run would grow for ever, and so would the index that lists them."""
+    monkeypatch.setattr(data_docs, "KEPT", 3)
+    (tmp_path / "index.html").touch()
+    for number in range(4):
+        page = tmp_path / f"2026010{number}T000000Z.html"
+        page.touch()
+        os.utime(page, (number, number))
+        detail = tmp_path / "data_docs" / "validations" / "raw" / "run" / page.stem / "1.html"
+        detail.parent.mkdir(parents=True)
+        detail.touch()
+    os.utime(tmp_path / "index.html", (0, 0))
+    _page(tmp_path)
+    left = {path.name for path in tmp_path.glob("*.html")}
+    assert left == {"index.html", "20260102T000000Z.html", "20260103T000000Z.html", "page.html"}
+    details = {path.name for path in (tmp_path / "data_docs").glob("validations/raw/run/*")}
+    assert details == {"20260102T000000Z", "20260103T000000Z"}
