@@ -1,0 +1,65 @@
+"""Bytes of attested files under their own SHA-256, kept elsewhere than in the home.
+
+The home's folders are a copy of them then: a file that is not there is brought, one that is there
+is never replaced. What comes from there is compared with the digest that evidence names.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import VerificationError, reason
+from fraud_provenance.attested.ports.blobs import Blobs
+
+_AT_ONCE = 4
+
+
+class Contents:
+    """What was attested, by digest.
+
+    >>> from fraud_provenance.attested.ports.blobs import MemoryBlobs
+    >>> contents = Contents(MemoryBlobs())
+    >>> digest = encoding.digest_bytes(b"a day")
+    >>> contents.keep(digest, b"a day"), contents.keep(digest, b"a day")
+    (True, False)
+    """
+
+    def __init__(self, blobs: Blobs) -> None:
+        """`blobs`: where they lie; nothing else may write there."""
+        self._blobs = blobs
+        self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="contents")
+
+    def begin(self, digest: str, content: bytes) -> "Future[bool]":
+        """`keep`, while the caller goes on."""
+        return self._workers.submit(self.keep, digest, content)
+
+    def keep(self, digest: str, content: bytes) -> bool:
+        """Put a file's bytes under their digest; False where they are there already.
+
+        Raises:
+            BackendError: STORAGE_UNAVAILABLE.
+            VerificationError: DIGEST_MISMATCH, other bytes lie there.
+        """
+        if self._blobs.put(digest, content):
+            return True
+        self._read(digest)
+        return False
+
+    def bring(self, digest: str, place: Path) -> None:
+        """Write the bytes of a digest to a place where no file is; nothing where none are kept.
+
+        Raises:
+            BackendError: STORAGE_UNAVAILABLE.
+            VerificationError: DIGEST_MISMATCH.
+        """
+        content = self._read(digest)
+        if content is not None:
+            files.write_atomic(place, content, durable=False)
+
+    def _read(self, digest: str) -> bytes | None:
+        content = self._blobs.read(digest, files.MAX_ARTIFACT_BYTES)
+        if content is not None and (found := encoding.digest_bytes(content)) != digest:
+            why = f"the store of data holds other bytes (sha256 {found[:12]}) under {digest[:12]}"
+            raise VerificationError(reason(RootCause.DIGEST_MISMATCH, why))
+        return content
