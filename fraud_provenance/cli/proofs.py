@@ -1,4 +1,4 @@
-"""The commands that hand evidence over: `export`, `openlineage`, `copy-evidence`; `verify FILE`.
+"""The commands that hand things over: `export`, `openlineage`, `copy-…`; `verify FILE`.
 
 Exit codes are those of all commands: 0 proven or done, 1 not proven or refused, 2 could not decide.
 """
@@ -52,6 +52,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command(epilog=_EXAMPLES)(export)
     app.command("copy-evidence")(copy_evidence)
+    app.command("copy-data")(copy_data)
     app.command(epilog=_OPENLINEAGE_EXAMPLES)(openlineage)
 
 
@@ -137,6 +138,39 @@ def copy_evidence(as_json: Json = False) -> int:
         return 0
     text = f"{settings.evidence.place} holds this home's evidence; new: {sum(new.values())}"
     out.print(text, markup=False)
+    return 0
+
+
+def copy_data(as_json: Json = False) -> int:
+    """Put the attested files of this home into the object store that its settings name for data.
+
+    For a home that had none. Write [data] place and endpoint into settings.toml first (or set
+    FRAUD_PROVENANCE_DATA and its ENDPOINT); from then on each step puts there what it makes, and
+    this brings what was made before: the newest version of each partition, and every model. Each
+    file is compared with its evidence. It may be broken off and repeated. The folders stay.
+    """
+    workspace = open_workspace()
+    contents = workspace.store.contents
+    if contents is None:
+        raise ConfigError(
+            reason(
+                RootCause.USAGE,
+                "this home's data lie in its own folders alone",
+                remedy=f"Write [data] place and endpoint into {workspace.home / NAME}, then "
+                "run this again.",
+            )
+        )
+    new = done = 0
+    with progress() as say:
+        for entry, content in workspace.trust.lineage().artifacts.present():
+            new += contents.keep(entry.sha256, content)
+            done += 1
+            say(f"{done} files, {new} of them new there")
+    place = workspace.settings.data.place
+    if as_json:
+        print_json({"place": place, "files": done, "new": new, "exit_code": 0})
+        return 0
+    out.print(f"{place} holds {done} files of this home; new: {new}", markup=False)
     return 0
 
 

@@ -36,6 +36,10 @@ VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "FRAUD_PROVENANCE_EVIDENCE_ENDPOINT": ("evidence", "endpoint"),
     "FRAUD_PROVENANCE_EVIDENCE_REGION": ("evidence", "region"),
     "FRAUD_PROVENANCE_EVIDENCE_KEPT_DAYS": ("evidence", "kept_days"),
+    "FRAUD_PROVENANCE_DATA": ("data", "place"),
+    "FRAUD_PROVENANCE_DATA_ENDPOINT": ("data", "endpoint"),
+    "FRAUD_PROVENANCE_DATA_REGION": ("data", "region"),
+    "FRAUD_PROVENANCE_DATA_KEPT_DAYS": ("data", "kept_days"),
     "FRAUD_PROVENANCE_MLFLOW_SERVER": ("mlflow", "server"),
     "FRAUD_PROVENANCE_MLFLOW_TOKEN_FILE": ("mlflow", "token_file"),
     "FRAUD_PROVENANCE_POSTGRES": ("postgres", "address"),
@@ -47,8 +51,8 @@ AMBIENT: Final = "ambient"
 Tokens = Path | Literal["ambient"] | None
 
 
-class Evidence(Closed):
-    """Where bundles, manifests and what releases name lie.
+class Place(Closed):
+    """Where something of the home lies: evidence (bundles, manifests, what releases name), or data.
 
     Attributes:
         place: `s3://BUCKET/PREFIX`; empty for the home's own folder.
@@ -63,7 +67,7 @@ class Evidence(Closed):
     kept_days: int = Field(default=0, ge=0, le=36_500)
 
     @model_validator(mode="after")
-    def _is_whole(self) -> "Evidence":
+    def _is_whole(self) -> "Place":
         if not self.place:
             if self.endpoint or self.kept_days:
                 raise ValueError("endpoint and kept_days need a place")
@@ -89,7 +93,7 @@ class Evidence(Closed):
         )
 
 
-_HERE: Final = Evidence()
+_HERE: Final = Place()
 _OWN_MLFLOW: Final = Mlflow()
 _NOBODY: Final = Login()
 _OWN_DAGSTER: Final = Postgres()
@@ -98,7 +102,8 @@ _OWN_DAGSTER: Final = Postgres()
 class _Given(Closed):
     environment: str = Field(default="local", min_length=1)
     tokens: Tokens = None
-    evidence: Evidence = _HERE
+    evidence: Place = _HERE
+    data: Place = _HERE
     mlflow: Mlflow = _OWN_MLFLOW
     postgres: Postgres = _OWN_DAGSTER
 
@@ -126,7 +131,8 @@ class Settings:
     project: Path = PROJECT
     whole: bool = False
     tokens: Tokens = None
-    evidence: Evidence = _HERE
+    evidence: Place = _HERE
+    data: Place = _HERE
     mlflow: Mlflow = _OWN_MLFLOW
     mlflow_login: Login = _NOBODY
     postgres: Postgres = _OWN_DAGSTER
@@ -155,6 +161,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         ),
         tokens=given.tokens,
         evidence=given.evidence,
+        data=given.data,
         mlflow=given.mlflow,
         mlflow_login=Login.of(environ, given.mlflow),
         postgres=given.postgres,

@@ -24,7 +24,8 @@ _OWN_VARIABLES = frozenset(
     f"{_OWN}{name}"
     for name in (
         "HOME", "ENVIRONMENT", "EVIDENCE", "EVIDENCE_ENDPOINT", "EVIDENCE_REGION",
-        "EVIDENCE_KEPT_DAYS", "MLFLOW_SERVER", "MLFLOW_TOKEN_FILE", "POSTGRES",
+        "EVIDENCE_KEPT_DAYS", "DATA", "DATA_ENDPOINT", "DATA_REGION", "DATA_KEPT_DAYS",
+        "MLFLOW_SERVER", "MLFLOW_TOKEN_FILE", "POSTGRES",
         "POSTGRES_PASSWORD", "TOKENS", "TOOLS",
         "DBT_INPUT", "DBT_OUTPUT", "DBT_WINDOW",
         "WEBHOOK", "HEARTBEAT", "ALERT_LOG",  # where alerts go: `alerts.settings`

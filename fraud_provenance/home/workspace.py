@@ -33,7 +33,7 @@ from fraud_provenance.attested.local import (
 )
 from fraud_provenance.attested.ports.blobs import Blobs, FolderBlobs
 from fraud_provenance.attested.ports.memory import FolderMemory, Memory
-from fraud_provenance.attested.ports.object_store import ObjectBlobs
+from fraud_provenance.attested.ports.object_store import Bucket, ObjectBlobs
 from fraud_provenance.attested.rules.releases import Expectations, Releases
 from fraud_provenance.attested.sigstore.ambient import ambient_token
 from fraud_provenance.attested.sigstore.log_audit import LogAuditor
@@ -44,6 +44,7 @@ from fraud_provenance.attested.sigstore.verification import BundleVerifier, load
 from fraud_provenance.attested.statements import identities
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.attested.store.contents import Contents
 from fraud_provenance.attested.store.objects import Objects
 from fraud_provenance.attested.store.store import EvidenceStore
 from fraud_provenance.attested.tlog.checkpoints import LogKeeper, WitnessedLogs
@@ -88,7 +89,8 @@ class Workspace:
             logs = [*log_keys(root)]
         except ProvenanceError:
             logs = []  # it orders nothing; what it is instead of the released one is said by that
-        return EvidenceStore(self.blobs("evidence"), self.home / "evidence" / "index.sqlite", logs)
+        index = self.home / "evidence" / "index.sqlite"
+        return EvidenceStore(self.blobs("evidence"), index, logs, contents_of(self.settings))
 
     def blobs(self, part: str) -> Blobs:
         """Where a part of the evidence lies: `evidence` or `trust/objects`."""
@@ -306,8 +308,16 @@ class Workspace:
 def blobs_of(settings: Settings, part: str) -> Blobs:
     """Where a part of a home's evidence lies: `evidence` or `trust/objects`."""
     bucket = settings.evidence.bucket()
-    if bucket is None:
-        return FolderBlobs(settings.home / part)
+    return FolderBlobs(settings.home / part) if bucket is None else _below(bucket, part)
+
+
+def contents_of(settings: Settings) -> Contents | None:
+    """Where attested files are kept beside their folders in the home, if anywhere."""
+    bucket = settings.data.bucket()
+    return None if bucket is None else Contents(_below(bucket, "contents"))
+
+
+def _below(bucket: Bucket, part: str) -> ObjectBlobs:
     return ObjectBlobs(replace(bucket, prefix=f"{bucket.prefix}/{part}".strip("/")))
 
 

@@ -9,7 +9,7 @@ those that were logged, and the scores what comes out when they are computed aga
 import io
 from datetime import timedelta
 
-from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, ProvenanceError, Reason, reason
 from fraud_provenance.attested.core.verdict import Verdict
@@ -229,7 +229,7 @@ def _day_problems(trust: Trust, version: Version) -> tuple[list[Reason], bytes]:
     item, scores, day, claimed = version.item, version.scores, version.day, version.claimed
     try:
         entry = scores_entry(scores.manifest, day)
-        content = files.read_once(trust.lineage().artifacts.location(scores) / entry.path)
+        content = trust.lineage().artifacts.found(scores, entry.path, entry.sha256)
         rows = _rows_of(content)
     except ProvenanceError as error:
         return [_edited(item, day, str(error))], b""
@@ -303,7 +303,7 @@ def _feature_problems(trust: Trust, version: Version) -> tuple[list[Reason], byt
         node = trust.lineage().node(head.statement)
         content, found = b"", "nothing"
         try:
-            content = files.read_once(trust.lineage().artifacts.location(node) / head.path)
+            content = trust.lineage().artifacts.found(node, head.path, head.sha256)
             found = encoding.digest_bytes(content)
         except ProvenanceError:
             pass

@@ -111,6 +111,7 @@ class Site:
                 "endpoint": self.store_address,
                 "kept_days": KEPT_DAYS,
             },
+            "data": {"place": f"s3://{EVIDENCE}/home", "endpoint": self.store_address},
             "mlflow": {"server": self.mlflow_address},
             "postgres": {
                 "address": f"postgresql://{DAGSTER}@{HOST}:{self.ports['postgres']}/{DAGSTER}"

@@ -41,6 +41,17 @@ def test_the_file_says_what_no_variable_says(tmp_path: Path) -> None:
     )
 
 
+def test_data_have_a_place_of_their_own(tmp_path: Path) -> None:
+    table = FILE[FILE.index("[evidence]") :].replace("[evidence]", "[data]").replace("kept/b", "d")
+    (tmp_path / "settings.toml").write_text(table)
+    found = settings_from(environ(tmp_path))
+    assert found.evidence.bucket() is None
+    assert found.data.bucket() == Bucket("d", "", "http://127.0.0.1:7070", "eu-central-1", 3650)
+    other = {"FRAUD_PROVENANCE_DATA": "s3://e/x", "FRAUD_PROVENANCE_DATA_KEPT_DAYS": "0"}
+    found = settings_from(environ(tmp_path, **other))
+    assert found.data.bucket() == Bucket("e", "x", "http://127.0.0.1:7070", "eu-central-1", 0)
+
+
 def test_a_variable_is_preferred_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text(FILE)
     found = settings_from(environ(tmp_path, FRAUD_PROVENANCE_ENVIRONMENT="local", **STORE))

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from fraud_provenance.attested.core.errors import BackendError, ProvenanceError
 from fraud_provenance.cli import application as cli
-from fraud_provenance.home.settings import Evidence
+from fraud_provenance.home.settings import Place
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.conftest import DAYS, RAW, Chain, codes, ingest
 from fraud_provenance_tests.object_server import BUCKET, ObjectServer, credentials, object_server
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def evidence(object_store: ObjectServer, tmp_path: Path) -> Evidence:
+def evidence(object_store: ObjectServer, tmp_path: Path) -> Place:
     """A place of the test's own."""
     place = f"s3://{BUCKET}/{tmp_path.name}"
-    return Evidence(place=place, endpoint=object_store.endpoint, kept_days=30)
+    return Place(place=place, endpoint=object_store.endpoint, kept_days=30)
 
 
-def write_settings(home: Path, evidence: Evidence) -> None:
+def write_settings(home: Path, evidence: Place) -> None:
     lines = [f"{name} = {json.dumps(value)}" for name, value in evidence.model_dump().items()]
     (home / "settings.toml").write_text("\n".join(["[evidence]", *lines, ""]))
 
@@ -42,7 +42,7 @@ def copied(
     return document
 
 
-def reopened(chain: Chain, evidence: Evidence) -> Chain:
+def reopened(chain: Chain, evidence: Place) -> Chain:
     """The home anew, under these settings."""
     workspace = Workspace(replace(chain.workspace.settings, evidence=evidence))
     workspace.attestor = chain.workspace.attestor
@@ -52,7 +52,7 @@ def reopened(chain: Chain, evidence: Evidence) -> Chain:
 @pytest.fixture
 def moved(
     chain: Chain,
-    evidence: Evidence,
+    evidence: Place,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Chain:
@@ -83,7 +83,7 @@ def test_a_home_goes_on_where_its_evidence_was_copied(moved: Chain) -> None:
 
 def test_a_copy_that_is_repeated_finds_nothing_new(
     chain: Chain,
-    evidence: Evidence,
+    evidence: Place,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -97,7 +97,7 @@ def test_a_copy_that_is_repeated_finds_nothing_new(
 
 def test_changed_bytes_are_not_copied(
     chain: Chain,
-    evidence: Evidence,
+    evidence: Place,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -120,7 +120,7 @@ def test_nothing_is_copied_from_a_folder_to_itself(
 def test_another_store_holds_nothing_that_this_home_remembers(
     moved: Chain, object_store: ObjectServer
 ) -> None:
-    other = Evidence(place=f"s3://{BUCKET}/empty", endpoint=object_store.endpoint)
+    other = Place(place=f"s3://{BUCKET}/empty", endpoint=object_store.endpoint)
     with pytest.raises(ProvenanceError) as caught:
         reopened(moved, other).verdict()
     assert codes(caught.value) == ["POLICY_ROLLBACK"]
@@ -152,6 +152,6 @@ def test_a_bundle_under_a_delete_mark_is_missed_and_not_lost(
 def test_a_store_that_is_down_decides_nothing(chain: Chain, tmp_path: Path) -> None:
     with object_server(tmp_path / "objects") as object_store, credentials():
         object_store.stop()
-        there = Evidence(place=f"s3://{BUCKET}/home", endpoint=object_store.endpoint)
+        there = Place(place=f"s3://{BUCKET}/home", endpoint=object_store.endpoint)
         with pytest.raises(BackendError, match="STORAGE_UNAVAILABLE"):
             reopened(chain, there).verdict()

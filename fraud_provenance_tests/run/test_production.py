@@ -69,6 +69,8 @@ def test_settings_name_every_server_and_are_read_by_the_product(site: Site) -> N
     assert given.evidence.place == f"s3://{EVIDENCE}/home"
     assert given.evidence.endpoint == site.store_address
     assert given.evidence.kept_days > 0
+    assert given.data.place == f"s3://{EVIDENCE}/home"
+    assert given.data.kept_days == 0
     assert given.mlflow.server == site.mlflow_address
     assert given.postgres.storage()["port"] == site.ports["postgres"]
     assert len(set(site.ports.values())) == 3

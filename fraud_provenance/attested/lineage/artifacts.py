@@ -1,7 +1,7 @@
 """The files on disk against what is attested of them: read, compared, and none besides."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.statements.statements import PROVENANCE
 from fraud_provenance.attested.store.store import EvidenceStore, Head
 
 _MAX_STRANGERS = 20  # files that are named one by one
@@ -49,15 +50,31 @@ class Artifacts:
             )
         return folder
 
+    def found(self, node: Node, path: str, sha256: str) -> bytes:
+        """The bytes that lie where an attested file should, whatever they are.
+
+        Where none lie, and the home keeps its files elsewhere too, they are brought from there.
+
+        Raises:
+            EvidenceError: ARTIFACT_MISSING.
+            VerificationError: DIGEST_MISMATCH, what is kept elsewhere is something else.
+            BackendError: STORAGE_UNAVAILABLE.
+        """
+        place = self.location(node) / path
+        if self.store.contents is not None and not os.path.lexists(place):
+            self.store.contents.bring(sha256, place)
+        return files.read_once(place)
+
     def read(self, node: Node, entry: FileEntry) -> bytes:
         """The bytes of an attested file, read once and equal to their digest.
 
         Raises:
             EvidenceError: ARTIFACT_MISSING.
             VerificationError: DIGEST_MISMATCH, SUBJECT_PARTITION_MISMATCH or ROLLBACK.
+            BackendError: As `found`.
         """
         try:
-            content = files.read_once(self.location(node) / entry.path)
+            content = self.found(node, entry.path, entry.sha256)
         except EvidenceError as error:
             place = {"artifact": node.name, "partition": entry.partition}
             raise EvidenceError(
@@ -121,6 +138,21 @@ class Artifacts:
         except ProvenanceError as error:
             found += error.reasons
         return [node.explain(item) for item in dict.fromkeys(found)]
+
+    def present(self) -> Iterator[tuple[FileEntry, bytes]]:
+        """Every file that should lie here, by evidence that verifies: newest versions, models.
+
+        Raises:
+            EvidenceError, VerificationError, BackendError: as `read`.
+        """
+        for record in self.store.records(predicate_type=PROVENANCE):
+            node = self.node(record.statement)
+            if node.manifest is None or node.provenance is None or node.reasons:
+                continue  # `verify` says what is wrong with it
+            heads = self.store.heads(node.manifest.asset)
+            for entry in node.manifest.entries:
+                if not self._is_superseded(node, heads.get(entry.partition, ())):
+                    yield entry, self.read(node, entry)
 
     def _compare(self, node: Node, entry: FileEntry, folder: str) -> None:
         """Read a file, unless this process did and nothing has touched the file since."""

@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Container, Iterable, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fraud_provenance.attested.core.leaks import refuse_secrets
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.store.contents import Contents
 
 Finish = Callable[[Trust, str, Path], object]
 """What must be done with signed output before it may be seen: (trust, statement, staged files)."""
@@ -34,9 +36,11 @@ _WRITTEN = (
 class Staging:
     """The outputs of one step, on their way to `location` of the home."""
 
-    def __init__(self, home: Path, location: str) -> None:
-        """Nothing is made before the first write."""
+    def __init__(self, home: Path, location: str, contents: Contents | None = None) -> None:
+        """Nothing is made before the first write. `contents`: where the bytes are kept, too."""
         self.home, self.location = home, location
+        self._contents = contents
+        self._kept: list[Future[bool]] = []
         self.entries: list[FileEntry] = []
         self._folder: Path | None = None
         self._lock: Any = None
@@ -64,7 +68,7 @@ class Staging:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        self.entries.append(entry)
+        self._add(entry, content)
         return entry.sha256
 
     def adopt(self, location: str, partition: str, made_from: Iterable[str]) -> None:
@@ -81,15 +85,28 @@ class Staging:
                 continue
             content = files.read_once(path)
             refuse_secrets([(path.name, content)])
-            self.entries.append(
-                FileEntry(
-                    path=path.relative_to(folder).as_posix(),
-                    partition=partition,
-                    size=len(content),
-                    sha256=encoding.digest_bytes(content),
-                    made_from=sources,
-                )
+            entry = FileEntry(
+                path=path.relative_to(folder).as_posix(),
+                partition=partition,
+                size=len(content),
+                sha256=encoding.digest_bytes(content),
+                made_from=sources,
             )
+            self._add(entry, content)
+
+    def _add(self, entry: FileEntry, content: bytes) -> None:
+        self.entries.append(entry)
+        if self._contents is not None:
+            self._kept.append(self._contents.begin(entry.sha256, content))
+
+    def settle(self) -> None:
+        """Wait until all bytes are kept where evidence will look for them.
+
+        Raises:
+            BackendError: STORAGE_UNAVAILABLE. VerificationError: DIGEST_MISMATCH.
+        """
+        for kept in self._kept:
+            kept.result()
 
     def name(self, asset: str, digest: str) -> None:
         """Say of which manifest these files are, so that `recover` knows them."""

@@ -73,7 +73,7 @@ class Step:
         self.started_at = encoding.utc_text(self.trust.clock())
         self.catalogue = Catalogue(self.trust, self.policy, self.lineage)
         self._gate = AccessGate(self.trust, self.policy, self.lineage, self.name)
-        self._staging = Staging(self.trust.home, self.location)
+        self._staging = Staging(self.trust.home, self.location, self.trust.store.contents)
         self._readings: list[Taken] = []
         self.trust.signing.prepare(self.identity)
         self.trust.signing.prepare(identity_of(self.policy.layout, GATE))
@@ -276,7 +276,7 @@ class Step:
         it refuses stays staged until `recover` is given the same `finish` and it succeeds.
 
         Raises:
-            BackendError: could not sign; nothing became visible.
+            BackendError: could not sign or keep the bytes; nothing became visible.
             VerificationError: TIME_SKEW, this machine's clock is wrong; nothing became visible.
         """
         if not self._staging.entries:
@@ -286,6 +286,7 @@ class Step:
         manifest = Manifest.of(asset, self._staging.entries)
         self.trust.store.put_manifest(manifest)
         self.join_reads()
+        self._staging.settle()
         self._refuse_overtaken()
         with files.exclusive_lock(self.trust.home / "run" / f"{asset}.lock"):
             self._staging.name(asset, manifest.digest)

@@ -10,6 +10,7 @@ from fraud_provenance.attested.core.errors import EvidenceError, ProvenanceError
 from fraud_provenance.attested.ports.blobs import Blobs
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import Manifest, parse_manifest
+from fraud_provenance.attested.store.contents import Contents
 from fraud_provenance.attested.store.index import Index
 from fraud_provenance.attested.store.rows import (
     DEPLOYMENTS,
@@ -35,15 +36,24 @@ _UNREADABLE = (ProvenanceError, ValueError, LookupError, TypeError, AttributeErr
 class EvidenceStore(Index):
     """Content-addressed evidence and what finds it. Safe for many threads and processes."""
 
-    def __init__(self, blobs: Blobs, index: Path | None = None, logs: Iterable[bytes] = ()) -> None:
+    def __init__(
+        self,
+        blobs: Blobs,
+        index: Path | None = None,
+        logs: Iterable[bytes] = (),
+        contents: Contents | None = None,
+    ) -> None:
         """`index`: the file of the derived index, None for one in memory.
 
         `logs`: the ids of the logs that evidence is in, the oldest first. What is in a later log
         was logged later, whatever its index there. What is in a log that is none of these is older
         than all.
+
+        `contents`: where attested files are kept beside their folders; None for nowhere.
         """
         super().__init__(index, logs)
         self._blobs = blobs
+        self.contents = contents
         self.refresh()
 
     # --- manifests -------------------------------------------------------------------------

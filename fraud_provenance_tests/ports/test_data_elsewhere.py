@@ -1,0 +1,182 @@
+"""A home whose attested files are kept in an object store, too: its folders may be empty."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import BackendError, ProvenanceError, VerificationError
+from fraud_provenance.attested.ports.blobs import MemoryBlobs
+from fraud_provenance.attested.store.contents import Contents
+from fraud_provenance.cli import application as cli
+from fraud_provenance.home.settings import Place
+from fraud_provenance.home.workspace import Workspace
+from fraud_provenance_tests.conftest import (
+    DAYS,
+    FEATURES,
+    RAW,
+    Chain,
+    Forger,
+    codes,
+    ingest,
+    judge,
+)
+from fraud_provenance_tests.object_server import BUCKET, ObjectServer, credentials, object_server
+
+pytestmark = pytest.mark.integration
+
+
+def opened(chain: Chain, data: Place) -> Chain:
+    """The home anew, under these settings."""
+    workspace = Workspace(replace(chain.workspace.settings, data=data))
+    workspace.attestor = chain.workspace.attestor
+    return replace(chain, workspace=workspace)
+
+
+def in_memory(chain: Chain) -> tuple[Chain, MemoryBlobs]:
+    """The home anew; what it keeps elsewhere lies in this process."""
+    again, blobs = opened(chain, Place()), MemoryBlobs()
+    again.trust.store.contents = Contents(blobs)
+    return again, blobs
+
+
+def copied(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> dict[str, Any]:
+    """What `copy-data` says."""
+    monkeypatch.setenv("FRAUD_PROVENANCE_HOME", str(home))
+    code = cli.execute(["copy-data", "--json"])
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert document["exit_code"] == code
+    return document
+
+
+@pytest.fixture
+def kept(
+    chain: Chain,
+    object_store: ObjectServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Chain:
+    """The chain's home after `copy-data`, without its data."""
+    home = chain.workspace.home
+    data = Place(place=f"s3://{BUCKET}/{tmp_path.name}", endpoint=object_store.endpoint)
+    lines = [f"{name} = {json.dumps(value)}" for name, value in data.model_dump().items()]
+    (home / "settings.toml").write_text("\n".join(["[data]", *lines, ""]))
+    first = copied(home, monkeypatch, capsys)
+    assert (first["files"], first["new"]) == (2 * len(DAYS), 2 * len(DAYS))
+    assert copied(home, monkeypatch, capsys)["new"] == 0
+    shutil.rmtree(home / "data")
+    return opened(chain, data)
+
+
+def file_of(chain: Chain, asset: str = RAW) -> tuple[Path, str]:
+    """A day's file and its digest."""
+    (head,) = chain.trust.store.heads(asset)[DAYS[0]]
+    return chain.workspace.home / "data" / head.path, head.sha256
+
+
+def test_an_empty_folder_is_filled_from_the_store(kept: Chain) -> None:
+    assert kept.verdict().trusted
+    path, digest = file_of(kept, FEATURES)
+    assert encoding.digest_bytes(path.read_bytes()) == digest
+
+
+def test_a_home_goes_on_from_an_empty_folder(kept: Chain) -> None:
+    newer = ingest(kept.trust, {DAYS[0]: b"newer"})
+    judge(kept.trust, RAW, DAYS)  # reads both days, of which one was never here
+    shutil.rmtree(kept.workspace.home / "data")
+    again = opened(kept, kept.workspace.settings.data)
+    assert again.verdict(newer.bundle).trusted
+    assert file_of(again)[0].read_bytes() == b"newer"
+
+
+def test_bytes_laid_over_what_is_kept_are_refused(kept: Chain, object_store: ObjectServer) -> None:
+    path, digest = file_of(kept)
+    prefix = kept.workspace.settings.data.place.removeprefix(f"s3://{BUCKET}/")
+    key = f"{prefix}/contents/{digest}"
+    object_store.client.put_object(Bucket=BUCKET, Key=key, Body=b"other")
+    verdict = kept.verdict()
+    assert codes(verdict) == ["DIGEST_MISMATCH"]
+    assert "holds other bytes" in verdict.reasons[0].message
+    assert not path.exists()
+
+
+def test_a_store_that_is_down_decides_nothing(chain: Chain, tmp_path: Path) -> None:
+    with object_server(tmp_path / "objects") as object_store, credentials():
+        there = opened(chain, Place(place=f"s3://{BUCKET}/x", endpoint=object_store.endpoint))
+        shutil.rmtree(chain.workspace.home / "data")
+        object_store.stop()
+        assert not there.verdict().decided
+        with pytest.raises(BackendError, match="STORAGE_UNAVAILABLE"):
+            ingest(there.trust, {DAYS[0]: b"newer"})
+    assert there.trust.store.heads(RAW)[DAYS[0]][0].sequence == 1  # nothing was signed
+
+
+def test_nothing_is_copied_where_no_store_is_named(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = copied(chain.workspace.home, monkeypatch, capsys)
+    assert refused["root_cause"] == "USAGE"
+    assert "settings.toml" in refused["reasons"][0]["remedy"]
+
+
+# --- what needs no server ---------------------------------------------------------------------
+
+
+def test_a_file_that_is_there_and_differs_is_refused_and_stays(chain: Chain) -> None:
+    there, blobs = in_memory(chain)
+    path, digest = file_of(there)
+    blobs.put(digest, path.read_bytes())
+    path.write_bytes(b"edited")
+    assert codes(there.verdict()) == ["DIGEST_MISMATCH"]
+    assert path.read_bytes() == b"edited"
+    path.unlink()
+    assert in_memory_with(chain, blobs).verdict().trusted
+
+
+def in_memory_with(chain: Chain, blobs: MemoryBlobs) -> Chain:
+    """The home anew, with what is kept already."""
+    again = opened(chain, Place())
+    again.trust.store.contents = Contents(blobs)
+    return again
+
+
+def test_what_is_kept_nowhere_is_missing(chain: Chain) -> None:
+    there, _ = in_memory(chain)
+    file_of(there)[0].unlink()
+    assert codes(there.verdict()) == ["ARTIFACT_MISSING"]
+
+
+def test_nothing_is_signed_whose_bytes_could_not_be_kept(chain: Chain) -> None:
+    there, blobs = in_memory(chain)
+    blobs.put(encoding.digest_bytes(b"newer"), b"a lie that was there first")
+    with pytest.raises(VerificationError, match="holds other bytes"):
+        ingest(there.trust, {DAYS[0]: b"newer"})
+    assert there.trust.store.heads(RAW)[DAYS[0]][0].sequence == 1
+    assert file_of(there)[0].read_bytes() != b"newer"
+
+
+def test_what_lies_here_is_told_by_evidence_that_verifies(chain: Chain, forger: Forger) -> None:
+    """Not an older version, whose file was replaced, and nothing that somebody else signed."""
+    newer = ingest(chain.trust, {DAYS[0]: b"newer"})
+    source, digest = forger.source()
+    entry = forger.entry(f"{RAW}/{DAYS[1]}.parquet", DAYS[1], b"forged", [digest])
+    forger.provenance(RAW, "ingest", [entry], [source], who="/steps/train")
+    chain.trust.forget()
+    found = dict(chain.trust.lineage().artifacts.present())
+    told = {(item.path, item.partition): content for item, content in found.items()}
+    assert told[newer.manifest.entries[0].path, DAYS[0]] == b"newer"
+    assert len(told) == 2 * len(DAYS)
+    assert b"forged" not in told.values()
+
+
+def test_a_file_that_differs_is_not_copied(chain: Chain) -> None:
+    file_of(chain)[0].write_bytes(b"edited")
+    with pytest.raises(ProvenanceError, match="DIGEST_MISMATCH"):
+        list(chain.trust.lineage().artifacts.present())
