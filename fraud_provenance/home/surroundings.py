@@ -17,6 +17,7 @@ from urllib.parse import unquote
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
+from fraud_provenance.causes.product import ProductCause
 
 HOME_VARIABLE = "FRAUD_PROVENANCE_HOME"
 _OWN = "FRAUD_PROVENANCE_"
@@ -93,7 +94,7 @@ def refuse_overrides(
         raise VerificationError(
             *(
                 reason(
-                    RootCause.CONFIG_OVERRIDE,
+                    ProductCause.CONFIG_OVERRIDE,
                     f"the environment variable {name} is set",
                     remedy=remedy,
                     artifact=name,
@@ -166,7 +167,7 @@ def check_place(home: Path) -> None:
         before = elsewhere[0].removesuffix("/mlflow/artifacts")
         raise ConfigError(
             reason(
-                RootCause.HOME_MOVED,
+                ProductCause.HOME_MOVED,
                 f"this home was made at {before}",
                 remedy=f"Move it back: mv {home} {before}",
             )

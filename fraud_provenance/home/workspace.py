@@ -48,6 +48,7 @@ from fraud_provenance.attested.store.objects import Objects
 from fraud_provenance.attested.store.store import EvidenceStore
 from fraud_provenance.attested.tlog.checkpoints import LogKeeper, WitnessedLogs
 from fraud_provenance.attested.tlog.notes import log_keys
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.home import surroundings
 from fraud_provenance.home.checkout import Checkout
 from fraud_provenance.home.settings import AMBIENT, Settings, settings_from
@@ -326,7 +327,7 @@ def opened_from(environ: MutableMapping[str, str], *, whole: bool = False) -> Wo
 
 def _other_tool(name: str, found: str, expected: str) -> Reason:
     return reason(
-        RootCause.TOOL_DIGEST_MISMATCH,
+        ProductCause.TOOL_DIGEST_MISMATCH,
         f"sha256 {found[:12]}, the release says {expected[:12] or 'nothing'}",
         artifact=name,
     )

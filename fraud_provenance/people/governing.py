@@ -30,6 +30,7 @@ from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import identities
 from fraud_provenance.attested.statements.statements import Identity, Statement
 from fraud_provenance.attested.tlog.checkpoints import LogKeeper
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.home.workspace import Workspace
 
 FOUNDERS = ("policy.author@example.com", "policy.reviewer@example.com")
@@ -112,7 +113,7 @@ def _check_author(workspace: Workspace, head: Release | None, email: str) -> Non
     if principal is None or ROLE not in principal.roles:
         raise GateDenied(
             reason(
-                RootCause.APPROVAL_ROLE,
+                ProductCause.APPROVAL_ROLE,
                 f"{email} is no policy author under the release in force",
                 remedy="Have a principal with the role policy_author sign.",
                 identity=email,

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fraud_provenance.attested.core import encoding, files
-from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.codes import Case, RootCause, remedy
 from fraud_provenance.attested.core.errors import (
     ConfigError,
     ProvenanceError,
@@ -351,6 +351,6 @@ def _load_locations(path: Path) -> dict[str, str]:
             reason(
                 RootCause.ROOT_DIGEST_MISMATCH,
                 f"trust/logs.json cannot be used: {error}",
-                remedy="Run `fraud-provenance up`, or restore trust/ from its backup.",
+                remedy=remedy(Case.TRUST_FILE_UNUSABLE),
             )
         ) from error

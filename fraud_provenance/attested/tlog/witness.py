@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fraud_provenance.attested.core import encoding, files
-from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.codes import Case, RootCause, remedy
 from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
@@ -306,7 +306,7 @@ def _unusable(error: Exception) -> ConfigError:
         reason(
             RootCause.ROOT_DIGEST_MISMATCH,
             f"the witness policy cannot be used: {error}",
-            remedy="Run `fraud-provenance up`, or restore trust/ from its backup.",
+            remedy=remedy(Case.TRUST_FILE_UNUSABLE),
         )
     )
 
