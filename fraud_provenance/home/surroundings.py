@@ -10,13 +10,13 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
+from fraud_provenance.attested.ports.clock import machine_clock
 from fraud_provenance.causes.product import ProductCause
 
 HOME_VARIABLE = "FRAUD_PROVENANCE_HOME"
@@ -189,7 +189,7 @@ def alone(home: Path, say: Callable[[str], None]) -> Iterator[None]:
             say(f"waiting for {_holder(path)}")
             fcntl.flock(stream, fcntl.LOCK_EX)
         stream.truncate(0)
-        now = encoding.utc_text(datetime.now(UTC))
+        now = encoding.utc_text(machine_clock())
         stream.write(json.dumps({"pid": os.getpid(), "since": now}).encode())
         stream.flush()
         try:

@@ -5,7 +5,7 @@ Only `cli.terminal` and `resources` read the environment; they hand it to `opene
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -64,6 +64,7 @@ class Workspace:
         self.home = settings.home
         self.environment = settings.environment
         self.project = settings.project
+        self.clock = settings.clock
         self.landing = self.home / "landing"
         self.data = self.home / "data"
         self.history = self.home / "history"
@@ -169,7 +170,9 @@ class Workspace:
     @cached_property
     def auditor(self) -> LogAuditor:
         """Holds the log against the store, and remembers the log's heads."""
-        return LogAuditor(LogKeeper(self.home, self.bundles.logs), self.store, self.bundles)
+        return LogAuditor(
+            LogKeeper(self.home, self.bundles.logs, self.clock), self.store, self.bundles
+        )
 
     def _require_trust_root(self) -> None:
         if not self.sigstore.trusted_root.exists():
@@ -178,7 +181,9 @@ class Workspace:
     @cached_property
     def trust(self) -> Trust:
         """Everything the gates work with."""
-        signing = SigningService(self.sigstore.trust_config, self.token, self.store, self.bundles)
+        signing = SigningService(
+            self.sigstore.trust_config, self.token, self.store, self.bundles, clock=self.clock
+        )
         policies = PolicyEngine(
             self.policies_folder, lambda: self.pinned_tool("opa"), self.releases
         )
@@ -194,6 +199,7 @@ class Workspace:
             auditor=lambda: self.auditor,
             self_check=self.self_check,
             variables=dict(self.settings.variables),
+            clock=self.clock,
         )
 
     def token(self, identity: Identity) -> str:
@@ -204,7 +210,7 @@ class Workspace:
         """
         tokens = self.settings.tokens
         if isinstance(tokens, Path):
-            return TokenFiles(tokens)(identity)
+            return TokenFiles(tokens, self.clock)(identity)
         if identity.issuer == identities.WORKLOADS:
             return self.sigstore.workload_token(identity.subject)
         if identity.issuer == identities.PEOPLE:
@@ -230,11 +236,6 @@ class Workspace:
     def code_facts(self) -> CodeFacts:
         """What is running, measured once."""
         return self.attestor.code()
-
-    @staticmethod
-    def clock() -> datetime:
-        """The time now."""
-        return datetime.now(UTC)
 
     def pinned_tool(self, name: str) -> Path:
         """A tool whose bytes are those that the release in force fixes.
@@ -309,7 +310,8 @@ def blobs_of(settings: Settings, part: str) -> Blobs:
     bucket = settings.evidence.bucket()
     if bucket is None:
         return FolderBlobs(settings.home / part)
-    return ObjectBlobs(replace(bucket, prefix=f"{bucket.prefix}/{part}".strip("/")))
+    bucket = replace(bucket, prefix=f"{bucket.prefix}/{part}".strip("/"))
+    return ObjectBlobs(bucket, clock=settings.clock)
 
 
 def opened_from(environ: MutableMapping[str, str], *, whole: bool = False) -> Workspace:

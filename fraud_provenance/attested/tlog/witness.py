@@ -7,8 +7,7 @@ and its own key, apart from the log's and from ours, and answers as C2SP tlog-wi
 import base64
 import os
 import secrets
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +31,7 @@ from fraud_provenance.attested.core.errors import (
     VerificationError,
     reason,
 )
+from fraud_provenance.attested.ports.clock import Clock, machine_clock
 from fraud_provenance.attested.tlog import merkle, notes
 from fraud_provenance.attested.tlog.notes import Checkpoint, LogKey, NoteSignature, WitnessKey
 from fraud_provenance.attested.tlog.tiles import Tree
@@ -73,7 +73,7 @@ class LocalWitness:
         self,
         folder: Path,
         logs: Mapping[str, LogKey],
-        clock: Callable[[], float] = time.time,
+        clock: Clock = machine_clock,
     ) -> None:
         """`logs`: origin → the key it knows that log by.
 
@@ -132,7 +132,9 @@ class LocalWitness:
                         artifact=f"log {checkpoint.origin}",
                     )
                 )
-            line = notes.countersign(checkpoint, self.key.name, self._private, int(self._clock()))
+            line = notes.countersign(
+                checkpoint, self.key.name, self._private, int(self._clock().timestamp())
+            )
             signed = checkpoint.with_signatures([line])
             files.write_atomic(
                 self._folder / f"{checkpoint.origin}{_MEMORY_SUFFIX}", signed.note, mode=0o600
@@ -317,12 +319,12 @@ def policy_document(key: WitnessKey) -> bytes:
 
 
 def open_witnesses(
-    policy: WitnessPolicy, folder: Path, logs: Mapping[str, LogKey]
+    policy: WitnessPolicy, folder: Path, logs: Mapping[str, LogKey], clock: Clock = machine_clock
 ) -> list[Witness]:
     """Every witness of the policy that can be asked from here."""
     found: list[Witness] = [HttpWitness(key, url) for key, url in policy.keys.items() if url]
     if os.path.lexists(folder / _KEY_FILE):
-        local = LocalWitness(folder, logs)
+        local = LocalWitness(folder, logs, clock)
         if policy.keys.get(local.key) == "":
             found.append(local)
     return found
