@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import fraud_provenance.causes  # noqa: F401 - registers remedies
 from fraud_provenance import data
-from fraud_provenance.attested.core.codes import UNDECIDED, RootCause, meaning, remedy
+from fraud_provenance.attested.core.codes import is_undecided, known, meaning, remedy
 from fraud_provenance.fraud import contract
 
 ROOT_CAUSES = Path(__file__).parent / "root-causes.md"
@@ -54,7 +55,7 @@ def root_causes() -> str:
     """The whole page, from the vocabularies as they are in code."""
     rows = [
         f"| `{code}` | {_cell(meaning(code))} | {_cell(remedy(code))} | {_kind(code)} |"
-        for code in sorted(RootCause)
+        for code in sorted(known())
     ]
     table = _HEAD + "\n".join(rows) + "\n"
     return table + _CONTRACTS + _listed(contract.CODES) + _DATA + _listed(_data_codes())
@@ -75,8 +76,8 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _kind(code: RootCause) -> str:
-    return "could not decide" if code in UNDECIDED else "refused"
+def _kind(code: str) -> str:
+    return "could not decide" if is_undecided(code) else "refused"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import dagster as dg
 
+import fraud_provenance.causes  # noqa: F401 - no refusal is shown without its remedy
+
 
 @dg.definitions
 def defs() -> dg.Definitions:

@@ -5,7 +5,7 @@ has (`session`).
 """
 
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
@@ -56,7 +56,11 @@ class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
 
     def glance(self) -> str:
         """Another one whenever a look at the home could find something new."""
-        return glance(settings_from(os.environ), datetime.now(UTC))
+        return glance(settings_from(os.environ), self.clock())
+
+    def clock(self) -> datetime:
+        """The time now."""
+        return settings_from(os.environ).clock()
 
     def is_running(self) -> bool:
         """Whether a `run` is at work in this home."""

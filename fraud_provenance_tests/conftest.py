@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import fraud_provenance.causes  # noqa: F401 - as every entry point
 from fraud_provenance.attested.attestors.ran import Attestor
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import ProvenanceError

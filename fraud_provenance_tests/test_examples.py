@@ -11,8 +11,8 @@ import pytest
 from fraud_provenance import attested
 
 _GROUND = (
-    "core.encoding", "core.verdict", "ports.blobs", "ports.memory", "statements.manifest",
-    "tlog.merkle",
+    "core.encoding", "core.verdict", "ports.blobs", "ports.clock", "ports.memory",
+    "statements.manifest", "tlog.merkle",
 )  # fmt: skip
 """What another project builds on first: every public name has an example."""
 

@@ -9,9 +9,9 @@ is the same, and a sink that knows it sends nothing twice.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from fraud_provenance.alerts.sinks import Sink
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, reason
+from fraud_provenance.attested.ports.clock import Clock, machine_clock
 
 _ROUND_S = 20.0
 _FILE_LIMIT = 1 << 16
@@ -154,9 +155,7 @@ class Outbox:
 
     # --- delivery ----------------------------------------------------------------------------
 
-    def deliver(
-        self, sinks: Sequence[Sink], now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> Delivery:
+    def deliver(self, sinks: Sequence[Sink], now: Clock = machine_clock) -> Delivery:
         """Send what is due. A sink that fails is left alone for this round, and tried later."""
         delivered, errors = 0, dict[str, str]()
         began = time.monotonic()
@@ -178,7 +177,7 @@ class Outbox:
                     delivered += 1
             return Delivery(delivered, len(self.pending()), "; ".join(errors.values()))
 
-    def _send(self, alert: Alert, sink: Sink, now: Callable[[], datetime]) -> tuple[Alert, str]:
+    def _send(self, alert: Alert, sink: Sink, now: Clock) -> tuple[Alert, str]:
         """(the alert as it is now, what went wrong) after one attempt, if one was due."""
         before = alert.progress(sink.name)
         if before.sent_at or (before.not_before is not None and before.not_before > now()):

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import typer
 
+import fraud_provenance.causes  # noqa: F401 - no refusal is shown without its remedy
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, reason, storage_error
 from fraud_provenance.cli import (

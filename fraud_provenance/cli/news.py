@@ -4,7 +4,6 @@ Alerts are news and no evidence: nothing here is signed, and nothing is decided 
 """
 
 import os
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -128,8 +127,9 @@ def ack(
 
     What comes back after it was away for more than a day and a half is news again.
     """
-    outbox = Outbox(open_workspace().home)
-    taken = [outbox.acknowledge(name, email, why, datetime.now(UTC)) for name in names]
+    workspace = open_workspace()
+    outbox = Outbox(workspace.home)
+    taken = [outbox.acknowledge(name, email, why, workspace.clock()) for name in names]
     if as_json:
         print_json({"acknowledged": [alert.id for alert in taken], "by": email})
         return 0

@@ -98,8 +98,6 @@ def audit_command(
     the witness and remembered. No score may have been edited, left out or cut off, and MLflow's
     tags must say what was signed. What is not in order becomes an alert.
     """
-    from datetime import UTC, datetime
-
     from fraud_provenance.attested.sigstore.log_audit import Depth
     from fraud_provenance.due.planning import registry_of
     from fraud_provenance.investigate.audit import audit
@@ -109,7 +107,7 @@ def audit_command(
     depth = Depth.FULL if full else Depth.REMEMBERED
     with progress() as say:
         registry, outbox = registry_of(workspace), Outbox(workspace.home)
-        report = audit(workspace.trust, registry, outbox, datetime.now(UTC), depth, say)
+        report = audit(workspace.trust, registry, outbox, workspace.clock(), depth, say)
     if as_json:
         code = {"trusted": report.trusted, "exit_code": report.exit_code}
         print_json(report.model_dump(mode="json") | code)

@@ -5,7 +5,7 @@ Contracts are found in the evidence, whoever ran them and however that run ended
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 import dagster as dg
@@ -68,7 +68,7 @@ def finished_run(context: dg.RunStatusSensorContext, provenance: ProvenanceResou
 
 def _put(context: dg.RunStatusSensorContext, provenance: ProvenanceResource) -> None:
     outbox = provenance.outbox()
-    for alert in alerts_of_run(context.instance, context.dagster_run.run_id, datetime.now(UTC)):
+    for alert in alerts_of_run(context.instance, context.dagster_run.run_id, provenance.clock()):
         if outbox.put(alert):
             context.log.info(alert.text)
 
@@ -89,7 +89,7 @@ def alert_delivery(
     outbox = provenance.outbox()
     seen = provenance.glance()
     if context.cursor != seen:
-        for alert in contract_alerts(provenance.open().store, datetime.now(UTC)):
+        for alert in contract_alerts(provenance.open().store, provenance.clock()):
             outbox.put(alert)
         context.update_cursor(seen)
     try:
@@ -98,12 +98,12 @@ def alert_delivery(
         context.log.error(str(error))
         return dg.SkipReason(f"{len(outbox.pending())} alerts wait; {error}")
     sinks = sinks_of(settings)
-    done = outbox.deliver(sinks)
+    done = outbox.deliver(sinks, provenance.clock)
     told = f"{done.delivered} alerts delivered, {done.waiting} wait"
     if not sinks:
         told += ", nobody is set to be told"
     # No sign of life where an alert could not go out: whoever watches is to ask why.
-    broken = done.error or beat(settings, provenance.home(), datetime.now(UTC))
+    broken = done.error or beat(settings, provenance.home(), provenance.clock())
     return dg.SkipReason(f"{told}; {broken}" if broken else told)
 
 
@@ -126,7 +126,7 @@ def acknowledge_op(
     """Acknowledge each."""
     outbox = provenance.outbox()
     for name in config.ids:
-        alert = outbox.acknowledge(name, config.email, config.reason, datetime.now(UTC))
+        alert = outbox.acknowledge(name, config.email, config.reason, provenance.clock())
         context.log.info(f"acknowledged {alert.id[:12]}: {alert.headline}")
 
 
@@ -142,11 +142,9 @@ def acknowledge_alerts() -> None:
     acknowledge_op()
 
 
-def alert_of_tick(error: ProvenanceError, sensor: str) -> Alert:
+def alert_of_tick(error: ProvenanceError, sensor: str, now: datetime) -> Alert:
     """A sensor that could not look, or was refused, as an alert."""
-    return alert_of_refusal(
-        kind_of(type(error).__name__), f"sensor {sensor}", str(error), datetime.now(UTC)
-    )
+    return alert_of_refusal(kind_of(type(error).__name__), f"sensor {sensor}", str(error), now)
 
 
 # --- what a run has to tell ------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Jobs, sensors and schedules: what ticks by itself while the daemon runs."""
 
 from collections.abc import Collection
-from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -136,7 +135,7 @@ def audit_op(context: dg.OpExecutionContext, provenance: ProvenanceResource) -> 
     """Audit; whatever is found fails the run."""
     workspace = provenance.open_anew()
     registry = registry_of(workspace)
-    report = audit(workspace.trust, registry, provenance.outbox(), datetime.now(UTC))
+    report = audit(workspace.trust, registry, provenance.outbox(), provenance.clock())
     for log in report.logs:
         context.log.info(f"{log.origin}: {log.size} entries, {log.entries} looked at")
     report.check()
@@ -180,7 +179,7 @@ def approved_candidate(
             return dg.SkipReason("no candidate waits with an unused approval")
         waiting = promotion.unused_approvals(trust, trust.policies.current())
     except ProvenanceError as error:
-        provenance.outbox().put(alert_of_tick(error, "approved_candidate"))
+        provenance.outbox().put(alert_of_tick(error, "approved_candidate", provenance.clock()))
         raise
     key = "+".join([digest, *sorted(node.statement[:16] for node in waiting)])
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key)])

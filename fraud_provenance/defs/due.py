@@ -6,7 +6,7 @@ looks again when something in the home changed, or after an hour.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -64,7 +64,7 @@ def _at_work(context: dg.SensorEvaluationContext, provenance: ProvenanceResource
     records = context.instance.get_run_records(
         dg.RunsFilter(
             statuses=[item for item in dg.DagsterRunStatus if item not in _ENDED],
-            created_after=datetime.now(UTC) - _SINCE,
+            created_after=provenance.clock() - _SINCE,
         )
     )
     runs = [record.dagster_run for record in records]
@@ -92,7 +92,7 @@ def _due(
         context.update_cursor(seen)
         return dg.SkipReason(f"waits: {hole.placed_message}")
     except ProvenanceError as error:
-        provenance.outbox().put(alert_of_tick(error, stage.name))
+        provenance.outbox().put(alert_of_tick(error, stage.name, provenance.clock()))
         raise
     context.update_cursor(seen)
     if work is None:
@@ -121,7 +121,7 @@ def _request(workspace: Workspace, work: Work, ordered: Sequence[str]) -> dg.Run
         work = on_the_way(workspace, replace(work, days=tuple(first)))
     assets = [dg.AssetKey(name) for name in work.assets] or None
     return dg.RunRequest(
-        run_key=key(workspace, work, datetime.now(UTC)),
+        run_key=key(workspace, work, workspace.clock()),
         tags=tags,
         asset_selection=assets,
         asset_check_keys=checks_of(work.assets) if assets else None,

@@ -16,6 +16,7 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.step.inputs import VerifiedFile
 from fraud_provenance.attested.step.step import Step
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.data import versions as data_versions
 from fraud_provenance.data.landing import landed_days
 from fraud_provenance.defs import columns, shown, support
@@ -156,7 +157,7 @@ def _raw(item: VerifiedFile) -> "tuple[bytes, pl.DataFrame]":
         frame = read_landed(item.name, item.content).rename(str.lower)
     except (DataError, pl.exceptions.PolarsError) as error:  # two names may differ in case only
         is_large = isinstance(error, DataError) and error.code == "RESOURCE_LIMIT"
-        code = RootCause.RESOURCE_LIMIT if is_large else _UNREADABLE
+        code = ProductCause.RESOURCE_LIMIT if is_large else _UNREADABLE
         raise EvidenceError(
             reason(code, str(error), artifact="landing", partition=item.partition)
         ) from error

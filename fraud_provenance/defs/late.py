@@ -6,7 +6,7 @@ until it is mended; a sensor looks whenever something changed, so that no run ha
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 
 import dagster as dg
 
@@ -39,7 +39,7 @@ def _check_of(asset: str) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, provenance: ProvenanceResource
     ) -> dg.AssetCheckResult:
         """Compare the days that are there with those that are expected."""
-        found = late_days(provenance.open(), asset, datetime.now(UTC))
+        found = late_days(provenance.open(), asset, provenance.clock())
         return dg.AssetCheckResult(
             passed=not found,
             severity=dg.AssetCheckSeverity.WARN,
@@ -114,12 +114,12 @@ def late_day(context: dg.SensorEvaluationContext, provenance: ProvenanceResource
         return dg.SkipReason("nothing changed since the last look")
     try:
         workspace = provenance.open()
-        now = datetime.now(UTC)
+        now = provenance.clock()
         found = {asset: late_days(workspace, asset, now) for asset in MADE_FROM}
         there = [asset for asset in MADE_FROM if workspace.store.heads(asset)]
         waits = shown.what_waits(workspace, registry_of(workspace))
     except ProvenanceError as error:
-        provenance.outbox().put(alert_of_tick(error, "late_day"))
+        provenance.outbox().put(alert_of_tick(error, "late_day", provenance.clock()))
         raise
     said = {asset: [asdict(item) for item in found[asset]] for asset in there}
     now_told = encoding.digest_json({"late": said, "waits": str(waits.value)})

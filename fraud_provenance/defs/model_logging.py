@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import VerificationError, reason
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.defs import support
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models.registry import is_model_id
@@ -113,7 +113,7 @@ def _own_folder(workspace: Workspace, model_id: str) -> Path:
     if not is_model_id(model_id) or folder.exists():
         raise VerificationError(
             reason(
-                RootCause.SOURCE_SCHEME,
+                ProductCause.SOURCE_SCHEME,
                 f"the MLflow server calls a new model {model_id[:80]!r}",
                 artifact="fraud_model",
             )

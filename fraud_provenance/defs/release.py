@@ -1,6 +1,5 @@
 """Stage 5, release: the registration gate, and the promotion job that the sensor starts."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -94,7 +93,7 @@ def champion(
     _note(context, registry, made)
     if differing := copy_problems(trust, registry):
         error = VerificationError(*differing)
-        provenance.outbox().put(alert_of_error(error, "champion", datetime.now(UTC)))
+        provenance.outbox().put(alert_of_error(error, "champion", workspace.clock()))
     return dg.MaterializeResult(
         metadata=shown.champion_metadata(workspace, made),
         data_version=dg.DataVersion(made.evidence.digest),

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, VerificationError, reason
 from fraud_provenance.attested.step.step import Step
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.defs import columns, shown, support
 from fraud_provenance.defs.training import model_files
 from fraud_provenance.due.planning import registry_of
@@ -103,7 +103,7 @@ def transaction_scores(
     logged = prediction_log.batch_about(trust, trust.lineage().node(made.bundle.statement.digest))
     if logged is None or logged.bundle is None:
         raise BackendError(
-            reason(RootCause.PREDLOG_UNAVAILABLE, "the batch cannot be found", artifact=ASSET)
+            reason(ProductCause.PREDLOG_UNAVAILABLE, "the batch cannot be found", artifact=ASSET)
         )
     batch = read_batch(logged.bundle.statement)
     for day, count in rows.items():

@@ -25,6 +25,7 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Materialisation
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.due.planning import mlflow_uri
 from fraud_provenance.home.settings import PROJECT, settings_from
 from fraud_provenance.home.step_code import StepCode
@@ -185,7 +186,7 @@ def open_mlflow(workspace: Workspace) -> str:
     if found.lifecycle_stage != "active":
         raise VerificationError(
             reason(
-                RootCause.REGISTRY_UNAVAILABLE,
+                ProductCause.REGISTRY_UNAVAILABLE,
                 f"MLflow's experiment {EXPERIMENT} was deleted",
                 artifact=EXPERIMENT,
                 remedy=f"mlflow experiments restore --experiment-id {found.experiment_id}, with "
@@ -195,7 +196,7 @@ def open_mlflow(workspace: Workspace) -> str:
     if server and not str(found.artifact_location).startswith(f"{SCHEME}:/"):
         raise VerificationError(
             reason(
-                RootCause.SOURCE_SCHEME,
+                ProductCause.SOURCE_SCHEME,
                 f"the server keeps the files of {EXPERIMENT} at {found.artifact_location[:80]!r}",
                 artifact=EXPERIMENT,
                 remedy="Start `mlflow server` with --serve-artifacts and --artifacts-destination, "

@@ -381,6 +381,7 @@ def _run(
         raise DataError(
             "CHECK_ERROR",
             f"{len(result.results)} of {len(bundle.expectations)} expectations were evaluated",
+            remedy="report it with this message; nothing was judged",
         )
     return context, result.results
 
@@ -420,7 +421,9 @@ def _failures(
     places = outcome.result.get("unexpected_index_list")
     if not places:
         raise DataError(
-            "CHECK_ERROR", f"{item.check} could not be evaluated: {outcome.exception_info}"
+            "CHECK_ERROR",
+            f"{item.check} could not be evaluated: {outcome.exception_info}",
+            remedy="report it with this message; nothing was judged",
         )
     bounds = outcome.expectation_config.kwargs
     return [

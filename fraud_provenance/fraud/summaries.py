@@ -106,7 +106,9 @@ def from_bytes(content: bytes) -> pl.DataFrame:
             for name, kind in SUMMARY.items()
         )
     except pl.exceptions.PolarsError as error:
-        raise DataError("FILE_FORMAT", f"no summaries of days: {error}") from error
+        raise DataError(
+            "FILE_FORMAT", f"no summaries of days: {error}", remedy="judge the days again"
+        ) from error
 
 
 def repeats_of(

@@ -23,6 +23,7 @@ from fraud_provenance.alerts.settings import is_safe_address
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, reason
+from fraud_provenance.attested.ports.clock import Clock, machine_clock
 from fraud_provenance.attested.ports.object_store import Bucket
 from fraud_provenance.home import surroundings
 from fraud_provenance.home.server_settings import Closed, Login, Mlflow, Postgres
@@ -136,6 +137,7 @@ class Settings:
     mlflow: Mlflow = _OWN_MLFLOW
     mlflow_login: Login = _NOBODY
     postgres: Postgres = _OWN_DAGSTER
+    clock: Clock = machine_clock
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:

@@ -10,13 +10,14 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
+from fraud_provenance.attested.ports.clock import machine_clock
+from fraud_provenance.causes.product import ProductCause
 
 HOME_VARIABLE = "FRAUD_PROVENANCE_HOME"
 _OWN = "FRAUD_PROVENANCE_"
@@ -94,7 +95,7 @@ def refuse_overrides(
         raise VerificationError(
             *(
                 reason(
-                    RootCause.CONFIG_OVERRIDE,
+                    ProductCause.CONFIG_OVERRIDE,
                     f"the environment variable {name} is set",
                     remedy=remedy,
                     artifact=name,
@@ -167,7 +168,7 @@ def check_place(home: Path) -> None:
         before = elsewhere[0].removesuffix("/mlflow/artifacts")
         raise ConfigError(
             reason(
-                RootCause.HOME_MOVED,
+                ProductCause.HOME_MOVED,
                 f"this home was made at {before}",
                 remedy=f"Move it back: mv {home} {before}",
             )
@@ -189,7 +190,7 @@ def alone(home: Path, say: Callable[[str], None]) -> Iterator[None]:
             say(f"waiting for {_holder(path)}")
             fcntl.flock(stream, fcntl.LOCK_EX)
         stream.truncate(0)
-        now = encoding.utc_text(datetime.now(UTC))
+        now = encoding.utc_text(machine_clock())
         stream.write(json.dumps({"pid": os.getpid(), "since": now}).encode())
         stream.flush()
         try:

@@ -5,7 +5,7 @@ Only `cli.terminal` and `resources` read the environment; they hand it to `opene
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -49,6 +49,7 @@ from fraud_provenance.attested.store.objects import Objects
 from fraud_provenance.attested.store.store import EvidenceStore
 from fraud_provenance.attested.tlog.checkpoints import LogKeeper, WitnessedLogs
 from fraud_provenance.attested.tlog.notes import log_keys
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.home import surroundings
 from fraud_provenance.home.checkout import Checkout
 from fraud_provenance.home.settings import AMBIENT, Settings, settings_from
@@ -64,6 +65,7 @@ class Workspace:
         self.home = settings.home
         self.environment = settings.environment
         self.project = settings.project
+        self.clock = settings.clock
         self.landing = self.home / "landing"
         self.data = self.home / "data"
         self.history = self.home / "history"
@@ -170,7 +172,9 @@ class Workspace:
     @cached_property
     def auditor(self) -> LogAuditor:
         """Holds the log against the store, and remembers the log's heads."""
-        return LogAuditor(LogKeeper(self.home, self.bundles.logs), self.store, self.bundles)
+        return LogAuditor(
+            LogKeeper(self.home, self.bundles.logs, self.clock), self.store, self.bundles
+        )
 
     def _require_trust_root(self) -> None:
         if not self.sigstore.trusted_root.exists():
@@ -179,7 +183,9 @@ class Workspace:
     @cached_property
     def trust(self) -> Trust:
         """Everything the gates work with."""
-        signing = SigningService(self.sigstore.trust_config, self.token, self.store, self.bundles)
+        signing = SigningService(
+            self.sigstore.trust_config, self.token, self.store, self.bundles, clock=self.clock
+        )
         policies = PolicyEngine(
             self.policies_folder, lambda: self.pinned_tool("opa"), self.releases
         )
@@ -195,6 +201,7 @@ class Workspace:
             auditor=lambda: self.auditor,
             self_check=self.self_check,
             variables=dict(self.settings.variables),
+            clock=self.clock,
         )
 
     def token(self, identity: Identity) -> str:
@@ -205,7 +212,7 @@ class Workspace:
         """
         tokens = self.settings.tokens
         if isinstance(tokens, Path):
-            return TokenFiles(tokens)(identity)
+            return TokenFiles(tokens, self.clock)(identity)
         if identity.issuer == identities.WORKLOADS:
             return self.sigstore.workload_token(identity.subject)
         if identity.issuer == identities.PEOPLE:
@@ -231,11 +238,6 @@ class Workspace:
     def code_facts(self) -> CodeFacts:
         """What is running, measured once."""
         return self.attestor.code()
-
-    @staticmethod
-    def clock() -> datetime:
-        """The time now."""
-        return datetime.now(UTC)
 
     def pinned_tool(self, name: str) -> Path:
         """A tool whose bytes are those that the release in force fixes.
@@ -308,17 +310,20 @@ class Workspace:
 def blobs_of(settings: Settings, part: str) -> Blobs:
     """Where a part of a home's evidence lies: `evidence` or `trust/objects`."""
     bucket = settings.evidence.bucket()
-    return FolderBlobs(settings.home / part) if bucket is None else _below(bucket, part)
+    if bucket is None:
+        return FolderBlobs(settings.home / part)
+    return _below(bucket, part, settings)
 
 
 def contents_of(settings: Settings) -> Contents | None:
     """Where attested files are kept beside their folders in the home, if anywhere."""
     bucket = settings.data.bucket()
-    return None if bucket is None else Contents(_below(bucket, "contents"))
+    return None if bucket is None else Contents(_below(bucket, "contents", settings))
 
 
-def _below(bucket: Bucket, part: str) -> ObjectBlobs:
-    return ObjectBlobs(replace(bucket, prefix=f"{bucket.prefix}/{part}".strip("/")))
+def _below(bucket: Bucket, part: str, settings: Settings) -> ObjectBlobs:
+    there = replace(bucket, prefix=f"{bucket.prefix}/{part}".strip("/"))
+    return ObjectBlobs(there, clock=settings.clock)
 
 
 def opened_from(environ: MutableMapping[str, str], *, whole: bool = False) -> Workspace:
@@ -336,7 +341,7 @@ def opened_from(environ: MutableMapping[str, str], *, whole: bool = False) -> Wo
 
 def _other_tool(name: str, found: str, expected: str) -> Reason:
     return reason(
-        RootCause.TOOL_DIGEST_MISMATCH,
+        ProductCause.TOOL_DIGEST_MISMATCH,
         f"sha256 {found[:12]}, the release says {expected[:12] or 'nothing'}",
         artifact=name,
     )

@@ -11,13 +11,13 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fraud_provenance.alerts import Alert, Outbox
-from fraud_provenance.attested.core.codes import UNDECIDED
-from fraud_provenance.attested.core.data_causes import DATA_CAUSES
+from fraud_provenance.attested.core.codes import is_undecided
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason
 from fraud_provenance.attested.core.verdict import Link, Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.causes.data import DataCause
 from fraud_provenance.investigate.causes import (
     APPROVAL,
     INFRASTRUCTURE,
@@ -59,12 +59,12 @@ _SERVERS = {
 
 def is_of_data(code: str) -> bool:
     """Whether a root cause lies in the data."""
-    return code in DATA_CAUSES or code in _HELD
+    return code in frozenset(DataCause) or code in _HELD
 
 
 def broken_causes(trust: Trust, verdict: Verdict) -> list[Cause]:
     """The links that do not hold, each as a cause: those nearest to the raw data."""
-    undecided = [item for item in verdict.reasons if item.code in UNDECIDED]
+    undecided = [item for item in verdict.reasons if is_undecided(item.code)]
     if undecided:
         plain = [item for item in undecided if str(item.code) in _SERVERS] or undecided
         return _unique(_fault(trust, item, verdict) for item in plain)

@@ -28,6 +28,7 @@ from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Policy, manifest_of
 from fraud_provenance.attested.lineage.nodes import Node, below
 from fraud_provenance.attested.rules.layout import Layout
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.fraud.column_sources import MART_ASSET
 from fraud_provenance.home.step_code import StepCode
 from fraud_provenance.investigate.past import LOCK, Past, packages_of
@@ -151,7 +152,7 @@ class _Asking:
             code = self.trust.attestor.code()
             if code.git_commit == self.commit and code.git_dirty:
                 why = f"the checkout is not exactly {self.commit[:12]}"
-                raise VerificationError(reason(RootCause.GIT_DIRTY, why, artifact="checkout"))
+                raise VerificationError(reason(ProductCause.GIT_DIRTY, why, artifact="checkout"))
 
     def policy(self) -> Policy | None:
         """The policy by which everything is judged, if it is the released one."""
@@ -310,7 +311,7 @@ def _check_release(decision: Node, policy: Policy) -> None:
             " force"
         )
         raise VerificationError(
-            reason(RootCause.DECISION_EXPIRED, why, artifact=CHAMPION, remedy=_DECIDE_ANEW)
+            reason(ProductCause.DECISION_EXPIRED, why, artifact=CHAMPION, remedy=_DECIDE_ANEW)
         )
 
 

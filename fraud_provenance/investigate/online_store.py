@@ -22,6 +22,7 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.view_skew import FEATURE_STORE
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def online_rows(home: Path) -> "pl.DataFrame":
     except (sqlite3.Error, TypeError, pl.exceptions.PolarsError) as error:
         raise EvidenceError(
             reason(
-                RootCause.FEATURE_TAMPER,
+                ProductCause.FEATURE_TAMPER,
                 f"the online store cannot be read: {error}",
                 artifact=FEATURE_STORE,
             )
@@ -147,7 +148,7 @@ def _check_registry(trust: Trust, node: Node) -> None:
 
 def _other_definitions(message: str) -> Reason:
     return reason(
-        RootCause.FEATURE_DEF_MISMATCH, f"Feast's registry: {message}", artifact=FEATURE_STORE
+        ProductCause.FEATURE_DEF_MISMATCH, f"Feast's registry: {message}", artifact=FEATURE_STORE
     )
 
 
@@ -176,7 +177,7 @@ def _check_online(trust: Trust, node: Node) -> None:
         raise VerificationError(
             *[
                 reason(
-                    RootCause.FEATURE_TAMPER,
+                    ProductCause.FEATURE_TAMPER,
                     f"the online store's {view} are not the attested ones"
                     f" ({entities.height} entities differ)",
                     artifact=FEATURE_STORE,

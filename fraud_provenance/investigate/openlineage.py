@@ -12,7 +12,7 @@ from datetime import date
 from openlineage.client.event_v2 import RunEvent
 from openlineage.client.serde import Serde
 
-from fraud_provenance.attested.core.codes import UNDECIDED, RootCause
+from fraud_provenance.attested.core.codes import RootCause, is_undecided
 from fraud_provenance.attested.core.errors import (
     BackendError,
     Reason,
@@ -71,7 +71,7 @@ class Told:
         """0: all that was asked for is told; 1: something does not verify; 2: not decided."""
         if not self.refused:
             return 0
-        return 2 if any(item.code in UNDECIDED for item in self.refused) else 1
+        return 2 if any(is_undecided(item.code) for item in self.refused) else 1
 
 
 def events_of(

@@ -14,6 +14,7 @@ from fraud_provenance.alerts.settings import is_safe_address
 from fraud_provenance.alerts.sinks import Answer, within
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, ConfigError, reason
+from fraud_provenance.causes.product import ProductCause
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import RunEvent
@@ -81,7 +82,7 @@ def send(
             if not answer.accepted:
                 why = f"{answer.error}; {count} of {len(events)} events were taken"
                 raise BackendError(
-                    reason(RootCause.CONSUMER_UNAVAILABLE, why, artifact=urlsplit(url).netloc)
+                    reason(ProductCause.CONSUMER_UNAVAILABLE, why, artifact=urlsplit(url).netloc)
                 )
             if count % 100 == 99:
                 say(f"{count + 1} of {len(events)} events sent")

@@ -21,6 +21,7 @@ from fraud_provenance.attested.lineage.verifier import Node, covers
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.tlog import merkle
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.investigate.proof_file import Row, Subject
 from fraud_provenance.investigate.subjects import asset_roots
 from fraud_provenance.models.effect import WITHDRAWN
@@ -160,7 +161,7 @@ def _score(trust: Trust, subject: Subject, found: Found) -> None:
     if signed is None or (signed.merkle_root, signed.rows) != (_root(row), row.rows):
         why = f"row {row.index} of {row.rows} does not lead to the signed root"
         place = {"artifact": SCORES, "partition": row.day}
-        found.problems.append(reason(RootCause.MERKLE_MISMATCH, why, **place))
+        found.problems.append(reason(ProductCause.MERKLE_MISMATCH, why, **place))
     found.add(trust.lineage().node(claims.decision), *_of_model(trust, claims.model_digest))
     found.add(score_contract.result_of(trust, scores, row.day))
     found.problems += _unjudged(trust, scores, row.day, found.roots)
@@ -178,9 +179,9 @@ def _root(row: Row) -> str:
         root = merkle.root_from_path(leaf, row.index, row.rows, row.path)
     except ValueError as error:
         why = f"the path of the row: {error}"
-        raise VerificationError(reason(RootCause.MERKLE_MISMATCH, why)) from error
+        raise VerificationError(reason(ProductCause.MERKLE_MISMATCH, why)) from error
     if any(item != item.lower() or len(item) != 64 for item in row.path):
-        raise VerificationError(reason(RootCause.MERKLE_MISMATCH, "a hash has another form"))
+        raise VerificationError(reason(ProductCause.MERKLE_MISMATCH, "a hash has another form"))
     return root
 
 
@@ -237,7 +238,9 @@ def _champion(trust: Trust, digest: str, found: Found) -> None:
             raise node.refusal()
         if node.statement_of().subject_digest != digest:
             why = f"the newest decision made {node.statement_of().subject_digest[:12]} champion"
-            raise VerificationError(reason(RootCause.DECISION_SUPERSEDED, why, artifact=CHAMPION))
+            raise VerificationError(
+                reason(ProductCause.DECISION_SUPERSEDED, why, artifact=CHAMPION)
+            )
         return
     raise VerificationError(reason(RootCause.DECISION_MISSING, "no decision made it champion"))
 

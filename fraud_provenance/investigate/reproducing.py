@@ -20,6 +20,7 @@ from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.investigate.checkouts import Checkouts
 from fraud_provenance.investigate.past import Past
 from fraud_provenance.investigate.recipes import (
@@ -125,7 +126,7 @@ def ground_of(node: Node) -> tuple[str, str, str]:
     commit = str(said.outputs.get("git_commit", ""))
     if said.outputs.get("git_dirty") or not commit:
         why = "it was made from a work tree that is no commit, so nobody has its code"
-        raise ConfigError(reason(RootCause.GIT_DIRTY, why, artifact=said.asset))
+        raise ConfigError(reason(ProductCause.GIT_DIRTY, why, artifact=said.asset))
     lock, packages = said.material("lock"), said.material("environment")
     if lock is None:
         raise ConfigError(

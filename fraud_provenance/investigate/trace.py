@@ -22,6 +22,7 @@ from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.attested.store.store import Head
 from fraud_provenance.attested.tlog import merkle
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.investigate.chain import Joint, first_words, joints_of
 from fraud_provenance.investigate.subjects import verify_subject
 from fraud_provenance.investigate.why import Why, explain_score
@@ -262,7 +263,7 @@ def _prove(trust: Trust, scores: Node, batch: Node, day: str, transaction_id: in
     if signed is None or (signed.merkle_root, signed.rows) != (root, len(rows)):
         raise VerificationError(
             reason(
-                RootCause.MERKLE_MISMATCH,
+                ProductCause.MERKLE_MISMATCH,
                 f"row {index} of {len(rows)} does not lead to the signed root",
                 artifact=SCORES,
                 partition=day,

@@ -22,6 +22,8 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.causes.data import DataCause
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.data import versions as dvc
 from fraud_provenance.models.facts import MODEL
 from fraud_provenance.predictions.batch import FEATURES, SCORES
@@ -179,7 +181,7 @@ def _row_of(trust: Trust, node: Node, entry: FileEntry, transaction_id: int) -> 
     if found.height != 1:
         why = f"{found.height} rows of one scored transaction"
         raise VerificationError(
-            reason(RootCause.PREDLOG_GAP, why, artifact=node.name, partition=entry.partition)
+            reason(ProductCause.PREDLOG_GAP, why, artifact=node.name, partition=entry.partition)
         )
     return found
 
@@ -250,7 +252,7 @@ def _explained(
     same = signed.view(np.uint32) == explained.score.view(np.uint32)
     if not same and not (tolerance and np.isclose(signed, explained.score, tolerance, 0.0)):
         why = f"the model gives {explained.score!s}, {signed!s} was signed"
-        raise VerificationError(reason(RootCause.FEATURE_RECOMPUTE_MISMATCH, why, artifact=SCORES))
+        raise VerificationError(reason(DataCause.FEATURE_RECOMPUTE_MISMATCH, why, artifact=SCORES))
     return explained
 
 
@@ -275,14 +277,14 @@ def _rows_behind(
     if raw.filter(pl.col("transaction_id") == transaction).height != 1:
         why = "no raw day below has the scored transaction"
         raise VerificationError(
-            reason(RootCause.FEATURE_RECOMPUTE_MISMATCH, why, artifact=FEATURES)
+            reason(DataCause.FEATURE_RECOMPUTE_MISMATCH, why, artifact=FEATURES)
         )
     found = rows_behind(raw, transaction, names)
     for item in found:
         if stored[item.name].item() != item.value:
             why = f"{item.name} is {stored[item.name].item()}, its raw rows give {item.value}"
             raise VerificationError(
-                reason(RootCause.FEATURE_RECOMPUTE_MISMATCH, why, artifact=FEATURES,
+                reason(DataCause.FEATURE_RECOMPUTE_MISMATCH, why, artifact=FEATURES,
                        partition=entry.partition)
             )  # fmt: skip
     return found, files

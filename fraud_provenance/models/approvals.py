@@ -21,6 +21,7 @@ from fraud_provenance.attested.lineage.signers import Signers
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import identities, statements
 from fraud_provenance.attested.statements.issuing import issued
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.facts import MODEL, ModelEvidence
 
 VALID_DAYS = 7
@@ -55,7 +56,7 @@ def approve(
         own = "trainer" in principal.roles
         raise GateDenied(
             reason(
-                RootCause.SELF_APPROVAL if own else RootCause.APPROVAL_ROLE,
+                ProductCause.SELF_APPROVAL if own else ProductCause.APPROVAL_ROLE,
                 f"{email} ({principal.id}) has the roles {', '.join(principal.roles)}",
                 identity=email,
             )
@@ -63,7 +64,7 @@ def approve(
     if environment != trust.environment:
         raise GateDenied(
             reason(
-                RootCause.APPROVAL_ENV,
+                ProductCause.APPROVAL_ENV,
                 f"this home's evidence is for {trust.environment!r}, not {environment!r}",
             )
         )

@@ -5,7 +5,7 @@ The decision is the authority, the alias a hint: where they differ, there is no 
 
 from dataclasses import dataclass
 
-from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.codes import Cause, RootCause
 from fraud_provenance.attested.core.errors import (
     BackendError,
     EvidenceError,
@@ -21,6 +21,7 @@ from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.effect import check_standing, taken_back
 from fraud_provenance.models.facts import MODEL, ModelEvidence, collect_model
 from fraud_provenance.models.registry import CHAMPION, RegisteredVersion, Registry
@@ -157,7 +158,7 @@ def _champion_alias(registry: Registry) -> RegisteredVersion | None:
 
 
 def _fail_closed(message: str, *more: Reason) -> BackendError:
-    return BackendError(reason(RootCause.FAIL_CLOSED, message, artifact=CHAMPION), *more)
+    return BackendError(reason(ProductCause.FAIL_CLOSED, message, artifact=CHAMPION), *more)
 
 
 def _current_decision(alias: RegisteredVersion | None, allowed: list[Node]) -> Node:
@@ -166,7 +167,7 @@ def _current_decision(alias: RegisteredVersion | None, allowed: list[Node]) -> N
     if not allowed:
         raise VerificationError(
             reason(
-                RootCause.ALIAS_WITHOUT_DECISION,
+                ProductCause.ALIAS_WITHOUT_DECISION,
                 f"{CHAMPION} names {named}, which no decision allows",
                 artifact=CHAMPION,
             )
@@ -177,11 +178,11 @@ def _current_decision(alias: RegisteredVersion | None, allowed: list[Node]) -> N
     model_ids = [str(n.summary.facts.get("model_id")) if n.summary else "" for n in allowed]
     versions = [str(n.summary.facts.get("version")) if n.summary else "" for n in allowed]
     if alias is None or alias.model_id != model_ids[-1]:
-        code = RootCause.ALIAS_WITHOUT_DECISION
+        code: Cause = ProductCause.ALIAS_WITHOUT_DECISION
         if alias is not None and alias.version == versions[-1]:
             code = RootCause.SOURCE_MISMATCH  # the decided version, with another model behind it
         elif alias is not None and alias.model_id in model_ids:
-            code = RootCause.DECISION_SUPERSEDED
+            code = ProductCause.DECISION_SUPERSEDED
         raise VerificationError(
             reason(
                 code, f"{CHAMPION} names {named}; the newest decision another", artifact=CHAMPION

@@ -4,11 +4,11 @@ Whoever reads a wrong one is misled all the same, so a copy that differs from wh
 told as an alert. It changes no decision.
 """
 
-from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, reason
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.champion import digest_of_model
 from fraud_provenance.models.facts import MODEL, model_statement
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION, RegisteredVersion, Registry
@@ -38,7 +38,7 @@ def _differing(trust: Trust, registry: Registry, version: RegisteredVersion) -> 
     run = str(model.provenance.outputs.get("mlflow_run_id", ""))
     return [
         reason(
-            RootCause.EVIDENCE_SIDECAR_MISMATCH,
+            ProductCause.EVIDENCE_SIDECAR_MISMATCH,
             f"MLflow says {name} = {value[:80]}, signed is {signed[name][-1][:80]}",
             artifact=f"{MODEL}:{version.version}",
         )

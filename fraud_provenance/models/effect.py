@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from fraud_provenance.attested.core import encoding
-from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
     BackendError,
     GateDenied,
@@ -23,6 +22,7 @@ from fraud_provenance.attested.gates.policy import Answer, Policy
 from fraud_provenance.attested.lineage.signers import MAX_CLOCK_SKEW
 from fraud_provenance.attested.lineage.verifier import Node, identity_of
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.registry import CHAMPION
 
 WITHDRAWN = "deployment_decision"
@@ -97,7 +97,7 @@ def _check_undone(trust: Trust, policy: Policy, statement: str) -> None:
     if summary.policy_digest != policy.digest:
         raise VerificationError(
             reason(
-                RootCause.DECISION_EXPIRED,
+                ProductCause.DECISION_EXPIRED,
                 f"it was decided under policy {summary.policy_digest[:12]}, {policy.digest[:12]} is"
                 " in force",
                 artifact=CHAMPION,
@@ -114,7 +114,7 @@ def _check_clock(trust: Trust, decision: Node) -> None:
     if signed_at is not None and signed_at > now + MAX_CLOCK_SKEW:
         raise BackendError(
             reason(
-                RootCause.FAIL_CLOSED,
+                ProductCause.FAIL_CLOSED,
                 f"the decision was signed at {encoding.utc_text(signed_at)}, and this host's clock"
                 f" says {encoding.utc_text(now)}",
                 artifact=CHAMPION,
@@ -127,7 +127,7 @@ def _check_age(trust: Trust, decision: Node, limit: timedelta, what: str, bound:
     if signed_at is None or trust.clock() > signed_at + limit:
         raise VerificationError(
             reason(
-                RootCause.DECISION_EXPIRED,
+                ProductCause.DECISION_EXPIRED,
                 f"{what} more than {bound} ago",
                 artifact=CHAMPION,
                 at=encoding.utc_text(signed_at) if signed_at else "",
@@ -142,7 +142,7 @@ def _check_approval(trust: Trust, policy: Policy, approval: Node) -> None:
     if now >= encoding.parse_utc(str(signed.predicate["expires_at"])):
         raise VerificationError(
             reason(
-                RootCause.APPROVAL_EXPIRED,
+                ProductCause.APPROVAL_EXPIRED,
                 f"the approval ended at {signed.predicate['expires_at']}",
                 identity=str(identity),
             )
@@ -150,7 +150,9 @@ def _check_approval(trust: Trust, policy: Policy, approval: Node) -> None:
     principal = policy.layout.principal(identity, now) if identity else None
     if principal is None or policy.layout.step("approve").signer_role not in principal.roles:
         raise VerificationError(
-            reason(RootCause.APPROVAL_ROLE, "the signer is no approver now", identity=str(identity))
+            reason(
+                ProductCause.APPROVAL_ROLE, "the signer is no approver now", identity=str(identity)
+            )
         )
 
 

@@ -14,6 +14,7 @@ from fraud_provenance.attested.gates.decisions import identity_fact, signer_fact
 from fraud_provenance.attested.gates.policy import Policy
 from fraud_provenance.attested.lineage.verifier import LineageVerifier, Node, covers
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.causes.product import ProductCause
 
 MODEL, EVALUATION = "fraud_model", "model_evaluation"
 _FEED = "raw_transactions"
@@ -136,7 +137,7 @@ def signature_of(lineage: LineageVerifier, model: Node) -> Node:
             node.blame(
                 VerificationError(
                     reason(
-                        RootCause.IGNORE_PATHS_UNEXPECTED,
+                        ProductCause.IGNORE_PATHS_UNEXPECTED,
                         f"the model signature leaves out {str(ignored)[:200]}",
                         artifact="model signature",
                     )

@@ -31,6 +31,7 @@ from fraud_provenance.attested.gates.policy import Answer, Policy
 from fraud_provenance.attested.lineage.verifier import Node, identity_of
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.approvals import premature
 from fraud_provenance.models.champion import (
     Champion,
@@ -240,7 +241,7 @@ def _move_alias(trust: Trust, registry: Registry, decision: str, newest: Node | 
     if newest is None or newest.summary is None or newest.statement != decision:
         raise VerificationError(
             reason(
-                RootCause.CAS_CONFLICT,
+                ProductCause.CAS_CONFLICT,
                 "another promotion was logged first; this decision is void",
                 artifact=MODEL,
             )
@@ -271,7 +272,7 @@ def metric_problems(registry: Registry, evidence: ModelEvidence) -> list[Reason]
     found = registry.metrics(str(model.outputs["mlflow_run_id"]), evidence.model_id)
     return [
         reason(
-            RootCause.METRIC_UNSIGNED,
+            ProductCause.METRIC_UNSIGNED,
             f"MLflow says {name} = {value}, the signed evaluation {signed[name]}",
             artifact=MODEL,
         )

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from fraud_provenance.attested.core import files
-from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
     BackendError,
     ProvenanceError,
@@ -20,6 +19,7 @@ from fraud_provenance.attested.core.errors import (
     reason,
     storage_error,
 )
+from fraud_provenance.causes.product import ProductCause
 
 MODEL_NAME = "fraud_model"
 CANDIDATE, CHAMPION = "candidate", "champion"
@@ -137,7 +137,7 @@ class Registry:
         """The id of the logged model that a source names; a path or an address names none."""
         logged = _SOURCE.match(source)
         if logged is None:
-            raise wrong(RootCause.SOURCE_SCHEME, number, f"has the source {source[:80]!r}")
+            raise wrong(ProductCause.SOURCE_SCHEME, number, f"has the source {source[:80]!r}")
         return logged[1]
 
     def is_there(self) -> bool:
@@ -253,7 +253,7 @@ class Registry:
         if current != expected:
             raise VerificationError(
                 reason(
-                    RootCause.CAS_CONFLICT,
+                    ProductCause.CAS_CONFLICT,
                     f"{alias} names version {current or 'none'}, expected {expected or 'none'}",
                     artifact=MODEL_NAME,
                 )
@@ -288,7 +288,7 @@ def writing_to_mlflow(what: str) -> Iterator[None]:
 
 
 def _unavailable(what: str) -> BackendError:
-    return BackendError(reason(RootCause.REGISTRY_UNAVAILABLE, what[:500]))
+    return BackendError(reason(ProductCause.REGISTRY_UNAVAILABLE, what[:500]))
 
 
 def is_model_id(text: str) -> bool:

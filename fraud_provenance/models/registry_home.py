@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.registry import MODEL_NAME, Found, RegisteredVersion, wrong
 
 _SQLITE = "sqlite:///"
@@ -93,7 +94,7 @@ class HomeStore:
         plain = not (claimed.netloc or claimed.params or claimed.query or claimed.fragment)
         if claimed.scheme != "file" or not plain or ".." in path.parts:
             raise wrong(
-                RootCause.SOURCE_SCHEME, version.version, f"lies at {version.location[:80]!r}"
+                ProductCause.SOURCE_SCHEME, version.version, f"lies at {version.location[:80]!r}"
             )
         if path != self._home / location:
             raise wrong(

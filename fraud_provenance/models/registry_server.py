@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, reason
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.home.server_settings import Login
 from fraud_provenance.models.registry import MODEL_NAME, Found, RegisteredVersion, wrong
 
@@ -288,7 +289,7 @@ def artifact_folder(version: str, location: str, model_id: str) -> str:
     parts = unquote(claimed.path).strip("/").split("/")
     plain = not (claimed.netloc or claimed.query or claimed.fragment)
     if claimed.scheme != SCHEME or not plain or {"", ".", ".."} & set(parts):
-        raise wrong(RootCause.SOURCE_SCHEME, version, f"lies at {location[:80]!r}", _REMEDY)
+        raise wrong(ProductCause.SOURCE_SCHEME, version, f"lies at {location[:80]!r}", _REMEDY)
     if model_id not in parts:
         raise wrong(RootCause.SOURCE_MISMATCH, version, "lies in another model's folder", _REMEDY)
     return "/".join(parts)
@@ -306,7 +307,7 @@ def _is_missing(content: bytes) -> bool:
 def _unusable(what: str) -> BackendError:
     return BackendError(
         reason(
-            RootCause.REGISTRY_UNAVAILABLE,
+            ProductCause.REGISTRY_UNAVAILABLE,
             f"the MLflow server cannot be used: {what}",
             remedy="Make the MLflow server of settings.toml answer, or correct its address there.",
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import VerificationError, reason
 from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models import promotion
 from fraud_provenance.models.promotion import Champion
 from fraud_provenance.models.registry import CHAMPION, Registry
@@ -121,7 +122,7 @@ class ChampionLease:
         ):
             raise VerificationError(
                 reason(
-                    RootCause.DECISION_SUPERSEDED,
+                    ProductCause.DECISION_SUPERSEDED,
                     "another model became champion while this one was scoring",
                     artifact=CHAMPION,
                 )

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from fraud_provenance.attested.core import encoding
-from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import Reason, reason
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.causes.product import ProductCause
 
 FEATURE_STORE, TRAINING_SET = "feature_store", "training_set"
 
@@ -47,4 +47,4 @@ def _views(node: Node) -> dict[str, str]:
 
 
 def _skew(view: str, message: str) -> Reason:
-    return reason(RootCause.FEATURE_SKEW, message, artifact=FEATURE_STORE, partition=view)
+    return reason(ProductCause.FEATURE_SKEW, message, artifact=FEATURE_STORE, partition=view)

@@ -11,6 +11,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Policy
 from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.approvals import approval_fact, approval_nodes
 from fraud_provenance.models.champion import decisions_on, deployments
 
@@ -23,7 +24,7 @@ _NO_DECISION = frozenset(
         RootCause.ENVIRONMENT_MISMATCH,
     )
 )
-_FINAL = frozenset((RootCause.SELF_APPROVAL, RootCause.MODEL_REVOKED))
+_FINAL = frozenset((ProductCause.SELF_APPROVAL, RootCause.MODEL_REVOKED))
 
 
 def unused_approvals(trust: Trust, policy: Policy) -> list[Node]:

@@ -5,6 +5,7 @@ from typing import Any
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, GateDenied, VerificationError, reason
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
@@ -62,7 +63,9 @@ def _approve_policies(
     workspace: Workspace, environment: str, email: str, why: str
 ) -> dict[str, Any]:
     if environment != workspace.environment:
-        raise GateDenied(reason(RootCause.APPROVAL_ENV, f"this home is {workspace.environment!r}"))
+        raise GateDenied(
+            reason(ProductCause.APPROVAL_ENV, f"this home is {workspace.environment!r}")
+        )
     signed = sign_release(workspace, email, why)
     version = signed.release.expectations.version
     return _outcome("policies", signed.bundle) | {

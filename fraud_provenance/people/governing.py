@@ -30,6 +30,7 @@ from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import identities
 from fraud_provenance.attested.statements.statements import Identity, Statement
 from fraud_provenance.attested.tlog.checkpoints import LogKeeper
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.home.workspace import Workspace
 
 FOUNDERS = ("policy.author@example.com", "policy.reviewer@example.com")
@@ -112,7 +113,7 @@ def _check_author(workspace: Workspace, head: Release | None, email: str) -> Non
     if principal is None or ROLE not in principal.roles:
         raise GateDenied(
             reason(
-                RootCause.APPROVAL_ROLE,
+                ProductCause.APPROVAL_ROLE,
                 f"{email} is no policy author under the release in force",
                 remedy="Have a principal with the role policy_author sign.",
                 identity=email,
@@ -139,7 +140,9 @@ def _countersign(workspace: Workspace, expected: Expectations, head: Release) ->
     """
     known = workspace.releases.verifier(head.expectations).logs.memories
     try:
-        keeper = LogKeeper(workspace.home, workspace.releases.verifier(expected).logs)
+        keeper = LogKeeper(
+            workspace.home, workspace.releases.verifier(expected).logs, workspace.clock
+        )
         with keeper.lock():
             for log_id, memory in keeper.logs.memories.items():
                 if log_id in known:
@@ -158,16 +161,18 @@ def _sign(
     """
     if head is None:
         config = workspace.sigstore.trust_config
-        return SigningService(config, workspace.token, workspace.store, workspace.bundles).sign(
-            statement, signer
-        )
+        return SigningService(
+            config, workspace.token, workspace.store, workspace.bundles, clock=workspace.clock
+        ).sign(statement, signer)
     releases, silent = workspace.releases, None
     verifier, name = releases.verifier(head.expectations), "client_trust_config.json"
     for digest in dict.fromkeys(
         item.expectations.trust[name] for item in reversed(releases.chain().releases)
     ):
         config = releases.objects.path(digest)
-        service = SigningService(config, workspace.token, workspace.store, verifier)
+        service = SigningService(
+            config, workspace.token, workspace.store, verifier, clock=workspace.clock
+        )
         try:
             return service.sign(statement, signer)
         except BackendError as error:

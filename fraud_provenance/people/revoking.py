@@ -19,6 +19,7 @@ from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import identities, statements
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.investigate.recalling import Recall
@@ -123,7 +124,7 @@ def person_for(workspace: Workspace, step: str, email: str) -> Identity:
     if principal is None or role not in principal.roles:
         raise GateDenied(
             reason(
-                RootCause.APPROVAL_ROLE if principal else RootCause.APPROVAL_UNKNOWN_PERSON,
+                ProductCause.APPROVAL_ROLE if principal else RootCause.APPROVAL_UNKNOWN_PERSON,
                 f"{email} does not hold the role {role}",
                 identity=email,
             )

@@ -19,6 +19,7 @@ from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.attested.tlog import merkle
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.promotion import decisions_on
 from fraud_provenance.predictions.batch import (
     FEATURES,
@@ -91,7 +92,7 @@ def chain_problems(trust: Trust, chain: list[Logged]) -> list[Reason]:
         if item.batch.decision not in _in_force(decisions, made, lease):
             problems.append(
                 reason(
-                    RootCause.DECISION_SUPERSEDED,
+                    ProductCause.DECISION_SUPERSEDED,
                     "another decision was in force when it was scored",
                     artifact=item.name,
                 )
@@ -109,15 +110,15 @@ def _order_problems(trust: Trust, chain: list[Logged]) -> list[Reason]:
             gap = f"batch {expected}" + (
                 f" to {item.batch.sequence - 1}" if item.batch.sequence - 1 > expected else ""
             )
-            problems.append(reason(RootCause.SEQUENCE_GAP, f"{gap} is missing", artifact=gap))
+            problems.append(reason(ProductCause.SEQUENCE_GAP, f"{gap} is missing", artifact=gap))
         elif (why := _breaks(before, item)) is not None:
-            problems.append(reason(RootCause.CHAIN_BROKEN, why, artifact=item.name))
+            problems.append(reason(ProductCause.CHAIN_BROKEN, why, artifact=item.name))
         before = item
     length, remembered = (before.batch.sequence if before else 0), remembered_length(trust)
     if length < remembered:
         problems.append(
             reason(
-                RootCause.SEQUENCE_GAP,
+                ProductCause.SEQUENCE_GAP,
                 f"the log ends with batch {length}; batch {remembered} was seen before",
                 artifact=f"batch {remembered}",
             )
@@ -189,7 +190,7 @@ def silence_problems(trust: Trust, chain: list[Logged]) -> list[Reason]:
         return []
     return [
         reason(
-            RootCause.HEARTBEAT_MISSING,
+            ProductCause.HEARTBEAT_MISSING,
             f"nothing was logged since {encoding.utc_text(last)}",
             artifact=SCORES,
         )
@@ -252,7 +253,7 @@ def _day_problems(trust: Trust, version: Version) -> tuple[list[Reason], bytes]:
 
 
 def _edited(item: Logged, place: str, message: str) -> Reason:
-    return reason(RootCause.MERKLE_MISMATCH, message, artifact=item.name, partition=place)
+    return reason(ProductCause.MERKLE_MISMATCH, message, artifact=item.name, partition=place)
 
 
 def _rows_of(content: bytes) -> list[bytes]:
@@ -310,7 +311,7 @@ def _feature_problems(trust: Trust, version: Version) -> tuple[list[Reason], byt
         if found == wanted:
             return [], content
         changed = reason(
-            RootCause.FEATURE_TRACE_MISMATCH,
+            ProductCause.FEATURE_TRACE_MISMATCH,
             f"features are {found[:12]} now, {wanted[:12]} was logged",
             artifact=version.item.name,
             partition=version.day,

@@ -29,6 +29,7 @@ from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.step.staging import Finish
 from fraud_provenance.attested.tlog import merkle
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.facts import MODEL, model_statement
 from fraud_provenance.predictions.batch import (
     FEATURES,
@@ -64,7 +65,7 @@ def require_writable(trust: Trust) -> None:
 def _unavailable(error: Exception) -> BackendError:
     more = error.reasons if isinstance(error, BackendError) else ()
     return BackendError(
-        reason(RootCause.PREDLOG_UNAVAILABLE, f"cannot log: {error}", artifact=SCORES), *more
+        reason(ProductCause.PREDLOG_UNAVAILABLE, f"cannot log: {error}", artifact=SCORES), *more
     )
 
 
@@ -86,7 +87,7 @@ def last_batch(trust: Trust) -> tuple[VerifiedBundle, Batch] | None:
     if length < remembered:
         raise VerificationError(
             reason(
-                RootCause.SEQUENCE_GAP,
+                ProductCause.SEQUENCE_GAP,
                 f"the log ends with batch {length}; batch {remembered} was seen before",
                 artifact=SCORES,
             )
@@ -271,7 +272,7 @@ def features_of(trust: Trust, scores: Node, day: str) -> str:
         return found.pop()
     raise VerificationError(
         reason(
-            RootCause.FEATURE_TRACE_MISMATCH,
+            ProductCause.FEATURE_TRACE_MISMATCH,
             f"the scores were made from {len(found) or 'no'} feature files of their day",
             artifact=SCORES,
             partition=day,
@@ -314,7 +315,7 @@ def batch_problems(
         if claimed.features_sha256 != made_from:
             problems.append(
                 reason(
-                    RootCause.FEATURE_TRACE_MISMATCH,
+                    ProductCause.FEATURE_TRACE_MISMATCH,
                     f"logged features {claimed.features_sha256[:12]}, scored {made_from[:12]}",
                     artifact=SCORES,
                     partition=day,

@@ -11,12 +11,12 @@ Signed statements only: rows are counted here, not read.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import Reason, reason
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Withdrawal
 from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.predictions.batch import (
     FEATURES,
     SCORES,
@@ -131,7 +131,7 @@ def _fork(earlier: list[Version], version: Version) -> list[Reason]:
     before = standing[-1]
     return [
         reason(
-            RootCause.PREDLOG_FORK,
+            ProductCause.PREDLOG_FORK,
             f"{before.item.name} logged {before.claimed.rows} rows of this day, {version.item.name}"
             f" logs {version.claimed.rows} others from the same features and model",
             artifact=version.item.name,
@@ -163,7 +163,7 @@ def _gap(version: Version) -> list[Reason]:
         return []
     return [
         reason(
-            RootCause.PREDLOG_GAP,
+            ProductCause.PREDLOG_GAP,
             f"{version.claimed.rows} rows were logged, the day's features have {expected}",
             artifact=version.item.name,
             partition=version.day,

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import fraud_provenance.causes  # noqa: F401 - no refusal is shown without its remedy
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.home.workspace import Workspace, opened_from
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION

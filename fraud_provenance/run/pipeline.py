@@ -9,7 +9,6 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fraud_provenance.alerts import (
@@ -92,12 +91,12 @@ class Pipeline:
         except ProvenanceError as error:
             refused = error
             if not self._has_told:
-                self._tell(lambda: [alert_of_error(refused, "run", datetime.now(UTC))])
+                self._tell(lambda: [alert_of_error(refused, "run", self.workspace.clock())])
             raise
         finally:
             with suppress(ConfigError):  # no home yet, hence no contract
                 store = self.workspace.store
-                self._tell(lambda: contract_alerts(store, datetime.now(UTC)))
+                self._tell(lambda: contract_alerts(store, self.workspace.clock()))
         return self.report
 
     def _run_stages(self) -> None:
@@ -129,7 +128,7 @@ class Pipeline:
     def _refuse(self, error: ProvenanceError) -> None:
         self.report.refuse(error)
         if not self._has_told:
-            self._tell(lambda: [alert_of_error(error, "run", datetime.now(UTC))])
+            self._tell(lambda: [alert_of_error(error, "run", self.workspace.clock())])
 
     def _tell(self, find: Callable[[], list[Alert]]) -> None:
         """Put alerts into the outbox. Whatever goes wrong here must not hide the run's result."""
@@ -144,7 +143,7 @@ class Pipeline:
         try:
             waiting = len(self._outbox.pending())
             sinks = sinks_of(settings_of(environ, self.workspace.home)) if waiting else []
-            done = self._outbox.deliver(sinks) if sinks else None
+            done = self._outbox.deliver(sinks, self.workspace.clock) if sinks else None
         except Exception as error:
             self.report.notes.append(f"alerts: {error}")
             return
@@ -198,7 +197,7 @@ class Pipeline:
             away = error
             self.report.refused.extend(away.reasons)
             self.report.newly_failed = True
-            self._tell(lambda: [alert_of_error(away, "dvc", datetime.now(UTC))])
+            self._tell(lambda: [alert_of_error(away, "dvc", self.workspace.clock())])
 
     def _judge_rest(self, asset: str, job: str) -> None:
         """Judge days that nobody has judged, or not on this ground; note the days that failed."""
@@ -288,7 +287,7 @@ class Pipeline:
         """What this run signed is in the log, nothing else is, and the log's head is remembered."""
         with self._stage("log") as notes:
             registry = planning.registry_of(self.workspace)
-            now, trust = datetime.now(UTC), self.workspace.trust
+            now, trust = self.workspace.clock(), self.workspace.trust
             report = audit(trust, registry, self._outbox, now, Depth.TAIL, self._say)
             notes += [f"{log.size} entries, {log.entries} new" for log in report.logs]
         self._has_told = True
@@ -302,7 +301,7 @@ class Pipeline:
             self.report.refused.extend(found)
             self.report.newly_failed = True
             error = VerificationError(*found)
-            self._tell(lambda: [alert_of_error(error, "feature_store", datetime.now(UTC))])
+            self._tell(lambda: [alert_of_error(error, "feature_store", self.workspace.clock())])
 
     def _due(self, job: str) -> "Work | None":
         return STAGES[job](self.workspace, self.options.training_config())
@@ -383,7 +382,7 @@ class Pipeline:
                 return  # the failed days are marked; the others go on
             from fraud_provenance.defs.alerts import alerts_of_run
 
-            self._tell(lambda: alerts_of_run(instance, run_id, datetime.now(UTC)))
+            self._tell(lambda: alerts_of_run(instance, run_id, self.workspace.clock()))
             self._has_told = True
             own = own_error(error)
             if own is None:

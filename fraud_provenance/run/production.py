@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import MutableMapping, Sequence
 
+import fraud_provenance.causes  # noqa: F401 - no refusal is shown without its remedy
 from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.core.files import exclusive_lock
 from fraud_provenance.home.settings import PROJECT

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, reason
 from fraud_provenance.attested.gates import cosign
 from fraud_provenance.attested.gates.context import Trust
@@ -16,6 +15,7 @@ from fraud_provenance.attested.gates.policy import Policy
 from fraud_provenance.attested.lineage.verifier import Node
 from fraud_provenance.attested.rules.layout import StepRule
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion, waiting
@@ -76,7 +76,7 @@ def killed(home: Home) -> None:
     """The promotion ends between its decision and the move."""
 
     def never(*_arguments: object) -> None:
-        raise BackendError(reason(RootCause.REGISTRY_UNAVAILABLE, "killed here"))
+        raise BackendError(reason(ProductCause.REGISTRY_UNAVAILABLE, "killed here"))
 
     def promote(workspace: Workspace) -> None:
         registry = registry_of(workspace)

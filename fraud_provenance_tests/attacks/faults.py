@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fraud_provenance.attested.core.codes import UNDECIDED
+from fraud_provenance.attested.core.codes import is_undecided
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.models.registry import CHAMPION
 from fraud_provenance_tests.attacks.arena import DAYS, Arena
@@ -212,7 +212,7 @@ def _looks_wrong(home: Home, stage: Stage, ended: Ended, before: dict[str, str])
         problems.append(f"evidence lost or changed: {lost[:3]}")
     if ended.code == 3:
         problems.append(f"an error that is not ours: {ended.text[-1500:]}")
-    if ended.code == 1 and ended.codes and ended.codes[0] in UNDECIDED:
+    if ended.code == 1 and ended.codes and is_undecided(ended.codes[0]):
         problems.append(f"undecided, yet the exit code is 1: {ended.codes}")
     said = home.command("verify", stage.subject, "--json")
     if "Traceback" in said.err:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.codes import known
 from fraud_provenance_tests.attacks import cases_operations, registry
 from fraud_provenance_tests.attacks.model import GROUPS, Line, Outcome, lines
 from fraud_provenance_tests.attacks.tournament import (
@@ -117,7 +117,7 @@ def test_every_case_is_of_a_known_line_and_group() -> None:
 def test_codes_of_played_lines_are_in_the_vocabulary() -> None:
     played = {case.id for case in registry.cases()}
     wanted = {code for name in played for part in lines()[name].everywhere for code in part.codes}
-    assert wanted <= {str(code) for code in RootCause}
+    assert wanted <= {str(code) for code in known()}
 
 
 @pytest.mark.skipif(not LIST.exists(), reason="the list itself is not part of the repository")

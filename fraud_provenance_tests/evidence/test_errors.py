@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance.attested.core.codes import UNDECIDED, RootCause
+from fraud_provenance.attested.core.codes import Kind, RootCause, is_undecided, kind, known
 from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
@@ -23,14 +23,14 @@ from fraud_provenance.attested.core.verdict import Verdict
 PACKAGE = Path(__file__).resolve().parents[2] / "fraud_provenance"
 
 
-@pytest.mark.parametrize("code", sorted(RootCause))
-@pytest.mark.parametrize("kind", [EvidenceError, VerificationError, BackendError, GateDenied])
+@pytest.mark.parametrize("code", sorted(known()))
+@pytest.mark.parametrize("error", [EvidenceError, VerificationError, BackendError, GateDenied])
 def test_exit_code_of_an_error_is_that_of_a_verdict(
-    kind: type[ProvenanceError], code: RootCause
+    error: type[ProvenanceError], code: str
 ) -> None:
     verdict = Verdict.of("x", "local", "test", [], [reason(code, "m")])
-    expected = 2 if code in UNDECIDED else 1
-    assert (kind(reason(code, "m")).exit_code, verdict.exit_code) == (expected, expected)
+    expected = 2 if is_undecided(code) else 1
+    assert (error(reason(code, "m")).exit_code, verdict.exit_code) == (expected, expected)
 
 
 def test_exit_code_of_bad_usage_is_2() -> None:
@@ -38,11 +38,28 @@ def test_exit_code_of_bad_usage_is_2() -> None:
 
 
 def test_backend_errors_are_raised_with_codes_that_mean_undecided() -> None:
-    pattern = re.compile(r"BackendError\(\s*reason\(\s*RootCause\.([A-Z_]+)")
-    text = "".join(path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py")))
-    found = set(pattern.findall(text))
+    found = {code for error, code in _raised() if error == "BackendError"}
     assert len(found) > 5
-    assert found <= {str(code) for code in UNDECIDED}
+    assert {code for code in found if not is_undecided(code)} == set()
+
+
+def test_codes_about_usage_are_raised_as_such() -> None:
+    found = {item for item in _raised() if kind(item[1]) is Kind.USAGE}
+    assert len(found) > 2
+    assert {error for error, _ in found} == {"ConfigError"}
+
+
+def test_the_library_knows_exactly_the_codes_that_it_raises() -> None:
+    named = re.compile(r"\bRootCause\.([A-Z_]+)")
+    sources = [path.read_text("utf-8") for path in sorted((PACKAGE / "attested").rglob("*.py"))]
+    assert {code for text in sources for code in named.findall(text)} == set(RootCause)
+
+
+def _raised() -> set[tuple[str, str]]:
+    """Each class of error with each code that it is raised with, as far as one line says so."""
+    pattern = re.compile(r"\b(\w+(?:Error|Denied))\(\s*reason\(\s*\w*Cause\.([A-Z_]+)")
+    text = "".join(path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py")))
+    return set(pattern.findall(text))
 
 
 @pytest.mark.parametrize(

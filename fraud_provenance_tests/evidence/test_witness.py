@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fraud_provenance.attested.core.errors import BackendError, ConfigError, VerificationError
+from fraud_provenance.attested.ports.clock import SetClock
 from fraud_provenance.attested.tlog import merkle, notes
 from fraud_provenance.attested.tlog.notes import Checkpoint, NoteSignature, WitnessKey
 from fraud_provenance.attested.tlog.tiles import FolderSource, LogFiles, Tree
@@ -42,7 +44,8 @@ def witness(tmp_path: Path, log: SimulatedLog) -> LocalWitness:
 
 def make(folder: Path, log: SimulatedLog) -> LocalWitness:
     create_local_witness(folder)
-    return LocalWitness(folder, {log.origin: log.key}, clock=lambda: 1_700_000_000.5)
+    at = datetime.fromtimestamp(1_700_000_000.5, UTC)
+    return LocalWitness(folder, {log.origin: log.key}, clock=SetClock(at))
 
 
 def tree_of(log: SimulatedLog) -> Tree:

@@ -2,8 +2,8 @@
 
 A package's own RECORD comes along with its files, and whoever changes a file can change its line
 there. `tools/installed.lock` says what the RECORDs of packages say that were installed afresh from
-archives with the locked hashes: `make lock` writes it. A package has several lines where platforms
-have archives of their own.
+archives with the locked hashes. A package has several lines where platforms have archives of their
+own.
 
 What an installer writes by itself is left out (compiled files, notes, the interpreter's path in the
 first line of a script); so are descriptions and licences, which nobody runs.

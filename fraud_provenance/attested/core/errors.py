@@ -73,7 +73,7 @@ class ProvenanceError(Exception):
     @property
     def exit_code(self) -> int:
         """1 refused, 2 could not decide: by the codes, as a `Verdict` says it."""
-        return 2 if any(item.code in codes.UNDECIDED for item in self.reasons) else 1
+        return 2 if any(codes.is_undecided(item.code) for item in self.reasons) else 1
 
 
 class ConfigError(ProvenanceError):

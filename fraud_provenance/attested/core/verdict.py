@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from fraud_provenance.attested.core.codes import UNDECIDED, RootCause
+from fraud_provenance.attested.core.codes import RootCause, is_undecided
 from fraud_provenance.attested.core.errors import Reason
 
 
@@ -85,7 +85,7 @@ class Verdict(BaseModel):
     @property
     def decided(self) -> bool:
         """False where something could not be checked; only then is a retry worth while."""
-        return not any(item.code in UNDECIDED for item in self.reasons)
+        return not any(is_undecided(item.code) for item in self.reasons)
 
     @property
     def root_cause(self) -> Reason | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from fraud_provenance.attested.attestors.ran import Attestor
@@ -10,6 +9,7 @@ from fraud_provenance.attested.core.errors import Reason
 from fraud_provenance.attested.gates.policy import Policy, PolicyEngine
 from fraud_provenance.attested.lineage.verifier import LineageVerifier, revoked_in
 from fraud_provenance.attested.lineage.versions import REVOCATIONS
+from fraud_provenance.attested.ports.clock import Clock, machine_clock
 from fraud_provenance.attested.ports.memory import Memory
 from fraud_provenance.attested.sigstore.log_audit import LogAuditor
 from fraud_provenance.attested.sigstore.signing import SigningService
@@ -34,7 +34,7 @@ class Trust:
     self_check: Callable[[], None]
     variables: Mapping[str, str] = field(default_factory=dict)
     """What tells a step's tools more than its parameters do: parameters that no layout knows."""
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Clock = machine_clock
     _lineage: dict[tuple[str, int], LineageVerifier] = field(default_factory=dict)
 
     def lineage(self, policy: Policy | None = None) -> LineageVerifier:

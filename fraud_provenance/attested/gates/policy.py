@@ -95,7 +95,7 @@ def _state(folder: Path) -> _State | None:
 
     None where that is too young to tell what is written within the clock's next tick.
     """
-    newest_ns = time.time_ns() - _SETTLED_NS
+    newest_ns = time.time_ns() - _SETTLED_NS  # noqa: TID251 - the file system's own time
     found = []
     try:
         for path in (folder, *sorted(folder.rglob("*"))):

@@ -45,6 +45,7 @@ from fraud_provenance.attested.local.processes import (
 )
 from fraud_provenance.attested.local.servers import TOOLS, all_servers
 from fraud_provenance.attested.local.tools import tool
+from fraud_provenance.attested.ports.clock import machine_clock
 from fraud_provenance.attested.tlog.checkpoints import LogKeeper, WitnessedLogs
 
 TOKEN_LIFETIME_S = 600
@@ -217,7 +218,7 @@ class LocalSigstore:
         return self._token("people", {"sub": email, "email": email, "email_verified": True})
 
     def _token(self, issuer: str, claims: dict[str, object]) -> str:
-        now = int(time.time())
+        now = int(machine_clock().timestamp())  # as its servers, which run here
         base: dict[str, object] = {
             "iss": self.issuers[issuer],
             "aud": "sigstore",

@@ -27,6 +27,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
 from fraud_provenance.attested.core.files import fsync_folder, write_atomic
 from fraud_provenance.attested.local import authority, ports
+from fraud_provenance.attested.ports.clock import machine_clock
 from fraud_provenance.attested.tlog.witness import create_local_witness, policy_document
 
 ISSUER_NAMES = ("workloads", "people")
@@ -132,7 +133,7 @@ def _create(home: Path) -> None:
     trust = home / "trust"
     staging = trust / f"{_STAGING}{secrets.token_hex(6)}"
     staging.mkdir(parents=True, mode=0o700)
-    created_at = dt.datetime.now(dt.UTC).replace(microsecond=0) - BACKDATED
+    created_at = machine_clock().replace(microsecond=0) - BACKDATED
     chosen = ports.choose(home)
     _write_fulcio(staging, created_at)
     _write_timestamp(staging, created_at)

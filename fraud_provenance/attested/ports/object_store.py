@@ -11,13 +11,14 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, reason
 from fraud_provenance.attested.ports.blobs import Copies, bounded, plain
+from fraud_provenance.attested.ports.clock import Clock, machine_clock
 
 _CONNECT_S, _READ_S, _ATTEMPTS = 5, 30, 3
 _ABSENT = ("NoSuchKey", "404", "NotFound")
@@ -47,10 +48,16 @@ class Bucket:
 class ObjectBlobs:
     """Objects of one bucket below one prefix. Credentials come from the usual places."""
 
-    def __init__(self, bucket: Bucket, client: Any = None) -> None:  # noqa: ANN401 - boto3 has no types
+    def __init__(
+        self,
+        bucket: Bucket,
+        client: Any = None,  # noqa: ANN401 - boto3 has no types
+        clock: Clock = machine_clock,
+    ) -> None:
         """`client`: a client of boto3 for S3; one is made where none is given."""
         self._bucket = bucket
         self._client = client or _client(bucket)
+        self._clock = clock
         self._copies = Copies()
 
     def read(self, name: str, limit_bytes: int) -> bytes | None:
@@ -74,7 +81,7 @@ class ObjectBlobs:
         """See `Blobs.put`."""
         lock = {}
         if self._bucket.kept_days and not name.startswith("intents/"):
-            until = datetime.now(UTC) + timedelta(days=self._bucket.kept_days)
+            until = self._clock() + timedelta(days=self._bucket.kept_days)
             lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
         digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
         with _answering(self._bucket.name):

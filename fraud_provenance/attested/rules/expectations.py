@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from fraud_provenance.attested.core import encoding
-from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.codes import Case, RootCause, remedy
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, VerificationError, reason
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.statements import Identity, Statement
@@ -141,12 +141,11 @@ def not_bound(item: Release, before: Release | None, error: ProvenanceError) -> 
     version = item.expectations.version
     stays = f"release {version - 1} stays in force" if before else "there is no release"
     said = f"release {version}, signed by {', '.join(item.authors)}, does not bind; {stays}: "
-    way_out = (
-        " `fraud-provenance up --restore` puts the trust root in force back; once the files are"
-        " right, two policy authors sign them again (`fraud-provenance approve policies`)."
-    )
+    way_out = remedy(Case.RELEASE_NOT_BINDING)
     return tuple(
-        one.model_copy(update={"message": said + one.message, "remedy": one.remedy + way_out})
+        one.model_copy(
+            update={"message": said + one.message, "remedy": f"{one.remedy} {way_out}".strip()}
+        )
         for one in error.reasons
     )
 

@@ -14,7 +14,7 @@ from enum import IntEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from fraud_provenance.attested.core.codes import UNDECIDED, RootCause
+from fraud_provenance.attested.core.codes import RootCause, is_undecided
 from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
@@ -105,7 +105,7 @@ class AuditReport(BaseModel):
         """0 nothing found, 1 something is wrong, 2 could not look."""
         if self.trusted:
             return 0
-        return 2 if not self.logs or all(item.code in UNDECIDED for item in self.reasons) else 1
+        return 2 if not self.logs or all(is_undecided(item.code) for item in self.reasons) else 1
 
 
 @dataclass

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +29,7 @@ from fraud_provenance.attested.core.errors import (
     reason,
 )
 from fraud_provenance.attested.core.leaks import refuse_secret_words
+from fraud_provenance.attested.ports.clock import Clock, machine_clock
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
 from fraud_provenance.attested.statements import identities
 from fraud_provenance.attested.statements.statements import Identity, Statement, parse_statement
@@ -51,7 +52,7 @@ class SigningService:
         store: EvidenceStore,
         verifier: BundleVerifier,
         deadline_s: float = 30.0,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = machine_clock,
     ) -> None:
         """`token` mints an OIDC token for an identity; `deadline_s` bounds one signature."""
         self._clock = clock

@@ -14,6 +14,7 @@ import jwt
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, EvidenceError, reason
+from fraud_provenance.attested.ports.clock import Clock, machine_clock
 from fraud_provenance.attested.statements.statements import Identity
 
 _MAX_TOKEN_BYTES = 1 << 16
@@ -22,8 +23,8 @@ _MAX_TOKEN_BYTES = 1 << 16
 class TokenFiles:
     """Tokens below one folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, clock: Clock = machine_clock) -> None:
+        self._folder, self._clock = folder, clock
 
     def __call__(self, identity: Identity) -> str:
         """The token of an identity.
@@ -44,7 +45,7 @@ class TokenFiles:
             raise self._none(name, error.reasons[0].message) from error
         except (ValueError, LookupError, TypeError, OverflowError, jwt.PyJWTError) as error:
             raise self._none(name, f"it holds no token: {type(error).__name__}") from error
-        if ends <= datetime.now(UTC):
+        if ends <= self._clock():
             raise self._none(name, f"its token ran out at {encoding.utc_text(ends)}")
         return token
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.codes import Case, RootCause, remedy
 from fraud_provenance.attested.core.disclosure import Finding
 from fraud_provenance.attested.core.errors import EvidenceError, Reason, reason
 from fraud_provenance.attested.gates.context import Trust
@@ -127,14 +127,11 @@ class Catalogue:
 
 
 def held(asset: str, partition: str, suite: str) -> Reason:
-    """Why an unusual partition may not be used yet, and the exact command that frees it."""
+    """Why an unusual partition may not be used yet, and what frees it."""
     return reason(
         RootCause.DATA_HELD,
         f"{suite} found it unusual, and nobody has accepted it",
         artifact=asset,
         partition=partition,
-        remedy=(
-            "Look at the day; if it is right: "
-            f"`fraud-provenance accept {asset} {partition} --as EMAIL --reason TEXT`."
-        ),
+        remedy=remedy(Case.PARTITION_HELD, asset=asset, partition=partition),
     )

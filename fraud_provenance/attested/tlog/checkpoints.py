@@ -12,13 +12,14 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fraud_provenance.attested.core import encoding, files
-from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.codes import Case, RootCause, remedy
 from fraud_provenance.attested.core.errors import (
     ConfigError,
     ProvenanceError,
     VerificationError,
     reason,
 )
+from fraud_provenance.attested.ports.clock import Clock, machine_clock
 from fraud_provenance.attested.tlog import notes
 from fraud_provenance.attested.tlog.notes import Checkpoint, LogKey
 from fraud_provenance.attested.tlog.tiles import (
@@ -241,14 +242,14 @@ class WitnessedLogs:
 class LogKeeper:
     """Reads each log's own head, has it countersigned, and remembers it."""
 
-    def __init__(self, home: Path, logs: WitnessedLogs) -> None:
+    def __init__(self, home: Path, logs: WitnessedLogs, clock: Clock = machine_clock) -> None:
         """`home`: its `trust/logs.json` says where each log's files are (a folder or an address).
 
         Raises:
             ConfigError: ROOT_DIGEST_MISMATCH, that file cannot be used.
         """
         self.logs = logs
-        self._home = home
+        self._home, self._clock = home, clock
         self._locations = _load_locations(home / "trust" / "logs.json")
 
     def lock(self) -> AbstractContextManager[None]:
@@ -304,7 +305,7 @@ class LogKeeper:
                 return
             head = head.with_signatures(known.signatures)  # countersigned under another policy
         keys = {item.key.origin: item.key for item in self.logs.memories.values()}
-        witnesses = open_witnesses(self.logs.policy, self._home / "witness", keys)
+        witnesses = open_witnesses(self.logs.policy, self._home / "witness", keys, self._clock)
         memory.put(countersigned(head, tree, self.logs.policy, witnesses), ledger, tree)
 
     def begin(self, memory: LogMemory) -> None:
@@ -351,6 +352,6 @@ def _load_locations(path: Path) -> dict[str, str]:
             reason(
                 RootCause.ROOT_DIGEST_MISMATCH,
                 f"trust/logs.json cannot be used: {error}",
-                remedy="Run `fraud-provenance up`, or restore trust/ from its backup.",
+                remedy=remedy(Case.TRUST_FILE_UNUSABLE),
             )
         ) from error

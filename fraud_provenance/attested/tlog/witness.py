@@ -7,8 +7,7 @@ and its own key, apart from the log's and from ours, and answers as C2SP tlog-wi
 import base64
 import os
 import secrets
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fraud_provenance.attested.core import encoding, files
-from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.codes import Case, RootCause, remedy
 from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
@@ -32,6 +31,7 @@ from fraud_provenance.attested.core.errors import (
     VerificationError,
     reason,
 )
+from fraud_provenance.attested.ports.clock import Clock, machine_clock
 from fraud_provenance.attested.tlog import merkle, notes
 from fraud_provenance.attested.tlog.notes import Checkpoint, LogKey, NoteSignature, WitnessKey
 from fraud_provenance.attested.tlog.tiles import Tree
@@ -73,7 +73,7 @@ class LocalWitness:
         self,
         folder: Path,
         logs: Mapping[str, LogKey],
-        clock: Callable[[], float] = time.time,
+        clock: Clock = machine_clock,
     ) -> None:
         """`logs`: origin → the key it knows that log by.
 
@@ -132,7 +132,9 @@ class LocalWitness:
                         artifact=f"log {checkpoint.origin}",
                     )
                 )
-            line = notes.countersign(checkpoint, self.key.name, self._private, int(self._clock()))
+            line = notes.countersign(
+                checkpoint, self.key.name, self._private, int(self._clock().timestamp())
+            )
             signed = checkpoint.with_signatures([line])
             files.write_atomic(
                 self._folder / f"{checkpoint.origin}{_MEMORY_SUFFIX}", signed.note, mode=0o600
@@ -306,7 +308,7 @@ def _unusable(error: Exception) -> ConfigError:
         reason(
             RootCause.ROOT_DIGEST_MISMATCH,
             f"the witness policy cannot be used: {error}",
-            remedy="Run `fraud-provenance up`, or restore trust/ from its backup.",
+            remedy=remedy(Case.TRUST_FILE_UNUSABLE),
         )
     )
 
@@ -317,12 +319,12 @@ def policy_document(key: WitnessKey) -> bytes:
 
 
 def open_witnesses(
-    policy: WitnessPolicy, folder: Path, logs: Mapping[str, LogKey]
+    policy: WitnessPolicy, folder: Path, logs: Mapping[str, LogKey], clock: Clock = machine_clock
 ) -> list[Witness]:
     """Every witness of the policy that can be asked from here."""
     found: list[Witness] = [HttpWitness(key, url) for key, url in policy.keys.items() if url]
     if os.path.lexists(folder / _KEY_FILE):
-        local = LocalWitness(folder, logs)
+        local = LocalWitness(folder, logs, clock)
         if policy.keys.get(local.key) == "":
             found.append(local)
     return found

@@ -1,0 +1,308 @@
+"""Root causes of the fraud product, each with what to do: models, people, features and scores."""
+
+from enum import auto
+
+from fraud_provenance.attested.core.codes import Kind
+from fraud_provenance.causes.told import Told
+
+
+class ProductCause(Told):
+    """Why something is not trusted: what the product's own rooms and policies find."""
+
+    EVIDENCE_SIDECAR_MISMATCH = (
+        auto(),
+        "A tag or parameter in MLflow differs from the signed evidence it is a copy of.",
+        "Correct MLflow's record and find out who changed it; no gate reads it.",
+    )
+    CONFIG_OVERRIDE = (
+        auto(),
+        "An environment variable would say whom to trust or what to skip.",
+        "Unset it: trust is configured by signed releases only.",
+    )
+    TOOL_DIGEST_MISMATCH = (
+        auto(),
+        "A tool's binary is not the one that the release in force fixes.",
+        "Delete the folder that `tools/build.sh --dir` prints (a tool that is there is kept), then"
+        " run `make tools`. Have another build approved (`fraud-provenance approve policies`).",
+    )
+    SELF_APPROVAL = (
+        auto(),
+        "The approver is the principal that trained the model.",
+        "Have another person, with the role approver, run `fraud-provenance approve "
+        "model@candidate`.",
+    )
+    APPROVAL_ROLE = (
+        auto(),
+        "The signer of the approval may not approve.",
+        "Have a person with the role approver run `fraud-provenance approve model@candidate`.",
+    )
+    APPROVAL_ENV = (
+        auto(),
+        "The approval is for another environment.",
+        "`fraud-provenance approve model@candidate`, with --environment for where the model "
+        "shall run.",
+    )
+    ALIAS_WITHOUT_DECISION = (
+        auto(),
+        "The registry's alias names a version that no valid decision allows.",
+        "Promote through `fraud-provenance approve` and the promotion job.",
+    )
+    DECISION_SUPERSEDED = (
+        auto(),
+        "A newer decision replaced the one that allowed this version.",
+        "Promote again; going back is a new decision.",
+    )
+    CAS_CONFLICT = (
+        auto(),
+        "Another promotion moved the alias first.",
+        "Look at the new champion, then approve again if still wanted.",
+    )
+    FORBIDDEN_FORMAT = (
+        auto(),
+        "The model is in a format that can run code when loaded.",
+        "Train again; only XGBoost UBJ is accepted.",
+    )
+    MERKLE_MISMATCH = (
+        auto(),
+        "The scores are not those whose Merkle root was signed.",
+        "Treat the prediction log as edited; compare with the signed batch.",
+    )
+    SEQUENCE_GAP = (
+        auto(),
+        "A batch of the prediction log is missing.",
+        "Copy the backup of evidence/ over the home's and keep what is newer there; the "
+        "transparency log still holds the entry.",
+    )
+    CHAIN_BROKEN = (
+        auto(),
+        "The batches of the prediction log do not follow each other.",
+        "Treat the prediction log as edited. Copy the backup of evidence/ over the home's and "
+        "keep what is newer there.",
+    )
+    HEARTBEAT_MISSING = (
+        auto(),
+        "The prediction log has been silent for longer than the policy allows.",
+        "Find out why nothing ran; `fraud-provenance run` scores or leaves a heartbeat.",
+    )
+    FEATURE_TRACE_MISMATCH = (
+        auto(),
+        "The features that a batch logged are not those its scores were made from.",
+        "Treat the batch as forged; score the day again.",
+    )
+    FEATURE_SKEW = (
+        auto(),
+        "Training used another definition of a feature view than the online store.",
+        "Fill the online store and train again from the same definitions, then promote.",
+    )
+    FEATURE_TAMPER = (
+        auto(),
+        "Values in the online store are not those that were attested.",
+        "Find out who edited it; materialise the feature store again.",
+    )
+    FEATURE_DEF_MISMATCH = (
+        auto(),
+        "Feature definitions, or a model's inputs, are not those that were attested.",
+        "Materialise the feature store again; definitions change in code only.",
+    )
+    FORMAT_MAGIC = (
+        auto(),
+        "A model file is not in the format that its name claims.",
+        "Treat the model as hostile; train again.",
+    )
+    MODEL_MALFORMED = (
+        auto(),
+        "A model file does not hold together: lengths, tree indices or numbers are impossible.",
+        "Treat the model as hostile; train again.",
+    )
+    RESOURCE_LIMIT = (
+        auto(),
+        "Reading a file took more memory, processor time or time than the limits allow.",
+        "Refuse it; honest files are far below the limits.",
+    )
+    TRANSFORM_FAILED = (
+        auto(),
+        "A model of the dbt project could not be built, or one of its tests did not hold.",
+        "Mend the model or the test that is named, or the days that it reads; run/run.log of the "
+        "home has dbt's own words.",
+    )
+    OBJECT_TYPE_CHANGED = (
+        auto(),
+        "A view, a macro or nothing stands where the features' table must be.",
+        "Find out what in the dbt project replaced the table; make the features again.",
+    )
+    SOURCE_SCHEME = (
+        auto(),
+        "The registry names a model source that is no logged model of this home.",
+        "Restore mlflow/ of the home from its backup; models are registered by the pipeline only.",
+    )
+    METRIC_UNSIGNED = (
+        auto(),
+        "A metric in the registry's run differs from the signed evaluation.",
+        "Restore mlflow/ of the home from its backup; only signed metrics count.",
+    )
+    IGNORE_PATHS_UNEXPECTED = (
+        auto(),
+        "The model signature leaves out paths that its signer chose.",
+        "Sign the whole model again.",
+    )
+    FAIL_CLOSED = (
+        auto(),
+        "The champion could not be established, so nothing is scored.",
+        "Make the registry reachable, then run again; no copy stands in for it.",
+        Kind.UNDECIDED,
+    )
+    COSIGN_REJECTED = (
+        auto(),
+        "The independent verifier (cosign) refuses what this one accepts.",
+        "Treat the artifact as tampered and look at both verifiers' outputs.",
+    )
+    APPROVAL_MISSING = (
+        auto(),
+        "Too few matching approvals by distinct principals.",
+        "Have the candidate approved (`fraud-provenance approve model@candidate`), then "
+        "`fraud-provenance run`.",
+    )
+    APPROVAL_SUBJECT_MISMATCH = (
+        auto(),
+        "The approval is for another model.",
+        "`fraud-provenance approve model@candidate` for this model.",
+    )
+    APPROVAL_EVIDENCE = (
+        auto(),
+        "The approval was given on other evidence.",
+        "Look at the evidence as it is now, then `fraud-provenance approve model@candidate` again.",
+    )
+    APPROVAL_POLICY = (
+        auto(),
+        "The approval was given under another policy.",
+        "`fraud-provenance approve model@candidate` again, under the current policy.",
+    )
+    APPROVAL_EXPIRED = (
+        auto(),
+        "The approval is expired or not yet valid.",
+        "`fraud-provenance approve model@candidate` again.",
+    )
+    DECISION_EXPIRED = (
+        auto(),
+        "A promotion's decision counts no more: a champion's for as long as the layout says, one "
+        "that was not carried out for minutes and under its own policy.",
+        "Promote again: what was not carried out is decided anew. A champion has to be looked at "
+        "and approved again.",
+    )
+    EVALUATION_TOO_SMALL = (
+        auto(),
+        "The evaluation has too few rows or frauds to mean anything.",
+        "Evaluate on more days.",
+    )
+    EVAL_ON_TRAIN = (
+        auto(),
+        "The model was evaluated on data it learnt from.",
+        "Evaluate on the test days.",
+    )
+    EVIDENCE_TOO_OLD = auto(), "The evidence is older than the layout allows.", "Materialise again."
+    MODEL_TOO_OLD = auto(), "The model is older than the layout allows.", "Train again."
+    FEATURES_TOO_FEW = (
+        auto(),
+        "The model has fewer features than the policy demands.",
+        "Restore the lost feature view and train again.",
+    )
+    LEAKAGE_FEATURE = (
+        auto(),
+        "The model uses a column that nobody reviewed.",
+        "Remove the column, or have it reviewed and the policy changed.",
+    )
+    APPROVAL_SUPERSEDED = (
+        auto(),
+        "A later promotion used up this approval: it was given before that decision.",
+        "If this model is to be promoted after all, have it approved again.",
+    )
+    PREDLOG_FORK = (
+        auto(),
+        "Scores that were logged once were logged again and differ, from the same features and "
+        "model.",
+        "Find out who scored the day again. The first batch is what was decided by at that time; "
+        "revoke the version that is wrong, then run.",
+    )
+    PREDLOG_GAP = (
+        auto(),
+        "The scores are not one row for each transaction of the day's features.",
+        "Find out who left rows out. `fraud-provenance revoke transaction_scores/DAY --reason "
+        "TEXT`, then `fraud-provenance run --score DAY`.",
+    )
+    THRESHOLD_OUT_OF_RANGE = (
+        auto(),
+        "The model's threshold, or the share of transactions that it would alert on, is "
+        "outside of the policy's bounds.",
+        "Train a model whose threshold alerts within the bounds, or have the bounds changed.",
+    )
+    GIT_DIRTY = (
+        auto(),
+        "Something in the lineage was made from a work tree that is not exactly a commit.",
+        "Commit the changes, then run again: what the changed tree made is made anew.",
+    )
+    METRIC_BELOW_MINIMUM = (
+        auto(),
+        "A metric is below the policy's minimum.",
+        "Train a better model, or have the threshold changed.",
+    )
+    POLICY_AUTHOR_UNKNOWN = (
+        auto(),
+        "Fewer than two distinct principals signed the policy.",
+        "Have two policy authors sign it (`fraud-provenance approve policies`).",
+    )
+    PRODUCER_UNKNOWN = (
+        auto(),
+        "No step of the layout produces this asset.",
+        "Read an asset that the layout knows.",
+    )
+    PURPOSE_NOT_ALLOWED = (
+        auto(),
+        "The step may not read for this purpose.",
+        "Ask as the layout lists it, or have the layout changed.",
+    )
+    REGISTRATION_POLICY = (
+        auto(),
+        "The model was registered under another policy.",
+        "Register it again.",
+    )
+    ROLE_CONFLICT = (
+        auto(),
+        "One principal holds two roles that must be apart.",
+        "Have another principal act.",
+    )
+    STEP_UNKNOWN = (
+        auto(),
+        "The layout knows no such step.",
+        "Correct the step's name or the layout.",
+    )
+    TRAINER_UNKNOWN = (
+        auto(),
+        "Nobody answers for the identity that trained the model.",
+        "Add it to policies/data/principals.json and have that signed by two policy authors "
+        "(`fraud-provenance approve policies`).",
+    )
+    REGISTRY_UNAVAILABLE = (
+        auto(),
+        "The model registry could not be used.",
+        "Make MLflow's store reachable, then run again.",
+        Kind.UNDECIDED,
+    )
+    PREDLOG_UNAVAILABLE = (
+        auto(),
+        "The prediction log cannot be written, so nothing is scored.",
+        "Free the disk or run `fraud-provenance up`, then run again.",
+        Kind.UNDECIDED,
+    )
+    CONSUMER_UNAVAILABLE = (
+        auto(),
+        "A consumer of lineage events did not take them.",
+        "Look at its address, its token and what it says, then run the same command again: run "
+        "ids stay the same. `fraud-provenance openlineage --out FILE` needs no consumer.",
+        Kind.UNDECIDED,
+    )
+    HOME_MOVED = (
+        auto(),
+        "The home lies elsewhere than where it was made, and its registry names the old place.",
+        "Move the folder back to where it was.",
+        Kind.USAGE,
+    )
