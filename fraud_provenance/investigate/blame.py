@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, reason
+from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.investigate.breaks import (
@@ -21,12 +22,13 @@ from fraud_provenance.investigate.breaks import (
     absent_causes,
     alert_faults,
     approval_causes,
-    broken_causes,
+    causes_of_verdict,
     commit_of,
     frames_of,
     is_of_data,
     shifts_of,
 )
+from fraud_provenance.investigate.broken import broken_causes
 from fraud_provenance.investigate.causes import Blame, Cause, cause_of, limit_cause, signer_of
 from fraud_provenance.investigate.changes import (
     CODE,
@@ -99,7 +101,9 @@ def blame(asked: Question, subject: str) -> Blame:
         return found
     if symptom.verdict.reasons and not _is_refusal_alone(symptom):
         found.effect = "it does not hold"
-        causes = _stopped_by_limits(asked, symptom) or broken_causes(asked.trust, symptom.verdict)
+        causes = _stopped_by_limits(asked, symptom) or causes_of_verdict(
+            asked.trust, symptom.verdict
+        )
         found.causes = [one for cause in causes for one in _by_file(asked, cause)]
         return found
     try:
@@ -114,6 +118,14 @@ def blame(asked: Question, subject: str) -> Blame:
         found.notes.append(f"it cannot be made again: {error}")
         found.chance = "it could not be compared"
         found.is_undecided = not found.causes
+    return found
+
+
+def not_to_be_asked(subject: str, error: ProvenanceError) -> Blame:
+    """Where nothing can be verified at all, such as under a policy whose release was edited."""
+    verdict = Verdict.of(subject, "", "blame", [], list(error.reasons))
+    found = Blame(subject, verdict, effect="nothing can be verified here")
+    found.causes = broken_causes(None, verdict)
     return found
 
 

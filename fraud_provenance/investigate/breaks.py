@@ -5,24 +5,22 @@ came, a fault of the machine or its servers.
 """
 
 import io
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fraud_provenance.alerts import Alert, Outbox
-from fraud_provenance.attested.core.codes import UNDECIDED
 from fraud_provenance.attested.core.data_causes import DATA_CAUSES
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason
 from fraud_provenance.attested.core.verdict import Link, Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.investigate.broken import SERVERS, broken_causes
 from fraud_provenance.investigate.causes import (
     APPROVAL,
     INFRASTRUCTURE,
     MISSING,
-    REVOCATION,
     TAMPERING,
     Cause,
     links_of,
@@ -30,7 +28,6 @@ from fraud_provenance.investigate.causes import (
 )
 from fraud_provenance.investigate.chain import role_of
 from fraud_provenance.investigate.changes import CODE, DATA
-from fraud_provenance.investigate.recipes import path_to
 from fraud_provenance.investigate.subjects import contract_reasons, verify_subject
 from fraud_provenance.investigate.symptoms import Symptom, good_day, words_of
 from fraud_provenance.investigate.why import RAW, bytes_of
@@ -43,18 +40,9 @@ if TYPE_CHECKING:
 DBT = "dbt_project"
 _CLEAR, _IDS = 0.1, frozenset(("customer_id", "terminal_id"))
 _SETTLED = timedelta(minutes=5)
-_REVOKED = frozenset(("PARTITION_REVOKED", "MODEL_REVOKED", "EVIDENCE_REVOKED"))
-_GONE = frozenset(("ARTIFACT_MISSING", "EVIDENCE_MISSING", "DECISION_MISSING"))
 _HELD = frozenset(("DATA_HELD", "CHECK_FAILED", "CHECK_MISSING", "CHECK_VACUOUS"))
 _NOT_BUILT = "TRANSFORM_FAILED"
 _OF_CODE = frozenset(("PIT_LEAKAGE", "FEATURE_RECOMPUTE_MISMATCH"))
-_SERVERS = {
-    "LOG_UNAVAILABLE": "log", "PREDLOG_UNAVAILABLE": "log", "WITNESS_UNAVAILABLE": "witness",
-    "TIMESTAMP_UNAVAILABLE": "timestamp authority", "AUTHORITY_UNAVAILABLE": "authority",
-    "POLICY_UNAVAILABLE": "policy engine", "STORAGE_UNAVAILABLE": "disk",
-    "REGISTRY_UNAVAILABLE": "registry", "TOOL_UNAVAILABLE": "tools", "GIT_UNAVAILABLE": "git",
-    "CLOCK_BEHIND": "clock", "CLOCK_SKEW": "clock", "DISK_FULL": "disk",
-}  # fmt: skip
 
 
 def is_of_data(code: str) -> bool:
@@ -62,76 +50,13 @@ def is_of_data(code: str) -> bool:
     return code in DATA_CAUSES or code in _HELD
 
 
-def broken_causes(trust: Trust, verdict: Verdict) -> list[Cause]:
-    """The links that do not hold, each as a cause: those nearest to the raw data."""
-    undecided = [item for item in verdict.reasons if item.code in UNDECIDED]
-    if undecided:
-        plain = [item for item in undecided if str(item.code) in _SERVERS] or undecided
-        return _unique(_fault(trust, item, verdict) for item in plain)
-    of_people = [item for item in verdict.reasons if str(item.code) in _REVOKED]
-    if of_people:
-        return _unique(_revoked(trust, item, verdict) for item in of_people)
+def causes_of_verdict(trust: Trust, verdict: Verdict) -> list[Cause]:
+    """Why a thing does not hold: days that contracts stopped, and links that are broken."""
     of_data = [item for item in verdict.reasons if is_of_data(str(item.code)) and item.artifact]
-    if of_data and of_data[0] == verdict.reasons[0]:
-        days = dict.fromkeys((item.artifact, item.partition) for item in of_data)
-        return [contract_cause(trust, *place, of_data, verdict) for place in days]
-    nearest = verdict.reasons[0].distance if verdict.reasons else 0
-    first = [item for item in verdict.reasons if item.distance == nearest]
-    known = [item for item in first if str(item.code) not in _GONE] or first
-    return _unique(_broken(trust, item, verdict) for item in known)
-
-
-def _unique(causes: Iterable[Cause]) -> list[Cause]:
-    return list({item.key: item for item in causes}.values())
-
-
-def _name(item: Reason) -> str:
-    return "/".join(
-        filter(None, (item.artifact, item.partition if _is_day(item.partition) else ""))
-    )
-
-
-def _is_day(partition: str) -> bool:
-    return bool(re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", partition or ""))
-
-
-def _path(trust: Trust, verdict: Verdict, item: Reason) -> tuple[Link, ...]:
-    """From the subject down to the link that does not hold; that link alone where there is none."""
-    place = (item.code, item.artifact, item.partition)
-    broken = [link for link in verdict.links if any(
-        (why.code, why.artifact, why.partition) == place for why in link.reasons)]  # fmt: skip
-    last = Link(kind="link", name=item.artifact or verdict.subject, reasons=(item,),
-                partitions=(item.partition,) * bool(item.partition))  # fmt: skip
-    if not broken:
-        return (last,)
-    lineage = trust.lineage()
-    for link in verdict.links:
-        if link.statement:
-            way = path_to([lineage.node(link.statement)], broken[0].statement, to_broken=True)
-            if way:
-                return (*links_of(way[:-1]), broken[0])
-    return (broken[0],)
-
-
-def _broken(trust: Trust, item: Reason, verdict: Verdict) -> Cause:
-    kind = (
-        MISSING if str(item.code) in _GONE or str(item.code) == "PARTITION_MISSING" else TAMPERING
-    )
-    return Cause(kind, _name(item) or verdict.subject, str(item), path=_path(trust, verdict, item),
-                 who=item.identity, at=item.at, is_broken=True)  # fmt: skip
-
-
-def _fault(trust: Trust, item: Reason, verdict: Verdict) -> Cause:
-    name = _SERVERS.get(str(item.code), "")
-    name = name or next((word for word in ("registry", "log", "disk", "clock") if word in
-                         item.message), str(item.code).lower())  # fmt: skip
-    return Cause(INFRASTRUCTURE, name, str(item), path=_path(trust, verdict, item), is_broken=True)
-
-
-def _revoked(trust: Trust, item: Reason, verdict: Verdict) -> Cause:
-    return Cause(REVOCATION, _name(item) or verdict.subject, item.message,
-                 path=_path(trust, verdict, item), who=item.identity, at=item.at,
-                 is_broken=True)  # fmt: skip
+    if not of_data or of_data[0] != verdict.reasons[0]:
+        return broken_causes(trust, verdict)
+    days = dict.fromkeys((item.artifact, item.partition) for item in of_data)
+    return [contract_cause(trust, *place, of_data, verdict) for place in days]
 
 
 # --- contracts -------------------------------------------------------------------------------
@@ -254,17 +179,8 @@ def shifts_of(a: "pl.DataFrame", b: "pl.DataFrame") -> list[str]:
 
 def absent_causes(trust: Trust, registry: Registry, asset: str, day: str) -> list[Cause]:
     """Why a day of an asset is not there: the first thing upstream that is not as it must be."""
-    stopped = stopped_day(trust, day)
-    if stopped is not None:
-        return [stopped]
-    hole = _first_hole(trust, day)
-    landed = (trust.home / "landing" / f"{hole}.parquet").is_file()
-    if hole not in trust.store.heads(RAW) and not landed:
-        return [_never_came(hole)]
-    if asset == SCORES and day in trust.store.heads(FEATURES):
-        champion = verify_subject(trust, registry, "model@champion")
-        if champion.reasons:
-            return broken_causes(trust, champion)
+    if found := _upstream(trust, registry, asset, day):
+        return found
     path = _news(f"{asset}/{day}")
     if faults := alert_faults(trust):
         return faults
@@ -275,6 +191,26 @@ def absent_causes(trust: Trust, registry: Registry, asset: str, day: str) -> lis
         return [Cause(CODE, DBT, "dbt does not build with it", before, commit,
                       path=links_of([good[0]]), commit=commit)]  # fmt: skip
     return [Cause(INFRASTRUCTURE, "run", f"{asset}/{day} is due, and no run made it", path=path)]
+
+
+def _upstream(trust: Trust, registry: Registry, asset: str, day: str) -> list[Cause]:
+    """A day that was stopped, put there by hand, or never came; a champion that does not hold."""
+    stopped = stopped_day(trust, day)
+    if stopped is not None:
+        return [stopped]
+    if (trust.home / "data" / asset / f"{day}.parquet").is_file():
+        said = f"a file of {day} lies there, and nothing attests it"
+        return [Cause(TAMPERING, f"{asset}/{day}", said, path=_news(f"{asset}/{day}"),
+                      is_broken=True)]  # fmt: skip
+    hole = _first_hole(trust, day)
+    landed = (trust.home / "landing" / f"{hole}.parquet").is_file()
+    if hole not in trust.store.heads(RAW) and not landed:
+        return [_never_came(hole)]
+    if asset == SCORES and day in trust.store.heads(FEATURES):
+        champion = verify_subject(trust, registry, "model@champion")
+        if champion.reasons:
+            return causes_of_verdict(trust, champion)
+    return []
 
 
 def commit_of(good: tuple[Node, str, str] | None) -> str:
@@ -336,9 +272,9 @@ def alert_faults(trust: Trust) -> list[Cause]:
     for alert in _open_alerts(trust):
         if alert.kind not in ("could_not_decide", "run_failed"):
             continue
-        for code in sorted(words_of(alert) & {str(code) for code in _SERVERS}):
+        for code in sorted(words_of(alert) & {str(code) for code in SERVERS}):
             first = alert.text.splitlines()[0]
-            cause = Cause(INFRASTRUCTURE, _SERVERS[code], first[:300],
+            cause = Cause(INFRASTRUCTURE, SERVERS[code], first[:300],
                           at=f"{alert.raised_at:%Y-%m-%dT%H:%M:%SZ}",
                           path=(Link(kind="alert", name=alert.id[:12], detail=code),))  # fmt: skip
             found.setdefault(cause.key, cause)

@@ -1,0 +1,125 @@
+"""What disks, clocks, servers and interrupted runs do."""
+
+import os
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+from fraud_provenance_tests.incidents.acts import RAW, SCORES, new_day, then
+from fraud_provenance_tests.incidents.model import Incident, nothing
+from fraud_provenance_tests.incidents.place import Place, Plant, day
+
+NEW_SCORES = f"{SCORES}/{day(46)}"
+
+
+def infrastructure(*names: str) -> frozenset[str]:
+    return frozenset(f"infrastructure {name}" for name in names)
+
+
+def without_server(*names: str) -> Plant:
+    """Servers die before a day comes."""
+
+    def plant(place: Place) -> None:
+        for name in names:
+            place.kill_server(name)
+        place.deliver(46)
+        place.run()
+
+    return plant
+
+
+def lost_registry(place: Place) -> None:
+    (place.home / "mlflow" / "mlflow.db").unlink()
+
+
+def broken_registry(place: Place) -> None:
+    """The registry's file is no database any more."""
+    (place.home / "mlflow" / "mlflow.db").write_bytes(b"\0" * 4096)
+
+
+def lost_git(place: Place) -> None:
+    (place.project / ".git").rename(place.project / ".git-away")
+
+
+def landed_only(place: Place) -> None:
+    """A day landed, and nobody started a run."""
+    place.deliver(46)
+
+
+def killed_run(place: Place) -> None:
+    """A run is killed when the new day has its raw rows, and nothing else."""
+    place.up()
+    place.deliver(46)
+    process = place.product.start("run")
+    raw = place.data(RAW, day(46))
+    until = time.monotonic() + 300
+    while not raw.exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def half_a_file(place: Place) -> None:
+    """The transfer of a day's file broke off."""
+    named = place.deliver(46)
+    path = place.landing(named)
+    path.write_bytes(path.read_bytes()[:2000])
+    place.run()
+
+
+def full_disk(place: Place) -> None:
+    """No file may grow: the disk is full."""
+    named = place.deliver(46)
+    assert named
+    place.up()
+    place.alarms.append(place.product.run("run", FRAUD_PROVENANCE_TEST="").text[:10])
+
+
+def late_clock(place: Place) -> None:
+    """This machine's clock is a day behind."""
+    place.deliver(46)
+    place.run()
+
+
+def moved_alias(place: Place) -> None:
+    """The registry's alias names a version that nobody decided on."""
+    known = sqlite3.connect(place.home / "mlflow" / "mlflow.db")
+    known.execute("update registered_model_aliases set version = 2 where alias = 'champion'")
+    known.commit()
+    known.close()
+
+
+def edited_tags(place: Place) -> Path:
+    return place.home
+
+
+CASES = (
+    Incident("log-down", "the log dies before the new day comes", without_server("rekor"),
+             NEW_SCORES, infrastructure("log"), must_stop=True),
+    Incident("authority-down", "the certificate authority dies before the new day comes",
+             without_server("fulcio"), NEW_SCORES, infrastructure("authority"), must_stop=True),
+    Incident("tsa-down", "the timestamp authority dies before the new day comes",
+             without_server("timestamp"), "alert", infrastructure("timestamp authority"),
+             must_stop=True),
+    Incident("registry", "the registry is gone", lost_registry, "model@champion",
+             infrastructure("registry")),
+    Incident("registry-broken", "the registry's file is damaged", broken_registry,
+             f"{SCORES}/{day(45)}", frozenset()),
+    Incident("registry-model", "the registry's file is damaged", broken_registry,
+             "model@champion", infrastructure("registry")),
+    Incident("registry-day", "the registry is gone when a day comes",
+             then(lost_registry, new_day()), NEW_SCORES, infrastructure("registry"),
+             must_stop=True),
+    Incident("git", "the repository is gone when a day comes", then(lost_git, new_day()),
+             NEW_SCORES, infrastructure("git"), must_stop=True),
+    Incident("no-run", "a day landed and nobody ran anything", landed_only, NEW_SCORES,
+             infrastructure("run")),
+    Incident("killed", "a run is killed when the new day has its raw rows alone", killed_run,
+             NEW_SCORES, infrastructure("run")),
+    Incident("half-file", "the transfer of a day's file broke off", half_a_file, "alert",
+             frozenset((f"data landing/{day(46)}",)), must_stop=True),
+    Incident("alias", "the registry names another champion than was decided", moved_alias,
+             "model@champion", frozenset(("tampering champion",)), base="next-day"),
+)  # fmt: skip
+_ = nothing
