@@ -6,6 +6,7 @@ came, a fault of the machine or its servers.
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from fraud_provenance.attested.core.verdict import Link, Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.investigate.broken import SERVERS, broken_causes
 from fraud_provenance.investigate.causes import (
     APPROVAL,
@@ -30,7 +32,7 @@ from fraud_provenance.investigate.chain import role_of
 from fraud_provenance.investigate.changes import CODE, DATA
 from fraud_provenance.investigate.subjects import contract_reasons, verify_subject
 from fraud_provenance.investigate.symptoms import Symptom, good_day, words_of
-from fraud_provenance.investigate.why import RAW, bytes_of
+from fraud_provenance.investigate.why import RAW, bytes_of, raw_days
 from fraud_provenance.models.registry import Registry
 from fraud_provenance.predictions.batch import FEATURES, SCORES
 
@@ -56,10 +58,49 @@ def causes_of_verdict(trust: Trust, verdict: Verdict) -> list[Cause]:
     if not of_data or of_data[0] != verdict.reasons[0]:
         return broken_causes(trust, verdict)
     days = dict.fromkeys((item.artifact, item.partition) for item in of_data)
-    return [contract_cause(trust, *place, of_data, verdict) for place in days]
+    return [cause for place in days for cause in contract_causes(trust, *place, of_data, verdict)]
 
 
 # --- contracts -------------------------------------------------------------------------------
+
+
+def contract_causes(
+    trust: Trust, asset: str, day: str, reasons: Sequence[Reason], verdict: Verdict
+) -> list[Cause]:
+    """As `contract_cause`; of features that are what their raw rows make them, the raw days."""
+    cause = contract_cause(trust, asset, day, reasons, verdict)
+    if (cause.kind, asset) != (DATA, FEATURES):
+        return [cause]
+    heads = trust.store.heads(FEATURES).get(day, ())
+    node = trust.lineage().node(heads[0].statement) if heads else None
+    entries = node.manifest.entries if node is not None and node.manifest else ()
+    entry = next((item for item in entries if item.partition == day), None)
+    if node is None or entry is None or not node.is_sound:
+        return [cause]
+    below = raw_days(node, entry)
+    unusual = [
+        item
+        for item in below
+        if trust.lineage().acceptances(RAW, item[1].partition, item[1].sha256)
+    ]
+    own = [item for item in below if item[1].partition == day]
+    return [_of_raw(trust, cause, *item) for item in unusual or own] or [cause]
+
+
+def _accepted(trust: Trust, entry: FileEntry) -> list[Node]:
+    """Who signed for a raw day that was held."""
+    return trust.lineage().acceptances(RAW, entry.partition, entry.sha256)
+
+
+def _of_raw(trust: Trust, cause: Cause, node: Node, entry: FileEntry) -> Cause:
+    """What stopped features, as a raw day that they were made from."""
+    who, at = signer_of(node)
+    told = [f"accepted by {signer_of(item)[0]}: {item.acceptance.reason[:200]}"
+            for item in _accepted(trust, entry) if item.acceptance]  # fmt: skip
+    name = f"{RAW}/{entry.partition}"
+    return replace(cause, name=name, said=f"{name} is not what days are", before="",
+                   after=entry.sha256, path=(*cause.path, *links_of([node])), who=who, at=at,
+                   details=(*told, *cause.details))  # fmt: skip
 
 
 def contract_cause(
@@ -68,8 +109,8 @@ def contract_cause(
     """A day that its contracts stopped: what was delivered, by whom, and what in it is unusual."""
     hole = _first_hole(trust, day)
     own = [item for item in reasons if (item.artifact, item.partition) == (asset, day)]
-    if hole != day and {str(item.code) for item in own} <= {"STALE_FEED", "DATA_HELD"}:
-        return _never_came(hole)  # nothing is wrong with the day but that another is not there
+    if hole != day and _waits(own):
+        return _never_came(hole)
     heads = trust.store.heads(asset).get(day, ())
     node = trust.lineage().node(heads[0].statement) if heads else None
     told = [item.message for item in reasons if (item.artifact, item.partition) == (asset, day)]
@@ -195,9 +236,8 @@ def absent_causes(trust: Trust, registry: Registry, asset: str, day: str) -> lis
 
 def _upstream(trust: Trust, registry: Registry, asset: str, day: str) -> list[Cause]:
     """A day that was stopped, put there by hand, or never came; a champion that does not hold."""
-    stopped = stopped_day(trust, day)
-    if stopped is not None:
-        return [stopped]
+    if stopped := stopped_days(trust, day):
+        return stopped
     if (trust.home / "data" / asset / f"{day}.parquet").is_file():
         said = f"a file of {day} lies there, and nothing attests it"
         return [Cause(TAMPERING, f"{asset}/{day}", said, path=_news(f"{asset}/{day}"),
@@ -242,14 +282,37 @@ def _news(name: str) -> tuple[Link, ...]:
     return (Link(kind="not there", name=name),)
 
 
-def stopped_day(trust: Trust, day: str) -> Cause | None:
-    """The day's own raw rows or features, where a contract stopped them."""
+def stopped_days(trust: Trust, day: str) -> list[Cause]:
+    """The day's own raw rows or features where a contract stopped them, and days before them.
+
+    A day cannot be made while one of its windows is stopped: each of these has to be freed.
+    """
     for asset in (RAW, FEATURES):
-        reasons = contract_reasons(trust, asset, day) if day in trust.store.heads(asset) else []
-        if reasons:
-            empty = Verdict.of(f"{asset}/{day}", trust.environment, "blame", [], reasons)
-            return contract_cause(trust, asset, day, reasons, empty)
-    return None
+        heads = trust.store.heads(asset)
+        if day not in heads or not contract_reasons(trust, asset, day):
+            continue
+        window = sorted(name for name in heads if _first_of_window(day) <= name <= day)
+        stopped = {
+            name: found for name in window if (found := contract_reasons(trust, asset, name))
+        }
+        others = {name: found for name, found in stopped.items() if not _waits(found)}
+        causes = []
+        for name, reasons in (others or stopped).items():
+            empty = Verdict.of(f"{asset}/{name}", trust.environment, "blame", [], reasons)
+            causes += contract_causes(trust, asset, name, reasons, empty)
+        return list({cause.key: cause for cause in causes}.values())
+    return []
+
+
+def _waits(reasons: Sequence[Reason]) -> bool:
+    """Whether nothing is wrong with a day but that another one is not there."""
+    return {str(item.code) for item in reasons} <= {"STALE_FEED", "DATA_HELD"}
+
+
+def _first_of_window(day: str) -> str:
+    from fraud_provenance.fraud.recompute import LOOK_BACK_DAYS
+
+    return str(date.fromisoformat(day) - timedelta(days=LOOK_BACK_DAYS))
 
 
 def _last_signed(trust: Trust) -> datetime | None:
