@@ -18,20 +18,23 @@ from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.investigate.breaks import (
-    DBT,
     absent_causes,
     alert_faults,
     approval_causes,
     causes_of_verdict,
-    commit_of,
     frames_of,
     is_of_data,
     shifts_of,
 )
 from fraud_provenance.investigate.broken import broken_causes
-from fraud_provenance.investigate.causes import Blame, Cause, cause_of, limit_cause, signer_of
+from fraud_provenance.investigate.causes import (
+    Blame,
+    Cause,
+    cause_of,
+    limit_cause,
+    signer_of,
+)
 from fraud_provenance.investigate.changes import (
-    CODE,
     DATA,
     Change,
     Changes,
@@ -45,6 +48,7 @@ from fraud_provenance.investigate.past import Past
 from fraud_provenance.investigate.past_code import Codes
 from fraud_provenance.investigate.quick import ranked
 from fraud_provenance.investigate.recipes import Recipe, of_model, of_scores, with_training
+from fraud_provenance.investigate.refined import refined
 from fraud_provenance.investigate.symptoms import (
     Symptom,
     denial_reasons,
@@ -56,7 +60,6 @@ from fraud_provenance.investigate.symptoms import (
 from fraud_provenance.investigate.why import RAW
 from fraud_provenance.investigate.worlds import Worlds
 from fraud_provenance.models.registry import Registry
-from fraud_provenance.predictions.batch import FEATURES
 
 if TYPE_CHECKING:
     from fraud_provenance.attested.lineage.nodes import Node
@@ -97,14 +100,14 @@ def blame(asked: Question, subject: str) -> Blame:
     if _is_absent(symptom):
         found.effect = "it is not there"
         causes = absent_causes(asked.trust, asked.registry, symptom.asset, symptom.day)
-        found.causes = [one for cause in causes for one in _by_file(asked, cause)]
+        found.causes = refined(asked.trust, asked.registry, asked.project, causes)
         return found
     if symptom.verdict.reasons and not _is_refusal_alone(symptom):
         found.effect = "it does not hold"
         causes = _stopped_by_limits(asked, symptom) or causes_of_verdict(
             asked.trust, symptom.verdict
         )
-        found.causes = [one for cause in causes for one in _by_file(asked, cause)]
+        found.causes = refined(asked.trust, asked.registry, asked.project, causes)
         return found
     try:
         _compared(asked, symptom, found)
@@ -139,27 +142,6 @@ def _stopped_by_limits(asked: Question, symptom: Symptom) -> list[Cause]:
         return limit_causes(asked.trust, past, symptom.asset, symptom.day)
     except ProvenanceError:
         return []  # a policy of the past is gone: what was found in the rows is all that is known
-
-
-def _by_file(asked: Question, cause: Cause) -> list[Cause]:
-    """Of features that are not what they are defined to be: the files that changed since they were.
-
-    The cause as it is where no features were good before, or nothing shows what changed.
-    """
-    if (cause.kind, cause.name) != (CODE, DBT):
-        return [cause]
-    before = cause.before
-    days = cause.path[-1].partitions if cause.path else ()
-    if not before and days:
-        before = commit_of(good_day(asked.trust, FEATURES, days[0]))
-    if not before or before == cause.commit:
-        return [cause]
-    try:
-        files = Past(asked.trust, asked.project).changed_files(before, cause.commit)
-    except ProvenanceError:
-        return [cause]
-    own = [str(file["path"]) for file in files if str(file["path"]).startswith(f"{DBT}/")]
-    return [replace(cause, name=path, before=before) for path in own] or [cause]
 
 
 def _is_absent(symptom: Symptom) -> bool:
@@ -217,7 +199,9 @@ def _model(asked: Question, symptom: Symptom, found: Blame) -> None:
     rest = [item for item in reasons if item not in bar]
     if rest:
         found.effect = f"a gate refused it: {rest[0].get('code')}"
-        found.causes = approval_causes(symptom, rest)
+        found.causes = approval_causes(asked.trust, symptom, rest)
+        if symptom.alert is not None and not bar:
+            return  # it is the refusal that is asked about, and no number of the model
     if not good:
         found.notes.append("there is no earlier model that was good: nothing to compare with")
         found.is_undecided = not found.causes

@@ -5,7 +5,8 @@ came, a fault of the machine or its servers.
 """
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -41,8 +42,11 @@ if TYPE_CHECKING:
 
 DBT = "dbt_project"
 _CLEAR, _IDS = 0.1, frozenset(("customer_id", "terminal_id"))
+_LANDED = re.compile(r"\blanding@([0-9]{4}-[0-9]{2}-[0-9]{2})")
 _SETTLED = timedelta(minutes=5)
 _HELD = frozenset(("DATA_HELD", "CHECK_FAILED", "CHECK_MISSING", "CHECK_VACUOUS"))
+_NO_ENTRY = "LOG_UNAVAILABLE"
+"""That no dated entry came; where a server is named beside it, that one is why."""
 _NOT_BUILT = "TRANSFORM_FAILED"
 _OF_CODE = frozenset(("PIT_LEAKAGE", "FEATURE_RECOMPUTE_MISMATCH"))
 
@@ -236,12 +240,14 @@ def absent_causes(trust: Trust, registry: Registry, asset: str, day: str) -> lis
 
 def _upstream(trust: Trust, registry: Registry, asset: str, day: str) -> list[Cause]:
     """A day that was stopped, put there by hand, or never came; a champion that does not hold."""
-    if stopped := stopped_days(trust, day):
+    if stopped := stopped_day(trust, day):
         return stopped
     if (trust.home / "data" / asset / f"{day}.parquet").is_file():
         said = f"a file of {day} lies there, and nothing attests it"
         return [Cause(TAMPERING, f"{asset}/{day}", said, path=_news(f"{asset}/{day}"),
                       is_broken=True)]  # fmt: skip
+    if unreadable := unreadable_landings(trust, [day]):
+        return unreadable
     hole = _first_hole(trust, day)
     landed = (trust.home / "landing" / f"{hole}.parquet").is_file()
     if hole not in trust.store.heads(RAW) and not landed:
@@ -256,6 +262,24 @@ def _upstream(trust: Trust, registry: Registry, asset: str, day: str) -> list[Ca
 def commit_of(good: tuple[Node, str, str] | None) -> str:
     """The commit that made what `good_day` found; empty where it found none."""
     return str(good[0].provenance_of().outputs.get("git_commit", "")) if good else ""
+
+
+def unreadable_landings(trust: Trust, days: Iterable[str]) -> list[Cause]:
+    """Files of these days that were delivered and are no tables: cut off, empty, another format."""
+    import polars as pl
+
+    found = []
+    for day in days:
+        path = trust.home / "landing" / f"{day}.parquet"
+        if day in trust.store.heads(RAW) or not path.is_file():
+            continue
+        try:
+            pl.read_parquet(path, n_rows=1)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            said = f"the file that was delivered cannot be read: {str(error)[:200]}"
+            found.append(Cause(DATA, f"landing/{day}", said, path=_news(f"landing/{day}"),
+                               is_broken=True))  # fmt: skip
+    return found
 
 
 def _never_came(day: str) -> Cause:
@@ -282,37 +306,22 @@ def _news(name: str) -> tuple[Link, ...]:
     return (Link(kind="not there", name=name),)
 
 
-def stopped_days(trust: Trust, day: str) -> list[Cause]:
-    """The day's own raw rows or features where a contract stopped them, and days before them.
+def stopped_day(trust: Trust, day: str) -> list[Cause]:
+    """The day's own raw rows or features, where a contract stopped them.
 
-    A day cannot be made while one of its windows is stopped: each of these has to be freed.
+    Days before it that are stopped stop nothing else: they are left out of the windows.
     """
     for asset in (RAW, FEATURES):
-        heads = trust.store.heads(asset)
-        if day not in heads or not contract_reasons(trust, asset, day):
-            continue
-        window = sorted(name for name in heads if _first_of_window(day) <= name <= day)
-        stopped = {
-            name: found for name in window if (found := contract_reasons(trust, asset, name))
-        }
-        others = {name: found for name, found in stopped.items() if not _waits(found)}
-        causes = []
-        for name, reasons in (others or stopped).items():
-            empty = Verdict.of(f"{asset}/{name}", trust.environment, "blame", [], reasons)
-            causes += contract_causes(trust, asset, name, reasons, empty)
-        return list({cause.key: cause for cause in causes}.values())
+        reasons = contract_reasons(trust, asset, day) if day in trust.store.heads(asset) else []
+        if reasons:
+            empty = Verdict.of(f"{asset}/{day}", trust.environment, "blame", [], reasons)
+            return contract_causes(trust, asset, day, reasons, empty)
     return []
 
 
 def _waits(reasons: Sequence[Reason]) -> bool:
     """Whether nothing is wrong with a day but that another one is not there."""
     return {str(item.code) for item in reasons} <= {"STALE_FEED", "DATA_HELD"}
-
-
-def _first_of_window(day: str) -> str:
-    from fraud_provenance.fraud.recompute import LOOK_BACK_DAYS
-
-    return str(date.fromisoformat(day) - timedelta(days=LOOK_BACK_DAYS))
 
 
 def _last_signed(trust: Trust) -> datetime | None:
@@ -333,9 +342,12 @@ def alert_faults(trust: Trust) -> list[Cause]:
     """Faults around the data, as those alerts tell them after which nothing was made."""
     found: dict[str, Cause] = {}
     for alert in _open_alerts(trust):
+        for cause in unreadable_landings(trust, _LANDED.findall(alert.text)):
+            found[cause.key] = cause
         if alert.kind not in ("could_not_decide", "run_failed"):
             continue
-        for code in sorted(words_of(alert) & {str(code) for code in SERVERS}):
+        codes = words_of(alert) & SERVERS.keys()
+        for code in sorted(codes - {_NO_ENTRY} or codes):
             first = alert.text.splitlines()[0]
             cause = Cause(INFRASTRUCTURE, SERVERS[code], first[:300],
                           at=f"{alert.raised_at:%Y-%m-%dT%H:%M:%SZ}",
@@ -344,18 +356,36 @@ def alert_faults(trust: Trust) -> list[Cause]:
     return list(found.values())
 
 
-def approval_causes(symptom: Symptom, reasons: Sequence[dict[str, str]]) -> list[Cause]:
+def approval_causes(
+    trust: Trust, symptom: Symptom, reasons: Sequence[dict[str, str]]
+) -> list[Cause]:
     """What a gate refused for that no value explains: approvals, evidence, identity."""
     decision = symptom.refusal
     if decision is None:
         return []
     who, at = signer_of(decision)
-    if any(str(item.get("code")) == "GIT_DIRTY" for item in reasons):
+    codes = {str(item.get("code")) for item in reasons}
+    if "GIT_DIRTY" in codes:
         said = "made by a work tree that was no commit"
         return [Cause(CODE, "work tree", said, path=links_of([decision]), who=who, at=at)]
+    if "APPROVAL_MISSING" in codes and (forged := _void_approvals(trust, decision)):
+        return forged
     return [
         Cause(APPROVAL if "APPROV" in str(item.get("code")) else "refusal", str(item.get("code")),
               str(item.get("message", item.get("code"))), path=links_of([decision]),
               who=who, at=at)
         for item in reasons
+    ]  # fmt: skip
+
+
+def _void_approvals(trust: Trust, decision: Node) -> list[Cause]:
+    """Approvals of the model that was refused which count for nothing, each with why."""
+    digest = decision.statement_of().subject_digest
+    records = trust.store.records(predicate_type=statements.APPROVAL, subject=digest)
+    nodes = [trust.lineage().node(record.statement) for record in records]
+    return [
+        Cause(APPROVAL, str(node.reasons[0].code), node.reasons[0].message,
+              path=links_of([decision, node]), who=signer_of(node)[0], at=signer_of(node)[1],
+              is_broken=True)
+        for node in nodes if node.reasons
     ]  # fmt: skip

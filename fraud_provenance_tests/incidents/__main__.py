@@ -19,6 +19,8 @@ from fraud_provenance_tests.incidents.cases import CASES
 from fraud_provenance_tests.incidents.judge import ask
 from fraud_provenance_tests.incidents.model import Answer, Incident
 from fraud_provenance_tests.incidents.place import Ground, Place
+from fraud_provenance_tests.incidents.stock.place import StockGround
+from fraud_provenance_tests.incidents.stock.playing import play_stock, print_stock
 
 _WIDTH = None if sys.stdout.isatty() else 160
 screen = Console(highlight=False, soft_wrap=True, width=_WIDTH)
@@ -29,6 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", default=[], help="Names of incidents.")
     parser.add_argument("--arena", default="", help="Keep the built home here, and use it again.")
+    parser.add_argument("--stock", action="store_true", help="Play the stock pipeline, too.")
     options = parser.parse_args()
     chosen = [case for case in CASES if not options.only or case.id in options.only]
     with tempfile.TemporaryDirectory() as scratch:
@@ -37,7 +40,10 @@ def main() -> int:
         ground = Ground(Arena(folder), BASES)
         ground.prepare(lambda text: screen.print(f"· {text}", markup=False))
         answers = play(ground, chosen)
-    print_table(answers)
+        print_table(answers)
+        if options.stock:
+            stock = play_stock(StockGround(ground.arena, BASES), chosen, screen)
+            print_stock(stock, answers, screen)
     return 0 if answers and all(answer.holds for answer in answers) else 1
 
 

@@ -18,7 +18,7 @@ from fraud_provenance_tests.incidents.changes import (
     twice,
     without,
 )
-from fraud_provenance_tests.incidents.model import Incident, nothing
+from fraud_provenance_tests.incidents.model import NONE, Incident, nothing
 from fraud_provenance_tests.incidents.place import Place, day, feed
 
 NEW, NEW_SCORES = f"{RAW}/{day(46)}", f"{SCORES}/{day(46)}"
@@ -93,9 +93,9 @@ CASES = (
     Incident("hole", "a day never comes, the one after it does", hole_in_the_feed,
              f"{SCORES}/{day(47)}", frozenset((f"missing landing/{day(46)}",))),
     Incident("two-days", "two days are wrong, each in its way", two_bad_days,
-             f"{SCORES}/{day(47)}", of_day(46, 47), must_stop=True),
-    Incident("bad-next", "a bad day holds the day after it up", bad_and_next,
-             f"{SCORES}/{day(47)}", of_day(46), must_stop=True),
+             f"{SCORES}/{day(47)}", of_day(47), decoy=True, must_stop=True),
+    Incident("bad-next", "a bad day stays out, and the day after it is as days are", bad_and_next,
+             f"{SCORES}/{day(47)}", NONE, decoy=True, must_stop=True),
     of_week(32, "the amounts' column is text"),
     of_week(33, "a column has another name"),
     of_week(34, "customers and terminals are exchanged"),

@@ -4,10 +4,9 @@ import os
 import signal
 import sqlite3
 import time
-from pathlib import Path
 
 from fraud_provenance_tests.incidents.acts import RAW, SCORES, new_day, then
-from fraud_provenance_tests.incidents.model import Incident, nothing
+from fraud_provenance_tests.incidents.model import Incident
 from fraud_provenance_tests.incidents.place import Place, Plant, day
 
 NEW_SCORES = f"{SCORES}/{day(46)}"
@@ -68,30 +67,12 @@ def half_a_file(place: Place) -> None:
     place.run()
 
 
-def full_disk(place: Place) -> None:
-    """No file may grow: the disk is full."""
-    named = place.deliver(46)
-    assert named
-    place.up()
-    place.alarms.append(place.product.run("run", FRAUD_PROVENANCE_TEST="").text[:10])
-
-
-def late_clock(place: Place) -> None:
-    """This machine's clock is a day behind."""
-    place.deliver(46)
-    place.run()
-
-
 def moved_alias(place: Place) -> None:
     """The registry's alias names a version that nobody decided on."""
     known = sqlite3.connect(place.home / "mlflow" / "mlflow.db")
     known.execute("update registered_model_aliases set version = 2 where alias = 'champion'")
     known.commit()
     known.close()
-
-
-def edited_tags(place: Place) -> Path:
-    return place.home
 
 
 CASES = (
@@ -104,22 +85,21 @@ CASES = (
              must_stop=True),
     Incident("registry", "the registry is gone", lost_registry, "model@champion",
              infrastructure("registry")),
-    Incident("registry-broken", "the registry's file is damaged", broken_registry,
-             f"{SCORES}/{day(45)}", frozenset()),
     Incident("registry-model", "the registry's file is damaged", broken_registry,
              "model@champion", infrastructure("registry")),
     Incident("registry-day", "the registry is gone when a day comes",
              then(lost_registry, new_day()), NEW_SCORES, infrastructure("registry"),
              must_stop=True),
     Incident("git", "the repository is gone when a day comes", then(lost_git, new_day()),
-             NEW_SCORES, infrastructure("git"), must_stop=True),
+             "alert", infrastructure("git"), must_stop=True),
     Incident("no-run", "a day landed and nobody ran anything", landed_only, NEW_SCORES,
              infrastructure("run")),
     Incident("killed", "a run is killed when the new day has its raw rows alone", killed_run,
              NEW_SCORES, infrastructure("run")),
     Incident("half-file", "the transfer of a day's file broke off", half_a_file, "alert",
              frozenset((f"data landing/{day(46)}",)), must_stop=True),
+    Incident("half-file-day", "the transfer of a day's file broke off", half_a_file, NEW_SCORES,
+             frozenset((f"data landing/{day(46)}",)), must_stop=True),
     Incident("alias", "the registry names another champion than was decided", moved_alias,
              "model@champion", frozenset(("tampering champion",)), base="next-day"),
 )  # fmt: skip
-_ = nothing

@@ -23,10 +23,10 @@ SCORED = f"{SCORES}/{day(45)}"
 WHY = ("--reason", "it was wrong")
 
 
-def rows_at_most(ratio: str) -> tuple[str, str]:
-    """(before, after) of the limit on a raw day's rows."""
-    head, tail = '"rows_ratio_maximum": {\n      "value": ', ',\n      "reason": "Twice'
-    return f"{head}2{tail}", f"{head}{ratio}{tail}"
+def median_at_most(value: int) -> tuple[str, str]:
+    """(before, after) of the limit on the median amount of a raw day."""
+    head, tail = '"amount_median_maximum": {\n      "value": ', ',\n      "reason": "In cents'
+    return f"{head}1000{tail}", f"{head}{value}{tail}"
 
 
 def withdrawn(subject: str, *more: str) -> Plant:
@@ -99,9 +99,9 @@ CASES = (
              then(limit(*bar("average_precision", "0.2", "0.9")), new_day()), "alert",
              frozenset(("policy thresholds.json: metrics.average_precision.value",)),
              must_stop=True),
-    Incident("limit", "a release allows fewer rows than days have",
-             then(limit(CONTRACTS, *rows_at_most("0.9")), new_day()), f"{RAW}/{day(46)}",
-             frozenset(("policy contracts.json: raw_expectations.rows_ratio_maximum.value",)),
+    Incident("limit", "a release allows smaller amounts than days have",
+             then(limit(CONTRACTS, *median_at_most(40)), new_day()), f"{RAW}/{day(46)}",
+             frozenset(("policy contracts.json: raw_expectations.amount_median_maximum.value",)),
              must_stop=True),
     Incident("self-approval", "the trainer approves the candidate",
              forged("ml.engineer@example.com"), "alert",

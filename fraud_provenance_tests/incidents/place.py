@@ -200,7 +200,7 @@ class Ground:
         own = self.arena.folder / f"project-{name}"
         shutil.rmtree(own, ignore_errors=True)
         shutil.copytree(project, own, symlinks=True)
-        _renew(own)
+        renew(own)
         return Place(Product(mine, own))
 
     def leave(self, place: Place, *, keep: bool = False) -> None:
@@ -211,7 +211,7 @@ class Ground:
             shutil.rmtree(place.project, ignore_errors=True)
 
 
-def _renew(project: Path) -> None:
+def renew(project: Path) -> None:
     """A kept home may be older than the code that answers: that is of today."""
     changed = False
     for folder in _TODAY:
