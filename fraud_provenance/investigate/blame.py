@@ -35,6 +35,7 @@ from fraud_provenance.investigate.causes import (
     signer_of,
 )
 from fraud_provenance.investigate.changes import (
+    CODE,
     DATA,
     Change,
     Changes,
@@ -48,7 +49,8 @@ from fraud_provenance.investigate.past import Past
 from fraud_provenance.investigate.past_code import Codes
 from fraud_provenance.investigate.quick import ranked
 from fraud_provenance.investigate.recipes import Recipe, of_model, of_scores, with_training
-from fraud_provenance.investigate.refined import refined
+from fraud_provenance.investigate.refined import SECOND_DEFINITION, is_definition, refined
+from fraud_provenance.investigate.remade import raw_changes
 from fraud_provenance.investigate.symptoms import (
     Symptom,
     denial_reasons,
@@ -60,6 +62,7 @@ from fraud_provenance.investigate.symptoms import (
 from fraud_provenance.investigate.why import RAW
 from fraud_provenance.investigate.worlds import Worlds
 from fraud_provenance.models.registry import Registry
+from fraud_provenance.predictions.batch import FEATURES
 
 if TYPE_CHECKING:
     from fraud_provenance.attested.lineage.nodes import Node
@@ -342,6 +345,12 @@ def _day(asked: Question, symptom: Symptom, found: Blame) -> None:
     found.good = f"{asset}/{good[1]} {good[2][:12]}"
     frames = frames_of(trust, good, (node, day, ""))
     told = shifts_of(*frames) if frames else []
+    if good[1] == day and asset == FEATURES:
+        changes = raw_changes(trust, day, (good[0], good[2]), (node, heads[0].sha256))
+        found.effect = "it was made again" + (" from other raw rows" if changes else "")
+        found.causes = [cause_of(item, [node], None, told) for item in changes]
+        found.chance = "no raw day that changed moves it"
+        return
     if good[1] != day or asset != RAW:
         found.chance = "the day holds, and it came only once"
         found.notes += told
@@ -392,9 +401,14 @@ def _told(
             cause_of(change, now.roots, share, _details(trust, change, before, now))
         )
     named = set(effect.shares)
+    twin = effect.shares.get(f"{CODE} {SECOND_DEFINITION}")
+    for change in changes.fixed if twin is not None else ():
+        if change.kind == CODE and is_definition(change.name):
+            found.causes.append(cause_of(change, now.roots, twin))
+            named.add(change.key)
     left = effect.unexplained
     if left is not None and left > effect.tolerance and not effect.chance:
-        for change in changes.fixed:
+        for change in (item for item in changes.fixed if item.key not in named):
             said = cause_of(change, now.roots, left / len(changes.fixed))
             found.causes.append(said)
             named.add(change.key)

@@ -81,6 +81,8 @@ def contract_causes(
     entry = next((item for item in entries if item.partition == day), None)
     if node is None or entry is None or not node.is_sound:
         return [cause]
+    if redefined := _redefined(trust, cause, node, entry):
+        return [redefined]
     below = raw_days(node, entry)
     unusual = [
         item
@@ -89,6 +91,21 @@ def contract_causes(
     ]
     own = [item for item in below if item[1].partition == day]
     return [_of_raw(trust, cause, *item) for item in unusual or own] or [cause]
+
+
+def _redefined(trust: Trust, cause: Cause, node: Node, entry: FileEntry) -> Cause | None:
+    """What stopped features, where the same raw bytes gave good ones by another commit."""
+    commit = str(node.provenance_of().outputs.get("git_commit", ""))
+    good = good_day(trust, FEATURES, entry.partition)
+    if good is None or commit_of(good) in ("", commit):
+        return None
+    before = next((item for item in good[0].manifest.entries if item.sha256 == good[2]), None) if (
+        good[0].manifest) else None  # fmt: skip
+    if before is None or set(before.made_from) != set(entry.made_from):
+        return None
+    said = f"the same raw rows gave good features by commit {commit_of(good)[:12]}"
+    return replace(cause, kind=CODE, name=DBT, said=said, before=commit_of(good), after=commit,
+                   commit=commit)  # fmt: skip
 
 
 def _accepted(trust: Trust, entry: FileEntry) -> list[Node]:

@@ -15,6 +15,8 @@ from fraud_provenance.models.champion import decisions_on
 from fraud_provenance.models.registry import CHAMPION, Registry
 from fraud_provenance.predictions.batch import FEATURES
 
+SECOND_DEFINITION = "fraud_provenance/fraud/recompute.py"
+
 
 def refined(
     trust: Trust, registry: Registry, project: Path, causes: Iterable[Cause]
@@ -47,8 +49,13 @@ def _by_file(trust: Trust, project: Path, cause: Cause) -> list[Cause]:
         files = Past(trust, project).changed_files(before, cause.commit)
     except ProvenanceError:
         return [cause]
-    own = [str(file["path"]) for file in files if str(file["path"]).startswith(f"{DBT}/")]
+    own = [path for file in files if is_definition(path := str(file["path"]))]
     return [replace(cause, name=path, before=before) for path in own] or [cause]
+
+
+def is_definition(path: str) -> bool:
+    """Whether a file says what a feature is: dbt's models, and the second definition in Python."""
+    return path.startswith(f"{DBT}/") or path == SECOND_DEFINITION
 
 
 def _is_lost(trust: Trust, registry: Registry) -> bool:

@@ -58,6 +58,14 @@ def other_night() -> Plant:
     return then(edit(MART, *sql, "a longer night"), edit(RECOMPUTE, *twin, "a longer night"))
 
 
+def shorter_window() -> Plant:
+    """The widest window of the customers is half as wide, by both definitions."""
+    sql = ("between 2591999 preceding", "between 1295999 preceding")
+    twin = ("customer.sums(older_s=days * _DAY_S)",
+            "customer.sums(older_s=(15 if days == 30 else days) * _DAY_S)")  # fmt: skip
+    return then(edit(WINDOWS, *sql, "a shorter window"), edit(RECOMPUTE, *twin, "the same"))
+
+
 def clean_up() -> Plant:
     """A large commit that changes no value."""
     text = "".join(f"# step {index} of the clean-up\n" for index in range(400))
@@ -97,7 +105,7 @@ CASES = (
              again(dict.fromkeys((29, 30, 31), no_labels)), "model@candidate", of_day(29, 30, 31),
              must_stop=True),
     Incident("labels-tested", "a day that is tested on was relabelled", again(relabelled(42)),
-             "model@candidate", of_day(42), must_stop=True),
+             "alert", of_day(42), must_stop=True),
     Incident("join-learnt", "the customers of a day are joined to other payments",
              again({31: shuffled("CUSTOMER_ID")}), "model@candidate", NONE, must_stop=True),
     Incident("parameter", "the model learns from one day instead of seven",
@@ -105,7 +113,8 @@ CASES = (
              parameter("training_set.train_days")),
     Incident("parameter-two", "a relabelled day, and a model that learns from two days",
              run("--train-start", day(28), "--train-days", "2"), "model@candidate",
-             of_day(28) | parameter("training_set.train_days"), base="relabelled"),
+             of_day(28) | parameter("training_set.train_days"), base="relabelled",
+             against="model@champion"),
     Incident("default", "a commit changes a parameter's default", then(FEWER_TREES, SAME), "alert",
              parameter("fraud_model.n_estimators")),
     Incident("default-rate", "a commit lets the model learn a hundredth as fast",
@@ -113,8 +122,9 @@ CASES = (
              parameter("fraud_model.learning_rate")),
     Incident("default-two", "one tree, and it learns a hundredth as fast; a seed that does nothing",
              then(default("max_depth", "6", "1"), default("reg_alpha", "0.0", "50.0"),
-                  default("seed", "0", "7"), SAME), "model@candidate",
-             parameter("fraud_model.max_depth", "fraud_model.reg_alpha"), decoy=True),
+                  default("seed", "0", "7"), SAME), "alert",
+             parameter("fraud_model.max_depth", "fraud_model.reg_alpha"), decoy=True,
+             must_stop=True),
     Incident("default-labels", "a relabelled day, and a commit that makes one tree of a hundred",
              then(FEWER_TREES, again(relabelled(28))), "model@candidate",
              of_day(28) | parameter("fraud_model.n_estimators"), must_stop=True),
@@ -127,7 +137,10 @@ CASES = (
              then(clean_up(), learns_from_few(), SAME), "model@candidate", code(MODEL),
              decoy=True),
     Incident("twin", "both definitions of a feature say otherwise", then(other_night(), SAME),
-             "model@candidate", code(MART, RECOMPUTE)),
+             "alert", code(MART, RECOMPUTE)),
+    Incident("twin-window", "both definitions of a window say otherwise, a day is scored again",
+             then(shorter_window(), run(*SCORED)), f"{SCORES}/{day(45)}",
+             code(WINDOWS, RECOMPUTE)),
     Incident("scores-day", "a day in the window is relabelled, a day is scored again",
              again(relabelled(37), *SCORED), f"{SCORES}/{day(45)}", of_day(37), must_stop=True),
     Incident("scores-two", "two days in the window are relabelled, a third is dearer",

@@ -21,7 +21,6 @@ from fraud_provenance.fraud import model as fraud_model
 from fraud_provenance.fraud.columns import LANDING_SCHEMA
 from fraud_provenance.fraud.evaluation import evaluate
 from fraud_provenance.fraud.recompute import recompute_features
-from fraud_provenance_tests.incidents.stock.checks import failures_of
 
 RAW, FEATURES, SCORES = "raw_transactions", "transaction_features", "transaction_scores"
 MODEL = "fraud_model"
@@ -66,6 +65,8 @@ def _waived(home: Path) -> set[str]:
 @dg.op(out=dg.Out(dg.Nothing))
 def ingest(context: dg.OpExecutionContext, config: Config) -> None:
     """Take over landed days that are new or came again, if their checks pass."""
+    from fraud_provenance_tests.incidents.stock.checks import failures_of  # takes seconds to import
+
     home, failed = Path(config.home), []
     for landed in sorted((home / "landing").glob("*.parquet")):
         day, target = landed.stem, file_of(home, RAW, landed.stem)

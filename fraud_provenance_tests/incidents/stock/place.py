@@ -11,7 +11,16 @@ from pathlib import Path
 
 from fraud_provenance_tests.attacks.arena import Arena, relocate
 from fraud_provenance_tests.incidents.model import Incident
-from fraud_provenance_tests.incidents.place import COUNT, SAME_DAYS, Place, Plant, day, feed, renew
+from fraud_provenance_tests.incidents.place import (
+    COUNT,
+    SAME_DAYS,
+    SCORED,
+    Place,
+    Plant,
+    day,
+    feed,
+    renew,
+)
 from fraud_provenance_tests.product import Done, Product
 
 _NAME = "stok"  # as long as every copy's name
@@ -121,23 +130,21 @@ class StockGround:
         if (self.built / "built").exists():
             return
         shutil.rmtree(self.built, ignore_errors=True)
-        project = self._project("base")
-        place = StockPlace(Product(self.built, project))
+        shutil.copytree(self.arena.product.project, self.built / "project", symlinks=True)
+        renew(self.built / "project")
+        place = StockPlace(Product(self.built, self.built / "project"))
         (self.built / "landing").mkdir(parents=True)
         for number in range(1, COUNT + 1):
             feed()[day(number)].write_parquet(place.landing(day(number)))
         done = place.say("run", *SAME_DAYS)
         assert done.code == 0, done.err[-1000:]
-        shutil.rmtree(project)
         (self.built / "built").touch()
 
     def play(self, incident: Incident) -> StockAnswer:
         """One incident, as far as there is anything that it can happen to."""
-        place = self._copy(incident)
         answer = StockAnswer(incident)
+        place = self._copy(self._base(incident.base), "stoi")
         try:
-            if incident.base != "scored":
-                self.bases[incident.base](place)
             incident.plant(place)
             answer.named = place.named(incident.subject)
         except (NotThereError, StopIteration, FileNotFoundError):
@@ -145,19 +152,27 @@ class StockGround:
         finally:
             answer.alarmed = bool(place.alarms)
             shutil.rmtree(place.home, ignore_errors=True)
-            shutil.rmtree(place.project, ignore_errors=True)
         return answer
 
-    def _copy(self, incident: Incident) -> StockPlace:
-        home = self.arena.folder / "stoi"
-        shutil.rmtree(home, ignore_errors=True)
-        shutil.copytree(self.built, home)
-        relocate(home, self.built)
-        return StockPlace(Product(home, self._project(incident.id)))
+    def _base(self, name: str) -> Path:
+        """The home of a base, planted once."""
+        if name == SCORED:
+            return self.built
+        home = self.arena.folder / f"st{sorted(self.bases).index(name):02d}"
+        if not (home / "alarms").exists():
+            place = self._copy(self.built, home.name)
+            self.bases[name](place)
+            (home / "alarms").write_text("\n".join(place.alarms), "utf-8")
+        return home
 
-    def _project(self, name: str) -> Path:
-        project = self.arena.folder / f"stock-{name}"
-        shutil.rmtree(project, ignore_errors=True)
-        shutil.copytree(self.arena.product.project, project, symlinks=True)
-        renew(project)
-        return project
+    def _copy(self, base: Path, name: str) -> StockPlace:
+        """A copy, under a name as long as the base's; its project lies in it."""
+        home = self.arena.folder / name
+        shutil.rmtree(home, ignore_errors=True)
+        shutil.copytree(base, home, symlinks=True)
+        relocate(home, base)
+        renew(home / "project")
+        place = StockPlace(Product(home, home / "project"))
+        if (home / "alarms").exists():
+            place.alarms += (home / "alarms").read_text("utf-8").splitlines()
+        return place

@@ -47,7 +47,7 @@ class Records:
     def failed_days(self) -> list[str]:
         """Days whose checks failed and that were not taken over after that."""
         found: dict[str, float] = {}
-        for record in self.instance.fetch_observations(RAW, limit=1_000).records:
+        for record in self.instance.fetch_observations(dg.AssetKey(RAW), limit=1_000).records:
             found.setdefault(str(record.partition_key), record.timestamp)
         return [day for day, at in sorted(found.items())
                 if not any(one.timestamp > at for one in self.made(RAW, day))]  # fmt: skip
