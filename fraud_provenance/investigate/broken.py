@@ -54,6 +54,7 @@ _OF_POLICY = frozenset((
     "POLICY_DIGEST_MISMATCH", "EXPECTATION_CHANGE_UNAPPROVED", "POLICY_ROLLBACK",
 ))  # fmt: skip
 _ABOUT = re.compile(r"bundle [0-9a-f]{12} \((?P<name>.+)\)\Z")
+_NO_BUNDLE = "no bundle carries statement "
 _NAMED = re.compile(r"\b(?:statement|bundle) (?P<digest>[0-9a-f]{12})")
 
 
@@ -63,8 +64,7 @@ def broken_causes(trust: Trust | None, verdict: Verdict) -> list[Cause]:
     `trust` is None where the home cannot be opened: then the reasons are all there is.
     """
     found = faults(trust, verdict) + withdrawn(trust, verdict)
-    found += [_broken(trust, item, verdict) for item in verdict.reasons
-              if str(item.code) in _BY_ITSELF]  # fmt: skip
+    found += [_broken(trust, item, verdict) for item in verdict.reasons if _is_by_itself(item)]
     found += [cause for item in verdict.reasons for cause in _edited_policy(trust, item, verdict)]
     if not found:
         nearest = verdict.reasons[0].distance if verdict.reasons else 0
@@ -72,6 +72,11 @@ def broken_causes(trust: Trust | None, verdict: Verdict) -> list[Cause]:
         known = [item for item in first if str(item.code) not in _GONE] or first
         found = [_broken(trust, item, verdict) for item in known]
     return unique(found)
+
+
+def _is_by_itself(item: Reason) -> bool:
+    """Whether a reason is told by a thing's own bytes, or by a statement's not being there."""
+    return str(item.code) in _BY_ITSELF or item.message.startswith(_NO_BUNDLE)
 
 
 def faults(trust: Trust | None, verdict: Verdict) -> list[Cause]:

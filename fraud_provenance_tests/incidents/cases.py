@@ -5,6 +5,7 @@ champion learnt from them; nobody has approved another model.
 """
 
 from fraud_provenance_tests.incidents import (
+    cases_beside,
     cases_days,
     cases_evidence,
     cases_machine,
@@ -18,4 +19,5 @@ CASES = (
     *cases_days.CASES,
     *cases_machine.CASES,
     *cases_training.CASES,
+    *cases_beside.CASES,
 )

@@ -1,8 +1,11 @@
 """What disks, clocks, servers and interrupted runs do."""
 
 import os
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 
 from fraud_provenance_tests.incidents.acts import RAW, SCORES, new_day, then
@@ -75,6 +78,41 @@ def moved_alias(place: Place) -> None:
     known.close()
 
 
+def full_disk(place: Place) -> None:
+    """No file may grow beyond some kilobytes, as if the disk were full there."""
+    place.up()
+    place.deliver(46)
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 60; exec "$0" -m fraud_provenance.cli run', sys.executable],
+        cwd=place.project, env=place.product.environment(), check=False, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    if done.returncode:
+        place.alarms.append(done.stderr[-300:])
+
+
+def lost_keys(place: Place) -> None:
+    """The keys of the authorities are gone when a day comes."""
+    shutil.rmtree(place.home / "trust" / "private")
+    place.deliver(46)
+    place.say("up")
+    place.run()
+
+
+def broken_dagster(place: Place) -> None:
+    """Dagster's own databases are damaged when a day comes."""
+    for path in (place.home / "dagster").rglob("*.db"):
+        path.write_bytes(b"\0" * 4096)
+    place.deliver(46)
+    place.run()
+
+
+def waived(place: Place) -> None:
+    """A person declares a day empty that only came late."""
+    place.must("waive", RAW, day(46), "--reason", "a holiday")
+    place.run()
+
+
 CASES = (
     Incident("log-down", "the log dies before the new day comes", without_server("rekor"),
              NEW_SCORES, infrastructure("log"), must_stop=True),
@@ -100,6 +138,14 @@ CASES = (
              frozenset((f"data landing/{day(46)}",)), must_stop=True),
     Incident("half-file-day", "the transfer of a day's file broke off", half_a_file, NEW_SCORES,
              frozenset((f"data landing/{day(46)}",)), must_stop=True),
+    Incident("disk", "the disk is full when a day comes", full_disk, NEW_SCORES,
+             infrastructure("disk"), must_stop=True),
+    Incident("keys", "the authorities' keys are gone when a day comes", lost_keys, NEW_SCORES,
+             infrastructure("authority"), must_stop=True),
+    Incident("dagster", "Dagster's databases are damaged when a day comes", broken_dagster,
+             NEW_SCORES, infrastructure("dagster"), must_stop=True),
+    Incident("waived", "a day that came late was declared empty", waived, NEW_SCORES,
+             frozenset((f"waiver {RAW}/{day(46)}",))),
     Incident("alias", "the registry names another champion than was decided", moved_alias,
              "model@champion", frozenset(("tampering champion",)), base="next-day"),
 )  # fmt: skip

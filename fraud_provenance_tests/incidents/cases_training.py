@@ -1,5 +1,7 @@
 """Models and scores that are other than they were: relabelled days, parameters, code."""
 
+import polars as pl
+
 from fraud_provenance_tests.incidents.acts import (
     MODEL,
     RAW,
@@ -8,6 +10,7 @@ from fraud_provenance_tests.incidents.acts import (
     commit_file,
     default,
     edit,
+    new_day,
     of_day,
     run,
     sha256_of,
@@ -23,10 +26,10 @@ from fraud_provenance_tests.incidents.changes import (
     other_order,
     other_scenario,
     shuffled,
-    without_customers,
 )
 from fraud_provenance_tests.incidents.model import NONE, Incident, nothing
-from fraud_provenance_tests.incidents.place import SAME_DAYS, Place, Plant, day
+from fraud_provenance_tests.incidents.place import OFFICER, SAME_DAYS, Place, Plant, day, feed
+from fraud_provenance_tests.product import PROJECT
 
 SCORED = ("--score", day(45))
 EVALUATION = "fraud_provenance/fraud/evaluation.py"
@@ -34,6 +37,13 @@ RECOMPUTE = "fraud_provenance/fraud/recompute.py"
 WINDOWS = "dbt_project/models/intermediate/int_customer_windows.sql"
 MART = "dbt_project/models/marts/fct_transaction_features.sql"
 FEWER_TREES = default("n_estimators", "100", "1")
+LAST = feed()[day(45)].sort("TRANSACTION_ID")
+CARD, PAYMENT = next(
+    (row["CUSTOMER_ID"], row["TRANSACTION_ID"])
+    for row in LAST.iter_rows(named=True)
+    if row["CUSTOMER_ID"] in set(feed()[day(44)]["CUSTOMER_ID"])
+)
+"""A customer who pays on both of the last two days, and the payment of the last one."""
 SAME = run(*SAME_DAYS)
 
 
@@ -79,6 +89,33 @@ def rolled_back(place: Place) -> None:
     again({28: labels(120)})(place)
     place.must("rollback", RAW, day(28), "--to", digest[:16])
     place.run(*SAME_DAYS)
+
+
+def uncommitted(place: Place) -> None:
+    """Somebody tries something."""
+    file = place.project / MODEL
+    file.write_text(file.read_text("utf-8") + "\n# to be tried\n", "utf-8")
+
+
+def _bump() -> tuple[str, str]:
+    """(line of the lock, the same with another version)."""
+    text = (PROJECT / "requirements.lock").read_text("utf-8")
+    line = next(row for row in text.splitlines() if row.startswith("xgboost-cpu=="))
+    version = line.split("==")[1].split()[0]
+    return line, line.replace(version, "9.9.9")
+
+
+def promoted(change: Plant) -> Plant:
+    """Another model is approved and scores a day again."""
+
+    def plant(place: Place) -> None:
+        change(place)
+        place.run(*SAME_DAYS)
+        place.must("approve", "model@candidate", "--environment", "local", "--as", OFFICER,
+                   "--reason", "reviewed")  # fmt: skip
+        place.run(*SAME_DAYS, *SCORED)
+
+    return plant
 
 
 def relabelled(*numbers: int, count: int = 120) -> dict[int, Change]:
@@ -138,6 +175,15 @@ CASES = (
              decoy=True),
     Incident("twin", "both definitions of a feature say otherwise", then(other_night(), SAME),
              "alert", code(MART, RECOMPUTE)),
+    Incident("promoted", "a model that learnt slowly was approved, and a day is scored by it",
+             promoted(then(clean_up(), default("learning_rate", "0.3", "0.05"))),
+             f"{SCORES}/{day(45)}", parameter("fraud_model.learning_rate"), decoy=True),
+    Incident("promoted-labels", "a model that learnt a relabelled day was approved, and scores",
+             promoted(again(relabelled(28))), f"{SCORES}/{day(45)}", of_day(28),
+             must_stop=True),
+    Incident("one-score", "a customer's payments of the day before are in cents",
+             again({44: amounts(100, pl.col("CUSTOMER_ID") == CARD), 43: other_scenario}, *SCORED),
+             str(PAYMENT), of_day(44), decoy=True, must_stop=True),
     Incident("twin-window", "both definitions of a window say otherwise, a day is scored again",
              then(shorter_window(), run(*SCORED)), f"{SCORES}/{day(45)}",
              code(WINDOWS, RECOMPUTE)),
@@ -155,6 +201,14 @@ CASES = (
              then(edit(WINDOWS, "between 86399 preceding", "between 89999 preceding",
                        "a wider window"), lambda place: (place.deliver(46), place.run())),
              f"transaction_features/{day(46)}", code(WINDOWS), must_stop=True),
+    Incident("tree", "what ran was never committed", then(uncommitted, new_day()), "alert",
+             code("work tree"), must_stop=True),
+    Incident("tree-labels", "what ran was never committed; a commit before it is far larger",
+             then(clean_up(), uncommitted, new_day()), "alert", code("work tree"), decoy=True,
+             must_stop=True),
+    Incident("lock", "the lock names another version than is installed",
+             then(edit("requirements.lock", *_bump(), "upgrade xgboost"), new_day()), "alert",
+             frozenset(("library xgboost-cpu",)), must_stop=True),
     Incident("none-order", "a day comes again, sorted otherwise", again({28: other_order}),
              "model@candidate", NONE, decoy=True),
     Incident("none-scenario", "a column that nothing is made of changed, and was accepted",
@@ -167,4 +221,3 @@ CASES = (
     Incident("none-scores", "a day more is scored", nothing, f"{SCORES}/{day(46)}", NONE,
              base="next-day"),
 )  # fmt: skip
-_ = without_customers
