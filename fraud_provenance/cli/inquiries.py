@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError
 from fraud_provenance.cli.answers import (
     print_blame,
     print_diff,
@@ -248,13 +249,20 @@ def blame(
       fraud-provenance blame alert:3f2a91c0
     """
     from fraud_provenance.due.planning import registry_of
-    from fraud_provenance.investigate.blame import Question
+    from fraud_provenance.investigate.blame import Question, not_to_be_asked
     from fraud_provenance.investigate.blame import blame as blame_for
 
-    workspace = open_workspace()
-    trust = workspace.trust
-    asked = Question(trust, registry_of(workspace), workspace.project, against, quick)
-    found = blame_for(asked, symptom)
+    try:
+        workspace = open_workspace()
+        trust = workspace.trust
+        asked = Question(trust, registry_of(workspace), workspace.project, against, quick)
+        found = blame_for(asked, symptom)
+    except ConfigError:
+        raise
+    except ProvenanceError as error:
+        if html is not None:
+            raise  # a page shows what was verified
+        found = not_to_be_asked(symptom, error)
     if html is not None:
         from fraud_provenance.investigate.page import of_blame
 

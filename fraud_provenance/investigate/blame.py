@@ -14,20 +14,26 @@ from typing import TYPE_CHECKING
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, reason
+from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.investigate.breaks import (
-    DBT,
     absent_causes,
     alert_faults,
     approval_causes,
-    broken_causes,
-    commit_of,
+    causes_of_verdict,
     frames_of,
     is_of_data,
     shifts_of,
 )
-from fraud_provenance.investigate.causes import Blame, Cause, cause_of, limit_cause, signer_of
+from fraud_provenance.investigate.broken import broken_causes
+from fraud_provenance.investigate.causes import (
+    Blame,
+    Cause,
+    cause_of,
+    limit_cause,
+    signer_of,
+)
 from fraud_provenance.investigate.changes import (
     CODE,
     DATA,
@@ -43,6 +49,8 @@ from fraud_provenance.investigate.past import Past
 from fraud_provenance.investigate.past_code import Codes
 from fraud_provenance.investigate.quick import ranked
 from fraud_provenance.investigate.recipes import Recipe, of_model, of_scores, with_training
+from fraud_provenance.investigate.refined import SECOND_DEFINITION, is_definition, refined
+from fraud_provenance.investigate.remade import raw_changes
 from fraud_provenance.investigate.symptoms import (
     Symptom,
     denial_reasons,
@@ -95,12 +103,14 @@ def blame(asked: Question, subject: str) -> Blame:
     if _is_absent(symptom):
         found.effect = "it is not there"
         causes = absent_causes(asked.trust, asked.registry, symptom.asset, symptom.day)
-        found.causes = [one for cause in causes for one in _by_file(asked, cause)]
+        found.causes = refined(asked.trust, asked.registry, asked.project, causes)
         return found
     if symptom.verdict.reasons and not _is_refusal_alone(symptom):
         found.effect = "it does not hold"
-        causes = _stopped_by_limits(asked, symptom) or broken_causes(asked.trust, symptom.verdict)
-        found.causes = [one for cause in causes for one in _by_file(asked, cause)]
+        causes = _stopped_by_limits(asked, symptom) or causes_of_verdict(
+            asked.trust, symptom.verdict
+        )
+        found.causes = refined(asked.trust, asked.registry, asked.project, causes)
         return found
     try:
         _compared(asked, symptom, found)
@@ -117,6 +127,14 @@ def blame(asked: Question, subject: str) -> Blame:
     return found
 
 
+def not_to_be_asked(subject: str, error: ProvenanceError) -> Blame:
+    """Where nothing can be verified at all, such as under a policy whose release was edited."""
+    verdict = Verdict.of(subject, "", "blame", [], list(error.reasons))
+    found = Blame(subject, verdict, effect="nothing can be verified here")
+    found.causes = broken_causes(None, verdict)
+    return found
+
+
 def _stopped_by_limits(asked: Question, symptom: Symptom) -> list[Cause]:
     """The limits that moved and that alone stop the day that is asked about."""
     codes = [str(item.code) for item in symptom.verdict.reasons]
@@ -127,27 +145,6 @@ def _stopped_by_limits(asked: Question, symptom: Symptom) -> list[Cause]:
         return limit_causes(asked.trust, past, symptom.asset, symptom.day)
     except ProvenanceError:
         return []  # a policy of the past is gone: what was found in the rows is all that is known
-
-
-def _by_file(asked: Question, cause: Cause) -> list[Cause]:
-    """Of features that are not what they are defined to be: the files that changed since they were.
-
-    The cause as it is where no features were good before, or nothing shows what changed.
-    """
-    if (cause.kind, cause.name) != (CODE, DBT):
-        return [cause]
-    before = cause.before
-    days = cause.path[-1].partitions if cause.path else ()
-    if not before and days:
-        before = commit_of(good_day(asked.trust, FEATURES, days[0]))
-    if not before or before == cause.commit:
-        return [cause]
-    try:
-        files = Past(asked.trust, asked.project).changed_files(before, cause.commit)
-    except ProvenanceError:
-        return [cause]
-    own = [str(file["path"]) for file in files if str(file["path"]).startswith(f"{DBT}/")]
-    return [replace(cause, name=path, before=before) for path in own] or [cause]
 
 
 def _is_absent(symptom: Symptom) -> bool:
@@ -205,7 +202,9 @@ def _model(asked: Question, symptom: Symptom, found: Blame) -> None:
     rest = [item for item in reasons if item not in bar]
     if rest:
         found.effect = f"a gate refused it: {rest[0].get('code')}"
-        found.causes = approval_causes(symptom, rest)
+        found.causes = approval_causes(asked.trust, symptom, rest)
+        if symptom.alert is not None and not bar:
+            return  # it is the refusal that is asked about, and no number of the model
     if not good:
         found.notes.append("there is no earlier model that was good: nothing to compare with")
         found.is_undecided = not found.causes
@@ -346,6 +345,12 @@ def _day(asked: Question, symptom: Symptom, found: Blame) -> None:
     found.good = f"{asset}/{good[1]} {good[2][:12]}"
     frames = frames_of(trust, good, (node, day, ""))
     told = shifts_of(*frames) if frames else []
+    if good[1] == day and asset == FEATURES:
+        changes = raw_changes(trust, day, (good[0], good[2]), (node, heads[0].sha256))
+        found.effect = "it was made again" + (" from other raw rows" if changes else "")
+        found.causes = [cause_of(item, [node], None, told) for item in changes]
+        found.chance = "no raw day that changed moves it"
+        return
     if good[1] != day or asset != RAW:
         found.chance = "the day holds, and it came only once"
         found.notes += told
@@ -396,9 +401,14 @@ def _told(
             cause_of(change, now.roots, share, _details(trust, change, before, now))
         )
     named = set(effect.shares)
+    twin = effect.shares.get(f"{CODE} {SECOND_DEFINITION}")
+    for change in changes.fixed if twin is not None else ():
+        if change.kind == CODE and is_definition(change.name):
+            found.causes.append(cause_of(change, now.roots, twin))
+            named.add(change.key)
     left = effect.unexplained
     if left is not None and left > effect.tolerance and not effect.chance:
-        for change in changes.fixed:
+        for change in (item for item in changes.fixed if item.key not in named):
             said = cause_of(change, now.roots, left / len(changes.fixed))
             found.causes.append(said)
             named.add(change.key)

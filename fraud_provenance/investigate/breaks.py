@@ -7,22 +7,23 @@ came, a fault of the machine or its servers.
 import io
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fraud_provenance.alerts import Alert, Outbox
-from fraud_provenance.attested.core.codes import is_undecided
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason
 from fraud_provenance.attested.core.verdict import Link, Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.causes.data import DataCause
+from fraud_provenance.investigate.broken import SERVERS, broken_causes
 from fraud_provenance.investigate.causes import (
     APPROVAL,
     INFRASTRUCTURE,
     MISSING,
-    REVOCATION,
     TAMPERING,
     Cause,
     links_of,
@@ -30,10 +31,9 @@ from fraud_provenance.investigate.causes import (
 )
 from fraud_provenance.investigate.chain import role_of
 from fraud_provenance.investigate.changes import CODE, DATA
-from fraud_provenance.investigate.recipes import path_to
 from fraud_provenance.investigate.subjects import contract_reasons, verify_subject
 from fraud_provenance.investigate.symptoms import Symptom, good_day, words_of
-from fraud_provenance.investigate.why import RAW, bytes_of
+from fraud_provenance.investigate.why import RAW, bytes_of, raw_days
 from fraud_provenance.models.registry import Registry
 from fraud_provenance.predictions.batch import FEATURES, SCORES
 
@@ -42,19 +42,13 @@ if TYPE_CHECKING:
 
 DBT = "dbt_project"
 _CLEAR, _IDS = 0.1, frozenset(("customer_id", "terminal_id"))
+_LANDED = re.compile(r"\blanding@([0-9]{4}-[0-9]{2}-[0-9]{2})")
 _SETTLED = timedelta(minutes=5)
-_REVOKED = frozenset(("PARTITION_REVOKED", "MODEL_REVOKED", "EVIDENCE_REVOKED"))
-_GONE = frozenset(("ARTIFACT_MISSING", "EVIDENCE_MISSING", "DECISION_MISSING"))
 _HELD = frozenset(("DATA_HELD", "CHECK_FAILED", "CHECK_MISSING", "CHECK_VACUOUS"))
+_NO_ENTRY = "LOG_UNAVAILABLE"
+"""That no dated entry came; where a server is named beside it, that one is why."""
 _NOT_BUILT = "TRANSFORM_FAILED"
 _OF_CODE = frozenset(("PIT_LEAKAGE", "FEATURE_RECOMPUTE_MISMATCH"))
-_SERVERS = {
-    "LOG_UNAVAILABLE": "log", "PREDLOG_UNAVAILABLE": "log", "WITNESS_UNAVAILABLE": "witness",
-    "TIMESTAMP_UNAVAILABLE": "timestamp authority", "AUTHORITY_UNAVAILABLE": "authority",
-    "POLICY_UNAVAILABLE": "policy engine", "STORAGE_UNAVAILABLE": "disk",
-    "REGISTRY_UNAVAILABLE": "registry", "TOOL_UNAVAILABLE": "tools", "GIT_UNAVAILABLE": "git",
-    "CLOCK_BEHIND": "clock", "CLOCK_SKEW": "clock", "DISK_FULL": "disk",
-}  # fmt: skip
 
 
 def is_of_data(code: str) -> bool:
@@ -62,79 +56,72 @@ def is_of_data(code: str) -> bool:
     return code in frozenset(DataCause) or code in _HELD
 
 
-def broken_causes(trust: Trust, verdict: Verdict) -> list[Cause]:
-    """The links that do not hold, each as a cause: those nearest to the raw data."""
-    undecided = [item for item in verdict.reasons if is_undecided(item.code)]
-    if undecided:
-        plain = [item for item in undecided if str(item.code) in _SERVERS] or undecided
-        return _unique(_fault(trust, item, verdict) for item in plain)
-    of_people = [item for item in verdict.reasons if str(item.code) in _REVOKED]
-    if of_people:
-        return _unique(_revoked(trust, item, verdict) for item in of_people)
+def causes_of_verdict(trust: Trust, verdict: Verdict) -> list[Cause]:
+    """Why a thing does not hold: days that contracts stopped, and links that are broken."""
     of_data = [item for item in verdict.reasons if is_of_data(str(item.code)) and item.artifact]
-    if of_data and of_data[0] == verdict.reasons[0]:
-        days = dict.fromkeys((item.artifact, item.partition) for item in of_data)
-        return [contract_cause(trust, *place, of_data, verdict) for place in days]
-    nearest = verdict.reasons[0].distance if verdict.reasons else 0
-    first = [item for item in verdict.reasons if item.distance == nearest]
-    known = [item for item in first if str(item.code) not in _GONE] or first
-    return _unique(_broken(trust, item, verdict) for item in known)
-
-
-def _unique(causes: Iterable[Cause]) -> list[Cause]:
-    return list({item.key: item for item in causes}.values())
-
-
-def _name(item: Reason) -> str:
-    return "/".join(
-        filter(None, (item.artifact, item.partition if _is_day(item.partition) else ""))
-    )
-
-
-def _is_day(partition: str) -> bool:
-    return bool(re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", partition or ""))
-
-
-def _path(trust: Trust, verdict: Verdict, item: Reason) -> tuple[Link, ...]:
-    """From the subject down to the link that does not hold; that link alone where there is none."""
-    place = (item.code, item.artifact, item.partition)
-    broken = [link for link in verdict.links if any(
-        (why.code, why.artifact, why.partition) == place for why in link.reasons)]  # fmt: skip
-    last = Link(kind="link", name=item.artifact or verdict.subject, reasons=(item,),
-                partitions=(item.partition,) * bool(item.partition))  # fmt: skip
-    if not broken:
-        return (last,)
-    lineage = trust.lineage()
-    for link in verdict.links:
-        if link.statement:
-            way = path_to([lineage.node(link.statement)], broken[0].statement, to_broken=True)
-            if way:
-                return (*links_of(way[:-1]), broken[0])
-    return (broken[0],)
-
-
-def _broken(trust: Trust, item: Reason, verdict: Verdict) -> Cause:
-    kind = (
-        MISSING if str(item.code) in _GONE or str(item.code) == "PARTITION_MISSING" else TAMPERING
-    )
-    return Cause(kind, _name(item) or verdict.subject, str(item), path=_path(trust, verdict, item),
-                 who=item.identity, at=item.at, is_broken=True)  # fmt: skip
-
-
-def _fault(trust: Trust, item: Reason, verdict: Verdict) -> Cause:
-    name = _SERVERS.get(str(item.code), "")
-    name = name or next((word for word in ("registry", "log", "disk", "clock") if word in
-                         item.message), str(item.code).lower())  # fmt: skip
-    return Cause(INFRASTRUCTURE, name, str(item), path=_path(trust, verdict, item), is_broken=True)
-
-
-def _revoked(trust: Trust, item: Reason, verdict: Verdict) -> Cause:
-    return Cause(REVOCATION, _name(item) or verdict.subject, item.message,
-                 path=_path(trust, verdict, item), who=item.identity, at=item.at,
-                 is_broken=True)  # fmt: skip
+    if not of_data or of_data[0] != verdict.reasons[0]:
+        return broken_causes(trust, verdict)
+    days = dict.fromkeys((item.artifact, item.partition) for item in of_data)
+    return [cause for place in days for cause in contract_causes(trust, *place, of_data, verdict)]
 
 
 # --- contracts -------------------------------------------------------------------------------
+
+
+def contract_causes(
+    trust: Trust, asset: str, day: str, reasons: Sequence[Reason], verdict: Verdict
+) -> list[Cause]:
+    """As `contract_cause`; of features that are what their raw rows make them, the raw days."""
+    cause = contract_cause(trust, asset, day, reasons, verdict)
+    if (cause.kind, asset) != (DATA, FEATURES):
+        return [cause]
+    heads = trust.store.heads(FEATURES).get(day, ())
+    node = trust.lineage().node(heads[0].statement) if heads else None
+    entries = node.manifest.entries if node is not None and node.manifest else ()
+    entry = next((item for item in entries if item.partition == day), None)
+    if node is None or entry is None or not node.is_sound:
+        return [cause]
+    if redefined := _redefined(trust, cause, node, entry):
+        return [redefined]
+    below = raw_days(node, entry)
+    unusual = [
+        item
+        for item in below
+        if trust.lineage().acceptances(RAW, item[1].partition, item[1].sha256)
+    ]
+    own = [item for item in below if item[1].partition == day]
+    return [_of_raw(trust, cause, *item) for item in unusual or own] or [cause]
+
+
+def _redefined(trust: Trust, cause: Cause, node: Node, entry: FileEntry) -> Cause | None:
+    """What stopped features, where the same raw bytes gave good ones by another commit."""
+    commit = str(node.provenance_of().outputs.get("git_commit", ""))
+    good = good_day(trust, FEATURES, entry.partition)
+    if good is None or commit_of(good) in ("", commit):
+        return None
+    before = next((item for item in good[0].manifest.entries if item.sha256 == good[2]), None) if (
+        good[0].manifest) else None  # fmt: skip
+    if before is None or set(before.made_from) != set(entry.made_from):
+        return None
+    said = f"the same raw rows gave good features by commit {commit_of(good)[:12]}"
+    return replace(cause, kind=CODE, name=DBT, said=said, before=commit_of(good), after=commit,
+                   commit=commit)  # fmt: skip
+
+
+def _accepted(trust: Trust, entry: FileEntry) -> list[Node]:
+    """Who signed for a raw day that was held."""
+    return trust.lineage().acceptances(RAW, entry.partition, entry.sha256)
+
+
+def _of_raw(trust: Trust, cause: Cause, node: Node, entry: FileEntry) -> Cause:
+    """What stopped features, as a raw day that they were made from."""
+    who, at = signer_of(node)
+    told = [f"accepted by {signer_of(item)[0]}: {item.acceptance.reason[:200]}"
+            for item in _accepted(trust, entry) if item.acceptance]  # fmt: skip
+    name = f"{RAW}/{entry.partition}"
+    return replace(cause, name=name, said=f"{name} is not what days are", before="",
+                   after=entry.sha256, path=(*cause.path, *links_of([node])), who=who, at=at,
+                   details=(*told, *cause.details))  # fmt: skip
 
 
 def contract_cause(
@@ -143,8 +130,8 @@ def contract_cause(
     """A day that its contracts stopped: what was delivered, by whom, and what in it is unusual."""
     hole = _first_hole(trust, day)
     own = [item for item in reasons if (item.artifact, item.partition) == (asset, day)]
-    if hole != day and {str(item.code) for item in own} <= {"STALE_FEED", "DATA_HELD"}:
-        return _never_came(hole)  # nothing is wrong with the day but that another is not there
+    if hole != day and _waits(own):
+        return _never_came(hole)
     heads = trust.store.heads(asset).get(day, ())
     node = trust.lineage().node(heads[0].statement) if heads else None
     told = [item.message for item in reasons if (item.artifact, item.partition) == (asset, day)]
@@ -254,17 +241,8 @@ def shifts_of(a: "pl.DataFrame", b: "pl.DataFrame") -> list[str]:
 
 def absent_causes(trust: Trust, registry: Registry, asset: str, day: str) -> list[Cause]:
     """Why a day of an asset is not there: the first thing upstream that is not as it must be."""
-    stopped = stopped_day(trust, day)
-    if stopped is not None:
-        return [stopped]
-    hole = _first_hole(trust, day)
-    landed = (trust.home / "landing" / f"{hole}.parquet").is_file()
-    if hole not in trust.store.heads(RAW) and not landed:
-        return [_never_came(hole)]
-    if asset == SCORES and day in trust.store.heads(FEATURES):
-        champion = verify_subject(trust, registry, "model@champion")
-        if champion.reasons:
-            return broken_causes(trust, champion)
+    if found := _upstream(trust, registry, asset, day):
+        return found
     path = _news(f"{asset}/{day}")
     if faults := alert_faults(trust):
         return faults
@@ -277,9 +255,48 @@ def absent_causes(trust: Trust, registry: Registry, asset: str, day: str) -> lis
     return [Cause(INFRASTRUCTURE, "run", f"{asset}/{day} is due, and no run made it", path=path)]
 
 
+def _upstream(trust: Trust, registry: Registry, asset: str, day: str) -> list[Cause]:
+    """A day that was stopped, put there by hand, or never came; a champion that does not hold."""
+    if stopped := stopped_day(trust, day):
+        return stopped
+    if (trust.home / "data" / asset / f"{day}.parquet").is_file():
+        said = f"a file of {day} lies there, and nothing attests it"
+        return [Cause(TAMPERING, f"{asset}/{day}", said, path=_news(f"{asset}/{day}"),
+                      is_broken=True)]  # fmt: skip
+    if unreadable := unreadable_landings(trust, [day]):
+        return unreadable
+    hole = _first_hole(trust, day)
+    landed = (trust.home / "landing" / f"{hole}.parquet").is_file()
+    if hole not in trust.store.heads(RAW) and not landed:
+        return [_never_came(hole)]
+    if asset == SCORES and day in trust.store.heads(FEATURES):
+        champion = verify_subject(trust, registry, "model@champion")
+        if champion.reasons:
+            return causes_of_verdict(trust, champion)
+    return []
+
+
 def commit_of(good: tuple[Node, str, str] | None) -> str:
     """The commit that made what `good_day` found; empty where it found none."""
     return str(good[0].provenance_of().outputs.get("git_commit", "")) if good else ""
+
+
+def unreadable_landings(trust: Trust, days: Iterable[str]) -> list[Cause]:
+    """Files of these days that were delivered and are no tables: cut off, empty, another format."""
+    import polars as pl
+
+    found = []
+    for day in days:
+        path = trust.home / "landing" / f"{day}.parquet"
+        if day in trust.store.heads(RAW) or not path.is_file():
+            continue
+        try:
+            pl.read_parquet(path, n_rows=1)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            said = f"the file that was delivered cannot be read: {str(error)[:200]}"
+            found.append(Cause(DATA, f"landing/{day}", said, path=_news(f"landing/{day}"),
+                               is_broken=True))  # fmt: skip
+    return found
 
 
 def _never_came(day: str) -> Cause:
@@ -306,14 +323,22 @@ def _news(name: str) -> tuple[Link, ...]:
     return (Link(kind="not there", name=name),)
 
 
-def stopped_day(trust: Trust, day: str) -> Cause | None:
-    """The day's own raw rows or features, where a contract stopped them."""
+def stopped_day(trust: Trust, day: str) -> list[Cause]:
+    """The day's own raw rows or features, where a contract stopped them.
+
+    Days before it that are stopped stop nothing else: they are left out of the windows.
+    """
     for asset in (RAW, FEATURES):
         reasons = contract_reasons(trust, asset, day) if day in trust.store.heads(asset) else []
         if reasons:
             empty = Verdict.of(f"{asset}/{day}", trust.environment, "blame", [], reasons)
-            return contract_cause(trust, asset, day, reasons, empty)
-    return None
+            return contract_causes(trust, asset, day, reasons, empty)
+    return []
+
+
+def _waits(reasons: Sequence[Reason]) -> bool:
+    """Whether nothing is wrong with a day but that another one is not there."""
+    return {str(item.code) for item in reasons} <= {"STALE_FEED", "DATA_HELD"}
 
 
 def _last_signed(trust: Trust) -> datetime | None:
@@ -334,29 +359,50 @@ def alert_faults(trust: Trust) -> list[Cause]:
     """Faults around the data, as those alerts tell them after which nothing was made."""
     found: dict[str, Cause] = {}
     for alert in _open_alerts(trust):
+        for cause in unreadable_landings(trust, _LANDED.findall(alert.text)):
+            found[cause.key] = cause
         if alert.kind not in ("could_not_decide", "run_failed"):
             continue
-        for code in sorted(words_of(alert) & {str(code) for code in _SERVERS}):
+        codes = words_of(alert) & SERVERS.keys()
+        for code in sorted(codes - {_NO_ENTRY} or codes):
             first = alert.text.splitlines()[0]
-            cause = Cause(INFRASTRUCTURE, _SERVERS[code], first[:300],
+            cause = Cause(INFRASTRUCTURE, SERVERS[code], first[:300],
                           at=f"{alert.raised_at:%Y-%m-%dT%H:%M:%SZ}",
                           path=(Link(kind="alert", name=alert.id[:12], detail=code),))  # fmt: skip
             found.setdefault(cause.key, cause)
     return list(found.values())
 
 
-def approval_causes(symptom: Symptom, reasons: Sequence[dict[str, str]]) -> list[Cause]:
+def approval_causes(
+    trust: Trust, symptom: Symptom, reasons: Sequence[dict[str, str]]
+) -> list[Cause]:
     """What a gate refused for that no value explains: approvals, evidence, identity."""
     decision = symptom.refusal
     if decision is None:
         return []
     who, at = signer_of(decision)
-    if any(str(item.get("code")) == "GIT_DIRTY" for item in reasons):
+    codes = {str(item.get("code")) for item in reasons}
+    if "GIT_DIRTY" in codes:
         said = "made by a work tree that was no commit"
         return [Cause(CODE, "work tree", said, path=links_of([decision]), who=who, at=at)]
+    if "APPROVAL_MISSING" in codes and (forged := _void_approvals(trust, decision)):
+        return forged
     return [
         Cause(APPROVAL if "APPROV" in str(item.get("code")) else "refusal", str(item.get("code")),
               str(item.get("message", item.get("code"))), path=links_of([decision]),
               who=who, at=at)
         for item in reasons
+    ]  # fmt: skip
+
+
+def _void_approvals(trust: Trust, decision: Node) -> list[Cause]:
+    """Approvals of the model that was refused which count for nothing, each with why."""
+    digest = decision.statement_of().subject_digest
+    records = trust.store.records(predicate_type=statements.APPROVAL, subject=digest)
+    nodes = [trust.lineage().node(record.statement) for record in records]
+    return [
+        Cause(APPROVAL, str(node.reasons[0].code), node.reasons[0].message,
+              path=links_of([decision, node]), who=signer_of(node)[0], at=signer_of(node)[1],
+              is_broken=True)
+        for node in nodes if node.reasons
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.investigate.changes import DATA, DAYS, TRAINING_DAYS, Change, new_day
 from fraud_provenance.investigate.shares import Shares, explain
+from fraud_provenance.investigate.why import RAW
 from fraud_provenance.investigate.worlds import Worlds
 
 _SIGMAS = 2.0
@@ -191,7 +192,7 @@ def score_effect(worlds: Worlds, transaction: int | None) -> Effect:
     _explained(worlds, away, floors, effect)
     _own_day(worlds, effect, days)
     if not effect.shares and not same_day:
-        effect.chance = f"other days before are up to {usual:.3f} apart"
+        effect.chance = f"other days before are {usual:.3f} apart"
     return effect
 
 
@@ -213,10 +214,25 @@ def _usual(
     worlds: Worlds, good: Mapping[int, float],
     moved: Callable[[Mapping[int, float], Mapping[int, float]], float],
 ) -> float:  # fmt: skip
-    """How far the scores of days that nobody complains of are from the good day's."""
+    """How far the scores of days that nobody complains of are from the good day's.
+
+    At most; of a day that a contract had held for what is unusual in it, in the middle.
+    """
     days = sorted(day for day in worlds.b.raw if day < min(worlds.a.scored, worlds.b.scored))
     scores = [worlds.scores_of(day) for day in days[-_NEIGHBOURS:]]
-    return max((moved(good, other) for other in scores if other), default=0.0)
+    apart = sorted(moved(good, other) for other in scores if other)
+    if not apart:
+        return 0.0
+    return apart[len(apart) // 2] if _was_held(worlds) else apart[-1]
+
+
+def _was_held(worlds: Worlds) -> bool:
+    """Whether the scored day is used because a person signed for it."""
+    source = worlds.b.raw.get(worlds.b.scored)
+    if source is None:
+        return False
+    accepted = worlds.trust.lineage().acceptances(RAW, worlds.b.scored, source.sha256)
+    return any(node.is_sound for node in accepted)
 
 
 def _own_day(worlds: Worlds, effect: Effect, days: Sequence[str] | set[str]) -> None:

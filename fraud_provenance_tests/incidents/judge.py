@@ -30,6 +30,7 @@ def ask(place: Place, incident: Incident) -> Answer:
         return answer
     answer.headline = str(answer.document["headline"])
     answer.named = frozenset(item["cause"] for item in answer.document["causes"])
+    answer.alarmed |= not answer.document["verdict"]["trusted"]  # whoever uses it is refused
     answer.grounded = all(is_grounded(item) for item in answer.document["causes"])
     return answer
 

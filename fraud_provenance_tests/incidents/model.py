@@ -1,12 +1,16 @@
 """What an incident is, and what became of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fraud_provenance_tests.incidents.place import Place
+from fraud_provenance_tests.incidents.place import SCORED, Place, Plant
 
-Planted = Callable[[Place], None]
+NONE: frozenset[str] = frozenset()
+
+
+def nothing(_place: Place) -> None:
+    """What the base holds is the incident."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +27,23 @@ class Incident:
         must_stop: Whether a gate, a contract or an alert must have said something; what passes
             all contracts and gates is noticed by whoever asks.
         against: What is named as good; "" leaves it to the product.
+        base: The prepared home that it happens in.
     """
 
     id: str
     kind: str
-    plant: Planted
+    plant: Plant
     subject: str
     causes: frozenset[str]
     decoy: bool = False
     must_stop: bool = False
     against: str = ""
+    base: str = SCORED
+
+    @property
+    def is_of_machines(self) -> bool:
+        """Whether a machine, a server or a file of theirs is to be blamed."""
+        return any(cause.startswith(("infrastructure ", "missing ")) for cause in self.causes)
 
 
 @dataclass
@@ -52,8 +63,9 @@ class Answer:
 
     @property
     def exact(self) -> bool:
-        """The set is the true one, no more and no less."""
-        return self.named == self.incident.causes
+        """The set is the true one, no more and no less; that there is none must be said, too."""
+        decided = bool(self.named) or self.document.get("exit_code") == 0
+        return decided and self.named == self.incident.causes
 
     @property
     def at_least_one(self) -> bool:

@@ -1,0 +1,70 @@
+"""What more can be said of a cause than the verdict says: a definition's files, a lost registry."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.investigate.breaks import DBT, commit_of
+from fraud_provenance.investigate.causes import INFRASTRUCTURE, TAMPERING, Cause
+from fraud_provenance.investigate.changes import CODE
+from fraud_provenance.investigate.past import Past
+from fraud_provenance.investigate.symptoms import good_day
+from fraud_provenance.models.champion import decisions_on
+from fraud_provenance.models.registry import CHAMPION, Registry
+from fraud_provenance.predictions.batch import FEATURES
+
+SECOND_DEFINITION = "fraud_provenance/fraud/recompute.py"
+
+
+def refined(
+    trust: Trust, registry: Registry, project: Path, causes: Iterable[Cause]
+) -> list[Cause]:
+    """The same causes, each as exact as the past and the registry let it be."""
+    found: list[Cause] = []
+    for cause in causes:
+        if (cause.kind, cause.name) == (CODE, DBT):
+            found += _by_file(trust, project, cause)
+        elif (cause.kind, cause.name) == (TAMPERING, CHAMPION) and _is_lost(trust, registry):
+            said = f"the registry has lost what it had: {cause.said}"
+            found.append(replace(cause, kind=INFRASTRUCTURE, name="registry", said=said))
+        else:
+            found.append(cause)
+    return found
+
+
+def _by_file(trust: Trust, project: Path, cause: Cause) -> list[Cause]:
+    """Of features that are not what they are defined to be: the files that changed since they were.
+
+    The cause as it is where no features were good before, or nothing shows what changed.
+    """
+    before = cause.before
+    days = cause.path[-1].partitions if cause.path else ()
+    if not before and days:
+        before = commit_of(good_day(trust, FEATURES, days[0]))
+    if not before or before == cause.commit:
+        return [cause]
+    try:
+        files = Past(trust, project).changed_files(before, cause.commit)
+    except ProvenanceError:
+        return [cause]
+    own = [path for file in files if is_definition(path := str(file["path"]))]
+    return [replace(cause, name=path, before=before) for path in own] or [cause]
+
+
+def is_definition(path: str) -> bool:
+    """Whether a file says what a feature is: dbt's models, and the second definition in Python."""
+    return path.startswith(f"{DBT}/") or path == SECOND_DEFINITION
+
+
+def _is_lost(trust: Trust, registry: Registry) -> bool:
+    """Whether the registry does not know the model that was decided on last."""
+    decided = [node.summary for node in decisions_on(trust, trust.policies.current(), "deploy")
+               if node.summary and node.summary.allowed]  # fmt: skip
+    if not decided:
+        return False
+    try:
+        return registry.of_model(str(decided[-1].facts.get("model_id", ""))) is None
+    except ProvenanceError:
+        return True

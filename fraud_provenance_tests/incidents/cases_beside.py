@@ -1,0 +1,130 @@
+"""Something looks worse than the cause and did nothing: unread deliveries, commits nobody ran."""
+
+from fraud_provenance_tests.incidents.acts import (
+    FEATURES,
+    RAW,
+    SCORES,
+    THRESHOLDS,
+    bar,
+    bundle_kind,
+    default,
+    edit,
+    file_of,
+    model_file,
+    removed,
+    said,
+    then,
+    turned,
+    unsigned_limit,
+)
+from fraud_provenance_tests.incidents.cases_evidence import missing, raw, tampered
+from fraud_provenance_tests.incidents.cases_machine import infrastructure, lost_registry
+from fraud_provenance_tests.incidents.cases_people import WHY, revocation
+from fraud_provenance_tests.incidents.cases_training import EVALUATION, WINDOWS
+from fraud_provenance_tests.incidents.changes import Change, amounts, inverted, labels, no_labels
+from fraud_provenance_tests.incidents.model import NONE, Incident
+from fraud_provenance_tests.incidents.place import Place, Plant, day
+
+SCORED, NEW = f"{SCORES}/{day(45)}", f"{SCORES}/{day(46)}"
+IN_CENTS = amounts(100)
+
+
+def lies_there(number: int, how: Change) -> Plant:
+    """A day was delivered again, and nothing has read it yet."""
+    return lambda place: place.change(day(number), how)
+
+
+def landed(number: int, how: Change = lambda frame: frame) -> Plant:
+    """A day was delivered, and nothing has read it yet."""
+
+    def plant(place: Place) -> None:
+        place.deliver(number, how)
+
+    return plant
+
+
+def cut_off(place: Place) -> None:
+    """The transfer of the new day broke off, and nobody ran anything."""
+    path = place.landing(place.deliver(46))
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def forgotten(place: Place) -> None:
+    """What verification remembers is gone."""
+    (place.home / "run" / "verified.lines").unlink()
+
+
+ONE_TREE = default("n_estimators", "100", "1")
+WIDER = edit(WINDOWS, "between 86399 preceding", "between 89999 preceding", "a wider window")
+MORE_CARDS = edit(EVALUATION, "CARDS_PER_DAY: Final = 100", "CARDS_PER_DAY: Final = 1000", "cards")
+METRICS = turned(lambda place: next((place.home / "data" / "model_evaluation").glob("*.json")))
+
+CASES = (
+    Incident("beside-scores", "scores are edited; a day in cents waits to be read",
+             then(lies_there(44, IN_CENTS), turned(file_of(SCORES, day(45)))), SCORED,
+             tampered(SCORED), decoy=True),
+    Incident("beside-gone", "a raw day is gone; another waits without its labels",
+             then(lies_there(40, no_labels), removed(file_of(RAW, day(33)))), SCORED,
+             missing(raw(33)), decoy=True),
+    Incident("beside-model", "the model is edited; a commit that nobody ran makes one tree",
+             then(ONE_TREE, turned(model_file("model.ubj"))), "model@champion",
+             tampered("fraud_model"), decoy=True),
+    Incident("beside-features", "features are edited; a commit that nobody ran widens a window",
+             then(WIDER, turned(file_of(FEATURES, day(45)))), SCORED,
+             tampered(f"{FEATURES}/{day(45)}"), decoy=True),
+    Incident("beside-metrics", "metrics are edited; a commit that nobody ran measures otherwise",
+             then(MORE_CARDS, METRICS), "model@champion", tampered("model_evaluation"),
+             decoy=True),
+    Incident("beside-leaves", "leaves are edited; the next day lies there with good called bad",
+             then(landed(46, inverted), turned(file_of(SCORES, day(45), "leaves"))), SCORED,
+             tampered(SCORED), decoy=True),
+    Incident("beside-two", "two raw days are edited; a third waits in cents",
+             then(lies_there(45, IN_CENTS), turned(file_of(RAW, day(33))),
+                  turned(file_of(RAW, day(44)))), SCORED, tampered(raw(33), raw(44)), decoy=True),
+    Incident("beside-revoked", "a day is withdrawn; another waits with good called bad",
+             then(lies_there(41, inverted), said("revoke", raw(40), *WHY)), SCORED,
+             revocation(raw(40)), decoy=True),
+    Incident("beside-policy", "a bar is lowered unsigned; a commit that nobody ran makes one tree",
+             then(ONE_TREE, unsigned_limit(*bar("average_precision", "0.2", "0.1"))),
+             "model@champion", tampered(THRESHOLDS), decoy=True),
+    Incident("beside-registry", "the registry is gone; a commit that nobody ran makes one tree",
+             then(ONE_TREE, lost_registry), "model@champion", infrastructure("registry"),
+             decoy=True),
+    Incident("beside-no-run", "nobody ran the new day; an older one waits in cents",
+             then(lies_there(44, IN_CENTS), landed(46)), NEW, infrastructure("run"), decoy=True),
+    Incident("beside-cut", "the new day's file is cut off; an older one waits in cents",
+             then(lies_there(44, IN_CENTS), cut_off), NEW, frozenset((f"data landing/{day(46)}",)),
+             decoy=True),
+    Incident("beside-never", "a day never came; the one after it lies there in cents",
+             landed(47, IN_CENTS), f"{SCORES}/{day(46)}", missing(f"landing/{day(46)}"),
+             decoy=True),
+    Incident("beside-approval", "the approval is gone; a commit that nobody ran makes one tree",
+             then(ONE_TREE, removed(bundle_kind("approval:"))), "model@champion",
+             missing("approval"), decoy=True),
+    Incident("beside-training", "the training set is edited; a day of it waits relabelled",
+             then(lies_there(28, labels(120)), turned(file_of("training_set", "train"))),
+             "model@champion", tampered("training_set"), decoy=True),
+    Incident("both-model", "a raw day and the metrics are edited",
+             then(turned(file_of(RAW, day(33))), METRICS), "model@champion",
+             tampered(raw(33), "model_evaluation")),
+    Incident("both-gone", "the features of the scored day are gone, the threshold is edited",
+             then(removed(file_of(FEATURES, day(45))), turned(model_file("feature_contract.json"))),
+             SCORED, missing(f"{FEATURES}/{day(45)}") | tampered("fraud_model")),
+    Incident("both-people", "a day that was learnt from is withdrawn, the training set edited",
+             then(said("revoke", raw(27), *WHY), turned(file_of("training_set", "train"))),
+             "model@champion", revocation(raw(27)) | tampered("training_set")),
+    Incident("both-approval", "the approval is gone, and the model is edited",
+             then(removed(bundle_kind("approval:")), turned(model_file("model.ubj"))),
+             "model@champion", missing("approval") | tampered("fraud_model")),
+    Incident("all-three", "a raw day, features and scores are edited",
+             then(turned(file_of(RAW, day(33))), turned(file_of(FEATURES, day(45))),
+                  turned(file_of(SCORES, day(45)))), SCORED,
+             tampered(raw(33), f"{FEATURES}/{day(45)}", SCORED)),
+    Incident("none-commits", "commits that nobody ran, and a candidate as good as the champion",
+             then(ONE_TREE, MORE_CARDS), "model@candidate", NONE, decoy=True, base="next-day"),
+    Incident("none-waiting", "days wait in the landing zone; the newest scores are as ever",
+             then(lies_there(44, IN_CENTS), lies_there(45, inverted)), NEW, NONE, decoy=True,
+             base="next-day"),
+    Incident("none-memory", "what verification remembers is gone", forgotten, NEW, NONE,
+             base="next-day"),
+)  # fmt: skip
