@@ -122,7 +122,9 @@ class MemoryBlobs:
     def put(self, name: str, content: bytes) -> bool:
         """See `Blobs.put`."""
         with self._lock:
-            return self._content.setdefault(plain(name), kept := bytes(content)) is kept
+            is_free = plain(name) not in self._content
+            self._content.setdefault(plain(name), bytes(content))
+            return is_free
 
     def has(self, name: str) -> bool:
         """See `Blobs.has`."""
