@@ -1,9 +1,11 @@
-"""Writes the documentation page that is derived from code: `python docs/generate.py`.
+"""Writes what is derived from code: `python docs/generate.py`.
 
-In: the closed vocabulary of root causes, and the codes of the packages `data` and `fraud`. Out:
-`docs/root-causes.md`. A test fails while the page on disk is not the one that the code gives.
+In: the closed vocabulary of root causes, the codes of the packages `data` and `fraud`, the models
+of the gates' inputs. Out: `docs/root-causes.md` and the schemas of these inputs. A test fails while
+what is on disk is not what the code gives.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,9 +13,17 @@ from pathlib import Path
 import fraud_provenance.causes  # noqa: F401 - registers remedies
 from fraud_provenance import data
 from fraud_provenance.attested.core.codes import is_undecided, known, meaning, remedy
+from fraud_provenance.attested.gates.inputs import DataAccess, schema_of
 from fraud_provenance.fraud import contract
+from fraud_provenance.models.gate_inputs import Deployment, Registration
 
 ROOT_CAUSES = Path(__file__).parent / "root-causes.md"
+SCHEMAS = Path(__file__).parents[1] / "policies" / "schemas"
+INPUTS = {
+    "data_access": DataAccess,
+    "model_registration": Registration,
+    "model_deployment": Deployment,
+}
 _DATA_ERROR = re.compile(r"(?:DataError|self\._error)\(\s*\"([A-Z_]+)\"")
 
 _HEAD = """# Root causes
@@ -80,5 +90,17 @@ def _kind(code: str) -> str:
     return "could not decide" if is_undecided(code) else "refused"
 
 
+def write_schemas() -> None:
+    """Write each schema that says something else than its model.
+
+    The policy's bytes are signed, so a file that says the same in another order stays as it is.
+    """
+    for name, model in INPUTS.items():
+        path, made = SCHEMAS / f"{name}.json", schema_of(model)
+        if not path.exists() or json.loads(path.read_text("utf-8")) != made:
+            path.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
 if __name__ == "__main__":
     ROOT_CAUSES.write_text(root_causes(), "utf-8")
+    write_schemas()

@@ -18,6 +18,7 @@ from fraud_provenance.attested.sigstore import bundle_form
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import Manifest
+from fraud_provenance.attested.statements.predicates import PREDICATES
 from fraud_provenance.attested.store.store import ChainLink, EvidenceStore, Record
 from fraud_provenance.attested.tlog import notes
 from fraud_provenance.attested.tlog.checkpoints import LogMemory, WitnessedLogs
@@ -30,7 +31,7 @@ from fraud_provenance.models.registry import CHAMPION
 
 _JUDGING = ("trusted_root.json", "issuers.json", "witnesses.json")
 _RULES = ("data/layout.json", "data/principals.json")
-_OF_MANIFESTS = (statements.PROVENANCE, statements.TEST_RESULT)
+_OF_MANIFESTS = tuple(row.uri for row in PREDICATES.values() if row.listed in ("files", "results"))
 
 
 class NotingStore(EvidenceStore):

@@ -14,9 +14,9 @@ from openlineage.client.event_v2 import InputDataset, OutputDataset, RunEvent, R
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
-from fraud_provenance.attested.lineage.revocations import read_revocation
-from fraud_provenance.attested.lineage.waivers import read_waiver
+from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.statements.people import Revocation, Waiver
 from fraud_provenance.attested.statements.statements import Material
 from fraud_provenance.investigate import openlineage_form as form
 from fraud_provenance.investigate.known_columns import KnownColumns
@@ -248,7 +248,7 @@ class Runs:
             case "policy":
                 found.outputs = [form.output_set(self.namespace, _POLICIES, digest)]
             case "waiver":
-                day = read_waiver(said).partition
+                day = statements.read(said, Waiver).partition
                 found.inputs = [form.input_set(self.namespace, asset, parts=[form.Part(day)])]
                 found.days = [day]
             case "revocation":
@@ -262,7 +262,7 @@ class Runs:
 
     def _revoked(self, node: Node) -> list[InputDataset]:
         """The day or model that was withdrawn; a statement or signer is no data set."""
-        told = read_revocation(node.statement_of())
+        told = statements.read(node.statement_of(), Revocation)
         if told.kind not in ("partition", "model") or not told.artifact:
             return []
         sole = told.digests[0] if len(told.digests) == 1 else ""

@@ -21,6 +21,7 @@ from fraud_provenance.attested.lineage.signers import Signers
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import identities, statements
 from fraud_provenance.attested.statements.issuing import issued
+from fraud_provenance.attested.statements.people import Approval
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.facts import MODEL, ModelEvidence
 
@@ -68,20 +69,15 @@ def approve(
                 f"this home's evidence is for {trust.environment!r}, not {environment!r}",
             )
         )
-    statement = statements.build_statement(
-        statements.APPROVAL,
-        MODEL,
-        evidence.digest,
-        {
-            "environment": environment,
-            "evidence_set": evidence.evidence_set,
-            "policy_digest": policy.digest,
-            **issued(now),
-            "expires_at": encoding.utc_text(now + timedelta(days=VALID_DAYS)),
-            "reason": why.strip(),
-        },
+    said = Approval(
+        environment=environment,
+        evidence_set=evidence.evidence_set,
+        policy_digest=policy.digest,
+        **issued(now),
+        expires_at=encoding.utc_text(now + timedelta(days=VALID_DAYS)),
+        reason=why.strip(),
     )
-    return trust.signing.sign(statement, identity)
+    return trust.signing.sign(statements.said(MODEL, evidence.digest, said), identity)
 
 
 def approval_nodes(trust: Trust, policy: Policy) -> list[Node]:

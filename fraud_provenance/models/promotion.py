@@ -31,6 +31,7 @@ from fraud_provenance.attested.gates.policy import Answer, Policy
 from fraud_provenance.attested.lineage.verifier import Node, identity_of
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.people import PromotionRequest
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.approvals import premature
 from fraud_provenance.models.champion import (
@@ -354,16 +355,12 @@ def _request(trust: Trust, policy: Policy, evidence: ModelEvidence) -> Node:
     Raises:
         VerificationError: TIME_SKEW. BackendError: could not sign.
     """
-    statement = statements.build_statement(
-        statements.PROMOTION_REQUEST,
-        MODEL,
-        evidence.digest,
-        {
-            "environment": trust.environment,
-            "at": encoding.utc_text(trust.clock()),
-            "evidence_set": evidence.evidence_set,
-        },
+    said = PromotionRequest(
+        environment=trust.environment,
+        at=encoding.utc_text(trust.clock()),
+        evidence_set=evidence.evidence_set,
     )
+    statement = statements.said(MODEL, evidence.digest, said)
     signed = trust.signing.sign(statement, identity_of(policy.layout, "promotion_request"))
     node = trust.lineage(policy).node(signed.statement.digest)
     if node.reasons:

@@ -12,6 +12,7 @@ from fraud_provenance.attested.core.errors import ConfigError, VerificationError
 from fraud_provenance.attested.lineage.acceptances import predicate_of
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.issuing import issued
+from fraud_provenance.attested.statements.people import Acceptance
 from fraud_provenance.attested.statements.statements import Contract
 from fraud_provenance.due.ground import SUITES
 from fraud_provenance.home.workspace import Workspace
@@ -38,11 +39,12 @@ def accept_day(
     trust, sha256 = workspace.trust, heads[0].sha256
     contracts = _contracts(workspace, asset, day, sha256)
     signer = person_for(workspace, "accept", email)
-    said = {**issued(trust.clock()), "reason": why.strip()}
-    predicate = predicate_of(trust.environment, asset, (day, sha256), contracts) | said
-    statement = statements.build_statement(statements.ACCEPTANCE, asset, sha256, predicate)
-    signed = trust.signing.sign(statement, signer)
-    found = predicate["findings"]
+    said = Acceptance.of(
+        predicate_of(trust.environment, asset, (day, sha256), contracts)
+        | {**issued(trust.clock()), "reason": why.strip()}
+    )
+    signed = trust.signing.sign(statements.said(asset, sha256, said), signer)
+    found = said.document()["findings"]
     return {
         "asset": asset,
         "day": day,

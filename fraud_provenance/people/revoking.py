@@ -18,6 +18,7 @@ from fraud_provenance.attested.lineage.versions import REVOCATIONS
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import identities, statements
 from fraud_provenance.attested.statements.manifest import Manifest
+from fraud_provenance.attested.statements.people import Revocation
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.due.planning import registry_of
@@ -244,25 +245,23 @@ def _sign(
         sequence, previous = versions.next(REVOCATIONS)
         now = trust.clock()
         is_signer = target.kind in ("identity", "principal")
-        statement = statements.build_statement(
-            statements.REVOCATION,
-            target.name,
-            target.subject,
+        said = Revocation.model_validate(
             {
                 "environment": trust.environment,
                 "kind": target.kind,
                 "artifact": target.artifact,
                 "partition": target.partition,
-                "digests": list(target.digests),
-                "identity": target.identity.model_dump() if target.identity else None,
+                "digests": target.digests,
+                "identity": target.identity,
                 "principal": target.principal,
                 "from_time": encoding.utc_text(since or now) if is_signer else "",
                 "sequence": sequence,
                 "previous": previous,
                 "issued_at": encoding.utc_text(now),
                 "reason": why,
-            },
+            }
         )
+        statement = statements.said(target.name, target.subject, said)
         signed = trust.signing.sign(statement, signer)
         versions.seen.remember(REVOCATIONS, sequence, signed.statement.digest)
         return signed

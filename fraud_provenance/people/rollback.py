@@ -14,6 +14,7 @@ from fraud_provenance.attested.lineage.verifier import Node, revoked_in
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.issuing import issued
 from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.statements.people import Supersede
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.attested.store.store import Head
@@ -128,20 +129,16 @@ def _decide(workspace: Workspace, node: Node, version: Head, signer: Identity, w
     assert node.manifest is not None  # noqa: S101 - checked by the caller
     view = node.manifest.select([day])
     trust.store.put_manifest(view)
-    statement = statements.build_statement(
-        statements.SUPERSEDE,
-        ASSET,
-        view.digest,
-        {
-            "environment": trust.environment,
-            "partition": day,
-            "sha256": version.sha256,
-            "restores": version.statement,
-            "replaces": trust.store.versions(ASSET, day)[-1].statement,
-            **issued(trust.clock()),
-            "reason": why,
-        },
+    said = Supersede(
+        environment=trust.environment,
+        partition=day,
+        sha256=version.sha256,
+        restores=version.statement,
+        replaces=trust.store.versions(ASSET, day)[-1].statement,
+        **issued(trust.clock()),
+        reason=why,
     )
+    statement = statements.said(ASSET, view.digest, said)
     return trust.signing.sign(statement, signer).statement.digest
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, reason
-from fraud_provenance.attested.lineage.waivers import subject_of
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.issuing import issued
+from fraud_provenance.attested.statements.people import Waiver
 from fraud_provenance.due.planning import has_rows
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.people.revoking import person_for
@@ -33,19 +33,14 @@ def waive_day(
         raise ConfigError(reason(RootCause.USAGE, problem, artifact=asset, partition=day))
     signer = person_for(workspace, "waive", email)
     trust = workspace.trust
-    statement = statements.build_statement(
-        statements.WAIVER,
-        asset,
-        subject_of(asset, day),
-        {
-            "environment": trust.environment,
-            "asset": asset,
-            "partition": day,
-            **issued(trust.clock()),
-            "reason": why.strip(),
-        },
+    said = Waiver(
+        environment=trust.environment,
+        asset=asset,
+        partition=day,
+        **issued(trust.clock()),
+        reason=why.strip(),
     )
-    signed = trust.signing.sign(statement, signer)
+    signed = trust.signing.sign(statements.said(asset, said.subject, said), signer)
     return {
         "asset": asset,
         "day": day,

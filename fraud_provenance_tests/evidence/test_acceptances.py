@@ -15,12 +15,12 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.lineage.acceptances import (
     accepted_findings,
     predicate_of,
-    read_acceptance,
 )
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.issuing import issued
 from fraud_provenance.attested.statements.manifest import Manifest
+from fraud_provenance.attested.statements.people import Acceptance
 from fraud_provenance.attested.statements.statements import read_contract
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs.ingest import _went_back
@@ -266,7 +266,7 @@ def test_acceptance_that_was_logged_before_its_result_is_refused(
 
 def test_another_statement_is_no_acceptance(chain: Chain) -> None:
     with pytest.raises(VerificationError, match="is not an acceptance"):
-        read_acceptance(chain.raw.bundle.statement)
+        statements.read(chain.raw.bundle.statement, Acceptance)
 
 
 # --- what a decision may rest on -----------------------------------------------------------------

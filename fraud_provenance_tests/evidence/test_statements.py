@@ -11,6 +11,7 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.issuing import issued
+from fraud_provenance.attested.statements.predicates import PREDICATES
 from fraud_provenance.attested.statements.statements import Identity, Material, Statement
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -88,7 +89,7 @@ def document(**changed: Any) -> bytes:
     return json.dumps(honest | changed).encode()
 
 
-@pytest.mark.parametrize("kind", sorted(statements.PREDICATE_TYPES))
+@pytest.mark.parametrize("kind", sorted(PREDICATES))
 def test_statement_of_each_predicate_type_is_read_as_it_was_built(kind: str) -> None:
     made = statements.build_statement(kind, "name", A, {"a": 1})
     read = statements.parse_statement(made.content)

@@ -8,9 +8,9 @@ import pytest
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import ConfigError, GateDenied, VerificationError
-from fraud_provenance.attested.lineage.waivers import read_waiver, subject_of
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.people import Waiver
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.due import planning
 from fraud_provenance.people.revoking import revoke_subject
@@ -19,6 +19,10 @@ from fraud_provenance_tests.conftest import AUTHOR, DAYS, FEATURES, RAW, Chain, 
 
 pytestmark = pytest.mark.integration
 HOLIDAY, OFFICER = "2018-04-03", "risk.officer@example.com"
+
+
+def subject_of(asset: str, day: str) -> str:
+    return Waiver(environment="local", asset=asset, partition=day, issued_at="", reason="").subject
 
 
 def waive(chain: Chain, day: str = HOLIDAY, **more: Any) -> str:
@@ -134,7 +138,7 @@ def test_a_waiver_counts_only_from_whom_and_for_what_it_says(
 
 def test_another_statement_is_no_waiver(chain: Chain) -> None:
     with pytest.raises(VerificationError, match="is not a waiver"):
-        read_waiver(chain.raw.bundle.statement)
+        statements.read(chain.raw.bundle.statement, Waiver)
 
 
 def test_a_day_with_rows_is_not_empty_whoever_says_so(chain: Chain, forger: Forger) -> None:

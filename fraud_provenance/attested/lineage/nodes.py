@@ -8,9 +8,9 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, VerificationError, reason
 from fraud_provenance.attested.core.verdict import Link
-from fraud_provenance.attested.lineage.acceptances import Acceptance
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.statements.people import Acceptance
 from fraud_provenance.attested.statements.statements import Contract, Provenance, Statement, Summary
 
 Version = tuple[str, str, str]

@@ -8,21 +8,18 @@ of its own, for it may have been damaged in order to be forgotten.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
-from fraud_provenance.attested.core.errors import Reason, VerificationError, reason
+from fraud_provenance.attested.core.errors import Reason, reason
 from fraud_provenance.attested.lineage.nodes import Node, Withdrawal
 from fraud_provenance.attested.rules.layout import Layout
 from fraud_provenance.attested.sigstore.verification import PAYLOAD_TYPE
 from fraud_provenance.attested.statements import identities, statements
+from fraud_provenance.attested.statements.people import Revocation
 from fraud_provenance.attested.statements.statements import Identity, Statement
 from fraud_provenance.attested.tlog.tiles import signed_digest
 
-Kind = Literal["partition", "model", "statement", "log entry", "identity", "principal"]
 # A person without the role signed it: it never counted. Anything else may hide one that does.
 _NEVER_COUNTED = frozenset(
     (
@@ -31,43 +28,6 @@ _NEVER_COUNTED = frozenset(
         RootCause.ENVIRONMENT_MISMATCH,
     )
 )
-
-
-class Revocation(BaseModel):
-    """What one statement revokes; `digests` are of files, manifests or statements, by `kind`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    environment: str
-    kind: Kind
-    artifact: str
-    partition: str
-    digests: tuple[str, ...]
-    identity: Identity | None
-    principal: str
-    from_time: str
-    sequence: int
-    previous: str
-    issued_at: str
-    reason: str
-
-
-def read_revocation(statement: Statement) -> Revocation:
-    """Parse a revocation.
-
-    Raises:
-        VerificationError: PREDICATE_TYPE.
-    """
-    try:
-        predicate = dict(statement.predicate)
-        found = Revocation.model_validate_json(encoding.canonical_json(predicate))
-        if found.from_time:
-            encoding.parse_utc(found.from_time)
-    except (ValidationError, ValueError) as error:
-        raise VerificationError(
-            reason(RootCause.PREDICATE_TYPE, f"malformed revocation: {error}")
-        ) from error
-    return found
 
 
 @dataclass
@@ -87,7 +47,7 @@ class Revocations:
         found = cls()
         for node in sorted(nodes, key=lambda node: node.bundle.logged if node.bundle else (0, 0)):
             if node.bundle is not None and not node.reasons:
-                found._add(read_revocation(node.bundle.statement), node, layout)
+                found._add(statements.read(node.bundle.statement, Revocation), node, layout)
             elif not any(item.code in _NEVER_COUNTED for item in node.reasons):
                 found.problems += node.reasons
         return found

@@ -12,33 +12,26 @@ and the files on disk, and no others.
 
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.disclosure import Finding
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, VerificationError, reason
 from fraud_provenance.attested.core.verdict import Verdict
-from fraud_provenance.attested.lineage.acceptances import (
-    Acceptance,
-    accepted_findings,
-    finding_ids,
-    ids_of,
-    read_acceptance,
-)
+from fraud_provenance.attested.lineage.acceptances import accepted_findings, finding_ids, ids_of
 from fraud_provenance.attested.lineage.artifacts import Artifacts, is_written_once
 from fraud_provenance.attested.lineage.nodes import Node, Withdrawal, below, fallen
-from fraud_provenance.attested.lineage.revocations import Revocations, read_revocation
+from fraud_provenance.attested.lineage.revocations import Revocations
 from fraud_provenance.attested.lineage.signers import Signers, identity_of
 from fraud_provenance.attested.lineage.snapshots import SINCE, Reading, Snapshots, rests_of
 from fraud_provenance.attested.lineage.versions import REVOCATIONS, SeenHeads, Versions, went_back
-from fraud_provenance.attested.lineage.waivers import read_waiver
 from fraud_provenance.attested.ports.memory import Memory
 from fraud_provenance.attested.rules.layout import Layout, StepRule
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.statements.people import Acceptance, Approval, Supersede, Waiver
+from fraud_provenance.attested.statements.predicates import PREDICATES, Predicate, is_said
 from fraud_provenance.attested.statements.statements import Contract, Material, Provenance, Summary
 from fraud_provenance.attested.store.store import EvidenceStore
 
@@ -51,35 +44,6 @@ _Work = Generator[str, Node, None]  # asks for nodes by statement, is sent them 
 
 class _RefusedBelow(Exception):  # noqa: N818 - ends a walk, is never seen outside
     """What a statement rests on is refused: that says why, and there is nothing more to look at."""
-
-
-@dataclass(frozen=True)
-class _Leaf:
-    """What a statement that rests on no other must show."""
-
-    kind: str
-    step: str
-    signer: Literal["person", "author", "workload", "identity"]
-    clock: str = ""  # the field that says when it was signed
-    has_environment: bool = True
-    is_about_attested: bool = False  # its subject was attested under the name that it gives
-
-
-_LEAVES = {
-    statements.APPROVAL: _Leaf("approval", "approve", "person", "issued_at", False, True),
-    statements.SUPERSEDE: _Leaf("supersede", "supersede", "person", "issued_at"),
-    statements.REVOCATION: _Leaf("revocation", "revoke", "person"),
-    statements.WAIVER: _Leaf("waiver", "waive", "person", "issued_at"),
-    statements.ACCEPTANCE: _Leaf("acceptance", "accept", "person", "issued_at"),
-    statements.POLICY_RELEASE: _Leaf("policy", "policy", "author"),
-    statements.PREDICTION_BATCH: _Leaf("prediction batch", "predictions", "workload"),
-    statements.PREDICTION_BATCH_V1: _Leaf("prediction batch", "predictions", "identity"),
-    statements.PROMOTION_REQUEST: _Leaf(
-        "promotion request", "promotion_request", "workload", "at", is_about_attested=True
-    ),
-    statements.MODEL_SIGNATURE: _Leaf("model signature", "train", "identity", "", False),
-    statements.ML_BOM: _Leaf("bill of materials", "train", "identity", "", False),
-}
 
 
 _ACCESS, _REGISTRATION = "data_access", "release"
@@ -179,15 +143,16 @@ class LineageVerifier:
             )
         node.bundle = bundle
         node.name = bundle.statement.subject_name
-        match bundle.statement.predicate_type:
-            case statements.PROVENANCE:
-                yield from self._fill_materialisation(node, bundle)
-            case statements.VERIFICATION_SUMMARY:
-                yield from self._fill_decision(node, bundle)
-            case statements.TEST_RESULT:
-                yield from self._fill_contract(node, bundle)
-            case other:
-                yield from self._fill_leaf(node, bundle, other)
+        row = PREDICATES[bundle.statement.predicate_type]
+        node.kind = row.kind
+        if row.model is Provenance:
+            yield from self._fill_materialisation(node, bundle)
+        elif row.model is Summary:
+            yield from self._fill_decision(node, bundle)
+        elif row.model is Contract:
+            yield from self._fill_contract(node, bundle)
+        else:
+            yield from self._fill_leaf(node, bundle, row)
         if bundle.statement.predicate_type != statements.REVOCATION:
             self._check_revoked(node, bundle)  # a revocation counts, whoever is revoked besides
 
@@ -208,39 +173,33 @@ class LineageVerifier:
         self.signers.check_order(node, child)
         return child
 
-    def _fill_leaf(self, node: Node, bundle: VerifiedBundle, predicate_type: str) -> _Work:
+    def _fill_leaf(self, node: Node, bundle: VerifiedBundle, row: Predicate) -> _Work:
         """A statement that rests on no other."""
-        leaf = _LEAVES[predicate_type]
-        node.kind = leaf.kind
-        match leaf.signer:
+        statement, predicate = bundle.statement, bundle.statement.predicate
+        match row.signer:
             case "person":
-                self.signers.check_person(bundle, leaf.step)
+                self.signers.check_person(bundle, row.step)
             case "author":  # judged by the release before, not by the layout in force
                 self._check_released(bundle)
             case "workload":
-                self.signers.check_workload(bundle, leaf.step)
+                self.signers.check_workload(bundle, row.step)
             case _:  # the predicate is not the step's own, its signer is
-                self.signers.check_identity(bundle, self.layout.step(leaf.step), leaf.step)
-        if leaf.has_environment:
-            self.signers.check_environment(bundle.statement.predicate.get("environment"))
-        if leaf.clock:
-            self.signers.check_clock(bundle, bundle.statement.predicate.get(leaf.clock))
-        if predicate_type == statements.REVOCATION:
-            read_revocation(bundle.statement)
-        if predicate_type == statements.WAIVER:
-            read_waiver(bundle.statement)
-        if predicate_type == statements.ACCEPTANCE:
-            yield from self._check_acceptance(node, bundle)
-        if leaf.is_about_attested:
+                self.signers.check_identity(bundle, self.layout.step(row.step), row.step)
+        if row.has_environment:
+            self.signers.check_environment(predicate.get("environment"))
+        if row.clock:
+            self.signers.check_clock(bundle, predicate.get(row.clock))
+        said = statements.read(statement, row.model) if is_said(row.model) else None
+        if isinstance(said, Acceptance):
+            node.acceptance = said
+            yield from self._check_acceptance(node, bundle, said)
+        if row.is_about_attested:
             yield from self._check_attested(bundle)
-        if predicate_type == statements.APPROVAL:
-            yield from self._check_policy(
-                node, str(bundle.statement.predicate.get("policy_digest"))
-            )
+        if isinstance(said, Approval):
+            yield from self._check_policy(node, said.policy_digest)
 
-    def _check_acceptance(self, node: Node, bundle: VerifiedBundle) -> _Work:
+    def _check_acceptance(self, node: Node, bundle: VerifiedBundle, said: Acceptance) -> _Work:
         """What a person accepted is what these results say of these bytes, and was said before."""
-        said = node.acceptance = read_acceptance(bundle.statement)
         judged = []
         for statement in said.contracts:
             child = yield statement
@@ -291,7 +250,6 @@ class LineageVerifier:
     # --- what each kind must show ------------------------------------------------------------
 
     def _fill_materialisation(self, node: Node, bundle: VerifiedBundle) -> _Work:
-        node.kind = "materialisation"
         provenance = statements.read_provenance(bundle.statement)
         node.provenance = provenance
         node.name = provenance.asset
@@ -502,17 +460,16 @@ class LineageVerifier:
                 raise went_back(provenance.asset, partition)
             back_without = went_back(provenance.asset, partition)
             decision = yield from self._child(node, statement, "supersede", back_without)
-            said = decision.statement_of().predicate
+            said = statements.read(decision.statement_of(), Supersede)
             if (
                 decision.name != provenance.asset
-                or (said.get("partition"), said.get("sha256")) != (partition, entry.sha256)
-                or said.get("replaces") != replaced.statement
+                or (said.partition, said.sha256) != (partition, entry.sha256)
+                or said.replaces != replaced.statement
             ):
                 raise back_without
             self.signers.check_assent(decision, [(yield replaced.statement)])
 
     def _fill_decision(self, node: Node, bundle: VerifiedBundle) -> _Work:
-        node.kind = "decision"
         summary = statements.read_summary(bundle.statement)
         node.summary = summary
         self.signers.check_environment(summary.environment)
@@ -570,14 +527,13 @@ class LineageVerifier:
 
     def _check_approval(self, approval: Node, summary: Summary, evidence: Sequence[Node]) -> None:
         """An approval that a permission rests on is of what was decided, and came after it."""
-        said = approval.statement_of().predicate
-        bound = ("environment", "evidence_set", "policy_digest")
+        said = statements.read(approval.statement_of(), Approval)
         decided = (
             summary.environment,
             summary.facts.get("evidence_set"),
             summary.policy_digest,
         )
-        if tuple(said.get(name) for name in bound) != decided:
+        if (said.environment, said.evidence_set, said.policy_digest) != decided:
             raise _foreign(approval)
         self.signers.check_assent(approval, below(evidence))
 
@@ -594,7 +550,6 @@ class LineageVerifier:
             self.signers.check_order(node, release)
 
     def _fill_contract(self, node: Node, bundle: VerifiedBundle) -> _Work:
-        node.kind = "contract"
         contract = statements.read_contract(bundle.statement)
         node.contract = contract
         node.name = f"{contract.suite[:80]} on {bundle.statement.subject_name}"
@@ -627,7 +582,7 @@ class LineageVerifier:
             why = f"{day[:80]} was not declared empty by a waiver"
             absent = VerificationError(reason(RootCause.PREDICATE_TYPE, why, partition=day[:80]))
             child = yield from self._child(node, statement, "waiver", absent)
-            declared = read_waiver(child.statement_of())
+            declared = statements.read(child.statement_of(), Waiver)
             if declared.partition != day or declared.asset not in sources:
                 why = f"the waiver is of {declared.asset[:80]}/{declared.partition[:80]}"
                 raise VerificationError(reason(RootCause.SUBJECT_MISMATCH, why, partition=day))
@@ -641,7 +596,7 @@ class LineageVerifier:
         for record in self.store.records(predicate_type=statements.WAIVER):
             node = self.node(record.statement)
             if node.bundle is not None and not node.reasons:
-                waiver = read_waiver(node.bundle.statement)
+                waiver = statements.read(node.bundle.statement, Waiver)
                 if waiver.asset == asset:
                     found[waiver.partition] = record.statement
         return found

@@ -15,11 +15,14 @@ from pydantic import BaseModel, ConfigDict
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, reason
-from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.columns import count
 from fraud_provenance.attested.statements.manifest import Manifest
+from fraud_provenance.attested.statements.predicates import PREDICATES, Predicate
 
-REVOCATIONS, DEPLOYMENTS = "revocations", "deployments"  # chains beside the assets'
-_MAX_COUNT = 2**53 - 1  # the largest integer that JSON keeps exactly
+_EMPTY = {
+    "step": "", "asset": "", "environment": "", "result": "", "suite": "", "sequence": 0,
+    "previous": "",
+}  # fmt: skip
 
 
 class Record(BaseModel):
@@ -116,31 +119,31 @@ def rows_of(digest: str, content: bytes, manifest: Callable[[str], Manifest]) ->
     payload, log, log_index = open_bundle(content)
     document = encoding.strict_json(payload)
     statement = encoding.digest_bytes(payload)
-    facts = _facts(document)
+    uri, predicate = document["predicateType"], document["predicate"]
+    row = PREDICATES.get(uri) or Predicate(uri, "evidence", "own")  # it is found, and refused
     subject = document["subject"][0]
     record = Record(
         bundle=digest,
         statement=statement,
-        predicate_type=document["predicateType"],
+        predicate_type=row.uri,
         subject_name=str(subject.get("name", "")),
         subject_digest=str(subject["digest"].get("sha256", "")),
         log=log,
         log_index=log_index,
-        **facts,
+        **(_EMPTY | row.columns(predicate)),
     )
-    predicate = document["predicate"]
-    match record.predicate_type:
-        case statements.PROVENANCE:
+    match row.listed:
+        case "files":
             made = manifest(record.subject_digest).entries
             entries = [
                 (record.asset, e.partition, e.path, e.sha256, statement, record.sequence)
                 for e in made
             ]
             return Rows(record, entries=tuple(entries))
-        case statements.TEST_RESULT:
+        case "results":
             judged = manifest(record.subject_digest)
             return Rows(record, results=tuple(_results(record, predicate, judged)))
-        case statements.REVOCATION if predicate["kind"] == "statement":
+        case "withdrawn" if predicate["kind"] == "statement":
             return Rows(record, revoked=tuple(str(digest) for digest in predicate["digests"]))
         case _:
             return Rows(record)
@@ -158,8 +161,8 @@ def _results(
     for entry in judged.entries:
         yield (
             judged.asset, entry.partition, entry.sha256, record.suite, form,
-            found.get(entry.partition, "PASSED"), _count(notes["checks"]),
-            _count(notes["rows"].get(entry.partition, 0)), record.statement, record.log,
+            found.get(entry.partition, "PASSED"), count(notes["checks"]),
+            count(notes["rows"].get(entry.partition, 0)), record.statement, record.log,
             record.log_index, str(ground.get(entry.partition, "")),
         )  # fmt: skip
 
@@ -171,29 +174,11 @@ def open_bundle(content: bytes) -> tuple[bytes, str, int]:
         payload = base64.b64decode(document["dsseEnvelope"]["payload"], validate=True)
         entries = document["verificationMaterial"].get("tlogEntries") or [{}]
         log = base64.b64decode(entries[0].get("logId", {}).get("keyId", ""), validate=True)
-        return payload, log.hex(), _count(int(entries[0].get("logIndex", 0)))
+        return payload, log.hex(), count(int(entries[0].get("logIndex", 0)))
     except (LookupError, TypeError, ValueError, AttributeError, binascii.Error) as error:
         raise EvidenceError(
             reason(RootCause.EVIDENCE_MALFORMED, f"not a DSSE bundle: {error!r}")
         ) from error
-
-
-def _count(value: object) -> int:
-    """A number that the index can hold and compare."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_COUNT:
-        raise EvidenceError(
-            reason(RootCause.EVIDENCE_MALFORMED, f"{str(value)[:40]!r} is not a count")
-        )
-    return value
-
-
-def _text(value: object) -> str:
-    """A word that the index can hold and compare; a number is kept as it is written."""
-    if not isinstance(value, str | int):
-        raise EvidenceError(
-            reason(RootCause.EVIDENCE_MALFORMED, f"{str(value)[:40]!r} is not a word")
-        )
-    return str(value)
 
 
 def _form(predicate: dict[str, Any]) -> str:
@@ -202,63 +187,3 @@ def _form(predicate: dict[str, Any]) -> str:
         return str(predicate["configuration"][0]["digest"]["sha256"])
     except (LookupError, TypeError):
         return ""  # it is found, and does not verify
-
-
-def _facts(document: dict[str, Any]) -> dict[str, Any]:
-    """The index's columns from an unverified statement."""
-    empty = {
-        "step": "", "asset": "", "environment": "", "result": "", "suite": "", "sequence": 0,
-        "previous": "",
-    }  # fmt: skip
-    predicate = document["predicate"]
-    match document["predicateType"]:
-        case statements.PROVENANCE:
-            external = predicate["buildDefinition"]["externalParameters"]
-            internal = predicate["buildDefinition"]["internalParameters"]
-            return empty | {
-                "step": _text(external["step"]),
-                "asset": _text(external["asset"]),
-                "environment": _text(external["environment"]),
-                "sequence": _count(internal["sequence"]),
-                "previous": str(internal.get("previous", "")),
-            }
-        case statements.TEST_RESULT:
-            notes = predicate["annotations"]
-            return empty | {
-                "step": _text(notes["step"]),
-                "environment": _text(notes["environment"]),
-                "result": _text(predicate["result"]),
-                "suite": _text(notes["suite"]),
-            }
-        case statements.VERIFICATION_SUMMARY:
-            notes = predicate["annotations"]
-            return (
-                empty
-                | {
-                    "step": _text(notes["gate"]),
-                    "environment": _text(notes["environment"]),
-                    "result": _text(predicate["verificationResult"]),
-                }
-                | _deployment(predicate)
-            )
-        case statements.REVOCATION:
-            return empty | {
-                "asset": REVOCATIONS,
-                "environment": str(predicate["environment"]),
-                "sequence": _count(predicate["sequence"]),
-                "previous": str(predicate["previous"]),
-            }
-        case _:
-            return empty | {"environment": str(predicate.get("environment", ""))}
-
-
-def _deployment(predicate: dict[str, Any]) -> dict[str, Any]:
-    """The place of an allowing deployment decision among all of them; nothing for others."""
-    notes = predicate["annotations"]
-    if notes["gate"] != "deploy" or predicate["verificationResult"] != "PASSED":
-        return {}
-    return {
-        "asset": DEPLOYMENTS,
-        "sequence": _count(notes["facts"].get("sequence", 0)),
-        "previous": str(notes["facts"].get("previous", "")),
-    }

@@ -9,12 +9,11 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, ProvenanceError, Reason, reason
 from fraud_provenance.attested.ports.blobs import Blobs
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.columns import DEPLOYMENTS, REVOCATIONS
 from fraud_provenance.attested.statements.manifest import Manifest, parse_manifest
 from fraud_provenance.attested.store.contents import Contents
 from fraud_provenance.attested.store.index import Index
 from fraud_provenance.attested.store.rows import (
-    DEPLOYMENTS,
-    REVOCATIONS,
     ChainLink,
     ContractResult,
     Head,
