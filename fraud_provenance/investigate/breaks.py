@@ -25,6 +25,7 @@ from fraud_provenance.investigate.causes import (
     INFRASTRUCTURE,
     MISSING,
     TAMPERING,
+    WAIVER,
     Cause,
     links_of,
     signer_of,
@@ -263,12 +264,8 @@ def _upstream(trust: Trust, registry: Registry, asset: str, day: str) -> list[Ca
         said = f"a file of {day} lies there, and nothing attests it"
         return [Cause(TAMPERING, f"{asset}/{day}", said, path=_news(f"{asset}/{day}"),
                       is_broken=True)]  # fmt: skip
-    if unreadable := unreadable_landings(trust, [day]):
-        return unreadable
-    hole = _first_hole(trust, day)
-    landed = (trust.home / "landing" / f"{hole}.parquet").is_file()
-    if hole not in trust.store.heads(RAW) and not landed:
-        return [_never_came(hole)]
+    if undelivered := _undelivered(trust, day):
+        return undelivered
     if asset == SCORES and day in trust.store.heads(FEATURES):
         champion = verify_subject(trust, registry, "model@champion")
         if champion.reasons:
@@ -279,6 +276,25 @@ def _upstream(trust: Trust, registry: Registry, asset: str, day: str) -> list[Ca
 def commit_of(good: tuple[Node, str, str] | None) -> str:
     """The commit that made what `good_day` found; empty where it found none."""
     return str(good[0].provenance_of().outputs.get("git_commit", "")) if good else ""
+
+
+def _undelivered(trust: Trust, day: str) -> list[Cause]:
+    """A file that is no table, a day that was declared empty, or one that never came."""
+    if unreadable := unreadable_landings(trust, [day]):
+        return unreadable
+    if waiver := trust.lineage().waivers(RAW).get(day):
+        return [_declared_empty(day, trust.lineage().node(waiver))]
+    hole = _first_hole(trust, day)
+    landed = (trust.home / "landing" / f"{hole}.parquet").is_file()
+    return [] if landed or hole in trust.store.heads(RAW) else [_never_came(hole)]
+
+
+def _declared_empty(day: str, node: Node) -> Cause:
+    """Who said that a day has no transactions."""
+    who, at = signer_of(node)
+    why = str(node.statement_of().predicate.get("reason", ""))[:200]
+    return Cause(WAIVER, f"{RAW}/{day}", f"declared empty: {why}", path=links_of([node]), who=who,
+                 at=at)  # fmt: skip
 
 
 def unreadable_landings(trust: Trust, days: Iterable[str]) -> list[Cause]:
