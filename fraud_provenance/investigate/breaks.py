@@ -31,7 +31,7 @@ from fraud_provenance.investigate.causes import (
     signer_of,
 )
 from fraud_provenance.investigate.chain import role_of
-from fraud_provenance.investigate.changes import CODE, DATA
+from fraud_provenance.investigate.changes import CODE, DATA, POLICY
 from fraud_provenance.investigate.subjects import contract_reasons, verify_subject
 from fraud_provenance.investigate.symptoms import Symptom, good_day, words_of
 from fraud_provenance.investigate.why import RAW, bytes_of, raw_days
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 DBT = "dbt_project"
 _CLEAR, _IDS = 0.1, frozenset(("customer_id", "terminal_id"))
+LIMITS = "contracts.json: "
+_UNAPPROVED = re.compile(r"\bEXPECTATION_CHANGE_UNAPPROVED\(([a-z_]+)\)")
 _LANDED = re.compile(r"\blanding@([0-9]{4}-[0-9]{2}-[0-9]{2})")
 _SETTLED = timedelta(minutes=5)
 _HELD = frozenset(("DATA_HELD", "CHECK_FAILED", "CHECK_MISSING", "CHECK_VACUOUS"))
@@ -377,6 +379,8 @@ def alert_faults(trust: Trust) -> list[Cause]:
     for alert in _open_alerts(trust):
         for cause in unreadable_landings(trust, _LANDED.findall(alert.text)):
             found[cause.key] = cause
+        for suite in _UNAPPROVED.findall(alert.text):
+            found.setdefault(suite, _unapproved(trust, suite, alert))
         if alert.kind not in ("could_not_decide", "run_failed"):
             continue
         codes = words_of(alert) & SERVERS.keys()
@@ -387,6 +391,14 @@ def alert_faults(trust: Trust) -> list[Cause]:
                           path=(Link(kind="alert", name=alert.id[:12], detail=code),))  # fmt: skip
             found.setdefault(cause.key, cause)
     return list(found.values())
+
+
+def _unapproved(trust: Trust, suite: str, alert: Alert) -> Cause:
+    """Checks that no release approved: limits were released without the digest of their suite."""
+    released = [trust.lineage().node(name) for name in trust.policies.current().release_statements]
+    who = ", ".join(dict.fromkeys(signer_of(node)[0] for node in released))
+    said, at = alert.text.splitlines()[0][:300], f"{alert.raised_at:%Y-%m-%dT%H:%M:%SZ}"
+    return Cause(POLICY, f"{LIMITS}{suite}", said, who=who, at=at, path=links_of(released[:1]))
 
 
 def approval_causes(
