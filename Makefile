@@ -81,8 +81,8 @@ dbt-test: setup ## dbt unit and data tests on generated transactions (part of te
 attacks: setup ## The tournament: every known attack, its benign twin, its mutant (over an hour)
 	@$(BIN)/python -m fraud_provenance_tests.attacks
 
-incidents: setup ## The incident game: something goes wrong, `blame` has to say what (an hour)
-	@$(BIN)/python -m fraud_provenance_tests.incidents
+incidents: setup ## The incident game: something goes wrong, `blame` has to say what; a stock pipeline beside it (hours)
+	@$(BIN)/python -m fraud_provenance_tests.incidents --stock
 
 remedies: setup ## Every remedy of the table, done as it is printed on a real home
 	@$(BIN)/python -m fraud_provenance_tests.attacks --remedies

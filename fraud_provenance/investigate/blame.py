@@ -7,7 +7,6 @@ named if the effect goes with it, whatever it looks like.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +30,6 @@ from fraud_provenance.investigate.causes import (
     Blame,
     Cause,
     cause_of,
-    limit_cause,
     signer_of,
 )
 from fraud_provenance.investigate.changes import (
@@ -41,10 +39,9 @@ from fraud_provenance.investigate.changes import (
     Changes,
     changes_between,
     model_change,
-    policy_between,
 )
 from fraud_provenance.investigate.effects import Effect, metric_effect, score_effect
-from fraud_provenance.investigate.limits import limit_causes
+from fraud_provenance.investigate.limits import OF_VALUES, bar_causes, limit_causes
 from fraud_provenance.investigate.past import Past
 from fraud_provenance.investigate.past_code import Codes
 from fraud_provenance.investigate.quick import ranked
@@ -65,17 +62,9 @@ from fraud_provenance.models.registry import Registry
 from fraud_provenance.predictions.batch import FEATURES
 
 if TYPE_CHECKING:
-    from fraud_provenance.attested.lineage.nodes import Node
+    pass
 
 _OF_DENIAL = "GATE_DENIED"
-OF_VALUES: Mapping[str, tuple[str, ...]] = {
-    "METRIC_BELOW_MINIMUM": ("metrics.",),
-    "THRESHOLD_OUT_OF_RANGE": ("model_threshold.", "alert_rate."),
-    "EVALUATION_TOO_SMALL": ("min_evaluation_",),
-    "FEATURES_TOO_FEW": ("min_features",),
-    "MODEL_TOO_OLD": ("max_data_age_days",),
-}
-"""Root causes of a refusal that follow from a model's numbers, and the limits that they break."""
 _NEWLY_MISSING = frozenset(("PARTITION_MISSING",))
 
 
@@ -161,11 +150,15 @@ def _is_refusal_alone(symptom: Symptom) -> bool:
 def _of_news(asked: Question, symptom: Symptom, found: Blame) -> Blame:
     """An alert that names nothing which evidence knows, or something that simply holds."""
     if symptom.alert is not None:
-        found.causes = alert_faults(asked.trust)
+        found.causes = _told_by_alerts(asked)
         found.effect = symptom.alert.text.splitlines()[0][:200]
     else:
         found.chance = "every link of it holds, and it is compared with nothing"
     return found
+
+
+def _told_by_alerts(asked: Question) -> list[Cause]:
+    return refined(asked.trust, asked.registry, asked.project, alert_faults(asked.trust))
 
 
 def _compared(asked: Question, symptom: Symptom, found: Blame) -> None:
@@ -215,7 +208,7 @@ def _model(asked: Question, symptom: Symptom, found: Blame) -> None:
     past = Past(asked.trust, asked.project)
     changes = changes_between(asked.trust, past, before, now)
     if bar and symptom.refusal is not None:
-        policy = _bar_causes(asked.trust, symptom.refusal, (before, now), past)
+        policy = bar_causes(asked.trust, symptom.refusal, (before, now), past)
         if policy:
             found.effect = f"a gate refused it: {bar[0].get('code')}"
             found.causes += policy
@@ -237,42 +230,6 @@ def _about(bar: list[dict[str, str]]) -> str:
         if named:
             return named[0]
     return ""
-
-
-def _bar_causes(
-    trust: Trust, decision: "Node", sides: tuple[Recipe, Recipe], past: Past
-) -> list[Cause]:
-    """The limits that moved since the good model, and that this one would have kept before."""
-    from fraud_provenance.models.registration import registration_of
-
-    before, now = sides
-    allowed = registration_of(trust, trust.policies.current(), before.model)
-    digests = [node.summary_of().policy_digest for node in (allowed, decision)]
-    if digests[0] == digests[1]:
-        return []
-    codes = {str(item.get("code")) for item in denial_reasons(decision)}
-    return [
-        limit_cause(change, "the bar", [decision])
-        for change in policy_between(past, digests[0], digests[1], decision)
-        if any(part in change.name for code in codes for part in OF_VALUES.get(code, ()))
-        and kept_before(change, now.metrics)
-    ]
-
-
-def kept_before(change: Change, numbers: Mapping[str, float]) -> bool:
-    """Whether a limit that moved was kept as it was and is broken as it is now.
-
-    Of a limit on a number that is not known here, that it moved is all that can be told.
-    """
-    name = next((name for name in numbers if f".{name}." in f".{change.name.partition(': ')[2]}"),
-                "")  # fmt: skip
-    try:
-        limits = (float(change.before), float(change.after))
-    except ValueError:
-        return True
-    if not name:
-        return True
-    return min(limits) <= numbers[name] <= max(limits)
 
 
 # --- scores ----------------------------------------------------------------------------------
@@ -340,6 +297,11 @@ def _day(asked: Question, symptom: Symptom, found: Blame) -> None:
     if good is None or not heads:
         found.notes.append("no earlier day was good: nothing to compare with")
         found.is_undecided = not found.causes
+        return
+    judged = trust.store.contract_results(asset).get((day, heads[0].sha256), {})
+    if missing := set(trust.policies.current().layout.suites(asset)) - judged.keys():
+        found.effect = f"it was not judged by {min(missing)}"
+        found.causes = _told_by_alerts(asked)
         return
     node = trust.lineage().node(symptom.statement or heads[0].statement)
     found.good = f"{asset}/{good[1]} {good[2][:12]}"

@@ -25,12 +25,13 @@ from fraud_provenance.investigate.causes import (
     INFRASTRUCTURE,
     MISSING,
     TAMPERING,
+    WAIVER,
     Cause,
     links_of,
     signer_of,
 )
 from fraud_provenance.investigate.chain import role_of
-from fraud_provenance.investigate.changes import CODE, DATA
+from fraud_provenance.investigate.changes import CODE, DATA, POLICY
 from fraud_provenance.investigate.subjects import contract_reasons, verify_subject
 from fraud_provenance.investigate.symptoms import Symptom, good_day, words_of
 from fraud_provenance.investigate.why import RAW, bytes_of, raw_days
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 DBT = "dbt_project"
 _CLEAR, _IDS = 0.1, frozenset(("customer_id", "terminal_id"))
+LIMITS = "contracts.json: "
+_UNAPPROVED = re.compile(r"\bEXPECTATION_CHANGE_UNAPPROVED\(([a-z_]+)\)")
 _LANDED = re.compile(r"\blanding@([0-9]{4}-[0-9]{2}-[0-9]{2})")
 _SETTLED = timedelta(minutes=5)
 _HELD = frozenset(("DATA_HELD", "CHECK_FAILED", "CHECK_MISSING", "CHECK_VACUOUS"))
@@ -263,12 +266,8 @@ def _upstream(trust: Trust, registry: Registry, asset: str, day: str) -> list[Ca
         said = f"a file of {day} lies there, and nothing attests it"
         return [Cause(TAMPERING, f"{asset}/{day}", said, path=_news(f"{asset}/{day}"),
                       is_broken=True)]  # fmt: skip
-    if unreadable := unreadable_landings(trust, [day]):
-        return unreadable
-    hole = _first_hole(trust, day)
-    landed = (trust.home / "landing" / f"{hole}.parquet").is_file()
-    if hole not in trust.store.heads(RAW) and not landed:
-        return [_never_came(hole)]
+    if undelivered := _undelivered(trust, day):
+        return undelivered
     if asset == SCORES and day in trust.store.heads(FEATURES):
         champion = verify_subject(trust, registry, "model@champion")
         if champion.reasons:
@@ -279,6 +278,25 @@ def _upstream(trust: Trust, registry: Registry, asset: str, day: str) -> list[Ca
 def commit_of(good: tuple[Node, str, str] | None) -> str:
     """The commit that made what `good_day` found; empty where it found none."""
     return str(good[0].provenance_of().outputs.get("git_commit", "")) if good else ""
+
+
+def _undelivered(trust: Trust, day: str) -> list[Cause]:
+    """A file that is no table, a day that was declared empty, or one that never came."""
+    if unreadable := unreadable_landings(trust, [day]):
+        return unreadable
+    if waiver := trust.lineage().waivers(RAW).get(day):
+        return [_declared_empty(day, trust.lineage().node(waiver))]
+    hole = _first_hole(trust, day)
+    landed = (trust.home / "landing" / f"{hole}.parquet").is_file()
+    return [] if landed or hole in trust.store.heads(RAW) else [_never_came(hole)]
+
+
+def _declared_empty(day: str, node: Node) -> Cause:
+    """Who said that a day has no transactions."""
+    who, at = signer_of(node)
+    why = str(node.statement_of().predicate.get("reason", ""))[:200]
+    return Cause(WAIVER, f"{RAW}/{day}", f"declared empty: {why}", path=links_of([node]), who=who,
+                 at=at)  # fmt: skip
 
 
 def unreadable_landings(trust: Trust, days: Iterable[str]) -> list[Cause]:
@@ -361,6 +379,8 @@ def alert_faults(trust: Trust) -> list[Cause]:
     for alert in _open_alerts(trust):
         for cause in unreadable_landings(trust, _LANDED.findall(alert.text)):
             found[cause.key] = cause
+        for suite in _UNAPPROVED.findall(alert.text):
+            found.setdefault(suite, _unapproved(trust, suite, alert))
         if alert.kind not in ("could_not_decide", "run_failed"):
             continue
         codes = words_of(alert) & SERVERS.keys()
@@ -371,6 +391,14 @@ def alert_faults(trust: Trust) -> list[Cause]:
                           path=(Link(kind="alert", name=alert.id[:12], detail=code),))  # fmt: skip
             found.setdefault(cause.key, cause)
     return list(found.values())
+
+
+def _unapproved(trust: Trust, suite: str, alert: Alert) -> Cause:
+    """Checks that no release approved: limits were released without the digest of their suite."""
+    released = [trust.lineage().node(name) for name in trust.policies.current().release_statements]
+    who = ", ".join(dict.fromkeys(signer_of(node)[0] for node in released))
+    said, at = alert.text.splitlines()[0][:300], f"{alert.raised_at:%Y-%m-%dT%H:%M:%SZ}"
+    return Cause(POLICY, f"{LIMITS}{suite}", said, who=who, at=at, path=links_of(released[:1]))
 
 
 def approval_causes(

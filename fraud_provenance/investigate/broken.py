@@ -14,6 +14,7 @@ from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import read_policies
 from fraud_provenance.attested.lineage.nodes import Node, below
 from fraud_provenance.attested.lineage.revocations import read_revocation
+from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.rules.expectations import policy_difference
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.store.rows import Record
@@ -54,6 +55,7 @@ _OF_POLICY = frozenset((
     "POLICY_DIGEST_MISMATCH", "EXPECTATION_CHANGE_UNAPPROVED", "POLICY_ROLLBACK",
 ))  # fmt: skip
 _ABOUT = re.compile(r"bundle [0-9a-f]{12} \((?P<name>.+)\)\Z")
+_DEPLOYMENT = "deploy decision"
 _NO_BUNDLE = "no bundle carries statement "
 _NAMED = re.compile(r"\b(?:statement|bundle) (?P<digest>[0-9a-f]{12})")
 
@@ -169,6 +171,8 @@ def _name(trust: Trust | None, item: Reason) -> str:
         if record is not None:
             return role_of_record(record)
     about = _ABOUT.match(item.artifact)
+    if item.artifact == DEPLOYMENTS:
+        return _DEPLOYMENT
     day = item.partition if _is_day(item.partition) else ""
     return "/".join(filter(None, (about["name"] if about else item.artifact, day)))
 

@@ -12,8 +12,8 @@ from fraud_provenance.investigate.chain import place_of, role_of
 from fraud_provenance.investigate.changes import CODE, DATA, Change
 from fraud_provenance.investigate.recipes import path_to
 
-TAMPERING, MISSING, REVOCATION, INFRASTRUCTURE, APPROVAL = (
-    "tampering", "missing", "revocation", "infrastructure", "approval",
+TAMPERING, MISSING, REVOCATION, INFRASTRUCTURE, APPROVAL, WAIVER = (
+    "tampering", "missing", "revocation", "infrastructure", "approval", "waiver",
 )  # fmt: skip
 
 
@@ -23,7 +23,7 @@ class Cause:
 
     Attributes:
         kind: `data`, `parameter`, `code`, `library`, `policy`, `approval`, `revocation`,
-            `tampering`, `missing` or `infrastructure`.
+            `waiver`, `tampering`, `missing` or `infrastructure`.
         name: What it is: `raw_transactions/2018-05-01`, `fraud_model.max_depth`, a file, …
         said: One sentence.
         before: Digest or value when things were good.

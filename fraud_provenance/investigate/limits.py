@@ -4,16 +4,27 @@ Two proofs: the very same bytes passed under the policy before; or all that was 
 the limits that were in force when the last good day passed.
 """
 
+from collections.abc import Mapping
+
 from fraud_provenance.attested.core.disclosure import Finding
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.investigate.breaks import LIMITS
 from fraud_provenance.investigate.causes import Cause, limit_cause
 from fraud_provenance.investigate.changes import Change, policy_between
 from fraud_provenance.investigate.past import Past
-from fraud_provenance.investigate.symptoms import good_day
+from fraud_provenance.investigate.recipes import Recipe
+from fraud_provenance.investigate.symptoms import denial_reasons, good_day
 
-_LIMITS = "contracts.json: "
+OF_VALUES: Mapping[str, tuple[str, ...]] = {
+    "METRIC_BELOW_MINIMUM": ("metrics.",),
+    "THRESHOLD_OUT_OF_RANGE": ("model_threshold.", "alert_rate."),
+    "EVALUATION_TOO_SMALL": ("min_evaluation_",),
+    "FEATURES_TOO_FEW": ("min_features",),
+    "MODEL_TOO_OLD": ("max_data_age_days",),
+}
+"""Root causes of a refusal that follow from a model's numbers, and the limits that they break."""
 
 
 def limit_causes(trust: Trust, past: Past, asset: str, day: str) -> list[Cause]:
@@ -75,7 +86,7 @@ def _moved(
     now = _policy_of(trust, contract)
     if not before or not now or not contract.contract:
         return []
-    section = f"{_LIMITS}{contract.contract.suite}."
+    section = f"{LIMITS}{contract.contract.suite}."
     changes = [item for item in policy_between(past, before, now, contract)
                if item.name.startswith(section)]  # fmt: skip
     freed: dict[str, Change] = {}
@@ -87,6 +98,23 @@ def _moved(
     chosen = list(freed.values()) if findings else changes
     decision = trust.lineage().node(contract.contract.decision)
     return [limit_cause(item, "the limit", [contract, decision]) for item in chosen]
+
+
+def released_limits(trust: Trust, past: Past, suite: str) -> list[Change]:
+    """The limits of a suite that are otherwise than when it judged last.
+
+    Raises:
+        EvidenceError: a policy's files are gone or not what was signed.
+    """
+    judged = [node for record in trust.store.records(predicate_type=statements.TEST_RESULT)
+              if (node := trust.lineage().node(record.statement)).contract
+              and node.contract.suite == suite]  # fmt: skip
+    before = _policy_of(trust, judged[-1]) if judged else ""
+    now = trust.policies.current().digest
+    if before in ("", now):
+        return []
+    return [item for item in policy_between(past, before, now, None)
+            if item.name.startswith(f"{LIMITS}{suite}.")]  # fmt: skip
 
 
 def keeps(change: Change, finding: Finding) -> bool:
@@ -102,3 +130,42 @@ def keeps(change: Change, finding: Finding) -> bool:
     if finding.minimum is not None and finding.observed < finding.minimum:
         return now > before and finding.observed >= finding.minimum - (now - before)
     return False
+
+
+# --- the bar of a model ----------------------------------------------------------------------
+
+
+def bar_causes(
+    trust: Trust, decision: Node, sides: tuple[Recipe, Recipe], past: Past
+) -> list[Cause]:
+    """The limits that moved since the good model, and that this one would have kept before."""
+    from fraud_provenance.models.registration import registration_of
+
+    before, now = sides
+    allowed = registration_of(trust, trust.policies.current(), before.model)
+    digests = [node.summary_of().policy_digest for node in (allowed, decision)]
+    if digests[0] == digests[1]:
+        return []
+    codes = {str(item.get("code")) for item in denial_reasons(decision)}
+    return [
+        limit_cause(change, "the bar", [decision])
+        for change in policy_between(past, digests[0], digests[1], decision)
+        if any(part in change.name for code in codes for part in OF_VALUES.get(code, ()))
+        and kept_before(change, now.metrics)
+    ]
+
+
+def kept_before(change: Change, numbers: Mapping[str, float]) -> bool:
+    """Whether a limit that moved was kept as it was and is broken as it is now.
+
+    Of a limit on a number that is not known here, that it moved is all that can be told.
+    """
+    name = next((name for name in numbers if f".{name}." in f".{change.name.partition(': ')[2]}"),
+                "")  # fmt: skip
+    try:
+        limits = (float(change.before), float(change.after))
+    except ValueError:
+        return True
+    if not name:
+        return True
+    return min(limits) <= numbers[name] <= max(limits)

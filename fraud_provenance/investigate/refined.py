@@ -6,9 +6,10 @@ from pathlib import Path
 
 from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.investigate.breaks import DBT, commit_of
+from fraud_provenance.investigate.breaks import DBT, LIMITS, commit_of
 from fraud_provenance.investigate.causes import INFRASTRUCTURE, TAMPERING, Cause
-from fraud_provenance.investigate.changes import CODE
+from fraud_provenance.investigate.changes import CODE, POLICY
+from fraud_provenance.investigate.limits import released_limits
 from fraud_provenance.investigate.past import Past
 from fraud_provenance.investigate.symptoms import good_day
 from fraud_provenance.models.champion import decisions_on
@@ -26,6 +27,8 @@ def refined(
     for cause in causes:
         if (cause.kind, cause.name) == (CODE, DBT):
             found += _by_file(trust, project, cause)
+        elif cause.kind == POLICY and cause.name.startswith(LIMITS) and not cause.before:
+            found += _by_limit(trust, project, cause)
         elif (cause.kind, cause.name) == (TAMPERING, CHAMPION) and _is_lost(trust, registry):
             said = f"the registry has lost what it had: {cause.said}"
             found.append(replace(cause, kind=INFRASTRUCTURE, name="registry", said=said))
@@ -51,6 +54,19 @@ def _by_file(trust: Trust, project: Path, cause: Cause) -> list[Cause]:
         return [cause]
     own = [path for file in files if is_definition(path := str(file["path"]))]
     return [replace(cause, name=path, before=before) for path in own] or [cause]
+
+
+def _by_limit(trust: Trust, project: Path, cause: Cause) -> list[Cause]:
+    """Of checks that no release approved: the limits that were released since they judged last."""
+    suite = cause.name.removeprefix(LIMITS)
+    try:
+        changes = released_limits(trust, Past(trust, project), suite)
+    except ProvenanceError:
+        return [cause]
+    return [
+        replace(cause, name=item.name, before=item.before, after=item.after)
+        for item in changes
+    ] or [cause]  # fmt: skip
 
 
 def is_definition(path: str) -> bool:

@@ -1,6 +1,10 @@
 """Something looks worse than the cause and did nothing: unread deliveries, commits nobody ran."""
 
+import shutil
+import sqlite3
+
 from fraud_provenance_tests.incidents.acts import (
+    CONTRACTS,
     FEATURES,
     RAW,
     SCORES,
@@ -19,7 +23,7 @@ from fraud_provenance_tests.incidents.acts import (
 )
 from fraud_provenance_tests.incidents.cases_evidence import missing, raw, tampered
 from fraud_provenance_tests.incidents.cases_machine import infrastructure, lost_registry
-from fraud_provenance_tests.incidents.cases_people import WHY, revocation
+from fraud_provenance_tests.incidents.cases_people import WHY, median_at_most, revocation
 from fraud_provenance_tests.incidents.cases_training import EVALUATION, WINDOWS
 from fraud_provenance_tests.incidents.changes import Change, amounts, inverted, labels, no_labels
 from fraud_provenance_tests.incidents.model import NONE, Incident
@@ -52,6 +56,21 @@ def cut_off(place: Place) -> None:
 def forgotten(place: Place) -> None:
     """What verification remembers is gone."""
     (place.home / "run" / "verified.lines").unlink()
+
+
+def edited_metric(place: Place) -> None:
+    """Somebody makes a metric in MLflow look better; no gate reads it there."""
+    known = sqlite3.connect(place.home / "mlflow" / "mlflow.db")
+    known.execute("update metrics set value = 0.99")
+    known.execute("update latest_metrics set value = 0.99")
+    known.commit()
+    known.close()
+
+
+def no_reports(place: Place) -> None:
+    """Data Docs and what steps left in their scratch folders are gone."""
+    for name in ("reports", "scratch"):
+        shutil.rmtree(place.home / name)
 
 
 ONE_TREE = default("n_estimators", "100", "1")
@@ -120,6 +139,55 @@ CASES = (
              then(turned(file_of(RAW, day(33))), turned(file_of(FEATURES, day(45))),
                   turned(file_of(SCORES, day(45)))), SCORED,
              tampered(raw(33), f"{FEATURES}/{day(45)}", SCORED)),
+    Incident("metric", "a raw day is edited; a metric in MLflow shines",
+             then(edited_metric, turned(file_of(RAW, day(27)))), "model@champion",
+             tampered(raw(27)), decoy=True),
+    Incident("reports", "leaves are gone; so are all reports",
+             then(no_reports, removed(file_of(SCORES, day(45), "leaves"))), SCORED,
+             missing(SCORED), decoy=True),
+    Incident("week-model", "the model is edited; a whole week of the feed is held",
+             turned(model_file("model.ubj")), "model@champion", tampered("fraud_model"),
+             decoy=True, must_stop=True, base="bad-week"),
+    Incident("week-edited", "scores are edited; a whole week of the feed is held",
+             turned(file_of(SCORES, day(45))), SCORED, tampered(SCORED), decoy=True,
+             must_stop=True, base="bad-week"),
+    Incident("week-both", "features and the metrics are edited; a whole week of the feed is held",
+             then(turned(file_of(FEATURES, day(28))), METRICS), "model@champion",
+             tampered(f"{FEATURES}/{day(28)}", "model_evaluation"), decoy=True, must_stop=True,
+             base="bad-week"),
+    Incident("week-registry", "the registry is gone; a whole week of the feed is held",
+             lost_registry, "model@champion", infrastructure("registry"), decoy=True,
+             must_stop=True, base="bad-week"),
+    Incident("week-policy", "a bar and a contract are edited unsigned; a week of the feed is held",
+             then(unsigned_limit(*bar("auc_roc", "0.7", "0.6")),
+                  unsigned_limit(CONTRACTS, *median_at_most(9000))), "model@champion",
+             tampered(THRESHOLDS, CONTRACTS), decoy=True, must_stop=True, base="bad-week"),
+    Incident("relabelled-edited", "scores are edited; a relabelled day was accepted",
+             turned(file_of(SCORES, day(45))), SCORED, tampered(SCORED), decoy=True,
+             must_stop=True, base="relabelled"),
+    Incident("relabelled-gone", "raw days are gone; a relabelled day was accepted",
+             then(removed(file_of(RAW, day(43))), removed(file_of(RAW, day(44)))), SCORED,
+             missing(raw(43), raw(44)), decoy=True, must_stop=True, base="relabelled"),
+    Incident("next-both", "the newest raw day and its features are edited",
+             then(turned(file_of(RAW, day(46))), turned(file_of(FEATURES, day(46)))), NEW,
+             tampered(raw(46), f"{FEATURES}/{day(46)}"), base="next-day"),
+    Incident("next-gone", "features are gone, leaves are edited, a commit waits to be run",
+             then(WIDER, removed(file_of(FEATURES, day(46))),
+                  turned(file_of(SCORES, day(46), "leaves"))), NEW,
+             missing(f"{FEATURES}/{day(46)}") | tampered(NEW), decoy=True, base="next-day"),
+    Incident("next-raw", "a raw day is gone; the candidate is worse than the champion",
+             removed(file_of(RAW, day(46))), NEW, missing(raw(46)), decoy=True, base="next-day"),
+    Incident("decision", "the decision that made the champion is gone",
+             removed(bundle_kind("verification_summary", "deployments")), "model@champion",
+             missing("deploy decision")),
+    Incident("signature", "the model's signature and its evaluation's statement are gone",
+             then(removed(bundle_kind("model_signing")),
+                  removed(bundle_kind("provenance", "model_evaluation"))), "model@champion",
+             missing("model signature", "model_evaluation")),
+    Incident("learnt-both", "features that were learnt from are edited, others are gone",
+             then(turned(file_of(FEATURES, day(28))), removed(file_of(FEATURES, day(29)))),
+             "model@champion",
+             tampered(f"{FEATURES}/{day(28)}") | missing(f"{FEATURES}/{day(29)}")),
     Incident("none-commits", "commits that nobody ran, and a candidate as good as the champion",
              then(ONE_TREE, MORE_CARDS), "model@candidate", NONE, decoy=True, base="next-day"),
     Incident("none-waiting", "days wait in the landing zone; the newest scores are as ever",

@@ -4,8 +4,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 
 from fraud_provenance_tests.incidents.acts import RAW, SCORES, new_day, then
@@ -78,24 +76,21 @@ def moved_alias(place: Place) -> None:
     known.close()
 
 
-def full_disk(place: Place) -> None:
-    """No file may grow beyond some kilobytes, as if the disk were full there."""
+def no_room(place: Place) -> None:
+    """Where files are staged nothing can be written when a day comes."""
     place.up()
+    shutil.rmtree(place.home / "staging")
+    (place.home / "staging").write_text("lost and found\n", "utf-8")
     place.deliver(46)
-    done = subprocess.run(
-        ["bash", "-c", 'ulimit -f 60; exec "$0" -m fraud_provenance.cli run', sys.executable],
-        cwd=place.project, env=place.product.environment(), check=False, capture_output=True,
-        text=True,
-    )  # fmt: skip
-    if done.returncode:
-        place.alarms.append(done.stderr[-300:])
+    place.run()
 
 
 def lost_keys(place: Place) -> None:
     """The keys of the authorities are gone when a day comes."""
     shutil.rmtree(place.home / "trust" / "private")
     place.deliver(46)
-    place.say("up")
+    place.product.run("up")
+    place.is_up = True
     place.run()
 
 
@@ -138,12 +133,12 @@ CASES = (
              frozenset((f"data landing/{day(46)}",)), must_stop=True),
     Incident("half-file-day", "the transfer of a day's file broke off", half_a_file, NEW_SCORES,
              frozenset((f"data landing/{day(46)}",)), must_stop=True),
-    Incident("disk", "the disk is full when a day comes", full_disk, NEW_SCORES,
+    Incident("disk", "nothing can be staged when a day comes", no_room, NEW_SCORES,
              infrastructure("disk"), must_stop=True),
     Incident("keys", "the authorities' keys are gone when a day comes", lost_keys, NEW_SCORES,
              infrastructure("authority"), must_stop=True),
     Incident("dagster", "Dagster's databases are damaged when a day comes", broken_dagster,
-             NEW_SCORES, infrastructure("dagster"), must_stop=True),
+             NEW_SCORES, infrastructure("run"), must_stop=True),
     Incident("waived", "a day that came late was declared empty", waived, NEW_SCORES,
              frozenset((f"waiver {RAW}/{day(46)}",))),
     Incident("alias", "the registry names another champion than was decided", moved_alias,

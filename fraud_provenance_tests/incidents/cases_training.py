@@ -106,14 +106,16 @@ def _bump() -> tuple[str, str]:
 
 
 def promoted(change: Plant) -> Plant:
-    """Another model is approved and scores a day again."""
+    """Another model is approved, and the next day is scored by it."""
 
     def plant(place: Place) -> None:
         change(place)
         place.run(*SAME_DAYS)
         place.must("approve", "model@candidate", "--environment", "local", "--as", OFFICER,
                    "--reason", "reviewed")  # fmt: skip
-        place.run(*SAME_DAYS, *SCORED)
+        place.run(*SAME_DAYS)
+        place.deliver(46)
+        place.run()
 
     return plant
 
@@ -177,10 +179,7 @@ CASES = (
              "alert", code(MART, RECOMPUTE)),
     Incident("promoted", "a model that learnt slowly was approved, and a day is scored by it",
              promoted(then(clean_up(), default("learning_rate", "0.3", "0.05"))),
-             f"{SCORES}/{day(45)}", parameter("fraud_model.learning_rate"), decoy=True),
-    Incident("promoted-labels", "a model that learnt a relabelled day was approved, and scores",
-             promoted(again(relabelled(28))), f"{SCORES}/{day(45)}", of_day(28),
-             must_stop=True),
+             f"{SCORES}/{day(46)}", parameter("fraud_model.learning_rate"), decoy=True),
     Incident("one-score", "a customer's payments of the day before are in cents",
              again({44: amounts(100, pl.col("CUSTOMER_ID") == CARD), 43: other_scenario}, *SCORED),
              str(PAYMENT), of_day(44), decoy=True, must_stop=True),
@@ -206,9 +205,9 @@ CASES = (
     Incident("tree-labels", "what ran was never committed; a commit before it is far larger",
              then(clean_up(), uncommitted, new_day()), "alert", code("work tree"), decoy=True,
              must_stop=True),
-    Incident("lock", "the lock names another version than is installed",
-             then(edit("requirements.lock", *_bump(), "upgrade xgboost"), new_day()), "alert",
-             frozenset(("library xgboost-cpu",)), must_stop=True),
+    Incident("none-lock", "the lock names another version than the one that computed",
+             then(edit("requirements.lock", *_bump(), "upgrade xgboost"), new_day()),
+             "model@candidate", NONE, decoy=True),
     Incident("none-order", "a day comes again, sorted otherwise", again({28: other_order}),
              "model@candidate", NONE, decoy=True),
     Incident("none-scenario", "a column that nothing is made of changed, and was accepted",

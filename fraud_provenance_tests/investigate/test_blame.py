@@ -74,6 +74,15 @@ def test_day_whose_rows_moved_the_scores_is_named_and_the_decoy_is_not(kept: Sto
     assert "version before" in found.good
 
 
+def test_features_made_again_lead_to_the_raw_day_that_moved_them(kept: Story) -> None:
+    day, decoy = kept.scored_day, kept.days[-2]
+    deliver(kept, {day: dearer, decoy: other_scenario})
+    found = ask(kept, f"transaction_features/{day}")
+    assert named(found) == {f"data {RAW}/{day}"}
+    assert found.causes[0].path[-1].name == RAW
+    assert found.exit_code == 0
+
+
 def test_quick_ranks_by_the_shift_and_makes_nothing_again(kept: Story) -> None:
     deliver(kept, {kept.scored_day: dearer, kept.days[-2]: other_scenario})
     found = ask(kept, f"{SCORES}/{kept.scored_day}", quick=True)
@@ -142,7 +151,8 @@ def test_fault_that_alerts_tell_is_infrastructure(story: Story) -> None:
     said = "raw_transactions: LOG_UNAVAILABLE: signing: no answer"
     alert = Alert.of("could_not_decide", "today", said, [], now)
     Outbox(story.trust.home).put(alert)
-    (story.trust.home / "landing" / "2018-05-15.parquet").write_bytes(b"it came")
+    landed = parquet_bytes(story.raw[story.scored_day])
+    (story.trust.home / "landing" / "2018-05-15.parquet").write_bytes(landed)
     found = ask(story, f"{SCORES}/2018-05-15")
     assert named(found) == {"infrastructure log"}
     assert found.exit_code == 2

@@ -3,9 +3,8 @@
 import pytest
 
 from fraud_provenance.attested.core.disclosure import Finding
-from fraud_provenance.investigate.blame import kept_before
 from fraud_provenance.investigate.changes import POLICY, Change
-from fraud_provenance.investigate.limits import keeps
+from fraud_provenance.investigate.limits import keeps, kept_before
 
 
 def moved(before: object, after: object, name: str = "raw_expectations.rows.value") -> Change:
