@@ -13,10 +13,10 @@ from fraud_provenance.attested.core.verdict import Link, Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import read_policies
 from fraud_provenance.attested.lineage.nodes import Node, below
-from fraud_provenance.attested.lineage.revocations import read_revocation
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.rules.expectations import policy_difference
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.people import Revocation
 from fraud_provenance.attested.store.rows import Record
 from fraud_provenance.investigate.causes import (
     INFRASTRUCTURE,
@@ -99,7 +99,7 @@ def withdrawn(trust: Trust | None, verdict: Verdict) -> list[Cause]:
     found = [_revoked(trust, item, verdict, said, tops) for item in of_people]
     used = _used(tops, verdict.subject.partition("/")[2])
     for node in said:
-        told = read_revocation(node.statement_of())
+        told = statements.read(node.statement_of(), Revocation)
         if told.kind == "partition" and used.intersection(told.digests):
             name = f"{told.artifact}/{told.partition}"
             found.append(_taken_back(name, told.reason, node, tops))
@@ -145,7 +145,7 @@ def _made(tops: Iterable[Node]) -> list[Node]:
 def _taken_back(name: str, why: str, node: Node, tops: Sequence[Node]) -> Cause:
     """A revocation as a cause: from the subject to what was withdrawn, and who signed that."""
     who, at = signer_of(node)
-    digests = set(read_revocation(node.statement_of()).digests)
+    digests = set(statements.read(node.statement_of(), Revocation).digests)
     attested = [other for other in below(tops) if other.provenance and other.manifest
                 and any(entry.sha256 in digests for entry in other.manifest.entries)]  # fmt: skip
     ways = (path_to(tops, other.statement, to_broken=True) for other in attested)
@@ -245,7 +245,7 @@ def _revoked(
     if str(item.code) == "APPROVAL_REVOKED":
         name = _ROLES[statements.APPROVAL]
     for node in said:
-        told = read_revocation(node.statement_of())
+        told = statements.read(node.statement_of(), Revocation)
         if (told.artifact, told.partition) == (item.artifact, item.partition) and told.partition:
             return _taken_back(name, told.reason, node, tops)
     return Cause(REVOCATION, name or verdict.subject, item.message,
