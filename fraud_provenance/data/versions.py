@@ -134,33 +134,39 @@ def lacking(home: Path, files: Sequence[Path]) -> list[Path]:
 
     A file that is not there is none of them: DVC has nothing to keep of it.
     """
+    return [
+        path
+        for path in files
+        if path.exists()
+        and not (_is_stored(home, path) and version_path(home, path, pointed_to(path)).is_file())
+    ]
+
+
+def _is_stored(home: Path, path: Path) -> bool:
+    """Whether the file's pointer names its bytes, and the remote has them."""
     objects = home / "dvc-remote" / "files" / "md5"
-
-    def is_kept(path: Path) -> bool:
-        md5 = pointed_to(path)
-        if not md5 or not (objects / md5[:2] / md5[2:]).is_file():
-            return False
-        if not version_path(home, path, md5).is_file():
-            return False
-        is_older = pointer_path(path).stat().st_mtime_ns < path.stat().st_mtime_ns
-        return not is_older or dvc_md5(path.read_bytes()) == md5
-
-    return [path for path in files if path.exists() and not is_kept(path)]
+    md5 = pointed_to(path)
+    if not md5 or not (objects / md5[:2] / md5[2:]).is_file():
+        return False
+    is_older = pointer_path(path).stat().st_mtime_ns < path.stat().st_mtime_ns
+    return not is_older or dvc_md5(path.read_bytes()) == md5
 
 
 def track(home: Path, files: Sequence[Path]) -> None:
-    """Add files to DVC and push them to the remote.
+    """Add files to DVC, push them to the remote, and keep a pointer to this version.
 
     Raises:
         BackendError: STORAGE_UNAVAILABLE.
     """
-    if not files:
-        return
-    with _repository(home, files) as repo, contextlib.redirect_stderr(io.StringIO()):
-        repo.add([str(path) for path in files])
-        for path in files:
-            _keep_pointer(home, path)
-        repo.push([str(pointer_path(path)) for path in files])
+    new = [path for path in files if not _is_stored(home, path)]
+    if new:
+        with _repository(home, new) as repo, contextlib.redirect_stderr(io.StringIO()):
+            repo.add([str(path) for path in new])
+            for path in new:  # before the push: nobody may take what is there
+                _keep_pointer(home, path)
+            repo.push([str(pointer_path(path)) for path in new])
+    for path in files:
+        _keep_pointer(home, path)
 
 
 def _keep_pointer(home: Path, file: Path) -> None:

@@ -76,6 +76,7 @@ def test_repository_that_keeps_versions_is_never_made_anew(
     versions.track(tmp_path, files)
     config = tmp_path / ".dvc" / "config"
     config.write_text(config.read_text("utf-8").replace("no_scm = True", ""))
+    files[0].write_bytes(b"delivered again")
     with pytest.raises(BackendError):
         versions.track(tmp_path, files)
     assert len(list((tmp_path / ".dvc" / "cache" / "files" / "md5").glob("*/*"))) == len(files)
@@ -153,14 +154,14 @@ def test_collecting_garbage_takes_no_version_that_was_attested(
     assert versions.kept_bytes(tmp_path, files[0]) == b"delivered again"
 
 
-def test_version_without_a_pointer_that_stays_is_tracked_again(
-    tmp_path: Path, files: list[Path]
-) -> None:
+def test_version_without_a_pointer_that_stays_gets_one(tmp_path: Path, files: list[Path]) -> None:
     versions.track(tmp_path, files)
     shutil.rmtree(tmp_path / "dvc-versions")
+    shutil.rmtree(tmp_path / ".dvc" / "cache")
     assert versions.lacking(tmp_path, files) == files
-    versions.track(tmp_path, files)
+    versions.track(tmp_path, files)  # a home of before has hundreds: nothing is added again
     assert versions.lacking(tmp_path, files) == []
+    assert not (tmp_path / ".dvc" / "cache").exists()
 
 
 def test_every_version_comes_back_by_its_own_name(tmp_path: Path, files: list[Path]) -> None:
