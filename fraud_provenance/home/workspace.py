@@ -76,6 +76,7 @@ class Workspace:
         self.reports = self.home / "reports"
         self.scratch = self.home / "scratch"
         self.policies_folder = settings.project / "policies"
+        self._looked_through: dict[str, str] = {}
 
     @cached_property
     def sigstore(self) -> LocalSigstore:
@@ -267,7 +268,7 @@ class Workspace:
             for path in work_tree.files(self.project)
         )
         for folder in (self.data, self.mlflow, self.dvc_remote, self.home / ".dvc"):
-            refuse_secrets(key_sized(folder))
+            refuse_secrets(key_sized(folder, self._looked_through))
 
     def self_check(self) -> None:
         """`start_check`, and canaries through every judge: before promoting and scoring.

@@ -192,3 +192,16 @@ def test_what_is_no_larger_than_a_key_is_looked_at_at_any_depth(tmp_path: Path) 
     (store / "link").symlink_to(store / "empty")
     assert dict(key_sized(store)) == {"store/empty": b"", "store/files/md5/0f": key("EC ")}
     assert list(key_sized(tmp_path / "not there")) == []
+
+
+def test_what_was_looked_through_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    store, seen = tmp_path / "store", dict[str, str]()
+    store.mkdir()
+    (store / "a").write_bytes(b"harmless")
+    (store / "large").write_bytes(bytes(1 << 17))
+    refuse_secrets(key_sized(store, seen))
+    assert list(key_sized(store, seen)) == []
+    (store / "a").write_bytes(key("EC "))
+    for _ in range(2):  # what was objected to is not forgotten
+        with pytest.raises(VerificationError, match="SECRET_IN_TREE"):
+            refuse_secrets(key_sized(store, seen))

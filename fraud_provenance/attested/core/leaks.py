@@ -23,17 +23,26 @@ def has_secret(content: bytes) -> bool:
     return has_form(content, FILES if len(content) <= _KEY_BYTES else _OFTEN)
 
 
-def key_sized(folder: Path) -> Iterator[tuple[str, bytes]]:
+def key_sized(folder: Path, seen: dict[str, str] | None = None) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of the files below `folder` that are no larger than a key's: 64 KiB.
 
     A store of artifacts grows with the years and holds few of these. What is larger was looked
     through when it was written. What is no file, or goes meanwhile, is left to the verifier.
+    `seen` remembers what was handed over without an objection, and hands it over once.
     """
     for place, _, names in os.walk(folder):
-        for path in (Path(place) / name for name in sorted(names)):
-            with suppress(EvidenceError):
-                content = files.read_once(path, limit_bytes=_KEY_BYTES)
-                yield path.relative_to(folder.parent).as_posix(), content
+        for path in (f"{place}/{name}" for name in sorted(names)):
+            with suppress(EvidenceError, OSError):
+                facts = os.lstat(path)
+                if facts.st_size > _KEY_BYTES:
+                    continue
+                now = files.traits(facts)
+                if seen is not None and seen.get(path) == now:
+                    continue
+                content = files.read_once(Path(path), limit_bytes=_KEY_BYTES)
+                yield os.path.relpath(path, folder.parent), content
+                if seen is not None:
+                    seen[path] = now
 
 
 def refuse_secrets(contents: Iterable[tuple[str, bytes]]) -> None:
