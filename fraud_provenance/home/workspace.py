@@ -319,7 +319,10 @@ def blobs_of(settings: Settings, part: str) -> Blobs:
 def contents_of(settings: Settings) -> Contents | None:
     """Where attested files are kept beside their folders in the home, if anywhere."""
     bucket = settings.data.bucket()
-    return None if bucket is None else Contents(_below(bucket, "contents", settings))
+    if bucket is None:
+        return None
+    made = [settings.home / "data", settings.home / "mlflow" / "artifacts"]
+    return Contents(_below(bucket, "contents", settings), made)
 
 
 def _below(bucket: Bucket, part: str, settings: Settings) -> ObjectBlobs:

@@ -39,9 +39,8 @@ def opened(chain: Chain, data: Place) -> Chain:
 
 def in_memory(chain: Chain) -> tuple[Chain, MemoryBlobs]:
     """The home anew; what it keeps elsewhere lies in this process."""
-    again, blobs = opened(chain, Place()), MemoryBlobs()
-    again.trust.store.contents = Contents(blobs)
-    return again, blobs
+    blobs = MemoryBlobs()
+    return in_memory_with(chain, blobs), blobs
 
 
 def copied(
@@ -143,7 +142,7 @@ def test_a_file_that_is_there_and_differs_is_refused_and_stays(chain: Chain) -> 
 def in_memory_with(chain: Chain, blobs: MemoryBlobs) -> Chain:
     """The home anew, with what is kept already."""
     again = opened(chain, Place())
-    again.trust.store.contents = Contents(blobs)
+    again.trust.store.contents = Contents(blobs, [chain.workspace.home / "data"])
     return again
 
 
@@ -151,6 +150,37 @@ def test_what_is_kept_nowhere_is_missing(chain: Chain) -> None:
     there, _ = in_memory(chain)
     file_of(there)[0].unlink()
     assert codes(there.verdict()) == ["ARTIFACT_MISSING"]
+
+
+@pytest.mark.parametrize("who", ["/steps/ingest", "/steps/train"])
+def test_nobody_who_signs_for_a_step_writes_settings(
+    chain: Chain, forger: Forger, who: str
+) -> None:
+    """A statement says where its files lie; what is brought goes where steps make files."""
+    there, blobs = in_memory(chain)
+    content = b'environment = "production"'
+    source, digest = forger.source()
+    entry = forger.entry(f"{RAW}/{DAYS[1]}.parquet", DAYS[1], content, [digest])
+    entry = entry.model_copy(update={"path": "settings.toml"})
+    outputs = {"location": ".", "rows": {DAYS[1]: 1}}
+    made = forger.provenance(RAW, "ingest", [entry], [source], who=who, outputs=outputs)
+    blobs.put(entry.sha256, content)
+    assert not there.verdict(made).trusted
+    assert not (chain.workspace.home / "settings.toml").exists()
+
+
+def test_nothing_is_brought_for_a_statement_that_does_not_hold(
+    chain: Chain, forger: Forger
+) -> None:
+    there, blobs = in_memory(chain)
+    source, digest = forger.source()
+    entry = forger.entry(f"{RAW}/2018-05-09.parquet", "2018-05-09", b"forged", [digest])
+    data = {"location": "data", "rows": {"2018-05-09": 1}}
+    made = forger.provenance(RAW, "ingest", [entry], [source], who="/steps/train", outputs=data)
+    blobs.put(entry.sha256, b"forged")
+    shutil.rmtree(chain.workspace.home / "forged")
+    assert not there.verdict(made).trusted
+    assert not list(chain.workspace.home.rglob("2018-05-09.parquet"))
 
 
 def test_nothing_is_signed_whose_bytes_could_not_be_kept(chain: Chain) -> None:

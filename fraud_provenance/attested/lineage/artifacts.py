@@ -53,7 +53,8 @@ class Artifacts:
     def found(self, node: Node, path: str, sha256: str) -> bytes:
         """The bytes that lie where an attested file should, whatever they are.
 
-        Where none lie, and the home keeps its files elsewhere too, they are brought from there.
+        Where none lie, and the home keeps its files elsewhere too, they are brought from there, if
+        the statement that names them is good.
 
         Raises:
             EvidenceError: ARTIFACT_MISSING.
@@ -61,7 +62,7 @@ class Artifacts:
             BackendError: STORAGE_UNAVAILABLE.
         """
         place = self.location(node) / path
-        if self.store.contents is not None and not os.path.lexists(place):
+        if self.store.contents and not node.reasons and not os.path.lexists(place):
             self.store.contents.bring(sha256, place)
         return files.read_once(place)
 

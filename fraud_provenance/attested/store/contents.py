@@ -1,9 +1,13 @@
 """Bytes of attested files under their own SHA-256, kept elsewhere than in the home.
 
 The home's folders are a copy of them then: a file that is not there is brought, one that is there
-is never replaced. What comes from there is compared with the digest that evidence names.
+is never replaced. What comes from there is compared with the digest that evidence names, and goes
+nowhere but below the folders of files that steps make: whoever may sign for a step must not write
+settings.
 """
 
+import os
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,15 +23,16 @@ class Contents:
     """What was attested, by digest.
 
     >>> from fraud_provenance.attested.ports.blobs import MemoryBlobs
-    >>> contents = Contents(MemoryBlobs())
+    >>> contents = Contents(MemoryBlobs(), [Path("data")])
     >>> digest = encoding.digest_bytes(b"a day")
     >>> contents.keep(digest, b"a day"), contents.keep(digest, b"a day")
     (True, False)
     """
 
-    def __init__(self, blobs: Blobs) -> None:
-        """`blobs`: where they lie; nothing else may write there."""
+    def __init__(self, blobs: Blobs, folders: Sequence[Path]) -> None:
+        """`blobs`: where they lie. `folders`: below which a file may be brought."""
         self._blobs = blobs
+        self._folders = [os.path.realpath(folder) for folder in folders]
         self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="contents")
 
     def begin(self, digest: str, content: bytes) -> "Future[bool]":
@@ -49,10 +54,15 @@ class Contents:
     def bring(self, digest: str, place: Path) -> None:
         """Write the bytes of a digest to a place where no file is; nothing where none are kept.
 
+        Nor is anything written outside of the folders for it.
+
         Raises:
             BackendError: STORAGE_UNAVAILABLE.
             VerificationError: DIGEST_MISMATCH.
         """
+        parent = Path(os.path.realpath(place.parent))
+        if not any(parent.is_relative_to(folder) for folder in self._folders):
+            return
         content = self._read(digest)
         if content is not None:
             files.write_atomic(place, content, durable=False)
