@@ -378,11 +378,8 @@ def _run(
     else:
         result = days.get_batch(whole).validate(bundle, result_format=form)
     if len(result.results) != len(bundle.expectations):
-        raise DataError(
-            "CHECK_ERROR",
-            f"{len(result.results)} of {len(bundle.expectations)} expectations were evaluated",
-            remedy="report it with this message; nothing was judged",
-        )
+        told = f"{len(result.results)} of {len(bundle.expectations)} expectations were evaluated"
+        raise DataError("CHECK_ERROR", told, remedy="report it; nothing was judged")
     return context, result.results
 
 
@@ -420,11 +417,8 @@ def _failures(
     item = found[outcome.expectation_config.meta["check"]]
     places = outcome.result.get("unexpected_index_list")
     if not places:
-        raise DataError(
-            "CHECK_ERROR",
-            f"{item.check} could not be evaluated: {outcome.exception_info}",
-            remedy="report it with this message; nothing was judged",
-        )
+        told = f"{item.check} could not be evaluated: {outcome.exception_info}"
+        raise DataError("CHECK_ERROR", told, remedy="report it; nothing was judged")
     bounds = outcome.expectation_config.kwargs
     return [
         Failure(
