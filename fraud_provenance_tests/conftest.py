@@ -39,7 +39,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 DAYS = ("2018-04-01", "2018-04-02")
 RAW, FEATURES = "raw_transactions", "transaction_features"
 RAW_SUITES = ("raw_schema", "raw_expectations")
-AUTHOR, REVIEWER = governing.FOUNDERS
+AUTHOR, REVIEWER = "policy.author@example.com", "policy.reviewer@example.com"
 
 
 @dataclass

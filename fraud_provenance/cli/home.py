@@ -7,7 +7,8 @@ import typer
 from rich.table import Table
 
 from fraud_provenance.alerts import Outbox
-from fraud_provenance.attested.core.errors import ProvenanceError, Reason
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, Reason, reason
 from fraud_provenance.cli.terminal import (
     Json,
     open_workspace,
@@ -17,6 +18,8 @@ from fraud_provenance.cli.terminal import (
     progress,
 )
 from fraud_provenance.home.workspace import Workspace
+
+LOCAL = "local"
 
 
 def register(app: typer.Typer) -> None:
@@ -61,10 +64,18 @@ def up(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Start the local Sigstore; on first use create the home, its trust root and policy release."""
+    """Start the local Sigstore; on first use create the home, its trust root and policy release.
+
+    A home that was given the public files of another Sigstore (below trust/) starts none. In an
+    environment other than `local` it must be given them, and two policy authors sign the first
+    release themselves: `fraud-provenance approve policies`.
+    """
     from fraud_provenance.people.governing import found, restore
 
     workspace = open_workspace()
+    is_local = workspace.environment == LOCAL
+    if not is_local:
+        _require_another_sigstore(workspace)
     workspace.create_folders()
     with progress() as say:
         if restored:
@@ -72,11 +83,35 @@ def up(
             say(f"put back: {', '.join(names) or 'nothing was changed'}")
             workspace = open_workspace()
         servers = workspace.sigstore.up(say)
-        release = found(workspace)
+        release = found(workspace) if is_local else None
         if release:
             say(f"signed release 1: policy {release.expectations.policies[:12]}")
     _print_servers(servers, as_json)
+    if not is_local and not as_json and not workspace.releases.is_founded:
+        out.print(
+            "the policy has no release yet: two policy authors sign the first one, each with "
+            "`fraud-provenance approve policies --as EMAIL --reason TEXT`",
+            markup=False,
+        )
     return 0
+
+
+def _require_another_sigstore(workspace: Workspace) -> None:
+    """Refuse a home whose processes could sign as anybody, before it is made one."""
+    sigstore = workspace.sigstore
+    missing = sigstore.lacking()
+    if sigstore.is_elsewhere and not missing:
+        return
+    raise ConfigError(
+        reason(
+            RootCause.HOME_MISSING,
+            f"a home in {workspace.environment} signs by a Sigstore of its own company; here there "
+            + (f"is no {', no '.join(missing)}" if missing else "are the keys of a local one"),
+            artifact="trust",
+            remedy=f"Lay the public files of that Sigstore into {workspace.home / 'trust'}: "
+            "docs/production.md says what is in each. In `local` nothing is needed.",
+        )
+    )
 
 
 def down(as_json: Json = False) -> int:

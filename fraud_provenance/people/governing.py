@@ -1,7 +1,7 @@
 """What `up` and `approve policies` do: sign the policy, trust root and tools that are expected.
 
 A change needs the signatures of two distinct policy authors; the first leaves a proposal, the
-second puts it into force. The first release of a home is signed by `up` for both.
+second puts it into force. The first release of a local home is signed by `up` for both.
 """
 
 from dataclasses import dataclass
@@ -33,8 +33,6 @@ from fraud_provenance.attested.tlog.checkpoints import LogKeeper
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.home.workspace import Workspace
 
-FOUNDERS = ("policy.author@example.com", "policy.reviewer@example.com")
-
 
 @dataclass(frozen=True)
 class Signed:
@@ -49,17 +47,43 @@ def found(workspace: Workspace, why: str = "first release of this home") -> Rele
     """Sign the first release, if this home has none; trust on first use.
 
     Raises:
-        BackendError: could not sign. VerificationError: the home's releases do not hold.
+        GateDenied: there are not two policy authors. BackendError: could not sign.
+        VerificationError: the home's releases do not hold.
     """
     releases = workspace.releases
     if releases.is_founded:
         return None
     if releases.chain().head is None:
-        for email in FOUNDERS:
+        for email in founders(workspace):
             sign_release(workspace, email, why)
     if len(releases.chain().releases) == 1:  # or a kill came between signing and this
         releases.remember()
     return releases.head()
+
+
+def founders(workspace: Workspace) -> list[str]:
+    """The addresses of the first policy authors that the policy enrols, as many as must sign.
+
+    Raises:
+        GateDenied: there are fewer. VerificationError: the principals cannot be read.
+    """
+    _, contents = read_policies(workspace.policies_folder)
+    found = [
+        next((one.subject for one in principal.identities if one.issuer == identities.PEOPLE), "")
+        for principal in parse_principals(contents["data/principals.json"])
+        if ROLE in principal.roles and principal.is_valid_at(workspace.clock())
+    ]
+    authors = [email for email in found if email][:SIGNATURES_NEEDED]
+    if len(authors) < SIGNATURES_NEEDED:
+        raise GateDenied(
+            reason(
+                ProductCause.APPROVAL_ROLE,
+                f"a release needs {SIGNATURES_NEEDED} policy authors, {len(authors)} are enrolled",
+                artifact="policies/data/principals.json",
+                remedy="Give two principals the role policy_author and an address, both valid now.",
+            )
+        )
+    return authors
 
 
 def sign_release(workspace: Workspace, email: str, why: str) -> Signed:

@@ -30,7 +30,7 @@ from fraud_provenance_tests.attacks.judges import (
 from fraud_provenance_tests.attacks.model import Attack, Case
 from fraud_provenance_tests.attacks.mutants import policy_without, without
 
-AUTHOR, REVIEWER = governing.FOUNDERS
+AUTHOR, REVIEWER = "policy.author@example.com", "policy.reviewer@example.com"
 CLOCK_CHANGE = "2018-03-25"  # the day has 23 hours in Europe, and 24 in UTC
 start_check = question("P8", lambda workspace: workspace.start_check())
 

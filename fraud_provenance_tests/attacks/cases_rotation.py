@@ -17,7 +17,7 @@ from fraud_provenance.attested.tlog.notes import log_keys
 from fraud_provenance.attested.tlog.witness import LocalWitness, create_local_witness
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.models.champion import find_champion
-from fraud_provenance.people.governing import FOUNDERS
+from fraud_provenance.people import governing
 from fraud_provenance_tests.attacks.cases_training import (
     TRAIN_START,
     landed_again,
@@ -35,7 +35,7 @@ _OVERLAP = timedelta(minutes=2)  # the release itself is signed under the old ke
 
 def release(home: Home) -> None:
     """Both policy authors sign the trust root as it is now."""
-    for email in FOUNDERS:
+    for email in governing.founders(home.workspace()):
         said = home.command(
             "approve", "policies", "--environment", "local", "--as", email, "--reason", "rotation"
         )

@@ -12,7 +12,7 @@ from fraud_provenance.attested.core.errors import VerificationError
 from fraud_provenance.home.session import session, shared
 from fraud_provenance.home.settings import Settings
 from fraud_provenance.home.workspace import Workspace
-from fraud_provenance.people.governing import FOUNDERS, sign_release
+from fraud_provenance.people.governing import founders, sign_release
 from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance_tests.conftest import codes
 
@@ -69,7 +69,7 @@ def test_another_release_ends_what_was_fixed(own: Workspace) -> None:
         other = Workspace(own.settings)
         path = own.project / "policies" / "data" / "thresholds.json"
         path.write_text(path.read_text("utf-8") + "\n", "utf-8")
-        for author in FOUNDERS:
+        for author in founders(other):
             sign_release(other, author, "another release")
         opened = shared(own.settings)
         assert opened is not None

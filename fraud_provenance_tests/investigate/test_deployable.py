@@ -174,7 +174,7 @@ def test_commit_with_another_policy_than_the_released_one_is_refused(place: Plac
 def test_policy_that_one_author_signed_names_who_is_missing(place: Place) -> None:
     before = git(place.project, "rev-parse", "HEAD")
     after = place.commit("policies/data/thresholds.json", "\n")
-    governing.sign_release(place.workspace(), governing.FOUNDERS[0], "looser")
+    governing.sign_release(place.workspace(), governing.founders(place.workspace())[0], "looser")
     git(place.project, "checkout", "-q", "--detach", before)
     said = refused(place.ask(after), "policy", "EXPECTATION_CHANGE_UNAPPROVED")
     assert "policy-office" in said

@@ -109,8 +109,19 @@ class LocalSigstore:
         """The log's origin, first line of its checkpoints."""
         return trust_root.load(self._home).origin
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the home was given the public files of another Sigstore, and has none itself."""
+        return trust_root.is_given(self._home)
+
+    def lacking(self) -> list[str]:
+        """The public files below `trust/` that are not there."""
+        return trust_root.lacking(self._home)
+
     def up(self, progress: Callable[[str], None] | None = None) -> list[ServerStatus]:
         """Create the trust root if there is none, start what does not run, wait for answers.
+
+        Of a Sigstore elsewhere nothing is created or started; a first head of its log is kept.
 
         Raises:
             ConfigError: TOOL_UNAVAILABLE, HOME_MISSING, ROOT_DIGEST_MISMATCH.
@@ -118,6 +129,10 @@ class LocalSigstore:
                 server did not start; the message ends with its last log lines.
         """
         say = progress or (lambda _message: None)
+        if self.is_elsewhere:
+            say("signing by the Sigstore that trust/ names; nothing is started here")
+            self.remember_first_checkpoint()
+            return []
         for name in TOOLS:  # before anything is created
             tool(name)
         self._run.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,11 @@ from fraud_provenance.attested.ports.clock import machine_clock
 from fraud_provenance.attested.tlog.witness import create_local_witness, policy_document
 
 ISSUER_NAMES = ("workloads", "people")
+PUBLIC = (
+    "trusted_root.json", "client_trust_config.json", "issuers.json", "logs.json", "witnesses.json",
+)  # fmt: skip
+"""What a home needs to know of a Sigstore: whom to believe, where to sign, who issues tokens, where
+the log's files are, and who countersigns its heads."""
 BACKDATED = dt.timedelta(hours=1)  # so that no clock skew makes a fresh root "not yet valid"
 _STAGING = ".private."
 _LOCAL = "local"
@@ -157,6 +162,20 @@ def _create(home: Path) -> None:
 def exists(home: Path) -> bool:
     """Whether this home has a trust root."""
     return private_folder(home).is_dir()
+
+
+def lacking(home: Path) -> list[str]:
+    """Of the public files that a Sigstore elsewhere gives to a home, those that are not there."""
+    return [name for name in PUBLIC if not (home / "trust" / name).is_file()]
+
+
+def is_given(home: Path) -> bool:
+    """Whether this home signs by a Sigstore elsewhere: public files, no keys, no log of its own.
+
+    The public half never comes before the private one, and a log that lost its keys is damage.
+    """
+    no_keys = not exists(home) and not (home / "log" / "checkpoint").exists()
+    return no_keys and len(lacking(home)) < len(PUBLIC)
 
 
 def load(home: Path) -> Settings:
