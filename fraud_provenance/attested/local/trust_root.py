@@ -32,10 +32,11 @@ from fraud_provenance.attested.tlog.witness import create_local_witness, policy_
 
 ISSUER_NAMES = ("workloads", "people")
 PUBLIC = (
-    "trusted_root.json", "client_trust_config.json", "issuers.json", "logs.json", "witnesses.json",
+    "trusted_root.json", "signing_config.json", "client_trust_config.json", "issuers.json",
+    "logs.json", "witnesses.json",
 )  # fmt: skip
-"""What a home needs to know of a Sigstore: whom to believe, where to sign, who issues tokens, where
-the log's files are, and who countersigns its heads."""
+"""What a home needs to know of a Sigstore: whom to believe, where to sign (and both in one), who
+issues tokens, where the log's files are, and who countersigns its heads."""
 BACKDATED = dt.timedelta(hours=1)  # so that no clock skew makes a fresh root "not yet valid"
 _STAGING = ".private."
 _LOCAL = "local"
