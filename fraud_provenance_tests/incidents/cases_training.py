@@ -171,7 +171,7 @@ CASES = (
              "model@candidate", code(MODEL)),
     Incident("code-measure", "a commit counts other cards when it measures",
              then(edit(EVALUATION, "CARDS_PER_DAY: Final = 100", "CARDS_PER_DAY: Final = 1000",
-                       "more cards"), SAME), "model@candidate", code(EVALUATION)),
+                       "more cards"), SAME), "alert", code(EVALUATION), must_stop=True),
     Incident("code-decoy", "a commit changes how the model learns; another one is far larger",
              then(clean_up(), learns_from_few(), SAME), "model@candidate", code(MODEL),
              decoy=True),
@@ -192,7 +192,7 @@ CASES = (
              again({36: labels(120), 37: labels(120), 43: other_scenario}, *SCORED),
              f"{SCORES}/{day(45)}", of_day(36, 37), decoy=True, must_stop=True),
     Incident("scores-dearer", "all payments of two days are in cents", again(
-        {44: amounts(100), 45: amounts(100)}, *SCORED), f"{SCORES}/{day(45)}", of_day(44, 45),
+        {44: amounts(100), 45: amounts(100)}, *SCORED), "alert", of_day(44, 45),
         must_stop=True),
     Incident("rolled-back", "a relabelled day comes back to its first delivery", rolled_back,
              "model@candidate", of_day(28), must_stop=True),
