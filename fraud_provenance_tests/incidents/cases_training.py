@@ -165,7 +165,7 @@ CASES = (
              parameter("fraud_model.max_depth", "fraud_model.reg_alpha"), decoy=True,
              must_stop=True),
     Incident("default-labels", "a relabelled day, and a commit that makes one tree of a hundred",
-             then(FEWER_TREES, again(relabelled(28))), "model@candidate",
+             then(FEWER_TREES, again(relabelled(28))), "alert/release_candidate",
              of_day(28) | parameter("fraud_model.n_estimators"), must_stop=True),
     Incident("code", "a commit changes how the model learns", then(learns_from_few(), SAME),
              "model@candidate", code(MODEL)),

@@ -75,7 +75,7 @@ class Records:
 def causes(records: Records, subject: str) -> list[str]:
     """What the records name."""
     asset, _, day = subject.partition("/")
-    if subject == "alert":
+    if asset == "alert":
         failed = [records.cause(name) for name in records.failed_days()]
         return failed or _of_model(records)
     if subject.startswith("model"):
