@@ -7,6 +7,7 @@ named if the effect goes with it, whatever it looks like.
 """
 
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,9 +46,16 @@ from fraud_provenance.investigate.limits import OF_VALUES, bar_causes, limit_cau
 from fraud_provenance.investigate.past import Past
 from fraud_provenance.investigate.past_code import Codes
 from fraud_provenance.investigate.quick import ranked
-from fraud_provenance.investigate.recipes import Recipe, of_model, of_scores, with_training
+from fraud_provenance.investigate.recipes import (
+    Recipe,
+    measured_before,
+    of_model,
+    of_scores,
+    with_training,
+)
 from fraud_provenance.investigate.refined import SECOND_DEFINITION, is_definition, refined
 from fraud_provenance.investigate.remade import raw_changes
+from fraud_provenance.investigate.subjects import verify_subject
 from fraud_provenance.investigate.symptoms import (
     Symptom,
     denial_reasons,
@@ -96,10 +104,12 @@ def blame(asked: Question, subject: str) -> Blame:
         return found
     if symptom.verdict.reasons and not _is_refusal_alone(symptom):
         found.effect = "it does not hold"
-        causes = _stopped_by_limits(asked, symptom) or causes_of_verdict(
-            asked.trust, symptom.verdict
-        )
-        found.causes = refined(asked.trust, asked.registry, asked.project, causes)
+        causes = _stopped_by_limits(asked, symptom) or [
+            *causes_of_verdict(asked.trust, symptom.verdict),
+            *_of_other_days(asked, symptom),
+        ]
+        unique = {cause.key: cause for cause in causes}
+        found.causes = refined(asked.trust, asked.registry, asked.project, unique.values())
         return found
     try:
         _compared(asked, symptom, found)
@@ -113,6 +123,19 @@ def blame(asked: Question, subject: str) -> Blame:
         found.notes.append(f"it cannot be made again: {error}")
         found.chance = "it could not be compared"
         found.is_undecided = not found.causes
+    return found
+
+
+def _of_other_days(asked: Question, symptom: Symptom) -> list[Cause]:
+    """The causes of the other days that an alert names."""
+    if symptom.alert is None or not symptom.day:
+        return []
+    named = re.findall(rf"\b{symptom.asset}@([0-9-]{{10}})", symptom.alert.text)
+    found = []
+    for day in dict.fromkeys(named):
+        verdict = verify_subject(asked.trust, asked.registry, f"{symptom.asset}/{day}")
+        if day != symptom.day and verdict.reasons:
+            found += causes_of_verdict(asked.trust, verdict)
     return found
 
 
@@ -198,12 +221,14 @@ def _model(asked: Question, symptom: Symptom, found: Blame) -> None:
         found.causes = approval_causes(asked.trust, symptom, rest)
         if symptom.alert is not None and not bar:
             return  # it is the refusal that is asked about, and no number of the model
-    if not good:
+    again = None if good else measured_before(asked.trust, symptom.model)
+    if not good and again is None:
         found.notes.append("there is no earlier model that was good: nothing to compare with")
         found.is_undecided = not found.causes
         return
-    now = of_model(asked.trust, symptom.model, symptom.subject)
-    before = of_model(asked.trust, good)
+    before, now = again or (
+        of_model(asked.trust, good), of_model(asked.trust, symptom.model, symptom.subject),
+    )  # fmt: skip
     found.good = named.subject if named else before.subject
     past = Past(asked.trust, asked.project)
     changes = changes_between(asked.trust, past, before, now)

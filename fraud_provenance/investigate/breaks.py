@@ -50,6 +50,7 @@ _SETTLED = timedelta(minutes=5)
 _HELD = frozenset(("DATA_HELD", "CHECK_FAILED", "CHECK_MISSING", "CHECK_VACUOUS"))
 _NO_ENTRY = "LOG_UNAVAILABLE"
 """That no dated entry came; where a server is named beside it, that one is why."""
+_AFTER_ALL = "9999-12-31"
 _NOT_BUILT = "TRANSFORM_FAILED"
 _OF_CODE = frozenset(("PIT_LEAKAGE", "FEATURE_RECOMPUTE_MISMATCH"))
 
@@ -246,15 +247,9 @@ def absent_causes(trust: Trust, registry: Registry, asset: str, day: str) -> lis
     """Why a day of an asset is not there: the first thing upstream that is not as it must be."""
     if found := _upstream(trust, registry, asset, day):
         return found
-    path = _news(f"{asset}/{day}")
     if faults := alert_faults(trust):
         return faults
-    good, commit = good_day(trust, FEATURES, day), trust.attestor.code().git_commit
-    is_told = any(_NOT_BUILT in words_of(alert) for alert in _open_alerts(trust))
-    before = commit_of(good)
-    if good is not None and is_told and before not in ("", commit):
-        return [Cause(CODE, DBT, "dbt does not build with it", before, commit,
-                      path=links_of([good[0]]), commit=commit)]  # fmt: skip
+    path = _news(f"{asset}/{day}")
     return [Cause(INFRASTRUCTURE, "run", f"{asset}/{day} is due, and no run made it", path=path)]
 
 
@@ -273,6 +268,16 @@ def _upstream(trust: Trust, registry: Registry, asset: str, day: str) -> list[Ca
         if champion.reasons:
             return causes_of_verdict(trust, champion)
     return []
+
+
+def _not_built(trust: Trust) -> list[Cause]:
+    """That dbt, or one of its tests, fails since another commit."""
+    good, commit = good_day(trust, FEATURES, _AFTER_ALL), trust.attestor.code().git_commit
+    before = commit_of(good)
+    if good is None or before in ("", commit):
+        return []
+    return [Cause(CODE, DBT, "dbt does not build with it", before, commit,
+                  path=links_of([good[0]]), commit=commit)]  # fmt: skip
 
 
 def commit_of(good: tuple[Node, str, str] | None) -> str:
@@ -379,6 +384,8 @@ def alert_faults(trust: Trust) -> list[Cause]:
     for alert in _open_alerts(trust):
         for cause in unreadable_landings(trust, _LANDED.findall(alert.text)):
             found[cause.key] = cause
+        if _NOT_BUILT in words_of(alert):
+            found |= {cause.key: cause for cause in _not_built(trust)}
         for suite in _UNAPPROVED.findall(alert.text):
             found.setdefault(suite, _unapproved(trust, suite, alert))
         if alert.kind not in ("could_not_decide", "run_failed"):

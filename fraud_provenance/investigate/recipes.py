@@ -4,7 +4,7 @@ Read from statements that verified, so that it can be made again, and made again
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fraud_provenance.attested.core.codes import RootCause
@@ -17,7 +17,7 @@ from fraud_provenance.models.facts import MODEL, ModelEvidence, collect_model
 from fraud_provenance.predictions.batch import FEATURES, SCORES, scores_entry
 from fraud_provenance.predictions.log import features_of
 
-TRAINING_SET = "training_set"
+TRAINING_SET, EVALUATION = "training_set", "model_evaluation"
 LENGTHS = ("train_days", "delay_days", "test_days")
 PARTS = ("train", "delay", "test")
 
@@ -120,6 +120,24 @@ def of_evidence(evidence: ModelEvidence, subject: str = "") -> Recipe:
         for entry in _used(features, sets[0]):
             _add_raw(made, features, entry)
     return made
+
+
+def measured_before(trust: Trust, digest: str) -> tuple[Recipe, Recipe] | None:
+    """One model as it was measured before, and as it is measured now; None if it was once only.
+
+    Raises:
+        As `of_model`.
+    """
+    now = collect_model(trust, trust.policies.current(), digest)
+    model_id = str(now.model.provenance_of().outputs.get("model_id", ""))
+    for head in reversed(trust.store.versions(EVALUATION, model_id)):
+        node = trust.lineage().node(head.statement)
+        if node.statement != now.evaluation.statement and node.is_sound:
+            sides = of_evidence(replace(now, evaluation=node)), of_evidence(now)
+            for side in sides:  # the trees are the same: what measured them is what differs
+                side.commits[MODEL] = side.commits[EVALUATION]
+            return sides
+    return None
 
 
 def features_used(training_set: Node) -> list[tuple[Node, FileEntry]]:

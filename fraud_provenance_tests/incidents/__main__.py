@@ -23,6 +23,7 @@ from fraud_provenance_tests.incidents.stock.place import StockGround
 from fraud_provenance_tests.incidents.stock.playing import play_stock, print_stock
 
 _WIDTH = None if sys.stdout.isatty() else 160
+_AHEAD = 3
 screen = Console(highlight=False, soft_wrap=True, width=_WIDTH)
 
 
@@ -54,19 +55,22 @@ def play(ground: Ground, incidents: Sequence[Incident]) -> list[Answer]:
     with ThreadPoolExecutor(1) as pool:
         for incident in ordered:
             place = ground.place(incident.id, incident.base)
+            failed = ""
             try:
                 incident.plant(place)
+            except (AssertionError, OSError, ValueError, StopIteration) as error:
+                failed = f"could not be planted: {error}"
             finally:
                 place.down()
-            waiting.append(pool.submit(_answer, ground, place, incident))
-            while len(waiting) > 2 and not waiting[-3].done():
-                waiting[-3].result()
+            waiting.append(pool.submit(_answer, ground, place, incident, failed))
+            if len(waiting) > _AHEAD:
+                waiting[-_AHEAD].result()  # no more copies than a few wait to be asked about
         return [future.result() for future in waiting]
 
 
-def _answer(ground: Ground, place: Place, incident: Incident) -> Answer:
+def _answer(ground: Ground, place: Place, incident: Incident, failed: str) -> Answer:
     try:
-        answer = ask(place, incident)
+        answer = Answer(incident, headline=failed) if failed else ask(place, incident)
     finally:
         ground.leave(place)
     mark = "ok" if answer.holds else "WRONG"

@@ -26,8 +26,8 @@ from fraud_provenance_tests.incidents.cases_machine import infrastructure, lost_
 from fraud_provenance_tests.incidents.cases_people import WHY, median_at_most, revocation
 from fraud_provenance_tests.incidents.cases_training import EVALUATION, WINDOWS
 from fraud_provenance_tests.incidents.changes import Change, amounts, inverted, labels, no_labels
-from fraud_provenance_tests.incidents.model import NONE, Incident
-from fraud_provenance_tests.incidents.place import Place, Plant, day
+from fraud_provenance_tests.incidents.model import NONE, Incident, nothing
+from fraud_provenance_tests.incidents.place import Place, Plant, day, feed
 
 SCORED, NEW = f"{SCORES}/{day(45)}", f"{SCORES}/{day(46)}"
 IN_CENTS = amounts(100)
@@ -73,6 +73,9 @@ def no_reports(place: Place) -> None:
         shutil.rmtree(place.home / name)
 
 
+PAYMENT = int(feed()[day(46)]["TRANSACTION_ID"][100])
+RULES = ("policies/data_access/data_access.rego",
+         "policies/model_registration/model_registration.rego")  # fmt: skip
 ONE_TREE = default("n_estimators", "100", "1")
 WIDER = edit(WINDOWS, "between 86399 preceding", "between 89999 preceding", "a wider window")
 MORE_CARDS = edit(EVALUATION, "CARDS_PER_DAY: Final = 100", "CARDS_PER_DAY: Final = 1000", "cards")
@@ -123,22 +126,24 @@ CASES = (
     Incident("beside-training", "the training set is edited; a day of it waits relabelled",
              then(lies_there(28, labels(120)), turned(file_of("training_set", "train"))),
              "model@champion", tampered("training_set"), decoy=True),
-    Incident("both-model", "a raw day and the metrics are edited",
-             then(turned(file_of(RAW, day(33))), METRICS), "model@champion",
-             tampered(raw(33), "model_evaluation")),
-    Incident("both-gone", "the features of the scored day are gone, the threshold is edited",
-             then(removed(file_of(FEATURES, day(45))), turned(model_file("feature_contract.json"))),
-             SCORED, missing(f"{FEATURES}/{day(45)}") | tampered("fraud_model")),
+    Incident("both-model", "a raw day and the metrics are edited; a commit waits to be run",
+             then(ONE_TREE, turned(file_of(RAW, day(33))), METRICS), "model@champion",
+             tampered(raw(33), "model_evaluation"), decoy=True),
+    Incident("both-gone", "features are gone, the threshold is edited; a day waits in cents",
+             then(lies_there(44, IN_CENTS), removed(file_of(FEATURES, day(45))),
+                  turned(model_file("feature_contract.json"))), SCORED,
+             missing(f"{FEATURES}/{day(45)}") | tampered("fraud_model"), decoy=True),
     Incident("both-people", "a day that was learnt from is withdrawn, the training set edited",
              then(said("revoke", raw(27), *WHY), turned(file_of("training_set", "train"))),
              "model@champion", revocation(raw(27)) | tampered("training_set")),
-    Incident("both-approval", "the approval is gone, and the model is edited",
-             then(removed(bundle_kind("approval:")), turned(model_file("model.ubj"))),
-             "model@champion", missing("approval") | tampered("fraud_model")),
+    Incident("both-approval", "the approval is gone, the model is edited; a metric shines",
+             then(edited_metric, removed(bundle_kind("approval:")),
+                  turned(model_file("model.ubj"))), "model@champion",
+             missing("approval") | tampered("fraud_model"), decoy=True),
     Incident("all-three", "a raw day, features and scores are edited",
              then(turned(file_of(RAW, day(33))), turned(file_of(FEATURES, day(45))),
                   turned(file_of(SCORES, day(45)))), SCORED,
-             tampered(raw(33), f"{FEATURES}/{day(45)}", SCORED)),
+             tampered(raw(33), f"{FEATURES}/{day(45)}", SCORED), decoy=True),
     Incident("metric", "a raw day is edited; a metric in MLflow shines",
              then(edited_metric, turned(file_of(RAW, day(27)))), "model@champion",
              tampered(raw(27)), decoy=True),
@@ -188,6 +193,40 @@ CASES = (
              then(turned(file_of(FEATURES, day(28))), removed(file_of(FEATURES, day(29)))),
              "model@champion",
              tampered(f"{FEATURES}/{day(28)}") | missing(f"{FEATURES}/{day(29)}")),
+    Incident("week-two", "a raw day is edited, one is gone; a whole week of the feed is held",
+             then(turned(file_of(RAW, day(20))), removed(file_of(RAW, day(21)))), SCORED,
+             tampered(raw(20)) | missing(raw(21)), decoy=True, must_stop=True, base="bad-week"),
+    Incident("relabelled-two", "features and leaves are edited; a relabelled day was accepted",
+             then(turned(file_of(FEATURES, day(45))),
+                  turned(file_of(SCORES, day(45), "leaves"))), SCORED,
+             tampered(f"{FEATURES}/{day(45)}", SCORED), decoy=True, must_stop=True,
+             base="relabelled"),
+    Incident("rules", "two rules are edited unsigned; a commit that nobody ran makes one tree",
+             then(ONE_TREE, *(edit(name, "default allow := false", "default allow := true")
+                              for name in RULES)), "model@champion", tampered(*RULES),
+             decoy=True),
+    Incident("metric-two", "features are gone, the training set is edited; a metric shines",
+             then(edited_metric, removed(file_of(FEATURES, day(28))),
+                  turned(file_of("training_set", "train"))), "model@champion",
+             missing(f"{FEATURES}/{day(28)}") | tampered("training_set"), decoy=True),
+    Incident("beside-signature", "the model's signature is gone; a commit waits to be run",
+             then(MORE_CARDS, removed(bundle_kind("model_signing"))), "model@champion",
+             missing("model signature"), decoy=True),
+    Incident("beside-decision", "the champion's decision is gone; a commit waits to be run",
+             then(WIDER, removed(bundle_kind("verification_summary", "deployments"))),
+             "model@champion", missing("deploy decision"), decoy=True),
+    Incident("beside-release", "the policy's release is edited; a day in cents waits to be read",
+             then(lies_there(44, IN_CENTS), turned(bundle_kind("policy-release"))), SCORED,
+             tampered("policies"), decoy=True),
+    Incident("beside-online", "the online store's rows are edited; a commit waits to be run",
+             then(WIDER, turned(file_of("feature_store", "online"))), "feature_store",
+             tampered("feature_store"), decoy=True),
+    Incident("none-features", "features of the newest day, and a wider window that nobody ran",
+             WIDER, f"{FEATURES}/{day(46)}", NONE, decoy=True, base="next-day"),
+    Incident("none-raw", "the newest day is as days are; the one before waits in cents",
+             lies_there(45, IN_CENTS), raw(46), NONE, decoy=True, base="next-day"),
+    Incident("none-one", "one payment of the newest day", nothing, str(PAYMENT), NONE,
+             base="next-day"),
     Incident("none-commits", "commits that nobody ran, and a candidate as good as the champion",
              then(ONE_TREE, MORE_CARDS), "model@candidate", NONE, decoy=True, base="next-day"),
     Incident("none-waiting", "days wait in the landing zone; the newest scores are as ever",

@@ -13,7 +13,9 @@ NOT_PROVEN = ("infrastructure", "missing")
 
 def ask(place: Place, incident: Incident) -> Answer:
     """The quick answer and the full one, each by a process of its own."""
-    subject = newest_alert(place) if incident.subject == "alert" else incident.subject
+    subject = incident.subject
+    if subject.partition("/")[0] == "alert":
+        subject = newest_alert(place, subject.partition("/")[2])
     against = ("--against", incident.against) if incident.against else ()
     answer = Answer(incident, alarmed=bool(place.alarms) or bool(newest_alert(place)))
     began = time.monotonic()
@@ -46,10 +48,11 @@ def is_grounded(cause: dict[str, Any]) -> bool:
     return all(link["verified"] and link["statement"] for link in above)
 
 
-def newest_alert(place: Place) -> str:
-    """The newest alert as a subject; "" for none."""
+def newest_alert(place: Place, about: str = "") -> str:
+    """The newest alert (about something) as a subject; "" for none."""
     folders = [place.home / "alerts" / name for name in ("pending", "delivered")]
     known = [json.loads(path.read_text("utf-8")) for folder in folders
              for path in folder.glob("*.json")]  # fmt: skip
+    known = [alert for alert in known if about in ("", alert["subject"])]
     newest = max(known, key=lambda alert: str(alert["raised_at"]), default=None)
     return f"alert:{newest['id'][:16]}" if newest else ""

@@ -21,7 +21,8 @@ class Incident:
         id: Its name.
         kind: What goes wrong, in words.
         plant: Does it, as people would.
-        subject: What a person then asks about, as `trace` spells it.
+        subject: What a person then asks about, as `trace` spells it; `alert` is the newest one,
+            `alert/SUBJECT` the newest about something.
         causes: The true causes, each "kind name"; empty where nothing is to be blamed.
         decoy: Whether something else changed that looks worse and does nothing.
         must_stop: Whether a gate, a contract or an alert must have said something; what passes

@@ -52,6 +52,13 @@ class Records:
         return [day for day, at in sorted(found.items())
                 if not any(one.timestamp > at for one in self.made(RAW, day))]  # fmt: skip
 
+    def cause(self, day: str) -> str:
+        """What a failed day is called: its file, where that could not be read."""
+        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(RAW), asset_partitions=[day])
+        newest = self.instance.fetch_observations(wanted, limit=1).records[0].asset_observation
+        said = str(newest.metadata["failed"].value) if newest else ""
+        return f"data landing/{day}" if said.startswith("cannot be read") else f"data {RAW}/{day}"
+
     def came_again(self, since: float, until: float) -> list[str]:
         """Raw days that were taken over in this time, and before it, too."""
         records = self.made(RAW)
@@ -68,13 +75,13 @@ class Records:
 def causes(records: Records, subject: str) -> list[str]:
     """What the records name."""
     asset, _, day = subject.partition("/")
-    if subject == "alert":
-        failed = [f"data {RAW}/{name}" for name in records.failed_days()]
+    if asset == "alert":
+        failed = [records.cause(name) for name in records.failed_days()]
         return failed or _of_model(records)
     if subject.startswith("model"):
         return _of_model(records) if subject == "model@candidate" else []
     if day in records.failed_days():
-        return [f"data {RAW}/{day}"]
+        return [records.cause(day)]
     made = records.made(asset, day)
     if not made:
         return _absent(records, day)
@@ -86,7 +93,7 @@ def causes(records: Records, subject: str) -> list[str]:
 
 def _absent(records: Records, day: str) -> list[str]:
     if failed := records.failed_days():
-        return [f"data {RAW}/{name}" for name in failed if name <= day]
+        return [records.cause(name) for name in failed if name <= day]
     landed = {path.stem for path in (records.home / "landing").glob("*.parquet")}
     first = min(landed, default=day)
     now = date.fromisoformat(first)
