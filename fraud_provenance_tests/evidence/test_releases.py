@@ -108,6 +108,14 @@ def test_author_who_was_removed_cannot_sign_the_next_release(opened: Workspace) 
     assert current(opened).authors == ("model-risk-deputy", "policy-office")
 
 
+def test_first_release_is_signed_by_whom_the_policy_enrols(opened: Workspace) -> None:
+    assert governing.founders(opened) == [AUTHOR, REVIEWER]
+    edit_principals(opened, policy_review=["platform"], model_risk_deputy=["policy_author"])
+    assert sorted(governing.founders(opened)) == sorted([AUTHOR, "risk.deputy@example.com"])
+    edit_principals(opened, model_risk_deputy=["model_approver"])
+    assert refused(lambda: governing.founders(opened)) == ["APPROVAL_ROLE"]
+
+
 def test_older_files_are_a_rollback_until_released_anew(opened: Workspace) -> None:
     path = opened.policies_folder / "lib" / "lib.rego"
     before = path.read_text()

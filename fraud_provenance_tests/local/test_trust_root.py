@@ -189,3 +189,19 @@ def test_home_without_keys_has_no_secret_to_remember_by(tmp_path: Path) -> None:
     for path in private.glob("*.key"):
         path.unlink()
     assert local.authority_key() is None
+
+
+def test_home_with_public_files_alone_signs_by_a_sigstore_elsewhere(tmp_path: Path) -> None:
+    """What is missing of them is named; keys, and a log that lost them, are no such home."""
+    trust = tmp_path / "trust"
+    assert not trust_root.is_given(tmp_path)
+    trust.mkdir()
+    (trust / trust_root.PUBLIC[0]).write_text("{}")
+    assert trust_root.is_given(tmp_path)
+    assert trust_root.lacking(tmp_path) == list(trust_root.PUBLIC[1:])
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "checkpoint").write_text("a log of its own")
+    assert not trust_root.is_given(tmp_path)
+    (tmp_path / "log" / "checkpoint").unlink()
+    trust_root.private_folder(tmp_path).mkdir()
+    assert not trust_root.is_given(tmp_path)
