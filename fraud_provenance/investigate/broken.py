@@ -41,7 +41,7 @@ SERVERS = {
     "TIMESTAMP_UNAVAILABLE": "timestamp authority", "AUTHORITY_UNAVAILABLE": "authority",
     "POLICY_UNAVAILABLE": "policy engine", "STORAGE_UNAVAILABLE": "disk",
     "REGISTRY_UNAVAILABLE": "registry", "TOOL_UNAVAILABLE": "tools", "GIT_UNAVAILABLE": "git",
-    "CLOCK_BEHIND": "clock", "CLOCK_SKEW": "clock", "DISK_FULL": "disk",
+    "CLOCK_BEHIND": "clock",
 }  # fmt: skip
 _ROLES = {
     statements.APPROVAL: "approval", statements.ACCEPTANCE: "acceptance",
