@@ -80,8 +80,8 @@ def _hurried() -> AbstractContextManager[object]:
     """The product's deadline, shortened so that a case takes seconds."""
     begin = SigningService.__init__
 
-    def hurried(service: SigningService, *given: Any) -> None:
-        begin(service, *given, deadline_s=_DEADLINE_S)
+    def hurried(service: SigningService, *given: Any, **named: Any) -> None:
+        begin(service, *given, **named, deadline_s=_DEADLINE_S)
 
     return patched(SigningService, "__init__", hurried)
 
