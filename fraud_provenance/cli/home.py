@@ -50,7 +50,8 @@ def _print_servers(
             str(row["pid"] or ""),
             str(row["detail"] or ""),
         )
-    out.print(table)
+    if rows:  # none of a Sigstore elsewhere
+        out.print(table)
     if more is not None:
         alerts = more["alerts"]
         counts = ", ".join(f"{count} {name}" for name, count in alerts.items())
