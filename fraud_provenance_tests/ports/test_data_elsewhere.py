@@ -192,6 +192,20 @@ def test_nothing_is_signed_whose_bytes_could_not_be_kept(chain: Chain) -> None:
     assert file_of(there)[0].read_bytes() != b"newer"
 
 
+def test_nothing_is_signed_whose_name_is_taken_by_what_nobody_sees(chain: Chain) -> None:
+    """Such as an object under a delete mark: it could not be brought again."""
+
+    class Hidden(MemoryBlobs):
+        def read(self, name: str, limit_bytes: int) -> bytes | None:
+            return None
+
+    there = in_memory_with(chain, blobs := Hidden())
+    blobs.put(encoding.digest_bytes(b"newer"), b"newer")
+    with pytest.raises(BackendError, match="does not show it"):
+        ingest(there.trust, {DAYS[0]: b"newer"})
+    assert there.trust.store.heads(RAW)[DAYS[0]][0].sequence == 1
+
+
 def test_what_lies_here_is_told_by_evidence_that_verifies(chain: Chain, forger: Forger) -> None:
     """Not an older version, whose file was replaced, and nothing that somebody else signed."""
     newer = ingest(chain.trust, {DAYS[0]: b"newer"})

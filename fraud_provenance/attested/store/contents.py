@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
-from fraud_provenance.attested.core.errors import VerificationError, reason
+from fraud_provenance.attested.core.errors import BackendError, VerificationError, reason
 from fraud_provenance.attested.ports.blobs import Blobs
 
 _AT_ONCE = 4
@@ -43,12 +43,14 @@ class Contents:
         """Put a file's bytes under their digest; False where they are there already.
 
         Raises:
-            BackendError: STORAGE_UNAVAILABLE.
+            BackendError: STORAGE_UNAVAILABLE, also where the name is taken and nothing is shown.
             VerificationError: DIGEST_MISMATCH, other bytes lie there.
         """
         if self._blobs.put(digest, content):
             return True
-        self._read(digest)
+        if self._read(digest) is None:
+            why = f"the store of data says that it has {digest[:12]}, and does not show it"
+            raise BackendError(reason(RootCause.STORAGE_UNAVAILABLE, why))
         return False
 
     def bring(self, digest: str, place: Path) -> None:
