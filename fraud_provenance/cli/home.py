@@ -19,8 +19,6 @@ from fraud_provenance.cli.terminal import (
 )
 from fraud_provenance.home.workspace import Workspace
 
-LOCAL = "local"
-
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
@@ -74,8 +72,7 @@ def up(
     from fraud_provenance.people.governing import found, restore
 
     workspace = open_workspace()
-    is_local = workspace.environment == LOCAL
-    if not is_local:
+    if not workspace.is_local:
         _require_another_sigstore(workspace)
     workspace.create_folders()
     with progress() as say:
@@ -84,14 +81,15 @@ def up(
             say(f"put back: {', '.join(names) or 'nothing was changed'}")
             workspace = open_workspace()
         servers = workspace.sigstore.up(say)
-        release = found(workspace) if is_local else None
+        release = found(workspace) if workspace.is_local else None
         if release:
             say(f"signed release 1: policy {release.expectations.policies[:12]}")
     _print_servers(servers, as_json)
-    if not is_local and not as_json and not workspace.releases.is_founded:
+    if not as_json and not workspace.releases.is_founded:
         out.print(
             "the policy has no release yet: two policy authors sign the first one, each with "
-            "`fraud-provenance approve policies --as EMAIL --reason TEXT`",
+            f"`fraud-provenance approve policies --environment {workspace.environment} "
+            "--as EMAIL --reason TEXT`",
             markup=False,
         )
     return 0

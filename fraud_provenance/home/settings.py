@@ -49,6 +49,7 @@ VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
 _TOOLS: Final = "DBT_"  # dbt takes samples, other targets, states and flags from such variables
 _MAX_BYTES: Final = 1 << 16
 AMBIENT: Final = "ambient"
+LOCAL: Final = "local"
 Tokens = Path | Literal["ambient"] | None
 
 
@@ -101,7 +102,7 @@ _OWN_DAGSTER: Final = Postgres()
 
 
 class _Given(Closed):
-    environment: str = Field(default="local", min_length=1)
+    environment: str = Field(default=LOCAL, min_length=1)
     tokens: Tokens = None
     evidence: Place = _HERE
     data: Place = _HERE
@@ -127,7 +128,7 @@ class Settings:
     """
 
     home: Path
-    environment: str = "local"
+    environment: str = LOCAL
     variables: tuple[tuple[str, str], ...] = ()
     project: Path = PROJECT
     whole: bool = False

@@ -52,7 +52,7 @@ from fraud_provenance.attested.tlog.notes import log_keys
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.home import surroundings
 from fraud_provenance.home.checkout import Checkout
-from fraud_provenance.home.settings import AMBIENT, Settings, settings_from
+from fraud_provenance.home.settings import AMBIENT, LOCAL, Settings, settings_from
 
 PINNED_TOOLS = ("opa", "cosign")
 
@@ -77,6 +77,11 @@ class Workspace:
         self.scratch = self.home / "scratch"
         self.policies_folder = settings.project / "policies"
         self._looked_through: dict[str, str] = {}
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is a home to try things in, which may hold its own authorities' keys."""
+        return self.environment == LOCAL
 
     @cached_property
     def sigstore(self) -> LocalSigstore:

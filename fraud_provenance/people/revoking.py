@@ -117,7 +117,7 @@ def person_for(workspace: Workspace, step: str, email: str) -> Identity:
     role = layout.step(step).signer_role or ""
     may = layout.people(role)
     if not email:
-        if workspace.environment != "local" or not may:
+        if not workspace.is_local or not may:
             raise ConfigError(reason(RootCause.USAGE, "say who you are: --as EMAIL"))
         return may[0]
     identity = identities.of_person(email)

@@ -121,6 +121,7 @@ def test_home_in_staging_signs_by_the_companys_sigstore_alone(
     waiting = said(product, company, "up")
     assert "nothing is started here" in waiting.text
     assert "two policy authors sign the first one" in waiting.text
+    assert f"approve policies --environment {STAGING} --as EMAIL --reason TEXT" in waiting.text
     for email in AUTHORS:
         said(product, company, "approve", "policies", "--environment", STAGING, "--as", email,
              "--reason", "first release")  # fmt: skip
