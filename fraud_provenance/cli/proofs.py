@@ -116,14 +116,7 @@ def copy_evidence(as_json: Json = False) -> int:
 
     settings = settings_from(os.environ)
     if settings.evidence.bucket() is None:
-        raise ConfigError(
-            reason(
-                RootCause.USAGE,
-                "this home's evidence lies in its own folder",
-                remedy=f"Write [evidence] place and endpoint into {settings.home / NAME}, then "
-                "run this again.",
-            )
-        )
+        raise _kept_here("evidence lies in its own folder", "evidence", settings.home)
     new = {}
     with progress() as say:
         for part, folders in (("evidence", copying.EVIDENCE), ("trust/objects", copying.OBJECTS)):
@@ -152,14 +145,7 @@ def copy_data(as_json: Json = False) -> int:
     workspace = open_workspace()
     contents = workspace.store.contents
     if contents is None:
-        raise ConfigError(
-            reason(
-                RootCause.USAGE,
-                "this home's data lie in its own folders alone",
-                remedy=f"Write [data] place and endpoint into {workspace.home / NAME}, then "
-                "run this again.",
-            )
-        )
+        raise _kept_here("data lie in its own folders alone", "data", workspace.home)
     new = done = 0
     with progress() as say:
         for entry, content in workspace.trust.lineage().artifacts.present():
@@ -172,6 +158,12 @@ def copy_data(as_json: Json = False) -> int:
         return 0
     out.print(f"{place} holds {done} files of this home; new: {new}", markup=False)
     return 0
+
+
+def _kept_here(said: str, table: str, home: Path) -> ConfigError:
+    """No store is named that anything could be copied to."""
+    remedy = f"Write [{table}] place and endpoint into {home / NAME}, then run this again."
+    return ConfigError(reason(RootCause.USAGE, f"this home's {said}", remedy=remedy))
 
 
 def verify_offline(path: Path, trust_root: Path | None, root_digest: str, as_json: bool) -> int:

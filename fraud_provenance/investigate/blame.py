@@ -10,7 +10,6 @@ import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, reason
@@ -68,9 +67,6 @@ from fraud_provenance.investigate.why import RAW
 from fraud_provenance.investigate.worlds import Worlds
 from fraud_provenance.models.registry import Registry
 from fraud_provenance.predictions.batch import FEATURES
-
-if TYPE_CHECKING:
-    pass
 
 _OF_DENIAL = "GATE_DENIED"
 _NEWLY_MISSING = frozenset(("PARTITION_MISSING",))
@@ -132,9 +128,9 @@ def _of_other_days(asked: Question, symptom: Symptom) -> list[Cause]:
         return []
     named = re.findall(rf"\b{symptom.asset}@([0-9-]{{10}})", symptom.alert.text)
     found = []
-    for day in dict.fromkeys(named):
+    for day in dict.fromkeys(name for name in named if name != symptom.day):
         verdict = verify_subject(asked.trust, asked.registry, f"{symptom.asset}/{day}")
-        if day != symptom.day and verdict.reasons:
+        if verdict.reasons:
             found += causes_of_verdict(asked.trust, verdict)
     return found
 

@@ -88,11 +88,7 @@ def contract_causes(
     if redefined := _redefined(trust, cause, node, entry):
         return [redefined]
     below = raw_days(node, entry)
-    unusual = [
-        item
-        for item in below
-        if trust.lineage().acceptances(RAW, item[1].partition, item[1].sha256)
-    ]
+    unusual = [item for item in below if _accepted(trust, item[1])]
     own = [item for item in below if item[1].partition == day]
     return [_of_raw(trust, cause, *item) for item in unusual or own] or [cause]
 

@@ -17,6 +17,7 @@ from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.rules.expectations import policy_difference
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.people import Revocation
+from fraud_provenance.attested.statements.predicates import PREDICATES
 from fraud_provenance.attested.store.rows import Record
 from fraud_provenance.investigate.causes import (
     INFRASTRUCTURE,
@@ -44,13 +45,9 @@ SERVERS = {
     "CLOCK_BEHIND": "clock",
 }  # fmt: skip
 _ROLES = {
-    statements.APPROVAL: "approval", statements.ACCEPTANCE: "acceptance",
-    statements.WAIVER: "waiver", statements.SUPERSEDE: "supersede",
-    statements.REVOCATION: "revocation", statements.POLICY_RELEASE: "policies",
-    statements.PREDICTION_BATCH: "prediction batch", statements.ML_BOM: "bill of materials",
-    statements.MODEL_SIGNATURE: "model signature",
-    statements.PROMOTION_REQUEST: "promotion request",
-}  # fmt: skip
+    row.uri: row.kind for row in PREDICATES.values() if row.signer != "own" and row.is_written
+} | {statements.POLICY_RELEASE: "policies"}
+"""What a statement is called that is of no asset, suite or gate."""
 _OF_POLICY = frozenset((
     "POLICY_DIGEST_MISMATCH", "EXPECTATION_CHANGE_UNAPPROVED", "POLICY_ROLLBACK",
 ))  # fmt: skip

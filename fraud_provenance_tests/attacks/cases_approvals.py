@@ -10,9 +10,9 @@ from fraud_provenance.attested.lineage.signers import Signers
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.due.planning import registry_of
-from fraud_provenance.models import approvals, effect, promotion
-from fraud_provenance.models.facts import collect_model
-from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
+from fraud_provenance.models import approvals, effect
+from fraud_provenance.models.registry import CHAMPION, Registry
+from fraud_provenance_tests.approving import honest_approval
 from fraud_provenance_tests.attacks.home import Home, clock_ahead, patched
 from fraud_provenance_tests.attacks.judges import outcome, promote
 from fraud_provenance_tests.attacks.model import Attack, Case, Mutant, Outcome, nothing
@@ -37,20 +37,8 @@ def revoke_given(home: Home) -> None:
 def approval(home: Home, who: str = OFFICER, **lies: Any) -> VerifiedBundle:
     """An approval of the candidate as `who` would sign it, but for `lies`."""
     with home.surroundings():
-        workspace = home.workspace()
-        trust, candidate = workspace.trust, registry_of(workspace).alias(CANDIDATE)
-        assert candidate is not None
-        policy = trust.policies.current()
-        digest = promotion.digest_of_model(trust, candidate.model_id)
-        now = datetime.now(UTC)
-        said = {
-            "environment": "local",
-            "evidence_set": collect_model(trust, policy, digest).evidence_set,
-            "policy_digest": policy.digest,
-            "issued_at": encoding.utc_text(now),
-            "expires_at": encoding.utc_text(now + timedelta(days=7)),
-            "reason": "reviewed",
-        } | lies
+        digest, honest = honest_approval(home.workspace())
+        said = honest | lies
         subject = said.pop("subject", digest)
         return home.forger().sign(statements.APPROVAL, "fraud_model", subject, said, who)
 

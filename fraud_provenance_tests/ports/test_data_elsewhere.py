@@ -1,10 +1,7 @@
 """A home whose attested files are kept in an object store, too: its folders may be empty."""
 
-import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,9 +9,7 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import BackendError, ProvenanceError, VerificationError
 from fraud_provenance.attested.ports.blobs import MemoryBlobs
 from fraud_provenance.attested.store.contents import Contents
-from fraud_provenance.cli import application as cli
 from fraud_provenance.home.settings import Place
-from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.conftest import (
     DAYS,
     FEATURES,
@@ -26,32 +21,15 @@ from fraud_provenance_tests.conftest import (
     judge,
 )
 from fraud_provenance_tests.object_server import BUCKET, ObjectServer, credentials, object_server
+from fraud_provenance_tests.ports.elsewhere import copied, reopened, write_settings
 
 pytestmark = pytest.mark.integration
-
-
-def opened(chain: Chain, data: Place) -> Chain:
-    """The home anew, under these settings."""
-    workspace = Workspace(replace(chain.workspace.settings, data=data))
-    workspace.attestor = chain.workspace.attestor
-    return replace(chain, workspace=workspace)
 
 
 def in_memory(chain: Chain) -> tuple[Chain, MemoryBlobs]:
     """The home anew; what it keeps elsewhere lies in this process."""
     blobs = MemoryBlobs()
     return in_memory_with(chain, blobs), blobs
-
-
-def copied(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> dict[str, Any]:
-    """What `copy-data` says."""
-    monkeypatch.setenv("FRAUD_PROVENANCE_HOME", str(home))
-    code = cli.execute(["copy-data", "--json"])
-    document: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert document["exit_code"] == code
-    return document
 
 
 @pytest.fixture
@@ -65,13 +43,12 @@ def kept(
     """The chain's home after `copy-data`, without its data."""
     home = chain.workspace.home
     data = Place(place=f"s3://{BUCKET}/{tmp_path.name}", endpoint=object_store.endpoint)
-    lines = [f"{name} = {json.dumps(value)}" for name, value in data.model_dump().items()]
-    (home / "settings.toml").write_text("\n".join(["[data]", *lines, ""]))
-    first = copied(home, monkeypatch, capsys)
+    write_settings(home, "data", data)
+    first = copied("copy-data", home, monkeypatch, capsys)
     assert (first["files"], first["new"]) == (2 * len(DAYS), 2 * len(DAYS))
-    assert copied(home, monkeypatch, capsys)["new"] == 0
+    assert copied("copy-data", home, monkeypatch, capsys)["new"] == 0
     shutil.rmtree(home / "data")
-    return opened(chain, data)
+    return reopened(chain, data=data)
 
 
 def file_of(chain: Chain, asset: str = RAW) -> tuple[Path, str]:
@@ -90,7 +67,7 @@ def test_a_home_goes_on_from_an_empty_folder(kept: Chain) -> None:
     newer = ingest(kept.trust, {DAYS[0]: b"newer"})
     judge(kept.trust, RAW, DAYS)  # reads both days, of which one was never here
     shutil.rmtree(kept.workspace.home / "data")
-    again = opened(kept, kept.workspace.settings.data)
+    again = reopened(kept, data=kept.workspace.settings.data)
     assert again.verdict(newer.bundle).trusted
     assert file_of(again)[0].read_bytes() == b"newer"
 
@@ -108,7 +85,9 @@ def test_bytes_laid_over_what_is_kept_are_refused(kept: Chain, object_store: Obj
 
 def test_a_store_that_is_down_decides_nothing(chain: Chain, tmp_path: Path) -> None:
     with object_server(tmp_path / "objects") as object_store, credentials():
-        there = opened(chain, Place(place=f"s3://{BUCKET}/x", endpoint=object_store.endpoint))
+        there = reopened(
+            chain, data=Place(place=f"s3://{BUCKET}/x", endpoint=object_store.endpoint)
+        )
         shutil.rmtree(chain.workspace.home / "data")
         object_store.stop()
         assert not there.verdict().decided
@@ -120,7 +99,7 @@ def test_a_store_that_is_down_decides_nothing(chain: Chain, tmp_path: Path) -> N
 def test_nothing_is_copied_where_no_store_is_named(
     chain: Chain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused = copied(chain.workspace.home, monkeypatch, capsys)
+    refused = copied("copy-data", chain.workspace.home, monkeypatch, capsys)
     assert refused["root_cause"] == "USAGE"
     assert "settings.toml" in refused["reasons"][0]["remedy"]
 
@@ -141,7 +120,7 @@ def test_a_file_that_is_there_and_differs_is_refused_and_stays(chain: Chain) -> 
 
 def in_memory_with(chain: Chain, blobs: MemoryBlobs) -> Chain:
     """The home anew, with what is kept already."""
-    again = opened(chain, Place())
+    again = reopened(chain, data=Place())
     again.trust.store.contents = Contents(blobs, [chain.workspace.home / "data"])
     return again
 
