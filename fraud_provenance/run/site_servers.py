@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import escape
@@ -230,18 +231,24 @@ def ensure(site: Site, server: Server, timeout_s: float, say: Say) -> None:
         BackendError: STORAGE_UNAVAILABLE, it did not come up; its log is named.
     """
     processes = Processes(site.folder)
-    process = processes.find(server) or processes.adopt(server)
-    if process is not None and not is_current(server, process):
+    found = processes.find(server) or processes.adopt(server)
+    if found is not None and not is_current(server, found):
         stop(site, [server])
-        process = None
-    if process is None:
-        end_strays(site.folder)
-        if not ports.is_free(server.port):
-            raise _down(processes, server, f"port {server.port} is taken by another program")
-        say(f"starting {server.name} on port {server.port}")
-        process = processes.start(server)
-    if problem := wait_healthy(server, process, timeout_s):
+        found = None
+    begin = partial(_begin, site, server, say)
+    process, again = (found, begin) if found is not None else (begin(), None)
+    if problem := wait_healthy(server, process, timeout_s, again):
         raise _down(processes, server, problem)
+
+
+def _begin(site: Site, server: Server, say: Say) -> psutil.Process:
+    """Start a server that does not run."""
+    processes = Processes(site.folder)
+    end_strays(site.folder)
+    if not ports.is_free(server.port):
+        raise _down(processes, server, f"port {server.port} is taken by another program")
+    say(f"starting {server.name} on port {server.port}")
+    return processes.start(server)
 
 
 def stop(site: Site, servers: Sequence[Server]) -> None:

@@ -12,6 +12,17 @@ import pytest
 from fraud_provenance.attested.local.ports import HOST, choose
 from fraud_provenance.attested.local.processes import Processes, Server, wait_healthy
 
+_ENDS_ONCE = """
+import http.server, pathlib, sys, time
+seen = pathlib.Path(sys.argv[1])
+if not seen.exists():
+    seen.touch()
+    time.sleep(0.5)
+    sys.exit()
+address = (sys.argv[2], int(sys.argv[3]))
+http.server.HTTPServer(address, http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
@@ -95,3 +106,25 @@ def test_start_with_a_grown_log_sets_it_aside(tmp_path: Path, server: Server) ->
 
     assert (tmp_path / "static.log.1").stat().st_size == 9 * 1024**2
     assert (tmp_path / "static.log").stat().st_size < 1024**2
+
+
+def test_process_that_was_ending_when_it_was_found_is_started_again(tmp_path: Path) -> None:
+    port = choose(tmp_path)["issuer"]
+    words = [sys.executable, "-I", "-c", _ENDS_ONCE, str(tmp_path / "seen"), HOST, str(port)]
+    server = Server("static", words, port, f"http://{HOST}:{port}/")
+    processes = Processes(tmp_path)
+    processes.start(server)
+    found = processes.find(server)
+    assert found is not None
+    assert wait_healthy(server, found, 30) == "static ended"
+    (tmp_path / "seen").unlink()
+    processes.start(server)
+    found = processes.find(server)
+    assert found is not None
+    try:
+        assert wait_healthy(server, found, 30, lambda: processes.start(server)) is None
+        again = processes.find(server)
+        assert again is not None
+        assert again.pid != found.pid
+    finally:
+        processes.end([server])

@@ -11,7 +11,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -246,12 +246,23 @@ def is_healthy(server: Server, timeout_s: float = 1.0) -> bool:
         return False
 
 
-def wait_healthy(server: Server, process: psutil.Process, timeout_s: float) -> str | None:
-    """Wait until a server answers; None, or what went wrong."""
+def wait_healthy(
+    server: Server,
+    process: psutil.Process,
+    timeout_s: float,
+    again: Callable[[], psutil.Process] | None = None,
+) -> str | None:
+    """Wait until a server answers; None, or what went wrong.
+
+    `again` starts it anew. It is given for a process that was found at work: one that somebody
+    has just killed is found, too, until it is gone.
+    """
     deadline = time.monotonic() + timeout_s
     while not is_healthy(server):
         if not _is_alive(process):
-            return f"{server.name} ended"
+            if again is None:
+                return f"{server.name} ended"
+            process, again = again(), None
         if time.monotonic() > deadline:
             return f"{server.name} does not answer within {timeout_s:.0f} s"
         time.sleep(0.02)

@@ -27,6 +27,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import jwt
@@ -150,26 +151,28 @@ class LocalSigstore:
 
     def _start(self, servers: Iterable[Server], say: Callable[[str], None]) -> None:
         """Start those of `servers` that do not run, then wait for all of them together."""
-        running: list[tuple[Server, psutil.Process]] = []
+        running: list[tuple[Server, psutil.Process, Callable[[], psutil.Process] | None]] = []
         for server in servers:
+            begin = partial(self._begin, server, say)
             process = self._processes.find(server) or self._processes.adopt(server)
             if process is not None and not is_current(server, process):
                 say(f"ending {server.name} of an earlier version")
                 self._processes.end([server])
                 process = None
-            if process is None:
-                _refuse_taken_ports(server)
-                say(f"starting {server.name} on port {server.port}")
-                try:
-                    process = self._processes.start(server)
-                except OSError as error:
-                    raise _unavailable(server, f"{server.argv[0]}: {error.strerror}") from error
-            running.append((server, process))
-        for server, process in running:
-            problem = wait_healthy(server, process, START_TIMEOUT_S)
+            running.append((server, *((process, begin) if process else (begin(), None))))
+        for server, process, again in running:
+            problem = wait_healthy(server, process, START_TIMEOUT_S, again)
             if problem is not None:
                 lines = self._processes.last_lines(server.name)
                 raise _unavailable(server, f"{problem}; its last log lines:\n{lines}")
+
+    def _begin(self, server: Server, say: Callable[[str], None]) -> psutil.Process:
+        _refuse_taken_ports(server)
+        say(f"starting {server.name} on port {server.port}")
+        try:
+            return self._processes.start(server)
+        except OSError as error:
+            raise _unavailable(server, f"{server.argv[0]}: {error.strerror}") from error
 
     def remember_first_checkpoint(self) -> None:
         """Before anything is verified against this log, one head of it is countersigned.
