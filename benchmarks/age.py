@@ -120,19 +120,16 @@ def ticks() -> dict[str, float]:
     import dagster as dg
 
     from fraud_provenance.defs import alerts, automation, due
-    from fraud_provenance.defs.training import TrainingResource
     from fraud_provenance.home.settings import settings_from
     from fraud_provenance.home.workspace import Workspace
-    from fraud_provenance.resources import ProvenanceResource
     from fraud_provenance.run.instance import open_instance
 
     instance = open_instance(Workspace(settings_from(os.environ)))
     found = {}
-    resources = {"provenance": ProvenanceResource(), "training": TrainingResource()}
     stages = (due.landed_day, due.due_features, due.due_online_features, due.due_training,
               due.due_scores)  # fmt: skip
     for sensor in (*stages, automation.approved_candidate, alerts.alert_delivery):
-        context = dg.build_sensor_context(instance=instance, resources=resources)
+        context = dg.build_sensor_context(instance=instance)
         for _ in range(3):  # the first ones look at everything
             began = time.process_time()
             sensor(context)

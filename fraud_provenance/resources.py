@@ -7,6 +7,7 @@ has (`session`).
 import os
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import dagster as dg
 from pydantic import PrivateAttr
@@ -81,3 +82,8 @@ class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
             ConfigError: USAGE, the settings are not as they must be.
         """
         return settings_of(os.environ, settings_from(os.environ).home)
+
+
+HERE: Final = ProvenanceResource()
+"""What sensors use. For one that asks for a resource Dagster opens its whole instance at each tick,
+to look at its migrations; most ticks find that nothing changed, and ask it nothing."""

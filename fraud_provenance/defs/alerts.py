@@ -23,7 +23,7 @@ from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError
 from fraud_provenance.defs.verification import CHECK, CONTRACTS_ALONE
 from fraud_provenance.due.planning import FEATURE_SUITES, POINT_IN_TIME, RAW_SUITES, SCORE_SUITES
 from fraud_provenance.refusals import as_failure
-from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance.resources import HERE, ProvenanceResource
 
 _SIGNED_SUITES = {*RAW_SUITES, *FEATURE_SUITES, POINT_IN_TIME, *SCORE_SUITES}
 LATE, WAITING = "no_day_is_late", "no_model_waits"
@@ -45,7 +45,7 @@ class _Error(Protocol):
 
 @dg.run_failure_sensor(
     monitor_all_code_locations=True,  # runs of the command line belong to no code location
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Puts a refused gate or a run that broke into the alert outbox.",
 )
@@ -57,7 +57,7 @@ def failed_run(context: dg.RunFailureSensorContext, provenance: ProvenanceResour
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
     monitor_all_code_locations=True,
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Puts failed checks of a run that went well otherwise into the alert outbox.",
 )
@@ -82,28 +82,26 @@ def _put(context: dg.RunStatusSensorContext, provenance: ProvenanceResource) -> 
         "`fraud-provenance alerts` shows them."
     ),
 )
-def alert_delivery(
-    context: dg.SensorEvaluationContext, provenance: ProvenanceResource
-) -> dg.SkipReason:
+def alert_delivery(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """One round of delivery. Starts no run."""
-    outbox = provenance.outbox()
-    seen = provenance.glance()
+    outbox = HERE.outbox()
+    seen = HERE.glance()
     if context.cursor != seen:
-        for alert in contract_alerts(provenance.open().store, provenance.clock()):
+        for alert in contract_alerts(HERE.open().store, HERE.clock()):
             outbox.put(alert)
         context.update_cursor(seen)
     try:
-        settings = provenance.alert_settings()
+        settings = HERE.alert_settings()
     except ConfigError as error:
         context.log.error(str(error))
         return dg.SkipReason(f"{len(outbox.pending())} alerts wait; {error}")
     sinks = sinks_of(settings)
-    done = outbox.deliver(sinks, provenance.clock)
+    done = outbox.deliver(sinks, HERE.clock)
     told = f"{done.delivered} alerts delivered, {done.waiting} wait"
     if not sinks:
         told += ", nobody is set to be told"
     # No sign of life where an alert could not go out: whoever watches is to ask why.
-    broken = done.error or beat(settings, provenance.home(), provenance.clock())
+    broken = done.error or beat(settings, HERE.home(), HERE.clock())
     return dg.SkipReason(f"{told}; {broken}" if broken else told)
 
 

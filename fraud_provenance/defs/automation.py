@@ -27,7 +27,7 @@ from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate.audit import PLACE, audit
 from fraud_provenance.models import promotion
 from fraud_provenance.refusals import as_failure
-from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance.resources import HERE, ProvenanceResource
 
 _VERIFICATION = dg.AssetSelection.checks(*provenance_checks, *late_checks)
 
@@ -159,19 +159,17 @@ daily_log_audit = dg.ScheduleDefinition(
 
 @dg.sensor(
     job=promotion_job,
-    minimum_interval_seconds=15,
+    minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts the promotion when the candidate has an approval of its own.",
 )
-def approved_candidate(
-    context: dg.SensorEvaluationContext, provenance: ProvenanceResource
-) -> dg.SensorResult | dg.SkipReason:
+def approved_candidate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """One run for each candidate and set of approvals."""
     try:
-        seen = provenance.glance()
+        seen = HERE.glance()
         if context.cursor == seen:
             return dg.SkipReason("nothing changed since no approval waited")
-        workspace = provenance.open()
+        workspace = HERE.open()
         trust = workspace.trust
         digest = promotion.is_ready(trust, registry_of(workspace))
         if not digest:
@@ -179,20 +177,18 @@ def approved_candidate(
             return dg.SkipReason("no candidate waits with an unused approval")
         waiting = promotion.unused_approvals(trust, trust.policies.current())
     except ProvenanceError as error:
-        provenance.outbox().put(alert_of_tick(error, "approved_candidate", provenance.clock()))
+        HERE.outbox().put(alert_of_tick(error, "approved_candidate", HERE.clock()))
         raise
     key = "+".join([digest, *sorted(node.statement[:16] for node in waiting)])
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key)])
 
 
-def _moved(
-    context: dg.SensorEvaluationContext, provenance: ProvenanceResource, asset: str
-) -> dg.SensorResult | dg.SkipReason:
+def _moved(context: dg.SensorEvaluationContext, asset: str) -> dg.SensorResult | dg.SkipReason:
     """One run for each set of days that did not pass and of what they are held against now."""
-    seen = provenance.glance()
+    seen = HERE.glance()
     if context.cursor == seen:
         return dg.SkipReason("nothing changed since every day was judged")
-    key = ground.moved_key(provenance.open(), asset)
+    key = ground.moved_key(HERE.open(), asset)
     if not key:
         context.update_cursor(seen)
         return dg.SkipReason("every day was judged against what is there now")
@@ -201,25 +197,21 @@ def _moved(
 
 @dg.sensor(
     job=raw_contracts_job,
-    minimum_interval_seconds=60,
+    minimum_interval_seconds=120,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Judges held and broken raw days again when their ground moved.",
 )
-def moved_raw_ground(
-    context: dg.SensorEvaluationContext, provenance: ProvenanceResource
-) -> dg.SensorResult | dg.SkipReason:
+def moved_raw_ground(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """A neighbour was delivered, waived or accepted, or a suite or a threshold changed."""
-    return _moved(context, provenance, ground.RAW)
+    return _moved(context, ground.RAW)
 
 
 @dg.sensor(
     job=feature_contracts_job,
-    minimum_interval_seconds=60,
+    minimum_interval_seconds=120,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Judges held and broken feature days again when their ground moved.",
 )
-def moved_feature_ground(
-    context: dg.SensorEvaluationContext, provenance: ProvenanceResource
-) -> dg.SensorResult | dg.SkipReason:
+def moved_feature_ground(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """As `moved_raw_ground`."""
-    return _moved(context, provenance, ground.FEATURES)
+    return _moved(context, ground.FEATURES)

@@ -22,11 +22,11 @@ from fraud_provenance.defs.automation import (
     scoring_job,
     training_job,
 )
-from fraud_provenance.defs.training import TrainingResource
+from fraud_provenance.defs.training import CONFIGURED
 from fraud_provenance.due.work import STAGES, Work, block, key, on_the_way
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.home.workspace import Workspace
-from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance.resources import HERE
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from fraud_provenance.fraud.model import TrainingConfig
 
 
-_SOON = 5  # seconds: on the way from a landed file to its scores
+_SOON, _LATER, _SOME_TIME = 10, 30, 60  # seconds; each tick costs Dagster's daemon 0.07 s of CPU
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ _SINCE = timedelta(hours=1)
 """A run that was killed stays in Dagster's list as if it went on; so long it is believed."""
 
 
-def _at_work(context: dg.SensorEvaluationContext, provenance: ProvenanceResource) -> str:
+def _at_work(context: dg.SensorEvaluationContext) -> str:
     """Which run is at work in this home, in words; empty where none is."""
-    if provenance.is_running():
+    if HERE.is_running():
         return "`fraud-provenance run` is at work"
     records = context.instance.get_run_records(
         dg.RunsFilter(
             statuses=[item for item in dg.DagsterRunStatus if item not in _ENDED],
-            created_after=provenance.clock() - _SINCE,
+            created_after=HERE.clock() - _SINCE,
         )
     )
     runs = [record.dagster_run for record in records]
@@ -72,27 +72,22 @@ def _at_work(context: dg.SensorEvaluationContext, provenance: ProvenanceResource
     return f"the run {own.run_id[:8]} ({own.job_name}) is at work" if own else ""
 
 
-def _due(
-    context: dg.SensorEvaluationContext,
-    provenance: ProvenanceResource,
-    training: TrainingResource,
-    stage: _Stage,
-) -> dg.SensorResult | dg.SkipReason:
+def _due(context: dg.SensorEvaluationContext, stage: _Stage) -> dg.SensorResult | dg.SkipReason:
     """The next run of a stage, if it is due and nothing before it in the flow is."""
-    seen = provenance.glance()
+    seen = HERE.glance()
     if context.cursor == seen:
         return dg.SkipReason("nothing changed since nothing was due")
-    busy = _at_work(context, provenance)
+    busy = _at_work(context)
     if busy:
         return dg.SkipReason(f"waits: {busy}")
     try:
-        workspace = provenance.open()
-        work = _first_due(workspace, training.config(), stage)
+        workspace = HERE.open()
+        work = _first_due(workspace, CONFIGURED.config(), stage)
     except DataError as hole:
         context.update_cursor(seen)
         return dg.SkipReason(f"waits: {hole.placed_message}")
     except ProvenanceError as error:
-        provenance.outbox().put(alert_of_tick(error, stage.name, provenance.clock()))
+        HERE.outbox().put(alert_of_tick(error, stage.name, HERE.clock()))
         raise
     context.update_cursor(seen)
     if work is None:
@@ -136,12 +131,8 @@ def _sensor_of(stage: _Stage) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=stage.description,
     )
-    def tick(
-        context: dg.SensorEvaluationContext,
-        provenance: ProvenanceResource,
-        training: TrainingResource,
-    ) -> dg.SensorResult | dg.SkipReason:
-        return _due(context, provenance, training, stage)
+    def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        return _due(context, stage)
 
     return tick
 
@@ -163,7 +154,7 @@ due_features = _sensor_of(
         features_job,
         "features",
         (),
-        _SOON,
+        _LATER,
         "Makes features of raw days that passed their contracts, or were accepted, and have none.",
     )
 )
@@ -173,7 +164,7 @@ due_online_features = _sensor_of(
         online_features_job,
         "online_features",
         ("features",),
-        15,
+        _SOME_TIME,
         "Loads the online store anew when the newest features are others.",
     )
 )
@@ -183,7 +174,7 @@ due_training = _sensor_of(
         training_job,
         "training",
         ("features", "online_features"),
-        30,
+        _SOME_TIME,
         "Trains a new candidate when enough new days have passed (`retrain_after_days` of the "
         "resource `training`), or what the newest one rests on was revoked or changed. A person "
         "approves it before anything is promoted.",
@@ -195,7 +186,7 @@ due_scores = _sensor_of(
         scoring_job,
         "scoring",
         ("features",),  # it does not wait for a training
-        _SOON,
+        _LATER,
         "Scores new days with the verified champion, once there is one.",
     )
 )

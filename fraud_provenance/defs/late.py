@@ -18,7 +18,7 @@ from fraud_provenance.defs.alerts import LATE, WAITING, alert_of_tick
 from fraud_provenance.due.late import MADE_FROM, LateDay, late_days
 from fraud_provenance.due.planning import in_days, registry_of
 from fraud_provenance.refusals import as_failure
-from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance.resources import HERE, ProvenanceResource
 
 _ROWS_SHOWN = 100
 _THEN = "|"
@@ -99,27 +99,27 @@ def table(found: Sequence[LateDay]) -> dict[str, dg.MetadataValue | int]:
 
 
 @dg.sensor(
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
         "Looks which days are late whenever something changed, shows it as the check "
         "no_day_is_late, and tells a day that became late as an alert. Starts no run."
     ),
 )
-def late_day(context: dg.SensorEvaluationContext, provenance: ProvenanceResource) -> dg.SkipReason:
+def late_day(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """One look at all assets."""
-    seen = provenance.glance()
+    seen = HERE.glance()
     before, _, told = (context.cursor or "").partition(_THEN)
     if before == seen:
         return dg.SkipReason("nothing changed since the last look")
     try:
-        workspace = provenance.open()
-        now = provenance.clock()
+        workspace = HERE.open()
+        now = HERE.clock()
         found = {asset: late_days(workspace, asset, now) for asset in MADE_FROM}
         there = [asset for asset in MADE_FROM if workspace.store.heads(asset)]
         waits = shown.what_waits(workspace, registry_of(workspace))
     except ProvenanceError as error:
-        provenance.outbox().put(alert_of_tick(error, "late_day", provenance.clock()))
+        HERE.outbox().put(alert_of_tick(error, "late_day", HERE.clock()))
         raise
     said = {asset: [asdict(item) for item in found[asset]] for asset in there}
     now_told = encoding.digest_json({"late": said, "waits": str(waits.value)})
@@ -128,7 +128,7 @@ def late_day(context: dg.SensorEvaluationContext, provenance: ProvenanceResource
             context.instance.report_runless_asset_event(evaluation(asset, found[asset]))
         context.instance.report_runless_asset_event(evaluation_of_waiting(waits))
     for item in (item for late in found.values() for item in late if not item.is_consequence):
-        provenance.outbox().put(alert_of_late(item, now))
+        HERE.outbox().put(alert_of_late(item, now))
     context.update_cursor(f"{seen}{_THEN}{now_told}")
     counts = ", ".join(f"{asset}: {len(late)}" for asset, late in found.items() if late)
     return dg.SkipReason(f"late days: {counts}" if counts else "no day is late")

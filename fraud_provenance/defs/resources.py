@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from fraud_provenance.defs.training import TrainingResource
-from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance.defs.training import CONFIGURED
+from fraud_provenance.resources import HERE
 
 
 @dg.definitions
@@ -13,8 +13,8 @@ def resources() -> dg.Definitions:
 
     return dg.Definitions(
         resources={
-            "provenance": ProvenanceResource(),
-            "training": TrainingResource(),
+            "provenance": HERE,
+            "training": CONFIGURED,
             "mlflow": mlflow_resource,
             "dbt": dbt_resource(),
         },

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
@@ -69,6 +69,9 @@ class TrainingResource(dg.ConfigurableResource["TrainingResource"]):
             params=XGBoostParameters(**self.parameters),
         )
 
+
+CONFIGURED: Final = TrainingResource()
+"""What the graph and its sensors go by."""
 
 _PACKAGES_DEADLINE_S = 600
 

@@ -171,9 +171,7 @@ def test_late_day_is_reported_when_it_changes_and_not_at_each_look(
     with dg.DagsterInstance.ephemeral() as instance:
         key, seen, cursor = dg.AssetCheckKey(dg.AssetKey(RAW), LATE), [], None
         for _ in range(3):
-            context = dg.build_sensor_context(
-                instance, cursor, resources={"provenance": ProvenanceResource()}
-            )
+            context = dg.build_sensor_context(instance, cursor)
             late_day(context)
             cursor = context.cursor
             latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]

@@ -12,7 +12,6 @@ import pytest
 from fraud_provenance import definitions
 from fraud_provenance.defs import automation, due
 from fraud_provenance.defs.support import HEADLESS
-from fraud_provenance.defs.training import TrainingResource
 from fraud_provenance.due import planning, trainings, work
 from fraud_provenance.due.work import Work
 from fraud_provenance.fraud.errors import DataError
@@ -20,7 +19,6 @@ from fraud_provenance.fraud.model import Split, TrainingConfig
 from fraud_provenance.home import surroundings
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
-from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance_tests.conftest import DAYS, Chain
 
 NOW = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
@@ -159,10 +157,7 @@ def context(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> dg.SensorEvaluatio
     )
     instance = dg.DagsterInstance.ephemeral()
     instance.add_dynamic_partitions("day", list(DAYS))
-    return dg.build_sensor_context(
-        instance=instance,
-        resources={"provenance": ProvenanceResource(), "training": TrainingResource()},
-    )
+    return dg.build_sensor_context(instance=instance)
 
 
 def skipped(found: object) -> str:

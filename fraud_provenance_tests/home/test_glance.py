@@ -7,10 +7,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster import DagsterInvariantViolationError
 
 from fraud_provenance.alerts import Outbox
 from fraud_provenance.defs import alerts, automation, due
-from fraud_provenance.defs.training import TrainingResource
 from fraud_provenance.home.glance import glance
 from fraud_provenance.home.settings import Settings
 from fraud_provenance.home.workspace import Workspace
@@ -83,10 +83,7 @@ def context(fresh: Workspace, monkeypatch: pytest.MonkeyPatch) -> dg.SensorEvalu
     monkeypatch.setattr(
         "fraud_provenance.resources.opened_from", lambda _, whole: Workspace(fresh.settings)
     )
-    return dg.build_sensor_context(
-        instance=dg.DagsterInstance.ephemeral(),
-        resources={"provenance": ProvenanceResource(), "training": TrainingResource()},
-    )
+    return dg.build_sensor_context(instance=dg.DagsterInstance.ephemeral())
 
 
 def closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,8 +109,12 @@ def test_second_tick_opens_nothing_until_something_comes(
     for _ in range(2):  # the first look may write down what it has seen
         assert isinstance(sensor(context), dg.SkipReason)
     closed(monkeypatch)
+    assert not sensor.required_resource_keys  # for one Dagster would open its instance
+    idle = dg.build_sensor_context(cursor=context.cursor)
     began = time.process_time()
-    assert isinstance(sensor(context), dg.SkipReason)
+    assert isinstance(sensor(idle), dg.SkipReason)
+    with pytest.raises(DagsterInvariantViolationError):
+        _ = idle.instance
     assert time.process_time() - began < IDLE_CPU_S
     (fresh.home / "evidence" / "bundles" / "new.sigstore.json").write_text("{}")
     with pytest.raises(AssertionError, match="was opened"):
