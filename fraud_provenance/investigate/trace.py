@@ -201,13 +201,14 @@ def scored_day(trust: Trust, transaction_id: int) -> str:
     """
     import polars as pl
 
+    wanted = pl.col("transaction_id") == transaction_id  # what a file says it holds is not read
     for day in sorted(trust.store.heads(SCORES), reverse=True):
         path = trust.home / "data" / SCORES / f"{day}.parquet"
         try:
-            ids = pl.read_parquet(path, columns=["transaction_id"])["transaction_id"]
+            found = pl.scan_parquet(path).filter(wanted).select(pl.len()).collect().item()
         except (OSError, pl.exceptions.PolarsError):
             continue  # whatever lies there now is judged by its digest, not read here
-        if ids.index_of(transaction_id) is not None:
+        if found:
             return day
     raise _absent(transaction_id)
 

@@ -75,16 +75,15 @@ def leaves(scored: "pl.DataFrame") -> list[bytes]:
     Args:
         scored: rows x (transaction_id, customer_id, terminal_id, score f32, is_alert bool).
     """
-    import numpy as np
     import polars as pl
 
-    bits = np.ascontiguousarray(scored["score"].to_numpy()).view(np.uint32)
+    bits = scored["score"].cast(pl.Float32).reinterpret(dtype=pl.UInt32)
     text = scored.select(
         pl.concat_str(
             pl.col("transaction_id"),
             pl.col("customer_id"),
             pl.col("terminal_id"),
-            pl.Series("bits", np.char.mod("%08x", bits)),
+            pl.Series("bits", [f"{one:08x}" for one in bits]),
             pl.col("is_alert").cast(pl.Int8),
             separator=",",
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fraud_provenance.attested.core.encoding import digest_bytes
-from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError
 from fraud_provenance.attested.sigstore import verification
 from fraud_provenance.attested.sigstore.recall import Recall, code_of_verification
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, load_issuers
@@ -117,6 +117,38 @@ def test_second_verifier_finds_the_same_without_the_work(
     first = verifier(honest, Recall(path, KEY)).verify(content)
     no_work(monkeypatch)
     assert verifier(honest, Recall(path, KEY)).verify(content) == first
+
+
+def is_loaded(made: BundleVerifier) -> bool:
+    """Whether Sigstore's own reader was asked for."""
+    return "_library" in vars(made)
+
+
+def test_library_is_loaded_where_nothing_was_verified_under_this_root_before(
+    honest: Chain, path: Path
+) -> None:
+    content = content_of(honest)
+    assert is_loaded(verifier(honest, None))
+    first = verifier(honest, Recall(path, KEY))
+    assert is_loaded(first)
+    first.verify(content)
+    second = verifier(honest, Recall(path, KEY))
+    second.verify(content)
+    assert not is_loaded(second)
+    assert is_loaded(verifier(honest, Recall(path, b"x" * 32)))
+    assert second.timekeepers()
+    assert is_loaded(second)
+
+
+def test_root_that_cannot_be_used_is_refused_at_once_where_it_was_not_used_before(
+    honest: Chain, tmp_path: Path, path: Path
+) -> None:
+    trust = honest.workspace.home / "trust"
+    broken = tmp_path / "trusted_root.json"
+    broken.write_text("{}")
+    kept(path)
+    with pytest.raises(ConfigError, match="ROOT_DIGEST_MISMATCH"):
+        BundleVerifier(broken, {}, WitnessedLogs(trust), Recall(path, KEY))
 
 
 def test_other_bytes_are_verified(honest: Chain, path: Path) -> None:

@@ -691,7 +691,7 @@ def test_two_timestamps_are_refused_whatever_the_form_says(
         def verify_dsse(self, *_arguments: object) -> tuple[str, bytes]:
             return verification.PAYLOAD_TYPE, payload
 
-    monkeypatch.setattr(verifier, "_verifier", Satisfied())
+    monkeypatch.setattr(verifier, "_library", verifier._library._replace(verifier=Satisfied()))
     assert refusal(verifier, bundle) == "TIMESTAMP_INVALID"
 
 
@@ -725,7 +725,7 @@ def test_verify_of_an_entry_of_another_kind_is_refused_before_the_library_is_ask
     said: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(verifier, "_verifier", None)
+    monkeypatch.setattr(verifier, "_library", verifier._library._replace(verifier=None))
     assert refusal(verifier, entered(bundle, log.enter(dsse_v1_body(bundle), *said))) == (
         "LOG_ENTRY_KIND"
     )
@@ -762,7 +762,7 @@ def test_verify_where_the_library_reads_another_message_is_malformed(
         def verify_dsse(self, *_arguments: object) -> tuple[str, bytes]:
             return verification.PAYLOAD_TYPE, b"{}"
 
-    monkeypatch.setattr(verifier, "_verifier", Other())
+    monkeypatch.setattr(verifier, "_library", verifier._library._replace(verifier=Other()))
     assert refusal(verifier, bundle) == "EVIDENCE_MALFORMED"
 
 
@@ -779,7 +779,7 @@ def test_verify_of_a_certificate_that_names_nobody_says_so_through_the_library(
 def test_verify_where_a_library_fails_in_its_own_way_is_malformed(
     verifier: BundleVerifier, bundle: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verifier, "_verifier", None)
+    monkeypatch.setattr(verifier, "_library", verifier._library._replace(verifier=None))
     assert refusal(verifier, bundle) == "EVIDENCE_MALFORMED"
 
 

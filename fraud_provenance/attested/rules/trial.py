@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from sigstore.models import ClientTrustConfig
-
 from fraud_provenance.attested.core import encoding, json_schemas
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
@@ -118,6 +116,8 @@ def _check_services(document: Any, at: datetime | None) -> None:  # noqa: ANN401
 
 
 def _read_client(content: bytes, at: datetime | None) -> None:
+    from sigstore.models import ClientTrustConfig  # slow to load, seldom needed
+
     document = encoding.strict_json(content)
     if not isinstance(document, dict):
         raise _Unusable("it is no object")

@@ -4,8 +4,6 @@ In: what the platform put around the job. Out: its token, asked for anew each ti
 one identity, whatever was asked for; who signs by it compares that with the certificate.
 """
 
-from sigstore.oidc import detect_credential
-
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, reason
 from fraud_provenance.attested.statements.statements import Identity
@@ -17,6 +15,8 @@ def ambient_token(identity: Identity) -> str:
     Raises:
         BackendError: AUTHORITY_UNAVAILABLE, the platform gives none, or this is no job.
     """
+    from sigstore.oidc import detect_credential
+
     try:
         token = detect_credential()
     except Exception as error:  # the library's own, and whatever the network below it raises

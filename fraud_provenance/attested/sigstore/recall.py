@@ -45,6 +45,14 @@ class Recall:
         facts: dict[str, Any] = json.loads(found)
         return facts
 
+    def knows(self, context: str) -> bool:
+        """Whether anything was verified in a context."""
+        lines = reversed(self._lines.items())
+        return any(
+            hmac.compare_digest(tag, self._tag(context, bundle, found))
+            for bundle, (tag, found) in lines
+        )
+
     def put(self, context: str, bundle: str, facts: dict[str, Any]) -> None:
         """Keep what was found; where that fails, it is found again."""
         found = json.dumps(facts, sort_keys=True)

@@ -12,14 +12,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
-
-import requests
-from sigstore.dsse import Statement as DsseStatement
-from sigstore.errors import Error as SigstoreError
-from sigstore.models import ClientTrustConfig, InvalidBundle
-from sigstore.oidc import IdentityToken
-from sigstore.sign import Signer, SigningContext
+from typing import TYPE_CHECKING, TypeVar
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
@@ -34,6 +27,9 @@ from fraud_provenance.attested.sigstore.verification import BundleVerifier, Veri
 from fraud_provenance.attested.statements import identities
 from fraud_provenance.attested.statements.statements import Identity, Statement, parse_statement
 from fraud_provenance.attested.store.store import EvidenceStore
+
+if TYPE_CHECKING:  # slow to load: only where something is signed
+    from sigstore.sign import Signer, SigningContext
 
 logging.getLogger("sigstore").setLevel(logging.ERROR)  # its warnings are turned into errors here
 
@@ -106,6 +102,11 @@ class SigningService:
     def _sign(
         self, statement: Statement, identity: Identity, given_up: threading.Event
     ) -> VerifiedBundle:
+        import requests
+        from sigstore.dsse import Statement as DsseStatement
+        from sigstore.errors import Error as SigstoreError
+        from sigstore.models import InvalidBundle
+
         signer = self._signer(identity)
         self._await_clock()
         try:
@@ -158,7 +159,13 @@ class SigningService:
             )
         time.sleep(max(behind_s, 0.0))
 
-    def _signer(self, identity: Identity) -> Signer:
+    def _signer(self, identity: Identity) -> "Signer":
+        import requests
+        from sigstore.errors import Error as SigstoreError
+        from sigstore.models import ClientTrustConfig
+        from sigstore.oidc import IdentityToken
+        from sigstore.sign import Signer, SigningContext
+
         with self._guard:
             lock = self._locks.setdefault(identity, threading.Lock())
         with lock:

@@ -7,9 +7,11 @@ read the same message → the entry is in the witnessed tree → statement. Who 
 never guessed: callers compare it with the layout.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.x509 import (
     Certificate,
@@ -19,12 +21,6 @@ from cryptography.x509 import (
     load_der_x509_certificate,
 )
 from pydantic import BaseModel, ConfigDict
-from rfc3161_client import VerificationError as TimestampError
-from rfc3161_client import VerifierBuilder
-from sigstore.errors import Error as SigstoreError
-from sigstore.models import Bundle, TrustedRoot
-from sigstore.verify import Verifier
-from sigstore.verify.policy import VerificationPolicy
 
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
@@ -44,6 +40,10 @@ from fraud_provenance.attested.store.store import open_bundle
 from fraud_provenance.attested.tlog import merkle, notes
 from fraud_provenance.attested.tlog import tiles as log
 from fraud_provenance.attested.tlog.checkpoints import WitnessedLogs
+
+if TYPE_CHECKING:
+    from sigstore._internal.trust import CertificateAuthority
+    from sigstore.verify import Verifier
 
 _FULCIO = "1.3.6.1.4.1.57264.1"
 _ISSUER_OID, _REPOSITORY_OID, _REFERENCE_OID = f"{_FULCIO}.8", f"{_FULCIO}.12", f"{_FULCIO}.14"
@@ -87,7 +87,7 @@ class VerifiedBundle(BaseModel):
         return self.log.rank, self.log_index
 
 
-class _ReadIdentity(VerificationPolicy):
+class _ReadIdentity:
     """Collects issuer and subject of the certificate; refuses all but exactly one subject.
 
     `source`: address and reference of the repository that a workflow ran for; empty elsewhere.
@@ -119,6 +119,12 @@ class _ReadIdentity(VerificationPolicy):
         self.source = (_text(found.get(_REPOSITORY_OID)), _text(found.get(_REFERENCE_OID)))
 
 
+class _Library(NamedTuple):
+    verifier: "Verifier"
+    authorities: Sequence[Certificate]
+    timekeepers: "Sequence[CertificateAuthority]"
+
+
 class BundleVerifier:
     """Verifies bundles against one trusted root. Thread-safe; results are memoised by digest."""
 
@@ -132,16 +138,10 @@ class BundleVerifier:
         """`issuers`: role (`workloads`, `people`) → issuer URL; `logs`: what is remembered.
 
         `recall` spares what was verified before; None verifies everything.
+
+        Raises:
+            ConfigError: ROOT_DIGEST_MISMATCH, the root cannot be used.
         """
-        try:
-            root = TrustedRoot.from_file(str(trusted_root))
-            self._verifier = Verifier(trusted_root=root)
-            self._authorities = root.get_fulcio_certs()
-            self._timekeepers = root.get_timestamp_authorities()
-        except Exception as error:  # the libraries' parsers raise what they like on strange bytes
-            raise ConfigError(
-                reason(RootCause.ROOT_DIGEST_MISMATCH, f"cannot use {trusted_root.name}: {error}")
-            ) from error
         self.root_path = trusted_root
         self.logs = logs
         self._roles = {url: role for role, url in issuers.items()}
@@ -151,6 +151,26 @@ class BundleVerifier:
         self._context = self._context_of(issuers) if recall else ""
         self.newest: datetime | None = None
         """The newest time of a signature that was verified here."""
+        if recall is None or not recall.knows(self._context):
+            _ = self._library  # a root under which something was verified can be used
+
+    @cached_property
+    def _library(self) -> "_Library":
+        """Sigstore's own reader of the trusted root: half a second to load, spared where it can."""
+        from sigstore.models import TrustedRoot
+        from sigstore.verify import Verifier
+
+        try:
+            root = TrustedRoot.from_file(str(self.root_path))
+            return _Library(
+                Verifier(trusted_root=root),
+                root.get_fulcio_certs(),
+                root.get_timestamp_authorities(),
+            )
+        except Exception as error:  # the libraries' parsers raise what they like on strange bytes
+            raise ConfigError(
+                reason(RootCause.ROOT_DIGEST_MISMATCH, f"cannot use {self.root_path.name}: {error}")
+            ) from error
 
     @property
     def root_digest(self) -> str:
@@ -161,7 +181,7 @@ class BundleVerifier:
         """The certificates of the trusted root's timestamp authorities."""
         return [
             item
-            for authority in self._timekeepers
+            for authority in self._library.timekeepers
             for item in authority.certificates(allow_expired=True)
         ]
 
@@ -217,9 +237,12 @@ class BundleVerifier:
         if form.payload_type != PAYLOAD_TYPE:
             code = RootCause.PREDICATE_TYPE if form.is_signed() else RootCause.SIGNATURE_INVALID
             raise _invalid(code, f"payload type {form.payload_type[:80]!r}")
+        from sigstore.errors import Error as SigstoreError
+        from sigstore.models import Bundle
+
         reader = _ReadIdentity()
         try:
-            found = self._verifier.verify_dsse(Bundle.from_json(content), reader)
+            found = self._library.verifier.verify_dsse(Bundle.from_json(content), reader)
         except ProvenanceError:
             raise
         except SigstoreError as error:
@@ -306,8 +329,11 @@ class BundleVerifier:
 
     def _is_stamped(self, form: BundleForm) -> bool:
         """Whether a timestamp authority of ours, in its time, stamped this very signature."""
+        from rfc3161_client import VerificationError as TimestampError
+        from rfc3161_client import VerifierBuilder
+
         at = form.timestamp.tst_info.gen_time
-        for authority in self._timekeepers:
+        for authority in self._library.timekeepers:
             own, *chain = authority.certificates(allow_expired=True)
             builder = VerifierBuilder().tsa_certificate(own)
             for item in chain:  # whatever stands in the trusted root is trusted
@@ -340,7 +366,7 @@ class BundleVerifier:
     def _issuers_of(self, certificate: Certificate) -> list[Certificate]:
         """The trusted authorities that signed the certificate; says nothing of its validity."""
         found = []
-        for authority in self._authorities:
+        for authority in self._library.authorities:
             try:
                 certificate.verify_directly_issued_by(authority)
             except Exception:  # noqa: S112 - as above; whatever it is, nobody here issued it
