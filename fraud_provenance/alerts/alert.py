@@ -12,12 +12,19 @@ from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.core.secret_forms import redacted
 
 Kind = Literal[
-    "contract_failed", "gate_refused", "not_trusted", "could_not_decide", "run_failed", "late"
+    "contract_failed",
+    "contract_noted",
+    "gate_refused",
+    "not_trusted",
+    "could_not_decide",
+    "run_failed",
+    "late",
 ]
 WEBHOOK = "webhook"
 """The sink that older homes knew alone."""
 _TITLES: Mapping[str, str] = {
     "contract_failed": "Contract failed",
+    "contract_noted": "Noted by a contract, nothing is held",
     "gate_refused": "Refused",
     "not_trusted": "Not trusted",
     "could_not_decide": "Could not decide",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from fraud_provenance.alerts.alert import REASON_LIMIT, Alert
+from fraud_provenance.alerts.alert import REASON_LIMIT, Alert, Kind
 from fraud_provenance.attested.core import codes, encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, ProvenanceError, reason
@@ -51,9 +51,13 @@ def _contract_alert(
     except (ProvenanceError, LookupError, TypeError):
         notes = {}
     suite = str(notes.get("suite", "a contract"))
+    stops, noted = (
+        [item for name in names for item in notes.get(name, []) if item.get("day") in days]
+        for names in (("failures", "held"), ("warnings",))
+    )
+    found = [*stops, *noted]
+    days = sorted({str(item["day"]) for item in found}) or days  # one result is of many days
     shown = ", ".join(days[:REASON_LIMIT]) + (" …" if len(days) > REASON_LIMIT else "")
-    told = [item for name in ("failures", "held", "warnings") for item in notes.get(name, [])]
-    found = [item for item in told if item.get("day") in days]
     body = [
         f"{item['code']} {asset}@{item['day']} {item['column']}: not true that "
         f"{str(item['check']).replace('_', ' ')}; remedy: {codes.remedy(str(item['code']))}"
@@ -63,10 +67,10 @@ def _contract_alert(
     headline = f"{suite} on {asset}, {len(days)} day{'s' * (len(days) > 1)} ({shown})"
     # The statement alone is the identity: a day mended meanwhile must not make the rest news.
     subject = "/".join(filter(None, (asset, days[0])))
-    alert = Alert.of("contract_failed", statement, headline, body, now, subject=subject)
-    return alert.model_copy(
-        update={"id": encoding.digest_json({"kind": alert.kind, "statement": statement})}
-    )
+    kind: Kind = "contract_noted" if noted and not stops else "contract_failed"
+    alert = Alert.of(kind, statement, headline, body, now, subject=subject)
+    known_as = {"kind": "contract_failed", "statement": statement}
+    return alert.model_copy(update={"id": encoding.digest_json(known_as)})
 
 
 def _annotations(store: EvidenceStore, statement: str) -> dict[str, Any]:

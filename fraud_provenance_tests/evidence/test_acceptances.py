@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fraud_provenance.alerts import contract_alerts
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import (
     ConfigError,
@@ -52,14 +53,16 @@ MEAN = VOLUME | {"check": "amount_mean_ratios_are_usual", "code": "DISTRIBUTION_
 Findings = Sequence[dict[str, Any]]
 
 
-def hold(chain: Chain, held: Findings = (VOLUME,), **more: Any) -> VerifiedBundle:
-    """The day's newest result finds it unusual."""
+def hold(
+    chain: Chain, held: Findings = (VOLUME,), days: Sequence[str] = (DAY,), **more: Any
+) -> VerifiedBundle:
+    """The newest result of the days finds something unusual."""
     with Step(chain.trust, "contracts", "run") as step:
         pending = step.attest_contract(
-            step.read(RAW, [DAY]).view, suite=SUITE,
+            step.read(RAW, days).view, suite=SUITE,
             suite_digest=step.policy.layout.contract(SUITE).suite_digests[-1],
             checks=("rows_ratios_are_usual",), failures=more.pop("failures", []),
-            held=[dict(item) for item in held], rows={DAY: 3}, **more,
+            held=[dict(item) for item in held], rows=dict.fromkeys(days, 3), **more,
         )  # fmt: skip
         step.join_reads()
         return pending.result()
@@ -83,6 +86,21 @@ def refusal(chain: Chain, days: Sequence[str] = (DAY,)) -> list[str]:
 
 def usable(chain: Chain) -> list[str]:
     return planning.usable_days(chain.workspace, "features", RAW)
+
+
+def test_alert_names_the_days_that_are_meant_and_says_where_nothing_is_held(chain: Chain) -> None:
+    def told() -> list[str]:
+        alerts = contract_alerts(chain.workspace.store, chain.workspace.clock())
+        assert {item.subject for item in alerts} <= {f"{RAW}/{DAY}"}
+        return [item.headline for item in alerts]
+
+    about = f"{SUITE} on {RAW}, 1 day ({DAY})"
+    hold(chain, days=DAYS)
+    assert told() == [f"Contract failed: {about}"]
+    hold(chain, (), days=DAYS, warnings=[VOLUME])
+    assert told() == [f"Noted by a contract, nothing is held: {about}"]
+    hold(chain, days=DAYS, warnings=[MEAN])
+    assert told() == [f"Contract failed: {about}"]
 
 
 def test_held_day_waits_for_its_acceptance_and_is_used_then(chain: Chain) -> None:
