@@ -167,21 +167,15 @@ def _prepare(workspace: Workspace, read: VerifiedInput, days: list[str]) -> Path
 
 
 def _publish(
-    step: Step, read: VerifiedInput, mart: "pl.DataFrame", days: list[str]
+    step: Step, read: VerifiedInput, mart: "Iterator[pl.DataFrame]", days: list[str]
 ) -> tuple[Materialisation, dict[str, int], dict[str, dict[str, float]]]:
     """Write the mart by day; each day names the raw files of its own window as its source.
 
     Returns what was made, and by day its rows and what is plotted of it.
     """
-    import polars as pl
-
-    mart = mart.with_columns(day=pl.col("tx_datetime").dt.date().cast(pl.String))
-    parts = mart.partition_by("day", as_dict=True, include_key=False, maintain_order=True)
-    frames: dict[str, pl.DataFrame] = {str(day): part for (day,), part in parts.items()}
     known = sorted(read.digests)
     rows, times, means = {}, {}, {}
-    for day in days:
-        frame = frames.get(day, mart.drop("day").clear())
+    for day, frame in _by_day(mart, days):
         rows[day], times[day] = frame.height, support.event_range(frame)
         means[day] = shown.means_of_features(frame)
         step.write(
@@ -192,6 +186,26 @@ def _publish(
         )
     outputs = {"rows": rows, "event_time": times, "dbt_sources": sources_digest()}
     return step.commit(outputs), rows, means
+
+
+def _by_day(
+    mart: "Iterator[pl.DataFrame]", days: list[str]
+) -> "Iterator[tuple[str, pl.DataFrame]]":
+    """Each of the days with its rows; one without any has a frame without rows."""
+    import polars as pl
+
+    from fraud_provenance.fraud.columns import FEATURE_SCHEMA
+
+    left = dict.fromkeys(days)
+    for block in mart:
+        by_day = block.with_columns(day=pl.col("tx_datetime").dt.date().cast(pl.String))
+        parts = by_day.partition_by("day", as_dict=True, include_key=False, maintain_order=True)
+        for (day,), frame in parts.items():
+            if day in left:
+                del left[day]
+                yield day, frame
+    for day in left:
+        yield day, pl.DataFrame(schema=FEATURE_SCHEMA)
 
 
 def _column_lineage(invocation: DbtCliInvocation) -> dg.TableColumnLineage:

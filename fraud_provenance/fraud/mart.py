@@ -4,7 +4,8 @@ A name says nothing about what stands behind it. A view (or a macro) of the mart
 one thing to the tests and another to whoever reads it later, hence only a base table is read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,18 +19,20 @@ MART: Final = "fct_transaction_features"
 DATABASE: Final = "scratch.duckdb"
 # Partial parsing would build from a cache below `target/` that git ignores, not from the sources.
 DBT_BUILD: Final = ("build", "--no-version-check", "--no-partial-parse")
+BLOCK_ROWS: Final = 1_000_000
 _SCHEMA: Final = "main"
 _NAMED: Final = 5
 
 
-def read_mart(folder: Path) -> "pl.DataFrame":
-    """Read the mart that dbt built.
+def read_mart(folder: Path, block_rows: int = BLOCK_ROWS) -> "Iterator[pl.DataFrame]":
+    """Read the mart that dbt built, some whole days at a time: memory does not grow with days.
 
     Args:
         folder: dbt's output folder, with `DATABASE` in it.
+        block_rows: So many rows at once, or one day where that has more.
 
-    Returns:
-        Rows x the columns of the mart.
+    Yields:
+        Rows x the columns of the mart, in the order of their days.
 
     Raises:
         DataError: OBJECT_TYPE_CHANGED, the name stands for anything else than one base table.
@@ -38,8 +41,31 @@ def read_mart(folder: Path) -> "pl.DataFrame":
 
     with duckdb.connect(str(folder / DATABASE), read_only=True) as connection:
         _check_base_table(connection)
-        mart: pl.DataFrame = connection.table(f"{_SCHEMA}.{MART}").pl()
-        return mart
+        for first, last in _blocks(connection, block_rows):
+            wanted = {"first": first, "last": last}
+            block: pl.DataFrame = connection.sql(
+                f"from {_SCHEMA}.{MART} where cast(tx_datetime as date) between $first and $last",
+                params=wanted,
+            ).pl()
+            yield block
+
+
+def _blocks(connection: "duckdb.DuckDBPyConnection", block_rows: int) -> list[tuple[date, date]]:
+    """(first, last) day of each block."""
+    counted = connection.execute(
+        "select cast(tx_datetime as date) as day, count(*)"  # noqa: S608 - constants of this module
+        f" from {_SCHEMA}.{MART} where tx_datetime is not null group by day order by day"
+    ).fetchall()
+    found: list[tuple[date, date]] = []
+    rows = 0
+    for day, count in counted:
+        rows += count
+        if found and rows <= block_rows:
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+            rows = count
+    return found
 
 
 def _check_base_table(connection: "duckdb.DuckDBPyConnection") -> None:

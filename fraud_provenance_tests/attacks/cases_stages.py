@@ -1,7 +1,7 @@
 """DT-08, DF-16, MA-15: what a stage hands on, held by another signer against what it was given."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def in_the_mart(*statements: str) -> Attack:
         assert home.job("ingest", days=[NEW_DAY]).code == 0
         read = transform.read_mart
 
-        def read_later(folder: Path) -> pl.DataFrame:
+        def read_later(folder: Path) -> Iterator[pl.DataFrame]:
             with duckdb.connect(str(folder / DATABASE)) as connection:
                 for statement in statements:
                     connection.execute(statement)

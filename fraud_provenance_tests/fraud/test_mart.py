@@ -16,12 +16,22 @@ def made(folder: Path, *statements: str) -> Path:
     return folder
 
 
-TABLE = f"create table {MART} as select 1 as transaction_id"
+TABLE = (
+    f"create table {MART} as select n as transaction_id,"  # noqa: S608 - constants
+    " timestamp '2018-04-01 23:59:59' + to_hours(cast(12 * n as integer)) as tx_datetime"
+    " from (values (5), (0), (2), (1)) as t(n)"
+)
 
 
-def test_a_base_table_is_read(tmp_path: Path) -> None:
-    frame = read_mart(made(tmp_path, TABLE, "create view other as select 2 as transaction_id"))
-    assert frame["transaction_id"].to_list() == [1]
+def test_a_base_table_is_read_in_blocks_of_whole_days(tmp_path: Path) -> None:
+    folder = made(tmp_path, TABLE, "create view other as select 2 as transaction_id")
+    for rows, blocks in [(1, [[0], [1, 2], [5]]), (3, [[0, 1, 2], [5]]), (4, [[0, 1, 2, 5]])]:
+        found = [sorted(block["transaction_id"]) for block in read_mart(folder, rows)]
+        assert found == blocks
+
+
+def test_a_table_without_rows_has_no_block(tmp_path: Path) -> None:
+    assert list(read_mart(made(tmp_path, f"{TABLE} where false"))) == []
 
 
 @pytest.mark.parametrize(
@@ -43,7 +53,7 @@ def test_anything_else_under_its_name_is_refused(
     tmp_path: Path, statements: list[str], found: str
 ) -> None:
     with pytest.raises(DataError, match=f"OBJECT_TYPE_CHANGED.*{found}"):
-        read_mart(made(tmp_path, *statements))
+        list(read_mart(made(tmp_path, *statements)))
 
 
 def test_what_dbt_could_not_build_is_named_without_its_words() -> None:
