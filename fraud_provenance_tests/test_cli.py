@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from fraud_provenance.alerts import Alert, Outbox
+from fraud_provenance.attested.local import trust_root
 from fraud_provenance.cli import application as cli
+from fraud_provenance_tests.tuf_repository import TufRepository, serving
 
 
 @pytest.fixture
@@ -133,3 +135,28 @@ def test_alert_that_nobody_raised_cannot_be_taken(
     assert not home.exists()
     document = refused(capsys, "alerts", "ack", "abcd", "--as", "a@b.c", "--reason", "x", "--json")
     assert document["root_cause"] == "USAGE"
+
+
+def test_trust_root_is_proposed_to_a_home_that_has_none_of_its_own(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust_root.ensure(tmp_path / "company")
+    own = tmp_path / "company" / "trust"
+    repository = TufRepository(tmp_path / "tuf")
+    repository.folder.mkdir()
+    services = (own / "signing_config.json").read_bytes()
+    root = (own / "trusted_root.json").read_bytes()
+    repository.publish({"trusted_root.json": root, "signing_config.v0.2.json": services})
+    first = ("--root", str(repository.root), "--json")
+    with serving(repository.folder) as url:
+        document = refused(capsys, "propose-trust", url, *first)
+        assert document["root_cause"] == "USAGE"
+        assert "FRAUD_PROVENANCE_ENVIRONMENT" in document["reasons"][0]["remedy"]
+        monkeypatch.setenv("FRAUD_PROVENANCE_ENVIRONMENT", "staging")
+        assert cli.execute(["propose-trust", url, "--check", *first]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["written"], len(told["changed"])) == (False, 3)
+        assert not list((home / "trust").glob("*.json"))
+        assert cli.execute(["propose-trust", url]) == 0
+        assert "laid down: trusted_root.json" in capsys.readouterr().out
+    assert (home / "trust" / "trusted_root.json").read_bytes() == root

@@ -1,6 +1,7 @@
 """The commands of a home: its servers, its place, how it stands."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from rich.table import Table
 from fraud_provenance.alerts import Outbox
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, Reason, reason
+from fraud_provenance.attested.core.files import read_once
 from fraud_provenance.cli.terminal import (
     Json,
     open_workspace,
@@ -19,6 +21,8 @@ from fraud_provenance.cli.terminal import (
 )
 from fraud_provenance.home.workspace import Workspace
 
+_ROOT_BYTES = 1 << 20
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
@@ -26,6 +30,7 @@ def register(app: typer.Typer) -> None:
     app.command()(down)
     app.command()(home)
     app.command()(status)
+    app.command("propose-trust")(propose_trust)
 
 
 def _print_servers(
@@ -175,3 +180,51 @@ def _refused_releases(workspace: Workspace) -> list[Reason]:
     """Why releases that enough people signed do not bind; nothing else is wrong with the home."""
     chain = workspace.releases.chain()
     return [why for one in chain.open_refusals if one.release.authors for why in one.reasons]
+
+
+def propose_trust(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The TUF repository, by https.")],
+    root: Annotated[
+        Path | None,
+        typer.Option("--root", help="Its first root.json, from a source that you trust; once."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say what would change, and lay nothing down.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Lay the trust root that a TUF repository signs into this home's trust/.
+
+    It says whom to believe and where to sign. Nothing is believed by it: two policy authors look
+    at the files and sign them, `fraud-provenance approve policies`. Until then the release in
+    force stands, and work waits.
+    """
+    from fraud_provenance.attested.rules.proposals import propose
+
+    workspace = open_workspace()
+    if workspace.is_local:
+        raise ConfigError(
+            reason(
+                RootCause.USAGE,
+                "a home in `local` has an authority of its own",
+                remedy='Set environment = "staging" or "production" in settings.toml, or '
+                "FRAUD_PROVENANCE_ENVIRONMENT.",
+            )
+        )
+    first = read_once(root, limit_bytes=_ROOT_BYTES) if root else None
+    trust = workspace.home / "trust"
+    changed = propose(trust, url, workspace.clock(), root=first, write=not check)
+    if as_json:
+        print_json({"changed": changed, "folder": str(trust), "written": not check})
+        return 0
+    if not changed:
+        out.print("what the repository signs is what is there", markup=False)
+        return 0
+    out.print(f"{'would change' if check else 'laid down'}: {', '.join(changed)}", markup=False)
+    if not check:
+        out.print(
+            f"look at them in {trust}; then two policy authors sign, each with `fraud-provenance "
+            f"approve policies --environment {workspace.environment} --as EMAIL --reason TEXT`",
+            markup=False,
+        )
+    return 0

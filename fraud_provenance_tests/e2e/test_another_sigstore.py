@@ -1,7 +1,8 @@
 """A home in `staging`, which signs by a Sigstore elsewhere: from nothing to a champion.
 
-The company's Sigstore is a real one of another folder, with a witness behind an address; tokens lie
-in files, as a platform lays them. No key of anybody is in the home.
+The company's Sigstore is a real one of another folder, with a witness behind an address; whom to
+believe and where to sign comes by the company's TUF repository; tokens lie in files, as a platform
+lays them. No key of anybody is in the home.
 """
 
 import json
@@ -21,9 +22,14 @@ from fraud_provenance_tests.attacks.arena import commit_all
 from fraud_provenance_tests.attestors.test_work_tree import git
 from fraud_provenance_tests.evidence.simulated_witness import served, speaking
 from fraud_provenance_tests.product import APPROVER, Done, Product, copy_project
+from fraud_provenance_tests.tuf_repository import TufRepository, serving
 
 pytestmark = pytest.mark.e2e
 STAGING = "staging"
+TARGETS = {
+    "trusted_root.json": "trusted_root.json",
+    "signing_config.json": "signing_config.v0.2.json",
+}
 AUTHORS = ("policy.author@example.com", "policy.reviewer@example.com")
 
 
@@ -37,16 +43,25 @@ class Company:
     folder: Path
 
     def give(self, home: Path) -> None:
-        """Lay the public files into the home's `trust/`."""
+        """Lay the public files that no repository signs into the home's `trust/`."""
         trust = home / "trust"
-        trust.mkdir(parents=True)
-        for name in PUBLIC:
+        trust.mkdir(parents=True, exist_ok=True)
+        for name in set(PUBLIC) - {*TARGETS, "client_trust_config.json"}:
             shutil.copy(self.sigstore.trusted_root.parent / name, trust / name)
         log = {self.sigstore.origin: f"file://{self.folder / 'sigstore' / 'log'}"}
         (trust / "logs.json").write_text(json.dumps(log))
         witnesses = [{"key": self.witness, "url": self.witness_url}]
         policy = {"threshold": 1, "witnesses": witnesses}
         (trust / "witnesses.json").write_text(json.dumps(policy))
+
+    def repository(self) -> TufRepository:
+        """What the company signs of its trust root."""
+        folder = self.folder / "tuf"
+        folder.mkdir()
+        made = TufRepository(folder)
+        own = self.sigstore.trusted_root.parent
+        made.publish({theirs: (own / ours).read_bytes() for ours, theirs in TARGETS.items()})
+        return made
 
     def lay_tokens(self, project: Path) -> None:
         """A fresh token of each workload of the layout, and of each principal."""
@@ -117,6 +132,15 @@ def test_home_in_staging_signs_by_the_companys_sigstore_alone(
     assert "no trusted_root.json, no signing_config.json" in refused.text
     assert not (product.home / "trust").exists()
 
+    repository = company.repository()
+    with serving(repository.folder) as url:
+        refused = product.run("propose-trust", url)
+        assert (refused.code, "--root FILE" in refused.text) == (2, True), refused.text
+        laid = said(product, company, "propose-trust", url, "--root", str(repository.root))
+        assert "laid down: trusted_root.json, signing_config.json, client_trust" in laid.text
+        assert f"approve policies --environment {STAGING} --as EMAIL" in laid.text
+        again = said(product, company, "propose-trust", url)
+        assert "what the repository signs is what is there" in again.text
     company.give(product.home)
     waiting = said(product, company, "up")
     assert "nothing is started here" in waiting.text
