@@ -7,19 +7,27 @@ at run time. `lies` make it another; each is asked where the honest answer is ma
 import base64
 import hashlib
 import json
+import os
 import secrets
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import jwt
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from fraud_provenance.attested.local import trust_root
 
@@ -122,9 +130,28 @@ def _json(document: object, status: int = 200) -> Page:
     return status, {"Content-Type": "application/json"}, json.dumps(document).encode()
 
 
+def self_signed(folder: Path) -> Path:
+    """A certificate of 127.0.0.1 that is its own authority, with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "provider")])
+    now = datetime.now(UTC)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(here, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    plain = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = folder / "provider.pem"
+    path.write_bytes(key.private_bytes(*plain) + made.public_bytes(Encoding.PEM))
+    return path
+
+
 @contextmanager
-def identity_provider() -> Iterator[IdentityProvider]:
-    """A provider that listens on this machine."""
+def identity_provider(certificate: Path | None = None) -> Iterator[IdentityProvider]:
+    """A provider that listens on this machine, by https where a certificate is given."""
     provider = IdentityProvider()
 
     class Handler(BaseHTTPRequestHandler):
@@ -148,6 +175,11 @@ def identity_provider() -> Iterator[IdentityProvider]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     provider.url = f"http://127.0.0.1:{server.server_port}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        provider.url = provider.url.replace("http:", "https:")
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield provider
@@ -173,4 +205,7 @@ class Browser:
         self.told.append(told)
         if self.provider is not None:
             self.provider.person = dict(parse_qsl(urlsplit(address).query))["login_hint"]
-        self.pages.append(requests.get(address, timeout=10))
+        with requests.Session() as session:
+            session.trust_env = False
+            session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+            self.pages.append(session.get(address, timeout=10))

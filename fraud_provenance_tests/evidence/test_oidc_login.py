@@ -28,6 +28,7 @@ from fraud_provenance_tests.identity_provider import (
     IdentityProvider,
     Page,
     identity_provider,
+    self_signed,
 )
 
 ANN = identities.of_person("ann@example.com")
@@ -286,6 +287,29 @@ def test_where_nobody_can_be_asked_nobody_is(provider: IdentityProvider) -> None
     code, message, _ = refused(lambda: asked(ANN))
     assert (code, "nobody can be asked" in message) == ("AUTHORITY_UNAVAILABLE", True)
     assert provider.asked == []
+
+
+def test_provider_behind_https_must_prove_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = self_signed(tmp_path)
+    with identity_provider(certificate) as provider:
+        assert "SSLError" in refused(lambda: login(provider)(ANN))[1]
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        assert login(provider)(ANN) == provider.tokens[0]
+
+
+def test_proxy_is_asked_for_other_machines_only(
+    tmp_path: Path, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+    assert login(provider)(ANN) == provider.tokens[0]
+    with identity_provider(self_signed(tmp_path)) as elsewhere:
+        assert "ProxyError" in refused(lambda: login(elsewhere)(ANN))[1]
+    assert elsewhere.asked == []
 
 
 # --- where the browser comes back to ---------------------------------------------------------
