@@ -15,9 +15,16 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.attested.lineage.signers import MAX_CLOCK_SKEW
 from fraud_provenance.attested.sigstore import redirect
 from fraud_provenance.attested.sigstore.bounded import BoundedAdapter, UnusableAnswer
-from fraud_provenance.attested.sigstore.oidc_login import OidcLogin, Provider, Show, SignInError
+from fraud_provenance.attested.sigstore.oidc_login import (
+    PATIENCE_S,
+    OidcLogin,
+    Provider,
+    Show,
+    SignInError,
+)
 from fraud_provenance.attested.sigstore.redirect import PATH, Redirect
 from fraud_provenance.attested.statements import identities
 from fraud_provenance.home.settings import Settings
@@ -181,6 +188,10 @@ def test_answer_that_was_changed_on_its_way_is_refused(
     code, message, _ = refused(lambda: login(provider)(ANN))
     assert (code, told in message) == ("AUTHORITY_UNAVAILABLE", True), message
     assert provider.tokens == []
+
+
+def test_patience_and_a_slow_signature_are_within_what_clocks_may_differ() -> None:
+    assert MAX_CLOCK_SKEW.total_seconds() > PATIENCE_S + 30
 
 
 def test_error_on_the_login_page_is_told(provider: IdentityProvider) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from fraud_provenance.attested.sigstore.redirect import Answer, Redirect
 
-PATIENCE_S: Final = 300.0
+PATIENCE_S: Final = 240.0  # with a slow signature less than `signers.MAX_CLOCK_SKEW`
 _DEADLINE_S: Final = 15.0
 _LIMIT_BYTES: Final = 1 << 18
 _LEEWAY_S: Final = 5  # as sigstore-python's

@@ -63,6 +63,7 @@ class SigningService:
         sign in: before anything is announced, and for as long as people take.
         """
         self._people_client = people_client
+        self._given: dict[Identity, str] = {}
         self._clock = clock
         self._ahead = timedelta()  # the timestamp authority's clock, of this machine's
         self._trust_config = trust_config
@@ -79,9 +80,18 @@ class SigningService:
         """Fetch the certificate of `identity` in the background: it will soon be needed."""
         background(lambda: self._signer(identity))
 
+    def sign_in(self, identity: Identity) -> None:
+        """Let a person sign in who is asked to, before their statement is made: it says when.
+
+        Raises:
+            BackendError, VerificationError: as the login's.
+        """
+        if asked := self._asked(identity):
+            self._given[identity] = asked
+
     def submit(self, statement: Statement, identity: Identity) -> "PendingSignature":
         """Start signing; the intent is journalled before anything leaves this machine."""
-        asked = self._asked(identity)
+        asked = self._given.pop(identity, "") or self._asked(identity)
         self._store.put_intent(statement)
         given_up = threading.Event()
         future = background(lambda: self._sign(statement, identity, given_up, asked))
