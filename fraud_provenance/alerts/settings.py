@@ -8,11 +8,11 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from fraud_provenance.attested.core import files
+from fraud_provenance.attested.core.addresses import is_safe_address, parts_of
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, reason
 
@@ -28,7 +28,6 @@ VARIABLES: Final[Mapping[str, str]] = {
     "FRAUD_PROVENANCE_MAIL_TO": "mail_to",
 }
 _MAX_BYTES: Final = 1 << 16
-LOOPBACK: Final = "127.0.0.1"
 _ADDRESS: Final = r"^[^@\s,<>]{1,64}@[^@\s,<>]{1,253}$"
 
 
@@ -75,7 +74,7 @@ class AlertSettings(BaseModel):
     @classmethod
     def _is_server(cls, value: str) -> str:
         if value:
-            scheme, host, place = _parts(value)
+            scheme, host, place = parts_of(value)
             if scheme not in ("smtp", "smtps") or not host or "@" in place:
                 raise ValueError("is not smtps://HOST:PORT or smtp://HOST:PORT")
         return value
@@ -93,26 +92,6 @@ class AlertSettings(BaseModel):
         if any("@" not in item or any(c in item for c in " \r\n<>,") for item in value):
             raise ValueError("is not a list of e-mail addresses")
         return value
-
-
-def is_safe_address(address: str) -> bool:
-    """Whether only who is meant can read what goes there: https, or http to this machine.
-
-    An address with a user in it is none: what it tells would be told with it.
-    """
-    scheme, host, place = _parts(address)
-    is_safe = scheme == "https" or (scheme == "http" and host == LOOPBACK)
-    return is_safe and bool(host) and "@" not in place
-
-
-def _parts(address: str) -> tuple[str, str, str]:
-    """(scheme, host, host with user and port); empty where it is no address. It tells no part."""
-    try:
-        parts = urlsplit(address)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        return "", "", ""
-    return parts.scheme, host, parts.netloc
 
 
 def settings_of(environ: Mapping[str, str], home: Path) -> AlertSettings:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from fraud_provenance.alerts.alert import WEBHOOK, Alert
-from fraud_provenance.alerts.settings import LOOPBACK, AlertSettings
+from fraud_provenance.alerts.settings import AlertSettings
 from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.addresses import LOOPBACK
 
 if TYPE_CHECKING:
     from smtplib import SMTP

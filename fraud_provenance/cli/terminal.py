@@ -6,6 +6,8 @@ This module and `resources` read the environment; whoever needs it is handed it.
 import json
 import os
 import sys
+import threading
+import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -39,7 +41,18 @@ def print_reasons(reasons: Sequence[Reason], target: Console = err) -> None:
 
 def open_workspace(*, whole: bool = False) -> Workspace:
     """The workspace that the environment names; `whole`: it verifies every bundle anew."""
-    return opened_from(os.environ, whole=whole)
+    workspace = opened_from(os.environ, whole=whole)
+    workspace.show_login = _show_login
+    return workspace
+
+
+def _show_login(address: str, told: str) -> None:
+    """Open a page in the browser, if there is one, and print its address in any case.
+
+    A browser that works in the terminal holds nobody up.
+    """
+    err.print(f"{told}\n  {address}", markup=False)
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
 
 def secret(variable: str) -> str:

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator, model_validator
 
-from fraud_provenance.alerts.settings import LOOPBACK, is_safe_address
 from fraud_provenance.attested.core import files
+from fraud_provenance.attested.core.addresses import LOOPBACK, is_safe_address
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, reason
+from fraud_provenance.attested.sigstore.oidc_login import Provider
 from fraud_provenance.home import surroundings
 
 _MAX_BYTES: Final = 1 << 16
@@ -55,6 +56,31 @@ class Mlflow(Closed):
         if self.token_file is not None and not self.server:
             raise ValueError("token_file needs a server")
         return self
+
+
+class OidcLogin(Closed):
+    """Where people sign in by themselves: their company's identity provider.
+
+    Attributes:
+        issuer: Its address as it stands in its tokens: https, or http on 127.0.0.1; empty where
+            people's tokens come from where all others do.
+        client_id: The name under which it knows this program; a public client has no secret.
+    """
+
+    issuer: str = ""
+    client_id: str = ""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "OidcLogin":
+        if bool(self.issuer) != bool(self.client_id):
+            raise ValueError("issuer and client_id need each other")
+        if self.issuer and (not is_safe_address(self.issuer) or {"?", "#"} & {*self.issuer}):
+            raise ValueError("issuer is not an https address (nor http on 127.0.0.1)")
+        return self
+
+    def provider(self) -> Provider | None:
+        """The identity provider, or None."""
+        return Provider(self.issuer, self.client_id) if self.issuer else None
 
 
 _NOTHING: Final = SecretStr("")

@@ -19,20 +19,22 @@ from pydantic import (
     model_validator,
 )
 
-from fraud_provenance.alerts.settings import is_safe_address
 from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.addresses import is_safe_address
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, reason
 from fraud_provenance.attested.ports.clock import Clock, machine_clock
 from fraud_provenance.attested.ports.object_store import Bucket
 from fraud_provenance.home import surroundings
-from fraud_provenance.home.server_settings import Closed, Login, Mlflow, Postgres
+from fraud_provenance.home.server_settings import Closed, Login, Mlflow, OidcLogin, Postgres
 
 NAME: Final = "settings.toml"
 PROJECT: Final = Path(__file__).resolve().parents[2]
 VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "FRAUD_PROVENANCE_ENVIRONMENT": ("environment",),
     "FRAUD_PROVENANCE_TOKENS": ("tokens",),
+    "FRAUD_PROVENANCE_OIDC_LOGIN_ISSUER": ("oidc_login", "issuer"),
+    "FRAUD_PROVENANCE_OIDC_LOGIN_CLIENT_ID": ("oidc_login", "client_id"),
     "FRAUD_PROVENANCE_EVIDENCE": ("evidence", "place"),
     "FRAUD_PROVENANCE_EVIDENCE_ENDPOINT": ("evidence", "endpoint"),
     "FRAUD_PROVENANCE_EVIDENCE_REGION": ("evidence", "region"),
@@ -99,11 +101,13 @@ _HERE: Final = Place()
 _OWN_MLFLOW: Final = Mlflow()
 _NOBODY: Final = Login()
 _OWN_DAGSTER: Final = Postgres()
+_NO_LOGIN: Final = OidcLogin()
 
 
 class _Given(Closed):
     environment: str = Field(default=LOCAL, min_length=1)
     tokens: Tokens = None
+    oidc_login: OidcLogin = _NO_LOGIN
     evidence: Place = _HERE
     data: Place = _HERE
     mlflow: Mlflow = _OWN_MLFLOW
@@ -124,6 +128,7 @@ class Settings:
     `variables`: (name, digest of its value) of what tells the tools of a step more than the step
     does; a value may be a secret. `tokens`: the folder with the tokens to sign by; None: the home's
     own issuers mint them; `ambient`: those do, and for other issuers the job that this is.
+    `oidc_login`: where people sign in, whose tokens come from nowhere else then.
     `whole`: verify every bundle, whatever was found of it before.
     """
 
@@ -133,6 +138,7 @@ class Settings:
     project: Path = PROJECT
     whole: bool = False
     tokens: Tokens = None
+    oidc_login: OidcLogin = _NO_LOGIN
     evidence: Place = _HERE
     data: Place = _HERE
     mlflow: Mlflow = _OWN_MLFLOW
@@ -163,6 +169,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
             if name.startswith(_TOOLS)
         ),
         tokens=given.tokens,
+        oidc_login=given.oidc_login,
         evidence=given.evidence,
         data=given.data,
         mlflow=given.mlflow,

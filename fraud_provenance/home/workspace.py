@@ -37,6 +37,7 @@ from fraud_provenance.attested.ports.object_store import Bucket, ObjectBlobs
 from fraud_provenance.attested.rules.releases import Expectations, Releases
 from fraud_provenance.attested.sigstore.ambient import ambient_token
 from fraud_provenance.attested.sigstore.log_audit import LogAuditor
+from fraud_provenance.attested.sigstore.oidc_login import OidcLogin, Show
 from fraud_provenance.attested.sigstore.recall import Recall
 from fraud_provenance.attested.sigstore.signing import SigningService
 from fraud_provenance.attested.sigstore.token_files import TokenFiles
@@ -76,6 +77,7 @@ class Workspace:
         self.reports = self.home / "reports"
         self.scratch = self.home / "scratch"
         self.policies_folder = settings.project / "policies"
+        self.show_login: Show | None = None
         self._looked_through: dict[str, str] = {}
 
     @property
@@ -189,9 +191,7 @@ class Workspace:
     @cached_property
     def trust(self) -> Trust:
         """Everything the gates work with."""
-        signing = SigningService(
-            self.sigstore.trust_config, self.token, self.store, self.bundles, clock=self.clock
-        )
+        signing = self.signing_by(self.sigstore.trust_config, self.bundles)
         policies = PolicyEngine(
             self.policies_folder, lambda: self.pinned_tool("opa"), self.releases
         )
@@ -210,13 +210,27 @@ class Workspace:
             clock=self.clock,
         )
 
+    def signing_by(self, config: Path, verifier: BundleVerifier) -> SigningService:
+        """Signs by the servers that a client trust configuration names."""
+        return SigningService(
+            config,
+            self.token,
+            self.store,
+            verifier,
+            clock=self.clock,
+            people_client=self.settings.oidc_login.client_id,
+        )
+
     def token(self, identity: Identity) -> str:
-        """An OpenID token for an identity: from a file, of our own issuers, or of this job.
+        """An OpenID token for an identity: by a login, a file, our own issuers, or this job.
 
         Raises:
             BackendError: AUTHORITY_UNAVAILABLE. ConfigError: as the local Sigstore's.
+            VerificationError: somebody else signed in.
         """
-        tokens = self.settings.tokens
+        tokens, provider = self.settings.tokens, self.settings.oidc_login.provider()
+        if provider is not None and identity.issuer == identities.PEOPLE:
+            return OidcLogin(provider, self.show_login, self.clock)(identity)
         if isinstance(tokens, Path):
             return TokenFiles(tokens, self.clock)(identity)
         if identity.issuer == identities.WORKLOADS:

@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from fraud_provenance.alerts.settings import is_safe_address
 from fraud_provenance.alerts.sinks import Answer, within
+from fraud_provenance.attested.core.addresses import is_safe_address
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, ConfigError, reason
 from fraud_provenance.causes.product import ProductCause

@@ -69,6 +69,8 @@ def approve(
                 f"this home's evidence is for {trust.environment!r}, not {environment!r}",
             )
         )
+    trust.signing.sign_in(identity)
+    now = trust.clock()
     said = Approval(
         environment=environment,
         evidence_set=evidence.evidence_set,

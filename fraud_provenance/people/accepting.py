@@ -39,6 +39,7 @@ def accept_day(
     trust, sha256 = workspace.trust, heads[0].sha256
     contracts = _contracts(workspace, asset, day, sha256)
     signer = person_for(workspace, "accept", email)
+    trust.signing.sign_in(signer)
     said = Acceptance.of(
         predicate_of(trust.environment, asset, (day, sha256), contracts)
         | {**issued(trust.clock()), "reason": why.strip()}

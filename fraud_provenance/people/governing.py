@@ -25,7 +25,7 @@ from fraud_provenance.attested.rules.releases import (
     Expectations,
     Release,
 )
-from fraud_provenance.attested.sigstore.signing import SigningService
+from fraud_provenance.attested.sigstore.oidc_login import SignInError
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import identities
 from fraud_provenance.attested.statements.statements import Identity, Statement
@@ -184,21 +184,18 @@ def _sign(
     be wrong. What they sign is judged by the release in force all the same.
     """
     if head is None:
-        config = workspace.sigstore.trust_config
-        return SigningService(
-            config, workspace.token, workspace.store, workspace.bundles, clock=workspace.clock
-        ).sign(statement, signer)
+        signing = workspace.signing_by(workspace.sigstore.trust_config, workspace.bundles)
+        return signing.sign(statement, signer)
     releases, silent = workspace.releases, None
     verifier, name = releases.verifier(head.expectations), "client_trust_config.json"
     for digest in dict.fromkeys(
         item.expectations.trust[name] for item in reversed(releases.chain().releases)
     ):
-        config = releases.objects.path(digest)
-        service = SigningService(
-            config, workspace.token, workspace.store, verifier, clock=workspace.clock
-        )
+        service = workspace.signing_by(releases.objects.path(digest), verifier)
         try:
             return service.sign(statement, signer)
+        except SignInError:
+            raise  # no other server is the reason
         except BackendError as error:
             silent = silent or error
     assert silent is not None  # noqa: S101 - there is a release, and its servers did not answer

@@ -240,6 +240,7 @@ def _unknown(subject: str) -> ConfigError:
 def _sign(
     trust: Trust, target: _Target, why: str, signer: Identity, since: datetime | None
 ) -> VerifiedBundle:
+    trust.signing.sign_in(signer)
     with files.exclusive_lock(trust.home / "run" / f"{REVOCATIONS}.lock"):
         versions = trust.lineage().versions
         sequence, previous = versions.next(REVOCATIONS)

@@ -129,6 +129,7 @@ def _decide(workspace: Workspace, node: Node, version: Head, signer: Identity, w
     assert node.manifest is not None  # noqa: S101 - checked by the caller
     view = node.manifest.select([day])
     trust.store.put_manifest(view)
+    trust.signing.sign_in(signer)
     said = Supersede(
         environment=trust.environment,
         partition=day,

@@ -33,6 +33,7 @@ def waive_day(
         raise ConfigError(reason(RootCause.USAGE, problem, artifact=asset, partition=day))
     signer = person_for(workspace, "waive", email)
     trust = workspace.trust
+    trust.signing.sign_in(signer)
     said = Waiver(
         environment=trust.environment,
         asset=asset,

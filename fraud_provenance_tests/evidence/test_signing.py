@@ -93,7 +93,7 @@ def test_log_that_does_not_answer_is_unavailable(
             raise error
 
     signing = service(chain)
-    monkeypatch.setattr(signing, "_signer", lambda _identity: Failing())
+    monkeypatch.setattr(signing, "_signer", lambda *_: Failing())
     assert refused(lambda: signing.sign(statement, TRAIN)) == expected
 
 
@@ -107,7 +107,7 @@ def test_answer_without_a_timestamp_does_not_count(
             return SimpleNamespace(verification_material=material)
 
     signing = service(chain)
-    monkeypatch.setattr(signing, "_signer", lambda _identity: Undated())
+    monkeypatch.setattr(signing, "_signer", lambda *_: Undated())
     expected = ["LOG_UNAVAILABLE", "TIMESTAMP_UNAVAILABLE"]
     assert refused(lambda: signing.sign(statement, TRAIN)) == expected
 
@@ -118,9 +118,9 @@ def test_signature_that_comes_too_late_is_not_stored(
     signing = service(chain, deadline_s=0.05)
     go_on, signer = threading.Event(), signing._signer
 
-    def slow(identity: Identity) -> object:
+    def slow(identity: Identity, asked: str) -> object:
         go_on.wait(timeout=30)
-        return signer(identity)
+        return signer(identity, asked)
 
     monkeypatch.setattr(signing, "_signer", slow)
     pending = signing.submit(statement, TRAIN)
@@ -135,7 +135,7 @@ def test_signature_that_comes_too_late_is_not_stored(
 def test_signing_that_breaks_is_undecided(
     chain: Chain, statement: Statement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_identity: Identity) -> object:
+    def broken(*_: object) -> object:
         raise RuntimeError("broken")
 
     signing = service(chain)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fraud_provenance.attested.core.errors import ConfigError, VerificationError
+from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, VerificationError
 from fraud_provenance.attested.ports.object_store import Bucket
+from fraud_provenance.attested.sigstore.oidc_login import Provider
 from fraud_provenance.home.settings import settings_from
 from fraud_provenance_tests.conftest import codes
 
@@ -107,6 +108,46 @@ def test_a_file_that_says_something_else_is_refused(
 def test_variables_that_lead_a_store_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(Exception, match="CONFIG_OVERRIDE"):
         settings_from(environ(tmp_path, **{name: "https://elsewhere.example.com"}))
+
+
+ISSUER = "https://login.example.com/fraud/"
+
+
+def test_people_sign_in_where_the_settings_say(tmp_path: Path) -> None:
+    assert settings_from(environ(tmp_path)).oidc_login.provider() is None
+    lines = f'[oidc_login]\nissuer = "{ISSUER}"\nclient_id = "from the file"\n'
+    (tmp_path / "settings.toml").write_text(lines)
+    assert settings_from(environ(tmp_path)).oidc_login.provider() == Provider(
+        ISSUER, "from the file"
+    )
+    given = {"ISSUER": "http://127.0.0.1:8000", "CLIENT_ID": "from a variable"}
+    named = {f"FRAUD_PROVENANCE_OIDC_LOGIN_{name}": value for name, value in given.items()}
+    found = settings_from(environ(tmp_path, **named))
+    assert found.oidc_login.provider() == Provider("http://127.0.0.1:8000", "from a variable")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"ISSUER": ISSUER},
+        {"CLIENT_ID": "x"},
+        {"ISSUER": "http://login.example.com", "CLIENT_ID": "x"},
+        {"ISSUER": "https://ann:secret@login.example.com", "CLIENT_ID": "x"},
+        {"ISSUER": f"{ISSUER}?secret", "CLIENT_ID": "x"},
+        {"ISSUER": f"{ISSUER}#secret", "CLIENT_ID": "x"},
+        {"ISSUER": ISSUER, "CLIENT_ID": "x", "CLIENT_SECRET": "secret"},
+    ],
+    ids=lambda given: " ".join(given.values()),
+)
+def test_login_that_is_not_whole_or_can_be_read_by_others_is_refused(
+    tmp_path: Path, given: dict[str, str]
+) -> None:
+    named = {f"FRAUD_PROVENANCE_OIDC_LOGIN_{name}": value for name, value in given.items()}
+    with pytest.raises(ProvenanceError) as caught:
+        settings_from(environ(tmp_path, **named))
+    assert codes(caught.value) == ["CONFIG_OVERRIDE" if "CLIENT_SECRET" in given else "USAGE"]
+    assert "OIDC_LOGIN" in str(caught.value).upper()
+    assert "secret" not in str(caught.value)
 
 
 SERVER = "https://mlflow.example.com"

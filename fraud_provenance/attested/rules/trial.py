@@ -20,6 +20,7 @@ from fraud_provenance.attested.core.errors import (
     reason,
 )
 from fraud_provenance.attested.rules.layout import Layout, Principal, parse_layout
+from fraud_provenance.attested.sigstore import library
 from fraud_provenance.attested.statements import identities, statements
 from fraud_provenance.attested.tlog.witness import parse_policy
 
@@ -116,7 +117,8 @@ def _check_services(document: Any, at: datetime | None) -> None:  # noqa: ANN401
 
 
 def _read_client(content: bytes, at: datetime | None) -> None:
-    from sigstore.models import ClientTrustConfig  # slow to load, seldom needed
+    library.load()
+    from sigstore.models import ClientTrustConfig
 
     document = encoding.strict_json(content)
     if not isinstance(document, dict):

@@ -6,6 +6,7 @@ one identity, whatever was asked for; who signs by it compares that with the cer
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, reason
+from fraud_provenance.attested.sigstore import library
 from fraud_provenance.attested.statements.statements import Identity
 
 
@@ -15,6 +16,7 @@ def ambient_token(identity: Identity) -> str:
     Raises:
         BackendError: AUTHORITY_UNAVAILABLE, the platform gives none, or this is no job.
     """
+    library.load()
     from sigstore.oidc import detect_credential
 
     try:

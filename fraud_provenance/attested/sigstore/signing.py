@@ -23,12 +23,14 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.core.leaks import refuse_secret_words
 from fraud_provenance.attested.ports.clock import Clock, machine_clock
+from fraud_provenance.attested.sigstore import library
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
 from fraud_provenance.attested.statements import identities
 from fraud_provenance.attested.statements.statements import Identity, Statement, parse_statement
 from fraud_provenance.attested.store.store import EvidenceStore
 
 if TYPE_CHECKING:  # slow to load: only where something is signed
+    from sigstore.oidc import IdentityToken
     from sigstore.sign import Signer, SigningContext
 
 logging.getLogger("sigstore").setLevel(logging.ERROR)  # its warnings are turned into errors here
@@ -49,8 +51,15 @@ class SigningService:
         verifier: BundleVerifier,
         deadline_s: float = 30.0,
         clock: Clock = machine_clock,
+        people_client: str = "",
     ) -> None:
-        """`token` mints an OIDC token for an identity; `deadline_s` bounds one signature."""
+        """`token` mints an OIDC token for an identity; `deadline_s` bounds one signature.
+
+        `people_client`: the client for which people's tokens are made, where they are asked to
+        sign in: before anything is announced, and for as long as people take.
+        """
+        self._people_client = people_client
+        self._given: dict[Identity, str] = {}
         self._clock = clock
         self._ahead = timedelta()  # the timestamp authority's clock, of this machine's
         self._trust_config = trust_config
@@ -67,11 +76,21 @@ class SigningService:
         """Fetch the certificate of `identity` in the background: it will soon be needed."""
         background(lambda: self._signer(identity))
 
+    def sign_in(self, identity: Identity) -> None:
+        """Let a person sign in who is asked to, before their statement is made: it says when.
+
+        Raises:
+            BackendError, VerificationError: as the login's.
+        """
+        if asked := self._asked(identity):
+            self._given[identity] = asked
+
     def submit(self, statement: Statement, identity: Identity) -> "PendingSignature":
         """Start signing; the intent is journalled before anything leaves this machine."""
+        asked = self._given.pop(identity, "") or self._asked(identity)
         self._store.put_intent(statement)
         given_up = threading.Event()
-        future = background(lambda: self._sign(statement, identity, given_up))
+        future = background(lambda: self._sign(statement, identity, given_up, asked))
         return PendingSignature(future, statement, self._deadline_s, given_up)
 
     def sign(self, statement: Statement, identity: Identity) -> VerifiedBundle:
@@ -99,15 +118,21 @@ class SigningService:
         refuse_secret_words(content)  # it names every file
         return self.sign(parse_statement(content), identity)
 
+    def _asked(self, identity: Identity) -> str:
+        """The token of a person who was asked to sign in, and has no certificate yet; else ""."""
+        asks = self._people_client and identity.issuer == identities.PEOPLE
+        return self._token(identity) if asks and self._known(identity) is None else ""
+
     def _sign(
-        self, statement: Statement, identity: Identity, given_up: threading.Event
+        self, statement: Statement, identity: Identity, given_up: threading.Event, asked: str
     ) -> VerifiedBundle:
+        library.load()
         import requests
         from sigstore.dsse import Statement as DsseStatement
         from sigstore.errors import Error as SigstoreError
         from sigstore.models import InvalidBundle
 
-        signer = self._signer(identity)
+        signer = self._signer(identity, asked)
         self._await_clock()
         try:
             bundle = signer.sign_dsse(DsseStatement(statement.content))
@@ -159,8 +184,15 @@ class SigningService:
             )
         time.sleep(max(behind_s, 0.0))
 
-    def _signer(self, identity: Identity) -> "Signer":
+    def _known(self, identity: Identity) -> "Signer | None":
+        """The signer with a certificate that still serves, if there is one."""
+        made_at, signer = self._signers.get(identity, (0.0, None))
+        return signer if time.monotonic() - made_at < _CERTIFICATE_USE_S else None
+
+    def _signer(self, identity: Identity, asked: str = "") -> "Signer":
+        library.load()
         import requests
+        from sigstore._internal.fulcio.client import FulcioClientError  # the public signer's own
         from sigstore.errors import Error as SigstoreError
         from sigstore.models import ClientTrustConfig
         from sigstore.oidc import IdentityToken
@@ -169,15 +201,21 @@ class SigningService:
         with self._guard:
             lock = self._locks.setdefault(identity, threading.Lock())
         with lock:
-            made_at, signer = self._signers.get(identity, (0.0, None))
-            if signer is not None and time.monotonic() - made_at < _CERTIFICATE_USE_S:
-                return signer
+            if (known := self._known(identity)) is not None:
+                return known
             try:
                 with self._guard:
                     if self._context is None:
                         config = ClientTrustConfig.from_json(self._trust_config.read_text("utf-8"))
                         self._context = SigningContext.from_trust_config(config)
-                signer = Signer(IdentityToken(self._token(identity)), self._context)
+                token = (
+                    IdentityToken(asked, self._people_client)
+                    if asked
+                    else IdentityToken(self._token(identity))
+                )
+                signer = Signer(token, self._context)
+            except FulcioClientError as error:
+                raise _refused(identity, token, error) from error
             except (SigstoreError, requests.RequestException, OSError) as error:
                 raise BackendError(
                     reason(
@@ -186,6 +224,21 @@ class SigningService:
                 ) from error
             self._signers[identity] = (time.monotonic(), signer)
             return signer
+
+
+def _refused(identity: Identity, token: "IdentityToken", why: Exception) -> BackendError:
+    """The authority answers, and certifies nobody by this token; it does not say why."""
+    import jwt
+
+    claims = jwt.decode(str(token), options={"verify_signature": False})
+    return BackendError(
+        reason(
+            RootCause.AUTHORITY_UNAVAILABLE,
+            f"no certificate for {identity}: {why.__cause__ or why}",
+            remedy=f"Have the certificate authority believe {claims['iss']} with the client "
+            f"{claims['aud']}, then run again.",
+        )
+    )
 
 
 def _undated(identity: Identity, what: str) -> BackendError:

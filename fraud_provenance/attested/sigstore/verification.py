@@ -31,7 +31,7 @@ from fraud_provenance.attested.core.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.attested.sigstore import bundle_form
+from fraud_provenance.attested.sigstore import bundle_form, library
 from fraud_provenance.attested.sigstore.bundle_form import BundleForm
 from fraud_provenance.attested.sigstore.recall import Recall, code_of_verification
 from fraud_provenance.attested.statements import identities
@@ -157,6 +157,7 @@ class BundleVerifier:
     @cached_property
     def _library(self) -> "_Library":
         """Sigstore's own reader of the trusted root: half a second to load, spared where it can."""
+        library.load()
         from sigstore.models import TrustedRoot
         from sigstore.verify import Verifier
 
@@ -237,6 +238,7 @@ class BundleVerifier:
         if form.payload_type != PAYLOAD_TYPE:
             code = RootCause.PREDICATE_TYPE if form.is_signed() else RootCause.SIGNATURE_INVALID
             raise _invalid(code, f"payload type {form.payload_type[:80]!r}")
+        library.load()
         from sigstore.errors import Error as SigstoreError
         from sigstore.models import Bundle
 
