@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.addresses import is_safe_address
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
     BackendError,
@@ -34,7 +34,6 @@ _CLIENT, _CLIENT_TYPE = (
     "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
 )
 _MAX_BYTES = 1 << 22
-_LOOPBACK = ("127.0.0.1", "localhost")
 
 
 def propose(
@@ -68,9 +67,7 @@ def propose(
 
 
 def _address(url: str) -> str:
-    parts = urlsplit(url)
-    is_here = parts.scheme == "http" and parts.hostname in _LOOPBACK
-    if not (parts.hostname and (parts.scheme == "https" or is_here)) or "@" in parts.netloc:
+    if not is_safe_address(url):
         raise ConfigError(
             reason(
                 RootCause.USAGE,
