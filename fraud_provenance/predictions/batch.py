@@ -77,7 +77,7 @@ def leaves(scored: "pl.DataFrame") -> list[bytes]:
     """
     import polars as pl
 
-    bits = scored["score"].cast(pl.Float32).reinterpret(dtype=pl.UInt32)
+    bits = scored["score"].fill_null(float("nan")).reinterpret(dtype=pl.UInt32)  # of f32 alone
     text = scored.select(
         pl.concat_str(
             pl.col("transaction_id"),
