@@ -5,12 +5,11 @@ as a platform would. Fulcio makes its certificates as for the platforms themselv
 """
 
 import json
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fraud_provenance.attested.core.files import write_atomic
 from fraud_provenance.attested.local import trust_root
 from fraud_provenance.home.workspace import Workspace
+from fraud_provenance_tests.listening import listening
 
 REPOSITORY, BRANCH = "Acme/fraud", "refs/heads/main"
 WORKFLOW = f"{REPOSITORY}/.github/workflows/ingest.yml"
@@ -148,14 +148,9 @@ def actions_endpoint(token: str, status: int = 200) -> Iterator[dict[str, str]]:
         def log_message(self, *_arguments: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with listening(Answer) as port:
         yield {
             "GITHUB_ACTIONS": "true",
-            "ACTIONS_ID_TOKEN_REQUEST_URL": f"http://127.0.0.1:{server.server_port}/?api-version=2",
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"http://127.0.0.1:{port}/?api-version=2",
             "ACTIONS_ID_TOKEN_REQUEST_TOKEN": bearer,
         }
-    finally:
-        server.shutdown()
-        server.server_close()

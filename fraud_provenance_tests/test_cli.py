@@ -12,7 +12,8 @@ import pytest
 from fraud_provenance.alerts import Alert, Outbox
 from fraud_provenance.attested.local import trust_root
 from fraud_provenance.cli import application as cli
-from fraud_provenance_tests.tuf_repository import TufRepository, serving
+from fraud_provenance_tests.listening import serving
+from fraud_provenance_tests.tuf_repository import TufRepository
 
 
 @pytest.fixture
@@ -153,6 +154,9 @@ def test_trust_root_is_proposed_to_a_home_that_has_none_of_its_own(
         assert document["root_cause"] == "USAGE"
         assert "FRAUD_PROVENANCE_ENVIRONMENT" in document["reasons"][0]["remedy"]
         monkeypatch.setenv("FRAUD_PROVENANCE_ENVIRONMENT", "staging")
+        (home / "trust" / "private").mkdir(parents=True)  # keys of a local one
+        assert refused(capsys, "propose-trust", url, *first)["root_cause"] == "USAGE"
+        (home / "trust" / "private").rmdir()
         assert cli.execute(["propose-trust", url, "--check", *first]) == 0
         told = json.loads(capsys.readouterr().out)
         assert (told["written"], len(told["changed"])) == (False, 3)

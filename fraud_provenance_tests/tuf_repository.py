@@ -1,13 +1,9 @@
-"""A real TUF repository of one company, made at run time and served on this machine."""
+"""A real TUF repository of one company, made at run time."""
 
 import hashlib
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner
@@ -20,8 +16,6 @@ from tuf.api.metadata import (
     Targets,
     Timestamp,
 )
-
-from fraud_provenance.attested.local.ports import HOST
 
 ROLES = ("root", "timestamp", "snapshot", "targets")
 
@@ -70,20 +64,3 @@ class TufRepository:
         document: Metadata[Root | Timestamp | Snapshot | Targets] = Metadata(signed)
         document.sign(self.keys[role])
         document.to_file(str(self.folder / name))
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """The address under which a folder is served."""
-    server = ThreadingHTTPServer((HOST, 0), partial(_Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://{HOST}:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()

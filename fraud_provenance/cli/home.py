@@ -11,6 +11,7 @@ from fraud_provenance.alerts import Outbox
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, Reason, reason
 from fraud_provenance.attested.core.files import read_once
+from fraud_provenance.attested.local import trust_root
 from fraud_provenance.cli.terminal import (
     Json,
     open_workspace,
@@ -91,13 +92,18 @@ def up(
             say(f"signed release 1: policy {release.expectations.policies[:12]}")
     _print_servers(servers, as_json)
     if not as_json and not workspace.releases.is_founded:
-        out.print(
-            "the policy has no release yet: two policy authors sign the first one, each with "
-            f"`fraud-provenance approve policies --environment {workspace.environment} "
-            "--as EMAIL --reason TEXT`",
-            markup=False,
-        )
+        how = _how_an_author_signs(workspace)
+        told = "the policy has no release yet: two policy authors sign the first one"
+        out.print(f"{told}, {how}", markup=False)
     return 0
+
+
+def _how_an_author_signs(workspace: Workspace) -> str:
+    """What each of two policy authors types."""
+    return (
+        f"each with `fraud-provenance approve policies --environment {workspace.environment} "
+        "--as EMAIL --reason TEXT`"
+    )
 
 
 def _require_another_sigstore(workspace: Workspace) -> None:
@@ -202,13 +208,13 @@ def propose_trust(
     from fraud_provenance.attested.rules.proposals import propose
 
     workspace = open_workspace()
-    if workspace.is_local:
+    if workspace.is_local or trust_root.exists(workspace.home):
         raise ConfigError(
             reason(
                 RootCause.USAGE,
-                "a home in `local` has an authority of its own",
-                remedy='Set environment = "staging" or "production" in settings.toml, or '
-                "FRAUD_PROVENANCE_ENVIRONMENT.",
+                "a home that signs by an authority of its own takes no other's trust root",
+                remedy="Set FRAUD_PROVENANCE_HOME to a new folder, and "
+                "FRAUD_PROVENANCE_ENVIRONMENT to an environment of the policy other than `local`.",
             )
         )
     first = read_once(root, limit_bytes=_ROOT_BYTES) if root else None
@@ -222,9 +228,6 @@ def propose_trust(
         return 0
     out.print(f"{'would change' if check else 'laid down'}: {', '.join(changed)}", markup=False)
     if not check:
-        out.print(
-            f"look at them in {trust}; then two policy authors sign, each with `fraud-provenance "
-            f"approve policies --environment {workspace.environment} --as EMAIL --reason TEXT`",
-            markup=False,
-        )
+        how = _how_an_author_signs(workspace)
+        out.print(f"look at them in {trust}; then two policy authors sign, {how}", markup=False)
     return 0

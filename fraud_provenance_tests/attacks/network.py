@@ -4,12 +4,14 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread, local
+from http.server import BaseHTTPRequestHandler
+from threading import local
 from typing import Any
 
 import requests
 from urllib3.util import connection
+
+from fraud_provenance_tests.listening import listening
 
 HOST = "127.0.0.1"
 _THREAD = local()  # a relay's own request must reach the real server, whatever is diverted
@@ -81,13 +83,8 @@ def lying_server(answer: Answer) -> Iterator[int]:
         def log_message(self, *_arguments: object) -> None:
             """Nothing is printed."""
 
-    server = ThreadingHTTPServer((HOST, 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(Handler) as port:
+        yield port
 
 
 def relay(port: int, change: Callable[[Request, bytes], bytes]) -> Answer:

@@ -21,8 +21,9 @@ from fraud_provenance.attested.tlog.witness import LocalWitness, create_local_wi
 from fraud_provenance_tests.attacks.arena import commit_all
 from fraud_provenance_tests.attestors.test_work_tree import git
 from fraud_provenance_tests.evidence.simulated_witness import served, speaking
+from fraud_provenance_tests.listening import serving
 from fraud_provenance_tests.product import APPROVER, Done, Product, copy_project
-from fraud_provenance_tests.tuf_repository import TufRepository, serving
+from fraud_provenance_tests.tuf_repository import TufRepository
 
 pytestmark = pytest.mark.e2e
 STAGING = "staging"

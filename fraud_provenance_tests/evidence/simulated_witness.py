@@ -2,7 +2,6 @@
 
 import base64
 import http.server
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,6 +9,7 @@ from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.tlog import notes
 from fraud_provenance.attested.tlog.notes import Checkpoint
 from fraud_provenance.attested.tlog.witness import Conflict, LocalWitness
+from fraud_provenance_tests.listening import listening
 
 
 @contextmanager
@@ -27,13 +27,8 @@ def served(answer: Callable[[bytes], tuple[int, bytes]]) -> Iterator[str]:
         def log_message(self, *_arguments: object) -> None:
             """Nothing is printed."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(Handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def speaking(witness: LocalWitness) -> Callable[[bytes], tuple[int, bytes]]:

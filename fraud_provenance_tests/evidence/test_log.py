@@ -1,10 +1,7 @@
 """Reading a log's tiles: what does not add up to the signed root is never handed out."""
 
-import http.server
 import json
-import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,6 +24,7 @@ from fraud_provenance.attested.tlog.tiles import (
     tile_path,
 )
 from fraud_provenance_tests.evidence.simulated_log import SimulatedLog, entry_body
+from fraud_provenance_tests.listening import serving
 
 SIZES = (1, 2, 3, 255, 256, 257, 511, 700)
 
@@ -88,17 +86,8 @@ def test_tile_path_is_that_of_the_specification(
 @pytest.fixture(scope="module")
 def address(log: SimulatedLog) -> Iterator[str]:
     """The log behind an http address."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_arguments: object) -> None:
-            """Nothing is printed."""
-
-    handler = partial(Quiet, directory=str(log.folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with serving(log.folder) as address:
+        yield address
 
 
 @pytest.fixture(params=["folder", "http", "file system"])

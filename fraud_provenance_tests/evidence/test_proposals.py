@@ -15,7 +15,8 @@ from fraud_provenance.attested.local import trust_root
 from fraud_provenance.attested.ports.clock import machine_clock
 from fraud_provenance.attested.rules import proposals
 from fraud_provenance_tests.conftest import codes
-from fraud_provenance_tests.tuf_repository import TufRepository, serving
+from fraud_provenance_tests.listening import serving
+from fraud_provenance_tests.tuf_repository import TufRepository
 
 ROOT, SERVICES, CLIENT = "trusted_root.json", "signing_config.json", "client_trust_config.json"
 THERE = {ROOT: ROOT, SERVICES: "signing_config.v0.2.json"}
