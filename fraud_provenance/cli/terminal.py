@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import threading
-import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -51,6 +50,8 @@ def _show_login(address: str, told: str) -> None:
 
     A browser that works in the terminal holds nobody up.
     """
+    import webbrowser
+
     err.print(f"{told}\n  {address}", markup=False)
     threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 

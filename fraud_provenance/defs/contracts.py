@@ -28,6 +28,7 @@ from fraud_provenance.due.planning import (
     stopped_days,
     window_of,
 )
+from fraud_provenance.fraud.blocks import in_blocks
 from fraud_provenance.home.pages import address_of
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.refusals import as_failure
@@ -150,17 +151,8 @@ def _judge(
 def _blocks(workspace: Workspace, asset: str, days: Sequence[str]) -> Iterator[list[str]]:
     """The days in their order, as many at once as memory is meant for."""
     heads = workspace.store.heads(asset)
-    block: list[str] = []
-    held = 0
-    for day in days:
-        size = sum(_size(workspace.data / head.path) for head in heads.get(day, ()))
-        if block and held + size > _BLOCK_BYTES:
-            yield block
-            block, held = [], 0
-        block.append(day)
-        held += size
-    if block:
-        yield block
+    sized = ((day, sum(_size(workspace.data / h.path) for h in heads.get(day, ()))) for day in days)
+    return in_blocks(sized, _BLOCK_BYTES)
 
 
 def _size(path: Path) -> int:

@@ -5,10 +5,10 @@ one thing to the tests and another to whoever reads it later, hence only a base 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from fraud_provenance.fraud.blocks import in_blocks
 from fraud_provenance.fraud.errors import DataError
 
 if TYPE_CHECKING:
@@ -41,31 +41,17 @@ def read_mart(folder: Path, block_rows: int = BLOCK_ROWS) -> "Iterator[pl.DataFr
 
     with duckdb.connect(str(folder / DATABASE), read_only=True) as connection:
         _check_base_table(connection)
-        for first, last in _blocks(connection, block_rows):
-            wanted = {"first": first, "last": last}
+        counted = connection.execute(
+            "select cast(tx_datetime as date) as day, count(*)"  # noqa: S608 - constants of ours
+            f" from {_SCHEMA}.{MART} where tx_datetime is not null group by day order by day"
+        ).fetchall()
+        for days in in_blocks(counted, block_rows):
+            wanted = {"first": days[0], "last": days[-1]}
             block: pl.DataFrame = connection.sql(
                 f"from {_SCHEMA}.{MART} where cast(tx_datetime as date) between $first and $last",
                 params=wanted,
             ).pl()
             yield block
-
-
-def _blocks(connection: "duckdb.DuckDBPyConnection", block_rows: int) -> list[tuple[date, date]]:
-    """(first, last) day of each block."""
-    counted = connection.execute(
-        "select cast(tx_datetime as date) as day, count(*)"  # noqa: S608 - constants of this module
-        f" from {_SCHEMA}.{MART} where tx_datetime is not null group by day order by day"
-    ).fetchall()
-    found: list[tuple[date, date]] = []
-    rows = 0
-    for day, count in counted:
-        rows += count
-        if found and rows <= block_rows:
-            found[-1] = (found[-1][0], day)
-        else:
-            found.append((day, day))
-            rows = count
-    return found
 
 
 def _check_base_table(connection: "duckdb.DuckDBPyConnection") -> None:

@@ -201,7 +201,9 @@ def scored_day(trust: Trust, transaction_id: int) -> str:
     """
     import polars as pl
 
-    wanted = pl.col("transaction_id") == transaction_id  # what a file says it holds is not read
+    wanted = (
+        pl.col("transaction_id") == transaction_id
+    )  # a file whose statistics exclude it is not read
     for day in sorted(trust.store.heads(SCORES), reverse=True):
         path = trust.home / "data" / SCORES / f"{day}.parquet"
         try:

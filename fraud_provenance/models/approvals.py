@@ -43,8 +43,7 @@ def approve(
     if not why.strip():
         raise ConfigError(reason(RootCause.USAGE, "an approval needs a reason"))
     identity = identities.of_person(email)
-    now = trust.clock()
-    principal = policy.layout.principal(identity, now)
+    principal = policy.layout.principal(identity, trust.clock())
     if principal is None:
         raise GateDenied(
             reason(

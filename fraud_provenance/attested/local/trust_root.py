@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
 from fraud_provenance.attested.core.files import fsync_folder, write_atomic
+from fraud_provenance.attested.core.trust_files import client_trust_config, json_file
 from fraud_provenance.attested.local import authority, ports
 from fraud_provenance.attested.ports.clock import machine_clock
 from fraud_provenance.attested.tlog.witness import create_local_witness, policy_document
@@ -99,10 +100,6 @@ def _write_private(folder: Path, name: str, content: bytes) -> None:
     write_atomic(folder / name, content, mode=0o600)
 
 
-def _json(value: Any) -> bytes:  # noqa: ANN401 (any JSON value)
-    return json.dumps(value, indent=2, sort_keys=True).encode() + b"\n"
-
-
 def _write_fulcio(folder: Path, not_before: dt.datetime) -> None:
     key = authority.new_ec_key()
     password = secrets.token_urlsafe(32)
@@ -110,7 +107,7 @@ def _write_fulcio(folder: Path, not_before: dt.datetime) -> None:
     _write_private(folder, "ca.pem", authority.pem(certificate))
     _write_private(folder, "ca.key", authority.encrypted_pem(key, password.encode()))
     # Fulcio takes the password from this file, so it is on no command line and in no environment.
-    _write_private(folder, "fulcio.json", _json({"fileca-key-passwd": password}))
+    _write_private(folder, "fulcio.json", json_file({"fileca-key-passwd": password}))
 
 
 def _write_timestamp(folder: Path, not_before: dt.datetime) -> None:
@@ -130,7 +127,7 @@ def _write_ct(folder: Path, port: int) -> None:
         "PrivKey": base64.b64encode(authority.sec1_der(key)).decode(),
         "FlakinessRate": 0,
     }
-    _write_private(folder, "ct.json", _json({"Personalities": [personality]}))
+    _write_private(folder, "ct.json", json_file({"Personalities": [personality]}))
     _write_private(folder, "ct.key", authority.private_pem(key))
 
 
@@ -155,7 +152,7 @@ def _create(home: Path) -> None:
         "origin": f"rekor-{secrets.token_hex(8)}.localhost",
         "ports": chosen,
     }
-    _write_private(staging, "settings.json", _json(settings))
+    _write_private(staging, "settings.json", json_file(settings))
     staging.rename(private_folder(home))
     fsync_folder(trust)
 
@@ -267,25 +264,21 @@ def _publish(home: Path, settings: Settings) -> None:
         key = load_key(home, name).public_key()
         _write_missing(
             trust / "issuers" / name / ".well-known" / "openid-configuration",
-            _json(_discovery(url)),
+            json_file(_discovery(url)),
         )
-        _write_missing(trust / "issuers" / name / "keys", _json({"keys": [_jwk(key)]}))
+        _write_missing(trust / "issuers" / name / "keys", json_file({"keys": [_jwk(key)]}))
     _write_missing(trust / "fulcio_identities.yaml", _fulcio_identities(settings))
-    _write_missing(trust / "issuers.json", _json(settings.issuers))
-    _write_missing(trust / "logs.json", _json({settings.origin: "log"}))
+    _write_missing(trust / "issuers.json", json_file(settings.issuers))
+    _write_missing(trust / "logs.json", json_file({settings.origin: "log"}))
     if not (trust / "witnesses.json").exists():
         witness = create_local_witness(home / "witness")
         write_atomic(trust / "witnesses.json", policy_document(witness))
     trusted_root = _trusted_root(home, settings)
     signing_config = _signing_config(settings)
-    _write_missing(trust / "trusted_root.json", _json(trusted_root))
-    _write_missing(trust / "signing_config.json", _json(signing_config))
-    client = {
-        "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
-        "trustedRoot": trusted_root,
-        "signingConfig": signing_config,
-    }
-    _write_missing(trust / "client_trust_config.json", _json(client))
+    _write_missing(trust / "trusted_root.json", json_file(trusted_root))
+    _write_missing(trust / "signing_config.json", json_file(signing_config))
+    both = client_trust_config(trusted_root, signing_config)
+    _write_missing(trust / "client_trust_config.json", both)
 
 
 def _discovery(url: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ the files are the newest that its key holders signed; whether this home believes
 policy authors. What was seen of the repository is kept, so that an older state of it is refused.
 """
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,16 +22,13 @@ from fraud_provenance.attested.core.errors import (
     VerificationError,
     reason,
 )
+from fraud_provenance.attested.core.trust_files import client_trust_config
 from fraud_provenance.attested.rules import trial
 
 _TARGETS: Final = {
     "trusted_root.json": "trusted_root.json",
     "signing_config.json": "signing_config.v0.2.json",
 }
-_CLIENT, _CLIENT_TYPE = (
-    "client_trust_config.json",
-    "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
-)
 _MAX_BYTES = 1 << 22
 
 
@@ -136,9 +132,8 @@ def _told(url: str) -> Iterator[None]:
 
 def _files_of(targets: Mapping[str, bytes]) -> dict[str, bytes]:
     """The targets, and both in one as Sigstore's clients want it."""
-    root, services = (encoding.strict_json(targets[name]) for name in _TARGETS)
-    client = {"mediaType": _CLIENT_TYPE, "trustedRoot": root, "signingConfig": services}
-    return {**targets, _CLIENT: json.dumps(client, indent=2, sort_keys=True).encode() + b"\n"}
+    both = client_trust_config(*(encoding.strict_json(targets[name]) for name in _TARGETS))
+    return {**targets, "client_trust_config.json": both}
 
 
 def _known(path: Path) -> bytes | None:
