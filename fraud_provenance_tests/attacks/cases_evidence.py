@@ -117,10 +117,10 @@ def honestly(_predicate: Predicate) -> None:
     """Nothing is told otherwise."""
 
 
-def approve(home: Home) -> None:
-    """The risk officer looks at the candidate as it is now and approves it."""
+def approve(home: Home, subject: str = "model@candidate") -> None:
+    """The risk officer looks at a model, the candidate, as it is now and approves it."""
     said = home.command(
-        "approve", "model@candidate", "--environment", "local", "--as", OFFICER, "--reason", "new"
+        "approve", subject, "--environment", "local", "--as", OFFICER, "--reason", "new"
     )
     assert said.code == 0, said.err
 
