@@ -9,19 +9,21 @@ import argparse
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from benchmarks.feeds import HABITS, SETTINGS, feed_with, habit
 from benchmarks.homes import PROJECT
 from benchmarks.overhead import HANDBOOK
 from fraud_provenance.data.landing import by_day
 from fraud_provenance.data.reading import read_transactions
 from fraud_provenance.fraud.expectation_suites import RAW
 from fraud_provenance.fraud.expectations import raw_statistics
+from fraud_provenance.fraud.feed import fitted
 from fraud_provenance.fraud.generator import generate_days
 from fraud_provenance.fraud.profile import profile_days
 from fraud_provenance.fraud.schemas import check_raw_schema
@@ -37,7 +39,6 @@ THRESHOLDS: Mapping[str, Any] = json.loads(
 TOLD = {"TRIGGER_SUSPECT"}
 WEEK, AGO, SIZES = 36, 41, 25
 _DAY_S = 86_400
-_START = date(2018, 11, 12)
 _WINDOW_DAYS = 37
 
 
@@ -317,33 +318,6 @@ def scene_of(days: Days, volume: float) -> Scene:
     return Scene(names[-1], frames[names[-1]], before, frames[names[0]], known)
 
 
-def habit(kind: str, rows: int, count: int, seed: int = 1) -> Iterator[tuple[str, pl.DataFrame]]:
-    """An honest feed with a habit: what shops, markets and exports really look like."""
-    chance = np.random.default_rng(seed)
-    friday = str(_START + timedelta(days=11))
-    for place, (day, landed) in enumerate(generate_days(count, rows, seed, _START)):
-        frame = to_raw(landed)
-        weekday = date.fromisoformat(day).weekday()
-        share = {
-            "weekend": 0.25 if weekday > 4 else 1.0,
-            "blackfriday": 1.0 if day == friday else 0.45,
-            "restless": float(np.exp(chance.normal(0, 0.35)) / 3),
-            "no Sundays": 0.0 if weekday == 6 else 1.0,
-        }.get(kind, 1.0)
-        frame = frame.filter(pl.col("transaction_id") % 100 < share * 100)
-        if kind == "partial_first" and not place:
-            frame = frame.filter(pl.col("tx_datetime").dt.hour() >= 22)
-        if kind == "night weekend" and weekday > 4:
-            frame = frame.filter(pl.col("tx_datetime").dt.hour() >= 14 - place % 2)
-        if frame.height:
-            yield day, frame
-
-
-HABITS = (
-    "usual", "blackfriday", "weekend", "partial_first", "restless", "night weekend",
-)  # fmt: skip
-
-
 @dataclass
 class Judged:
     """What came of honest days, delivered one after the other.
@@ -517,6 +491,14 @@ def main() -> None:
                 )
                 for kind in HABITS
                 for accepts in (True, False)
+            ]
+            + [
+                print_honest(
+                    f"{name}, 700 rows a day, by its settings",
+                    feed_with(name, 700, options.generated_days),
+                    fitted(THRESHOLDS, SETTINGS[name][0]),
+                )
+                for name in SETTINGS
             ]
             + [
                 print_honest(

@@ -11,14 +11,15 @@ from benchmarks.contracts import (
     Judged,
     Scene,
     chosen,
-    habit,
     honest,
     scaled,
     scene_of,
     smallest,
 )
+from benchmarks.feeds import SETTINGS, feed_with, habit
 from fraud_provenance.fraud.contract import CODES
 from fraud_provenance.fraud.expectations import check_raw_expectations
+from fraud_provenance.fraud.feed import fitted
 from fraud_provenance.fraud.generator import generate_days
 from fraud_provenance.fraud.profile import profile_days
 from fraud_provenance.fraud.transactions import to_raw
@@ -99,3 +100,10 @@ def test_held_day_does_not_hold_the_days_after_it(days: Days) -> None:
 def test_accepted_weekday_is_usual_a_week_later() -> None:
     judged = honest(habit("weekend", 600, 21), accepts=True)
     assert (list(judged.held), judged.days) == (["2018-11-17", "2018-11-18"], 21)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_feed_with_settings_has_no_day_held(name: str) -> None:
+    thresholds = fitted(contracts.THRESHOLDS, SETTINGS[name][0])
+    judged = honest(feed_with(name, 600, 30), thresholds)
+    assert (judged.held, judged.days) == ({}, 26 if name == "no-sundays" else 30)

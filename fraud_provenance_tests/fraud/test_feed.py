@@ -1,7 +1,6 @@
 """Settings of a feed move bounds: what is honest there passes, and what is a fault stays one."""
 
 import json
-from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -9,6 +8,7 @@ import jsonschema
 import polars as pl
 import pytest
 
+from benchmarks.feeds import AMOUNT, SETTINGS, Change, settings, some
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.fraud.expectations import check_raw_expectations
 from fraud_provenance.fraud.feed import Feed, feed_of, fitted
@@ -19,37 +19,11 @@ from fraud_provenance.fraud.transactions import to_raw
 from fraud_provenance_tests.fraud.conftest import PROJECT
 
 Days = dict[str, pl.DataFrame]
-Change = Callable[[pl.DataFrame], pl.DataFrame]
-AMOUNT = pl.col("tx_amount")
 SCHEMA = json.loads((PROJECT / "policies" / "schemas" / "feed.json").read_text("utf-8"))
 SHIPPED = json.loads((PROJECT / "policies" / "data" / "feed.json").read_text("utf-8"))
 
 
-def some(count: int, amount: pl.Expr) -> Change:
-    hit = pl.col("transaction_id") % count == 0
-    return lambda f: f.with_columns(pl.when(hit).then(amount).otherwise(AMOUNT).alias("tx_amount"))
-
-
-def settings(**values: object) -> dict[str, Any]:
-    return {name: {"value": value, "reason": "the feed is so"} for name, value in values.items()}
-
-
-FEEDS: dict[str, tuple[dict[str, Any], Change]] = {
-    "yen": (
-        settings(currency_decimals=0),
-        lambda f: f.with_columns((AMOUNT * 100).round(0)),
-    ),
-    "dinars": (
-        settings(currency_decimals=3),
-        lambda f: f.with_columns((AMOUNT / 100 + 0.001).round(3)),
-    ),
-    "refunds": (settings(refunds=True), some(25, -AMOUNT.abs() - 0.01)),
-    "zeros": (settings(zero_share=0.06), some(33, pl.lit(0.0))),
-    "one-price": (
-        settings(one_amount_share=1.0, constant_columns=1),
-        lambda f: f.with_columns(tx_amount=pl.lit(12.5)),
-    ),
-}
+FEEDS = {name: feed for name, feed in SETTINGS.items() if name != "no-sundays"}
 
 
 @pytest.fixture(scope="module")
