@@ -90,7 +90,7 @@ def run_with() -> tuple[list[tuple[str, float]], str]:
             say(f"refused: {item}")
         if not (report.candidate or report.champion):
             raise SystemExit("no model was registered: the two sides would not do the same work")
-        return report.champion
+        return report.champion or ""
 
     run()
     began = time.perf_counter()

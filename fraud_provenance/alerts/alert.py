@@ -149,7 +149,8 @@ class Alert(BaseModel):
 
 def alert_of_error(error: ProvenanceError, place: str, now: datetime) -> Alert:
     """A refusal as an alert; the same refusal is told once a day. `place` is a step or command."""
-    return alert_of_refusal(kind_of(type(error).__name__), place, str(error), now)
+    kind, remedy = kind_of(type(error).__name__), error.reasons[0].remedy
+    return alert_of_refusal(kind, place, str(error), now, remedy=remedy)
 
 
 def kind_of(error: str) -> Kind | None:
@@ -158,16 +159,24 @@ def kind_of(error: str) -> Kind | None:
 
 
 def alert_of_refusal(
-    kind: Kind | None, place: str, text: str, now: datetime, notes: Sequence[str] = ()
+    kind: Kind | None,
+    place: str,
+    text: str,
+    now: datetime,
+    notes: Sequence[str] = (),
+    remedy: str = "",
 ) -> Alert:
-    """A refusal as an alert, from its error's text: reasons, the root cause first."""
+    """A refusal as an alert, from its error's text: reasons, the root cause first.
+
+    `remedy`: of the first reason, where it has one of its own; else that of its code.
+    """
     parts = _NEXT_REASON.split(text.strip()) or [""]
     body = [f"also {part}" for part in parts[1:REASON_LIMIT]]
     if len(parts) > REASON_LIMIT:
         body.append(f"… and {len(parts) - REASON_LIMIT} more")
     code = _CODE.match(parts[0])
-    if code and codes.remedy(code[0]):
-        body.append(f"remedy: {codes.remedy(code[0])}")
+    if known := remedy or (codes.remedy(code[0]) if code else ""):
+        body.append(f"remedy: {known}")
     return Alert.of(
         kind or "run_failed",
         f"{now:%Y-%m-%d}",

@@ -104,4 +104,5 @@ def _print_run(report: Any, as_json: bool) -> None:  # noqa: ANN401 - RunReport,
             "ENV --as risk.officer@example.com --reason '…'",
             markup=False,
         )
-    out.print(f"champion: {report.champion or 'none yet'}")
+    if report.champion is not None:
+        out.print(f"champion: {report.champion or 'none yet'}")

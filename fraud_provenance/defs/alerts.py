@@ -13,6 +13,7 @@ from dagster import DagsterEventType
 
 from fraud_provenance.alerts import (
     Alert,
+    alert_of_error,
     alert_of_refusal,
     beat,
     contract_alerts,
@@ -142,7 +143,7 @@ def acknowledge_alerts() -> None:
 
 def alert_of_tick(error: ProvenanceError, sensor: str, now: datetime) -> Alert:
     """A sensor that could not look, or was refused, as an alert."""
-    return alert_of_refusal(kind_of(type(error).__name__), f"sensor {sensor}", str(error), now)
+    return alert_of_error(error, f"sensor {sensor}", now)
 
 
 # --- what a run has to tell ------------------------------------------------------------------

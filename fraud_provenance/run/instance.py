@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fraud_provenance.attested.core import files
 from fraud_provenance.attested.core.codes import RootCause
-from fraud_provenance.attested.core.errors import BackendError, ConfigError, reason
+from fraud_provenance.attested.core.errors import BackendError, ConfigError, causes_of, reason
 from fraud_provenance.home.settings import NAME, Settings
 from fraud_provenance.home.surroundings import POSTGRES_PASSWORD
 from fraud_provenance.home.workspace import Workspace
@@ -25,29 +25,41 @@ def open_instance(workspace: Workspace) -> "dg.DagsterInstance":
 
     Raises:
         ConfigError: USAGE, PostgreSQL is set and cannot be used from here.
-        BackendError: STORAGE_UNAVAILABLE, it does not answer.
+        BackendError: STORAGE_UNAVAILABLE, its database is damaged, full or away.
     """
     import dagster as dg
 
     write_configuration(workspace)
     os.environ["DAGSTER_HOME"] = str(workspace.dagster)
-    if not workspace.settings.postgres.address:
-        return dg.DagsterInstance.get()
-    from dagster_postgres.utils import DagsterPostgresException
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         return dg.DagsterInstance.get()
-    except (DagsterPostgresException, SQLAlchemyError) as error:
-        cause = error.__cause__ or error
-        raise BackendError(
-            reason(
-                RootCause.STORAGE_UNAVAILABLE,
-                f"Dagster's PostgreSQL cannot be used: {str(cause).splitlines()[0][:300]}",
-                artifact="postgres",
-                remedy=f"Make the server of {NAME} answer; its password is in {POSTGRES_PASSWORD}.",
-            )
-        ) from error
+    except Exception as error:
+        raise history_error(workspace, error) or error from error
+
+
+def history_error(workspace: Workspace, error: BaseException) -> BackendError | None:
+    """What a database of Dagster's that is damaged, full or away comes to, through the causes.
+
+    None where it is something else.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    found = next((item for item in causes_of(error) if isinstance(item, SQLAlchemyError)), None)
+    if found is None:
+        return None
+    if workspace.settings.postgres.address:
+        what = "Dagster's PostgreSQL cannot be used"
+        remedy = f"Make the server of {NAME} answer; its password is in {POSTGRES_PASSWORD}."
+        artifact = "postgres"
+    else:
+        what, artifact = "Dagster's history of runs cannot be used", "dagster"
+        remedy = (
+            f"Take it away, `mv {workspace.dagster} {workspace.dagster}-damaged`, then run again: "
+            "a new history begins, and no evidence was in the old one."
+        )
+    said = str(found).partition("\n")[0][:300]
+    why = reason(RootCause.STORAGE_UNAVAILABLE, f"{what}: {said}", artifact=artifact, remedy=remedy)
+    return BackendError(why)
 
 
 def write_configuration(workspace: Workspace) -> None:

@@ -7,6 +7,7 @@ from fraud_provenance.attested.core.errors import (
     ProvenanceError,
     Reason,
     VerificationError,
+    causes_of,
     storage_error,
 )
 
@@ -34,15 +35,9 @@ def own_error(error: BaseException | None) -> ProvenanceError | None:
     """Our own error inside Dagster's wrappers, or what a full disk comes to."""
     from fraud_provenance.fraud.errors import DataError
 
-    whole = error
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, ProvenanceError):
-            return error
-        if isinstance(error, DataError):
-            return VerificationError(
-                Reason(code=error.code, message=str(error), remedy=error.remedy)
-            )
-        error = error.__cause__ or error.__context__
-    return storage_error(whole)
+    for item in causes_of(error):
+        if isinstance(item, ProvenanceError):
+            return item
+        if isinstance(item, DataError):
+            return VerificationError(Reason(code=item.code, message=str(item), remedy=item.remedy))
+    return storage_error(error)

@@ -5,10 +5,12 @@ kill finds exactly what is missing.
 """
 
 import time
+import traceback
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fraud_provenance.alerts import (
@@ -19,6 +21,7 @@ from fraud_provenance.alerts import (
     settings_of,
     sinks_of,
 )
+from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
@@ -26,6 +29,8 @@ from fraud_provenance.attested.core.errors import (
     ProvenanceError,
     Reason,
     VerificationError,
+    reason,
+    storage_error,
 )
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.sigstore.log_audit import Depth
@@ -42,7 +47,7 @@ from fraud_provenance.investigate.subjects import contract_reasons
 from fraud_provenance.models import promotion
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION
 from fraud_provenance.predictions.log import UNFINISHED, log_heartbeat
-from fraud_provenance.run.instance import open_instance
+from fraud_provenance.run.instance import history_error, open_instance
 from fraud_provenance.run.jobs import is_contract_failure, own_error, part_of
 from fraud_provenance.run.report import RunOptions, RunReport
 
@@ -89,10 +94,14 @@ class Pipeline:
         except ConfigError:
             raise  # for whoever typed the command, and for nobody else
         except ProvenanceError as error:
-            refused = error
-            if not self._has_told:
-                self._tell(lambda: [alert_of_error(refused, "run", self.workspace.clock())])
+            self._tell_of(error)
             raise
+        except Exception as error:
+            storage = history_error(self.workspace, error) or storage_error(error)
+            self._tell_of(storage or _unforeseen(error))
+            if storage is None:
+                raise
+            raise storage from error
         finally:
             with suppress(ConfigError):  # no home yet, hence no contract
                 store = self.workspace.store
@@ -127,16 +136,24 @@ class Pipeline:
 
     def _refuse(self, error: ProvenanceError) -> None:
         self.report.refuse(error)
+        self._tell_of(error)
+
+    def _tell_of(self, error: ProvenanceError) -> None:
         if not self._has_told:
             self._tell(lambda: [alert_of_error(error, "run", self.workspace.clock())])
 
-    def _tell(self, find: Callable[[], list[Alert]]) -> None:
-        """Put alerts into the outbox. Whatever goes wrong here must not hide the run's result."""
+    def _tell(self, find: Callable[[], list[Alert]]) -> bool:
+        """Put alerts into the outbox. Whatever goes wrong here must not hide the run's result.
+
+        Returns:
+            Whether there was one to tell.
+        """
         try:
-            for alert in find():
-                self._outbox.put(alert)
+            found = [self._outbox.put(alert) for alert in find()]
         except Exception as error:
             self._say(f"an alert could not be kept: {error!r}")
+            return False
+        return bool(found)
 
     def deliver_alerts(self, environ: Mapping[str, str]) -> None:
         """Send what waits in the outbox. A sink that fails only leaves a note."""
@@ -259,6 +276,7 @@ class Pipeline:
         registry = planning.registry_of(self.workspace)
         trust = self.workspace.trust
         if not promotion.was_promoted(trust, registry):
+            self.report.champion = ""
             return
         with self._stage("verify champion"):
             champion = promotion.find_champion(trust, registry)
@@ -313,6 +331,7 @@ class Pipeline:
 
     def _load(self) -> "tuple[dg.Definitions, dg.DagsterInstance]":
         if self._dagster is None:
+            self.workspace.sigstore.check_at_work()
             with self._quiet():
                 import dagster as dg
 
@@ -382,12 +401,20 @@ class Pipeline:
                 return  # the failed days are marked; the others go on
             from fraud_provenance.defs.alerts import alerts_of_run
 
-            self._tell(lambda: alerts_of_run(instance, run_id, self.workspace.clock()))
-            self._has_told = True
+            self._has_told = self._tell(
+                lambda: alerts_of_run(instance, run_id, self.workspace.clock())
+            )
             own = own_error(error)
             if own is None:
                 raise
             raise own from error
+
+
+def _unforeseen(error: Exception) -> BackendError:
+    """An error that nobody foresaw, by its kind and place: its words may hold data."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{type(error).__name__} in {Path(where.filename).name}, line {where.lineno}"
+    return BackendError(reason(RootCause.VERIFY_ERROR, f"the run broke off: {what}"))
 
 
 class _Stage:

@@ -12,14 +12,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class RunReport:
-    """What a run did: stages with seconds, what people must do next, what was refused."""
+    """What a run did: stages with seconds, what people must do next, what was refused.
+
+    `champion`: "" if there is none, None if the run ended before it was verified.
+    """
 
     stages: list[tuple[str, float, str]] = field(default_factory=list)
     refused: list[Reason] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     newly_failed: bool = False
     undecided: bool = False
-    champion: str = ""
+    champion: str | None = None
     candidate: str = ""
 
     def refuse(self, error: ProvenanceError) -> None:

@@ -202,8 +202,11 @@ def test_killed_log_is_seen_as_crashed_and_continues_where_it_was(
     before = _pids(sigstore.status())
     os.kill(before["rekor"] or 0, signal.SIGKILL)
     _await_state(sigstore, "rekor", "crashed")
+    with pytest.raises(BackendError, match="LOG_UNAVAILABLE: rekor of the local Sigstore"):
+        sigstore.check_at_work()
 
     after = _pids(sigstore.up())
+    sigstore.check_at_work()
 
     assert after["rekor"] not in (None, before["rekor"])
     assert {n: p for n, p in after.items() if n != "rekor"} == {
@@ -222,6 +225,8 @@ def test_killed_server_is_started_again_with_the_same_keys(
     root = sigstore.trusted_root.read_bytes()
     os.kill(_pids(sigstore.status())[name] or 0, signal.SIGKILL)
     _await_state(sigstore, name, "crashed")
+    with pytest.raises(BackendError, match=f"UNAVAILABLE: {name} of the local Sigstore is crashed"):
+        sigstore.check_at_work()
 
     sigstore.up()
 

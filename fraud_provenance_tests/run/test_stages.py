@@ -1,11 +1,16 @@
 """A stage of `run` that is refused stops no other, and hides nothing that another one found."""
 
+import errno
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DatabaseError
 
+from fraud_provenance.alerts import Alert
 from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
@@ -32,7 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     found = Pipeline(workspace, RunOptions(), lambda _text: None)
     monkeypatch.setattr(pipeline, "recover", lambda *_: [])
     monkeypatch.setattr(found, "_verify_heads", lambda: None)
-    monkeypatch.setattr(found, "_tell", lambda _find: None)
+    monkeypatch.setattr(found, "_tell", lambda _find: True)
     for name in STAGES:
         monkeypatch.setattr(found, name, lambda: None)
     return found
@@ -129,3 +134,40 @@ def test_block_of_days_that_is_refused_stops_no_other_block(
         run._run_days("ingest", [days[0], days[2], days[5]], days)
     assert seen == [days[0], days[2], days[5]]
     assert [item.message for item in caught.value.reasons] == [days[0], days[2]]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "raised"),
+    [
+        (DatabaseError("select 1", {}, Exception("not a database")), "STORAGE_UNAVAILABLE", None),
+        (OSError(errno.ENOSPC, "No space left on device"), "STORAGE_UNAVAILABLE", None),
+        (KeyError("4012 8888 8888 1881"), "VERIFY_ERROR", KeyError),
+        (BackendError(reason("LOG_UNAVAILABLE", "z")), "LOG_UNAVAILABLE", None),
+    ],
+)
+def test_whatever_ends_a_run_is_told(
+    run: Pipeline,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    code: str,
+    raised: type[Exception] | None,
+) -> None:
+    def fails() -> None:
+        raise error
+
+    told: list[Alert] = []
+    at = datetime(2018, 4, 1, tzinfo=UTC)
+    monkeypatch.setattr(run.workspace, "clock", lambda: at, raising=False)
+    monkeypatch.setattr(run, "_tell", lambda find: told.extend(find()))
+    monkeypatch.setattr(run, "_run_stages", fails)
+    monkeypatch.setattr(pipeline, "session", lambda _workspace: nullcontext())
+    monkeypatch.setattr(pipeline, "contract_alerts", lambda *_: [])
+    settings = SimpleNamespace(postgres=SimpleNamespace(address=""))
+    for name, value in {"settings": settings, "store": None, "dagster": "d"}.items():
+        monkeypatch.setattr(run.workspace, name, value, raising=False)
+    with pytest.raises(raised or BackendError):
+        run.run()
+    assert len(told) == 1
+    assert told[0].headline.count(code) == 1
+    assert "4012" not in told[0].text
+    assert "remedy: " in told[0].text

@@ -2,7 +2,7 @@
 
 import errno
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -105,22 +105,32 @@ _DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.E
 """0: a semaphore that found no room has lost its number on the way."""
 
 
-def storage_error(error: BaseException | None) -> BackendError | None:
-    """What a disk or a database that does not work any more comes to, whoever met it first.
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what caused it, what caused that, and so on: libraries wrap each other's.
 
-    Looks through the causes, for libraries wrap them; None where it is something else.
+    >>> [type(item).__name__ for item in causes_of(ValueError("x"))]
+    ['ValueError']
     """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, OSError) and error.errno in _DISK:
-            place = Path(error.filename).name if isinstance(error.filename, str) else "disk"
-            return BackendError(
-                reason(codes.RootCause.STORAGE_UNAVAILABLE, str(error.strerror), artifact=place)
-            )
-        if isinstance(error, sqlite3.OperationalError):
-            return BackendError(
-                reason(codes.RootCause.STORAGE_UNAVAILABLE, str(error), artifact="database")
-            )
+        yield error
         error = error.__cause__ or error.__context__
+
+
+def storage_error(error: BaseException | None) -> BackendError | None:
+    """What a disk or a database that does not work any more comes to, whoever met it first.
+
+    Looks through the causes; None where it is something else.
+    """
+    for found in causes_of(error):
+        if isinstance(found, OSError) and found.errno in _DISK:
+            place = Path(found.filename).name if isinstance(found.filename, str) else "disk"
+            return BackendError(
+                reason(codes.RootCause.STORAGE_UNAVAILABLE, str(found.strerror), artifact=place)
+            )
+        if isinstance(found, sqlite3.OperationalError):
+            return BackendError(
+                reason(codes.RootCause.STORAGE_UNAVAILABLE, str(found), artifact="database")
+            )
     return None

@@ -210,6 +210,19 @@ class LocalSigstore:
             return []
         return [self._processes.status(server) for server in self._servers()]
 
+    def check_at_work(self) -> None:
+        """Before work that has to be signed: none of this home's servers is gone.
+
+        Raises:
+            BackendError: as `up`, of the first one that nobody answers for.
+        """
+        if not trust_root.exists(self._home):
+            return
+        for server in self._servers():
+            found = self._processes.status(server)
+            if found.state != "running" and ports.is_free(server.port):
+                raise _unavailable(server, f"{server.name} of the local Sigstore is {found.state}")
+
     def _servers(self) -> list[Server]:
         return all_servers(self._home, trust_root.load(self._home))
 
