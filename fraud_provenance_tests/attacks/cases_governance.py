@@ -10,6 +10,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from fraud_provenance.attested.gates.policy import Policy, PolicyEngine, read_policies
 from fraud_provenance.attested.rules import layout, releases
 from fraud_provenance.attested.rules.releases import Releases
@@ -259,7 +261,12 @@ def commit_the_change(home: Home) -> None:
 
 
 def land_the_clock_change(home: Home) -> None:
-    landing.generate(home.path / "landing", 1, 800, 7, date.fromisoformat(CLOCK_CHANGE))
+    """An earlier day, with ids of its own: the generator's begin anew with each call."""
+    folder = home.path / "landing"
+    landing.generate(folder, 1, 800, 7, date.fromisoformat(CLOCK_CHANGE))
+    path = folder / f"{CLOCK_CHANGE}.parquet"
+    rows = pl.read_parquet(path)
+    rows.with_columns(pl.col("TRANSACTION_ID") + 10_000_000).write_parquet(path)
 
 
 def rename_the_model(home: Home) -> None:
