@@ -51,7 +51,7 @@ def load(names: tuple[str, ...]) -> None:
 
 def load_libraries() -> None:
     """What both sides work with; Feast as the product loads it."""
-    from fraud_provenance.fraud.feature_store import load_feast
+    from fraud_provenance.fraud.feature_definitions import load_feast
 
     load(LIBRARIES)
     load_feast()

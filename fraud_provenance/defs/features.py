@@ -45,6 +45,7 @@ def feature_store(
     """Apply the definitions and load the newest days into the online store."""
     import polars as pl
 
+    from fraud_provenance.fraud import feature_definitions
     from fraud_provenance.fraud import feature_store as feast
 
     workspace = provenance.open()
@@ -67,7 +68,7 @@ def feature_store(
         feast.write_offline(offline, frame)
         feast.empty_online(workspace.feast)
         store = feast.open_store(workspace.feast, offline)
-        definitions = feast.apply_definitions(store)
+        definitions = feature_definitions.apply_definitions(store)
         first, last = frame.select(
             pl.col("tx_datetime").min().alias("first"), pl.col("tx_datetime").max().alias("last")
         ).row(0)

@@ -80,7 +80,7 @@ def _kept(workspace: Workspace, step: Step) -> "pl.DataFrame":
     """What the newest result names; nothing where that is not to be had."""
     from fraud_provenance.fraud.summaries import from_bytes, nothing
 
-    result = step.newest_result(_ASSET, RAW_SUITES[1])
+    result = step.catalogue.newest_result(_ASSET, RAW_SUITES[1])
     if result is None or not result.history:
         return nothing()
     try:

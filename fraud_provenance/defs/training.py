@@ -10,7 +10,7 @@ import dagster as dg
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import Reason, VerificationError
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import columns, shown, support, tracking
@@ -154,6 +154,7 @@ def _point_in_time(
     """Features as Feast serves them, with each transaction's part; digests of the views used."""
     import polars as pl
 
+    from fraud_provenance.fraud import feature_definitions
     from fraud_provenance.fraud import feature_store as feast
     from fraud_provenance.fraud.columns import FEATURE_SCHEMA
     from fraud_provenance.fraud.model import SPLIT_COLUMNS
@@ -162,7 +163,7 @@ def _point_in_time(
     offline = support.private_folder(workspace, "feast-training")
     feast.write_offline(offline, frame)
     store = feast.open_store(offline / "registry", offline)
-    views = view_digests(feast.apply_definitions(store))
+    views = view_digests(feature_definitions.apply_definitions(store))
     joined = feast.point_in_time_frame(store, frame)
     day = pl.col("tx_datetime").dt.date().cast(pl.String)
     part = (

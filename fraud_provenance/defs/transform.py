@@ -137,7 +137,7 @@ def _prepare_next_stages(workspace: Workspace) -> None:
     import dagster_mlflow  # noqa: F401
     import mlflow.xgboost  # noqa: F401
 
-    from fraud_provenance.fraud.feature_store import load_feast
+    from fraud_provenance.fraud.feature_definitions import load_feast
 
     load_feast()
     support.open_mlflow(workspace)

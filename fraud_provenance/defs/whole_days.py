@@ -61,7 +61,7 @@ def judge_wholes(
 
     def excused(day: str, findings: "Sequence[Failure]") -> bool:
         told = [finding.public() for finding in findings]
-        return step.is_accepted(by_day[day], read.asset, suite, told)
+        return step.catalogue.is_accepted(by_day[day], read.asset, suite, told)
 
     usable = around.usable.keys() & known
     report = judge_in_order(wholes.judge, usable, sound, excused, BASELINE_DAYS)

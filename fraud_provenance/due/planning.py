@@ -13,7 +13,7 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import Reason
 from fraud_provenance.attested.gates.build_rules import code_of
-from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.data.landing import is_empty, landed_days
@@ -124,7 +124,7 @@ def stopped_days(workspace: Workspace, asset: str) -> dict[str, str]:
     with Step(workspace.trust, "contracts", "plan") as probe:
         for day, heads in workspace.store.heads(asset).items():
             for suite, item in results.get((day, heads[0].sha256), {}).items():
-                if item.result == "WARNED" and not probe.frees(heads[0], item):
+                if item.result == "WARNED" and not probe.catalogue.frees(heads[0], item):
                     found.setdefault(day, suite)
     return found
 
@@ -269,7 +269,7 @@ def feature_store_due(workspace: Workspace) -> bool:
 
 def declared_views() -> dict[str, str]:
     """Feature view → digest of its definition, as the project declares it now."""
-    from fraud_provenance.fraud.feature_store import declared_definitions
+    from fraud_provenance.fraud.feature_definitions import declared_definitions
 
     return view_digests(declared_definitions())
 

@@ -66,6 +66,7 @@ def training_set(asked: Mapping[str, Any], _project: Path, out: Path) -> None:
     """The parts of a training set: `features` names files by day, `parts` the days of each."""
     import polars as pl
 
+    from fraud_provenance.fraud import feature_definitions
     from fraud_provenance.fraud import feature_store as feast
     from fraud_provenance.fraud.columns import FEATURE_SCHEMA
     from fraud_provenance.fraud.model import SPLIT_COLUMNS
@@ -73,7 +74,7 @@ def training_set(asked: Mapping[str, Any], _project: Path, out: Path) -> None:
     frame = pl.concat(pl.read_parquet(path) for _, path in sorted(asked["features"].items()))
     feast.write_offline(out / "offline", frame)
     store = feast.open_store(out / "registry", out / "offline")
-    feast.apply_definitions(store)
+    feature_definitions.apply_definitions(store)
     joined = feast.point_in_time_frame(store, frame)
     day = pl.col("tx_datetime").dt.date().cast(pl.String)
     parts: Mapping[str, Sequence[str]] = asked["parts"]

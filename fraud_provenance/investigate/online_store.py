@@ -21,7 +21,7 @@ from fraud_provenance.attested.core.errors import (
     reason,
 )
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.view_skew import FEATURE_STORE
 
@@ -154,9 +154,12 @@ def _other_definitions(message: str) -> Reason:
 
 def _described(home: Path) -> object:
     """What the registry says; only where its bytes changed, for Feast takes seconds to import."""
+    from fraud_provenance.fraud import feature_definitions
     from fraud_provenance.fraud import feature_store as feast
 
-    return feast.describe_definitions(feast.open_store(home / "feast", offline_folder(home)))
+    return feature_definitions.describe_definitions(
+        feast.open_store(home / "feast", offline_folder(home))
+    )
 
 
 def _check_online(trust: Trust, node: Node) -> None:

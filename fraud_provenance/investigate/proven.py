@@ -17,7 +17,8 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.verifier import Node, covers
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.permissions import covers
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.tlog import merkle

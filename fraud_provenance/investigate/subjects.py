@@ -17,7 +17,7 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements.manifest import is_sha256
 from fraud_provenance.attested.step.catalogue import held
 from fraud_provenance.investigate.online_store import definition_problems, online_problems

@@ -19,7 +19,7 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.store.store import Head
 from fraud_provenance.attested.tlog import merkle
 from fraud_provenance.causes.product import ProductCause

@@ -17,7 +17,7 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.statements import Identity

@@ -19,8 +19,8 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.decisions import decision_statement
 from fraud_provenance.attested.gates.policy import Answer, Policy
-from fraud_provenance.attested.lineage.signers import MAX_CLOCK_SKEW
-from fraud_provenance.attested.lineage.verifier import Node, identity_of
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.signers import MAX_CLOCK_SKEW, identity_of
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.registry import CHAMPION

@@ -12,7 +12,9 @@ from fraud_provenance.attested.gates.build_rules import code_of
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.decisions import identity_fact, signer_facts
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.lineage.verifier import LineageVerifier, Node, covers
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.permissions import covers
+from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.causes.product import ProductCause
 
@@ -197,7 +199,7 @@ def registration_input(trust: Trust, policy: Policy, evidence: ModelEvidence) ->
 
 
 def _gate_identity(policy: Policy, gate: str) -> statements.Identity:
-    from fraud_provenance.attested.lineage.verifier import identity_of
+    from fraud_provenance.attested.lineage.signers import identity_of
 
     return identity_of(policy.layout, gate)
 

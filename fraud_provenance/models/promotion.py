@@ -28,7 +28,8 @@ from fraud_provenance.attested.gates.decisions import (
     signer_facts,
 )
 from fraud_provenance.attested.gates.policy import Answer, Policy
-from fraud_provenance.attested.lineage.verifier import Node, identity_of
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.signers import identity_of
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.people import PromotionRequest

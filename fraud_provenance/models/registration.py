@@ -9,7 +9,7 @@ from fraud_provenance.attested.gates.build_rules import code_of, surroundings_pr
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.decisions import sign_decision
 from fraud_provenance.attested.gates.policy import Answer, Policy
-from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.models.champion import decisions_on
 from fraud_provenance.models.facts import MODEL, ModelEvidence, collect_model, registration_input
 from fraud_provenance.models.registry import CANDIDATE, Registry

@@ -6,7 +6,7 @@ from typing import Any
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import Reason, reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.causes.product import ProductCause
 
 FEATURE_STORE, TRAINING_SET = "feature_store", "training_set"

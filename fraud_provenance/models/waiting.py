@@ -10,7 +10,7 @@ from typing import Any
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.approvals import approval_fact, approval_nodes
 from fraud_provenance.models.champion import decisions_on, deployments

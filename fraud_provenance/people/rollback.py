@@ -10,7 +10,8 @@ from typing import Any
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
-from fraud_provenance.attested.lineage.verifier import Node, revoked_in
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.verifier import revoked_in
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.issuing import issued
 from fraud_provenance.attested.statements.manifest import FileEntry

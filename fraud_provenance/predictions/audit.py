@@ -14,7 +14,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, ProvenanceError, Reason, reason
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry

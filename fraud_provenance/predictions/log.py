@@ -23,7 +23,8 @@ from fraud_provenance.attested.core.errors import (
     reason,
 )
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.verifier import Node, identity_of
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.signers import identity_of
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import Manifest

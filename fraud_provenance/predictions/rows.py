@@ -8,7 +8,7 @@ from typing import Any
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, VerificationError, reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.models.facts import MODEL, model_statement
 from fraud_provenance.models.serving import serving_folder
 from fraud_provenance.predictions import contract as score_contract

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from fraud_provenance.attested.core.errors import Reason, reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Withdrawal
-from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.lineage.nodes import Node, Withdrawal
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.predictions.batch import (

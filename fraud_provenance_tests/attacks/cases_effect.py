@@ -12,7 +12,7 @@ from fraud_provenance.attested.core.errors import BackendError, reason
 from fraud_provenance.attested.gates import cosign
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.rules.layout import StepRule
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.causes.product import ProductCause

@@ -67,9 +67,9 @@ def while_training(change: Callable[[Path], None]) -> Attack:
     """
 
     def attack(home: Home) -> None:
-        from fraud_provenance.fraud import feature_store
+        from fraud_provenance.fraud import feature_definitions
 
-        feature_store.load_feast()  # as the product does
+        feature_definitions.load_feast()  # as the product does
         from feast import FeatureStore
 
         register = FeatureStore.apply
@@ -89,12 +89,12 @@ def while_training(change: Callable[[Path], None]) -> Attack:
 
 def registry_unread() -> AbstractContextManager[object]:
     """A mutant: training takes it that the registry holds what it registered."""
-    from fraud_provenance.fraud import feature_store
+    from fraud_provenance.fraud import feature_definitions
 
     def declared(_store: object) -> dict[str, Any]:
-        return feature_store.declared_definitions()
+        return feature_definitions.declared_definitions()
 
-    return patched(feature_store, "describe_definitions", declared)
+    return patched(feature_definitions, "describe_definitions", declared)
 
 
 def filled_from(views: dict[str, str]) -> Attack:

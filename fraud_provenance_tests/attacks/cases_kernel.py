@@ -4,10 +4,11 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from fraud_provenance.attested.core import encoding
-from fraud_provenance.attested.lineage import verifier as lineage
+from fraud_provenance.attested.lineage import demands
 from fraud_provenance.attested.lineage.artifacts import Artifacts
+from fraud_provenance.attested.lineage.demands import Demands
 from fraud_provenance.attested.lineage.nodes import Node
-from fraud_provenance.attested.lineage.verifier import LineageVerifier
+from fraud_provenance.attested.lineage.permissions import manifest_of
 from fraud_provenance.attested.rules.layout import StepRule
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
@@ -31,20 +32,20 @@ from fraud_provenance_tests.attacks.serving import (
     unchanged,
 )
 
-_material = LineageVerifier._material
+_material = Demands._material
 
 
 def _any_material(
-    self: LineageVerifier, node: Node, provenance: Provenance, material: Material, rule: StepRule
+    self: Demands, node: Node, provenance: Provenance, material: Material, rule: StepRule
 ) -> Generator[str, Node, Manifest]:
     if material.role == "source":
         return (yield from _material(self, node, provenance, material, rule))
     node.children.append((yield material.decision))
-    return self._manifest(material.digest, material.name)
+    return manifest_of(self._store, material.digest, material.name)
 
 
 any_statement_decides = both(
-    lambda: patched(LineageVerifier, "_material", _any_material),
+    lambda: patched(Demands, "_material", _any_material),
     without(promotion, "skew_problems", []),
 )
 """A mutant: whatever valid statement a material names, it let the material be read."""
@@ -102,8 +103,8 @@ def _read_newest(self: Step, statement: str, purpose: str = "") -> VerifiedInput
 
 
 newest_counts = both(
-    without(LineageVerifier, "_check_written_once", ()),
-    lambda: patched(lineage, "is_written_once", lambda _node: False),
+    without(Demands, "_check_written_once", ()),
+    lambda: patched(demands, "is_written_once", lambda _node: False),
     lambda: patched(Artifacts, "check", lambda *_arguments: []),
     lambda: patched(Step, "read_statement", _read_newest),
 )

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.verifier import LineageVerifier
+from fraud_provenance.attested.lineage.permissions import Permissions
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.defs import shown
 from fraud_provenance.due.planning import registry_of
@@ -126,7 +126,7 @@ any_evaluation = both(
     _newest_evaluation(facts),
     _newest_evaluation(shown),  # what the champion's page tells
     policy_without("SUBJECT_MISMATCH"),
-    without(LineageVerifier, "_check_inputs"),  # what a permission rests on, judged by the kernel
+    without(Permissions, "check_inputs"),  # what a permission rests on, judged by the kernel
 )
 """A mutant: the newest evaluation speaks for every model."""
 

@@ -78,9 +78,9 @@ def offline_exchanged(change: Callable[[Home, pl.DataFrame], pl.DataFrame]) -> A
     """As soon as training has applied its views, the terminals' table is another one."""
 
     def attack(home: Home) -> None:
-        from fraud_provenance.fraud import feature_store
+        from fraud_provenance.fraud import feature_definitions
 
-        feature_store.load_feast()  # as the product does
+        feature_definitions.load_feast()  # as the product does
         from feast import FeatureStore
 
         register = FeatureStore.apply

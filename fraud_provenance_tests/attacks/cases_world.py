@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
+from fraud_provenance.attested.lineage.demands import Demands
 from fraud_provenance.attested.lineage.snapshots import Snapshots
-from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance_tests.attacks.arena import TRAINED
 from fraud_provenance_tests.attacks.cases_training import landed_again, late_rows
@@ -42,7 +42,7 @@ def rebuilt(days: Sequence[str], then: Callable[[Home], None] | None = None) -> 
 
 
 one_world_unchecked = both(
-    without(LineageVerifier, "_check_snapshot", ()),
+    without(Demands, "_check_snapshot", ()),
     without(Step, "_check_snapshot"),
     without(Step, "_refuse_overtaken"),
     without(Snapshots, "outdated_heads", {}),

@@ -16,8 +16,8 @@ from rfc3161_client import decode_timestamp_response
 
 from fraud_provenance.attested.gates import cosign
 from fraud_provenance.attested.gates.policy import Answer, Policy, PolicyEngine
+from fraud_provenance.attested.lineage.permissions import Permissions
 from fraud_provenance.attested.lineage.signers import Signers
-from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.sigstore.verification import (
     BundleVerifier,
     LogPosition,
@@ -86,7 +86,7 @@ unordered = both(
 whatever time a statement tells."""
 
 rests_on_anything = both(
-    without(promotion, "_binds", result=True), without(LineageVerifier, "_check_inputs")
+    without(promotion, "_binds", result=True), without(Permissions, "check_inputs")
 )
 """A mutant: a permission rests on whatever approvals there are, or on none."""
 

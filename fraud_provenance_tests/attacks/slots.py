@@ -152,7 +152,7 @@ def _passes(
             return False
         return node.kind != "prediction batch" or not _problems(trust, changed)
     finally:
-        walker._nodes.pop(changed.digest, None)
+        walker._walk._nodes.pop(changed.digest, None)
 
 
 def _problems(trust: Trust, changed: Statement) -> list[Reason]:

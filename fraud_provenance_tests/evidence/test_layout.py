@@ -9,7 +9,7 @@ import pytest
 
 from fraud_provenance.attested.core import json_schemas
 from fraud_provenance.attested.core.errors import EvidenceError, VerificationError
-from fraud_provenance.attested.lineage.verifier import identity_of
+from fraud_provenance.attested.lineage.signers import identity_of
 from fraud_provenance.attested.rules.layout import (
     Layout,
     Principal,

@@ -12,10 +12,10 @@ import pytest
 
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.errors import ProvenanceError, VerificationError
-from fraud_provenance.attested.lineage import artifacts
-from fraud_provenance.attested.lineage import verifier as lineage_module
+from fraud_provenance.attested.lineage import artifacts, walk
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.lineage.signers import Signers
-from fraud_provenance.attested.lineage.verifier import LineageVerifier, Node
+from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.rules.layout import Layout
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
 from fraud_provenance.attested.statements import statements
@@ -708,7 +708,7 @@ def test_index_that_claims_a_newer_version_does_not_excuse_a_changed_file(chain:
 def test_lineage_without_end_is_refused(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     lineage = with_layout(chain, lambda layout: layout)
     lineage.node(chain.raw.bundle.statement.digest)
-    monkeypatch.setattr(lineage_module, "_MAX_LINEAGE_NODES", 0)
+    monkeypatch.setattr(walk, "_MAX_LINEAGE_NODES", 0)
     node = lineage.node(chain.features.bundle.statement.digest)
     assert codes(node) == ["LINEAGE_CYCLE"]
 
@@ -930,10 +930,10 @@ def test_permission_rests_on_an_approval_of_what_was_decided(
     lineage = shared.trust.lineage()
     evidence = [lineage.node(shared.features.bundle.statement.digest)]
     if not lie:
-        lineage._check_approval(approval, decided, evidence)
+        lineage.demands.permissions.check_approval(approval, decided, evidence)
         return
     with pytest.raises(VerificationError, match="DECISION_MISSING"):
-        lineage._check_approval(approval, decided, evidence)
+        lineage.demands.permissions.check_approval(approval, decided, evidence)
 
 
 def test_permission_does_not_rest_on_an_approval_from_before_its_evidence(
@@ -949,7 +949,7 @@ def test_permission_does_not_rest_on_an_approval_from_before_its_evidence(
     moved = replace(below, bundle=below.bundle.model_copy(update={"signed_at": later}))
     evidence = replace(evidence, children=[moved])
     with pytest.raises(VerificationError, match="APPROVAL_BEFORE_EVIDENCE"):
-        lineage._check_approval(approval, decided, [evidence])
+        lineage.demands.permissions.check_approval(approval, decided, [evidence])
     unread = Node(kind="evidence", name="unread", statement="0" * 64)
     Signers.check_assent(approval, [unread])  # what was not read has no time
     Signers.check_assent(unread, [evidence])

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from fraud_provenance.attested.core import encoding
-from fraud_provenance.attested.lineage import verifier as lineage
+from fraud_provenance.attested.lineage import walk
+from fraud_provenance.attested.lineage.demands import Demands
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.ports.memory import ProcessMemory
 from fraud_provenance.attested.rules.layout import Layout, Principal, StepRule
@@ -92,7 +93,7 @@ def verifier(store: Decisions, home: Path, monkeypatch: pytest.MonkeyPatch) -> L
             ),
         ),
     )
-    monkeypatch.setattr(LineageVerifier, "_check_policy", lambda *_: iter(()))
+    monkeypatch.setattr(Demands, "_check_policy", lambda *_: iter(()))
     made: Any = LineageVerifier(
         store, store, layout, "local", home, ProcessMemory(), lambda _: ()  # type: ignore[arg-type]  # a stand-in
     )  # fmt: skip
@@ -143,7 +144,7 @@ def test_walk_that_takes_too_long_could_not_decide(
     store: Decisions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newest = store.add("one", [store.add("none", [])])
-    monkeypatch.setattr(lineage, "_MAX_SECONDS", -timedelta(seconds=1).total_seconds())
+    monkeypatch.setattr(walk, "_MAX_SECONDS", -timedelta(seconds=1).total_seconds())
     walker = verifier(store, tmp_path, monkeypatch)
     verdict = walker.verify("slow", "test", [walker.node(newest)])
     assert {item.code for item in verdict.reasons} == {"VERIFY_ERROR"}

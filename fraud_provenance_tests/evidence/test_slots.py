@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from fraud_provenance.attested.lineage.demands import Demands
 from fraud_provenance.attested.lineage.nodes import Node
-from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance_tests.attacks import slots
 from fraud_provenance_tests.attacks.home import patched
@@ -17,10 +17,10 @@ def test_no_slot_of_the_honest_chain_takes_another_valid_statement(chain: Chain)
 
 
 def test_slots_that_nobody_looks_at_are_seen_by_the_matrix(chain: Chain) -> None:
-    def believe(_self: LineageVerifier, node: Node, _bundle: VerifiedBundle) -> Iterator[str]:
+    def believe(_self: Demands, node: Node, _bundle: VerifiedBundle) -> Iterator[str]:
         node.kind = "decision"
         yield from ()
 
-    with patched(LineageVerifier, "_fill_decision", believe):
+    with patched(Demands, "_fill_decision", believe):
         assert slots.play(chain.workspace).changes > 0
         assert slots.play(chain.workspace).holes

@@ -10,7 +10,7 @@ import pytest
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import VerificationError
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage import verifier as lineage
+from fraud_provenance.attested.lineage import demands
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.lineage.snapshots import Reading, Snapshots, rests_of, two_versions
 from fraud_provenance.attested.ports.blobs import MemoryBlobs
@@ -195,7 +195,7 @@ def test_what_was_signed_before_anything_looked_stays_valid(
     featurise(world.trust, SECOND)
     made = train_set(world.trust).bundle
     assert codes(world.verdict(made)) == [INCOHERENT]
-    monkeypatch.setattr(lineage, "SINCE", datetime(2200, 1, 1, tzinfo=UTC))
+    monkeypatch.setattr(demands, "SINCE", datetime(2200, 1, 1, tzinfo=UTC))
     assert world.verdict(made).trusted
 
 

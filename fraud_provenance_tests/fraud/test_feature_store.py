@@ -10,11 +10,10 @@ import pytest
 
 from fraud_provenance.fraud.columns import CUSTOMER_FEATURES, TERMINAL_FEATURES
 from fraud_provenance.fraud.errors import DataError
+from fraud_provenance.fraud.feature_definitions import apply_definitions, describe_definitions
 from fraud_provenance.fraud.feature_store import (
-    apply_definitions,
     check_online,
     check_point_in_time,
-    describe_definitions,
     empty_online,
     materialize_online,
     online_features,

@@ -11,7 +11,7 @@ from pathlib import Path
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.verifier import Node
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 
 _DEADLINE_S = 60

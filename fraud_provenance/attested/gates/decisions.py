@@ -7,8 +7,8 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import GateDenied
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Answer, Policy
-from fraud_provenance.attested.lineage.signers import Signers
-from fraud_provenance.attested.lineage.verifier import Node, identity_of
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.signers import Signers, identity_of
 from fraud_provenance.attested.sigstore.signing import PendingSignature
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements

@@ -11,7 +11,9 @@ from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.decisions import identity_fact, sign_decision, signer_facts
 from fraud_provenance.attested.gates.policy import Policy
 from fraud_provenance.attested.lineage.acceptances import finding_ids
-from fraud_provenance.attested.lineage.verifier import LineageVerifier, Node, identity_of
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.signers import identity_of
+from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.sigstore.signing import PendingSignature
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 from fraud_provenance.attested.statements.statements import Contract

@@ -22,15 +22,16 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.decisions import joined
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.lineage.signers import Signers
+from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.signers import Signers, identity_of
 from fraud_provenance.attested.lineage.snapshots import Reading, two_versions
-from fraud_provenance.attested.lineage.verifier import LineageVerifier, Node, identity_of
+from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.lineage.versions import went_back
 from fraud_provenance.attested.sigstore.signing import PendingSignature
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
-from fraud_provenance.attested.statements.statements import Contract, Material
+from fraud_provenance.attested.statements.statements import Material
 from fraud_provenance.attested.step.access import GATE, AccessGate
 from fraud_provenance.attested.step.catalogue import Catalogue
 from fraud_provenance.attested.step.inputs import (
@@ -41,7 +42,7 @@ from fraud_provenance.attested.step.inputs import (
     entry_of,
 )
 from fraud_provenance.attested.step.staging import Finish, Staging
-from fraud_provenance.attested.store.store import ContractResult, Head
+from fraud_provenance.attested.store.store import Head
 
 
 @dataclass(frozen=True)
@@ -106,20 +107,6 @@ class Step:
         """
         is_judge = self.rule.produces is None
         return self.catalogue.usable(asset, partitions, step or self.name, with_outdated=is_judge)
-
-    def frees(self, head: Head, result: ContractResult) -> bool:
-        """Whether somebody accepted all that a result holds these bytes for."""
-        return self.catalogue.frees(head, result)
-
-    def is_accepted(
-        self, item: VerifiedFile, asset: str, suite: str, findings: Iterable[Mapping[str, Any]]
-    ) -> bool:
-        """Whether somebody accepted all that a suite holds these bytes for now."""
-        return self.catalogue.is_accepted(item, asset, suite, findings)
-
-    def newest_result(self, asset: str, suite: str) -> Contract | None:
-        """What a suite's newest result says, if it and all that it rests on verifies."""
-        return self.catalogue.newest_result(asset, suite)
 
     def read(self, asset: str, partitions: Iterable[str], purpose: str = "") -> VerifiedInput:
         """Verified bytes of `partitions`, after the policy allowed reading exactly these.
