@@ -134,14 +134,14 @@ def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Cha
     8. If another promotion was logged first, this one is void. 9. The alias moves, if it still
     names what it named and the decision may still take effect.
 
-    Of two promotions at once the second waits. If the first one left it nothing to decide, what it
-    made is the answer: an approval that it used up is refused only to who asks afterwards.
+    Of two at once the second waits. What the first one made is its answer if nothing is left to
+    decide: an approval that was used up is refused only to who asks afterwards.
 
     Raises:
         GateDenied: refused, signed and logged. VerificationError: evidence is not valid, or
         CAS_CONFLICT. BackendError: could not decide.
     """
-    begun = _decided(trust)
+    begun = len(trust.store.chain(DEPLOYMENTS))
     with files.exclusive_lock(trust.home / "run" / "promotion.lock"):
         trust.self_check()
         _recover_move(trust, registry)
@@ -149,7 +149,7 @@ def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Cha
         chosen = _chosen(trust, registry, policy)
         if chosen is None:
             standing = _standing(trust, registry)
-            if standing is not None and _decided(trust) != begun:
+            if standing is not None and len(trust.store.chain(DEPLOYMENTS)) > begun:
                 return standing
             chosen = _asked_for(trust, registry, policy, standing)
             if chosen is None:
@@ -163,11 +163,6 @@ def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Cha
         decision = _decide(trust, registry, policy, evidence, cosign, version)
         _finish_move(trust, registry)
         return Champion(version.version, evidence, decision)
-
-
-def _decided(trust: Trust) -> int:
-    """How many deployments were decided on so far, whatever they said."""
-    return len(trust.store.chain(DEPLOYMENTS))
 
 
 def _asked_for(
