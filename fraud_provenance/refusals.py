@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import dagster as dg
 
-from fraud_provenance.attested.core.errors import ProvenanceError, Reason
+from fraud_provenance.attested.core.errors import ProvenanceError, Reason, storage_error
 from fraud_provenance.fraud.errors import DataError
 
 _P = ParamSpec("_P")
@@ -59,6 +59,12 @@ def _told() -> Iterator[None]:
     except DataError as error:
         found = Reason(code=error.code, message=error.placed_message, remedy=error.remedy)
         raise _failure([found]) from error
+    except Exception as error:
+        storage = storage_error(error)
+        if storage is None:
+            raise
+        storage.__cause__ = error
+        raise _failure(storage.reasons) from storage
 
 
 def _failure(reasons: Sequence[Reason]) -> dg.Failure:

@@ -1,5 +1,6 @@
 """A refusal is Dagster's own failure: one sentence, facts and what to do."""
 
+import errno
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -18,6 +19,7 @@ ERRORS = {
     "verification": VerificationError(GONE, reason("ROLLBACK", "it went back")),
     "backend": BackendError(reason("POLICY_UNAVAILABLE", "no answer")),
     "data": DataError("NULL_RATE", "values are missing", remedy="Deliver them."),
+    "disk": NotADirectoryError(errno.ENOTDIR, "Not a directory", "/home/staging"),
 }
 
 
@@ -41,6 +43,7 @@ def generating(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
         ("verification", "ARTIFACT_MISSING at features/2018-04-01: the file is gone (1 more", ""),
         ("backend", "POLICY_UNAVAILABLE: no answer", "make tools"),
         ("data", "NULL_RATE: values are missing", "Deliver them."),
+        ("disk", "STORAGE_UNAVAILABLE at staging: Not a directory: /home/staging", "Make room"),
     ],
 )
 def test_refusal_is_one_sentence_with_what_to_do(

@@ -271,7 +271,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     RootCause.AUTHORITY_UNAVAILABLE: "Run `fraud-provenance up`, then run again.",
     RootCause.POLICY_UNAVAILABLE: "Run `make tools`, then run again.",
     RootCause.STORAGE_UNAVAILABLE: (
-        "Make room, or make the folder or remote reachable, then run again."
+        "Make room, or make the folder or remote reachable and writable, then run again."
     ),
     RootCause.TOOL_UNAVAILABLE: "Run `make tools`, then run again.",
     RootCause.VERIFY_ERROR: "Report it with the message; nothing was trusted.",

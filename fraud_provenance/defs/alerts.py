@@ -159,7 +159,7 @@ def alerts_of_run(instance: dg.DagsterInstance, run_id: str, now: datetime) -> l
             name, text = ours
             told.append(alert_of_refusal(kind_of(name), place, text, now, [f"run: {run_id}"]))
         elif error.cls_name != _CHECK_STOPPED_RUN and not checks:
-            text = error.message.strip().splitlines()[0] if error.message.strip() else "no message"
+            text = _innermost(error)
             told.append(alert_of_refusal("run_failed", place, text, now, [f"run: {run_id}"]))
     return told
 
@@ -212,6 +212,14 @@ def _own(error: _Error | None) -> tuple[str, str] | None:
             return error.cls_name, error.message.partition(": ")[2]
         error = error.cause or error.context
     return None
+
+
+def _innermost(error: _Error) -> str:
+    """What began it, inside Dagster's wrappers: its kind and the first line of its words."""
+    while (inner := error.cause or error.context) is not None:
+        error = inner
+    lines = error.message.strip().splitlines()
+    return lines[0] if lines else error.cls_name or "no message"
 
 
 def _records(

@@ -29,6 +29,8 @@ _PRIOR_ROWS: Final = 2.0
 _LEAST_EXPECTED: Final = 1.0
 _NEIGHBOUR_CENTS: Final = 50
 _FEW_ROWS: Final = 20
+# Where nine of ten frauds recur, chance leaves three of ten on one day in 10,000.
+_FEW_FRAUDS: Final = 10
 _PAIR_ROWS: Final = 250_000
 # Relative unrest of the shares of rows in another unit, where there are no days to tell.
 _PRIOR: Final = 0.1
@@ -166,7 +168,7 @@ def _recurring(rows: pl.DataFrame) -> pl.DataFrame:
         frauds = frauds.join(days.with_columns(last.alias(f"{key}_at")), on=[key, "day"])
         known = known | (pl.col("day") - pl.col(f"{key}_at") <= WINDOW_DAYS).fill_null(value=False)
     frauds = frauds.with_columns(known=known)
-    enough = pl.when(pl.len() >= _FEW_ROWS).then(pl.col("known").mean())
+    enough = pl.when(pl.len() >= _FEW_FRAUDS).then(pl.col("known").mean())
     return frauds.group_by("day").agg(recurring_fraud_share=enough)
 
 

@@ -170,6 +170,11 @@ def _median(values: Floats) -> Floats:
     return np.where(known > 0, middle / 2, np.nan)
 
 
+def _share_noise(share: Floats, cases: Floats) -> Floats:
+    """The relative variance of a share of so many cases."""
+    return (1 - share) / np.maximum(share * cases, 1.0)
+
+
 @dataclass
 class _Past:
     """The usable days so far, and how each lay beside those before it."""
@@ -189,7 +194,7 @@ class _Past:
         self.values = np.column_stack([self._level(name) for name in self.columns])
         self.noise = np.column_stack(
             [
-                (1 - table[name]) / np.maximum(table[name] * table[_SHARES[name]], 1.0)
+                _share_noise(table[name], table[_SHARES[name]])
                 if name in _SHARES
                 else _TAIL_NOISE.get(name, _ROW_NOISE) / rows
                 for name in self.columns
@@ -237,12 +242,25 @@ class _Past:
             both = [
                 np.where(level > 0, np.log(self.values[day] / level), np.nan) for level in levels
             ]
-        apart = np.where(np.abs(both[1]) < np.abs(both[0]), both[1], both[0])
+        is_alike = np.abs(both[1]) < np.abs(both[0])
+        apart = np.where(is_alike, both[1], both[0])
         self.apart[day] = np.where(np.isfinite(apart), apart, np.nan)
         own = self._unrest(self.apart[month], self.noise[month], self.limits.prior)
-        explained = self.limits.factor * np.sqrt(own + self.noise[day])
+        noise = self._noise_at(day, np.where(is_alike, levels[1], levels[0]))
+        explained = self.limits.factor * np.sqrt(own + noise)
         ratio: Floats = np.exp(np.where(np.abs(apart) <= explained, 0.0, apart))
         return ratio
+
+    def _noise_at(self, day: int, expected: Floats) -> Floats:
+        """What chance does to the day's values if they are the expected ones, by column.
+
+        A share that fell to nothing says by itself only that chance may do anything to it.
+        """
+        noise: Floats = self.noise[day].copy()
+        for at, name in enumerate(self.columns):
+            if name in _SHARES:
+                noise[at] = _share_noise(expected[at], self.table[_SHARES[name]][day])
+        return noise
 
     def _frauds(
         self, day: int, month: list[int], week: list[int], alike: list[int]

@@ -18,6 +18,8 @@ from fraud_provenance.investigate.worlds import Worlds
 _SIGMAS = 2.0
 _NEIGHBOURS = 10
 """Days before whose scores show how far days are apart for nothing."""
+_NUMBER = 0.25
+"""So much fewer scores than on any of these days, or more, are no chance."""
 _TOLERANCE = 0.2
 _ENOUGH = 4
 _SAME = 1e-6
@@ -191,6 +193,8 @@ def score_effect(worlds: Worlds, transaction: int | None) -> Effect:
     floors = dict.fromkeys(days, usual)
     _explained(worlds, away, floors, effect)
     _own_day(worlds, effect, days)
+    if not effect.shares and not same_day and not one:
+        _of_their_number(worlds, effect, good)
     if not effect.shares and not same_day:
         effect.chance = f"other days before are {usual:.3f} apart"
     return effect
@@ -210,6 +214,25 @@ def _unlike(worlds: Worlds, good: Mapping[int, float]) -> list[str]:
     return told
 
 
+def _of_their_number(worlds: Worlds, effect: Effect, good: Mapping[int, float]) -> None:
+    """What is unlike other days may be how many scores there are: that is of the day's rows."""
+    day, now = worlds.b.scored, len(worlds.scores(frozenset()))
+    known = [len(good), *(len(scores) for other in _neighbours(worlds)
+                          if (scores := worlds.scores_of(other)))]  # fmt: skip
+    low, high = min(known) * (1 - _NUMBER), max(known) * (1 + _NUMBER)
+    if low <= now <= high or day not in worlds.b.raw:
+        return
+    effect.said = f"it has {now} scores; {min(known)} to {max(known)} are usual"
+    change = new_day(day, worlds.b.raw[day])
+    effect.more.append(change)
+    effect.shares[change.key], effect.unexplained = 1.0, 0.0
+
+
+def _neighbours(worlds: Worlds) -> list[str]:
+    days = sorted(day for day in worlds.b.raw if day < min(worlds.a.scored, worlds.b.scored))
+    return days[-_NEIGHBOURS:]
+
+
 def _usual(
     worlds: Worlds, good: Mapping[int, float],
     moved: Callable[[Mapping[int, float], Mapping[int, float]], float],
@@ -218,8 +241,7 @@ def _usual(
 
     At most; of a day that a contract had held for what is unusual in it, in the middle.
     """
-    days = sorted(day for day in worlds.b.raw if day < min(worlds.a.scored, worlds.b.scored))
-    scores = [worlds.scores_of(day) for day in days[-_NEIGHBOURS:]]
+    scores = [worlds.scores_of(day) for day in _neighbours(worlds)]
     apart = sorted(moved(good, other) for other in scores if other)
     if not apart:
         return 0.0

@@ -66,6 +66,8 @@ def _raised() -> set[tuple[str, str]]:
     ("inner", "place"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "/a/b/evidence.json"), "evidence.json"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/a/staging"), "staging"),
+        (PermissionError(errno.EACCES, "Permission denied", "/a/b"), "b"),
         (OSError(errno.EFBIG, "File too large"), "disk"),
         (OSError(0, "Error"), "disk"),
         (sqlite3.OperationalError("database or disk is full"), "database"),

@@ -101,7 +101,10 @@ class GateDenied(ProvenanceError):  # noqa: N818 - the design's word; a denial i
     """A gate decided, on verified evidence, to refuse."""
 
 
-_DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, 0))
+_DISK = frozenset((
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EACCES,
+    errno.EPERM, errno.ESTALE, errno.EMFILE, errno.ENFILE, 0,
+))  # fmt: skip
 """0: a semaphore that found no room has lost its number on the way."""
 
 
@@ -125,10 +128,10 @@ def storage_error(error: BaseException | None) -> BackendError | None:
     """
     for found in causes_of(error):
         if isinstance(found, OSError) and found.errno in _DISK:
-            place = Path(found.filename).name if isinstance(found.filename, str) else "disk"
-            return BackendError(
-                reason(codes.RootCause.STORAGE_UNAVAILABLE, str(found.strerror), artifact=place)
-            )
+            path = Path(found.filename) if isinstance(found.filename, str) else None
+            what = f"{found.strerror}: {path}" if path else str(found.strerror)
+            place = path.name if path else "disk"
+            return BackendError(reason(codes.RootCause.STORAGE_UNAVAILABLE, what, artifact=place))
         if isinstance(found, sqlite3.OperationalError):
             return BackendError(
                 reason(codes.RootCause.STORAGE_UNAVAILABLE, str(found), artifact="database")
