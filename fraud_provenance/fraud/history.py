@@ -29,7 +29,7 @@ _PRIOR_ROWS: Final = 2.0
 _LEAST_EXPECTED: Final = 1.0
 _NEIGHBOUR_CENTS: Final = 50
 _FEW_ROWS: Final = 20
-# Where nine of ten frauds recur, chance leaves three of ten on one day in 10,000.
+# Fewer frauds than this say nothing of where they happen, even if all of them used to recur.
 _FEW_FRAUDS: Final = 10
 _PAIR_ROWS: Final = 250_000
 # Relative unrest of the shares of rows in another unit, where there are no days to tell.

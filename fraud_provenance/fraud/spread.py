@@ -230,6 +230,7 @@ class _Past:
         if "known_pair_share" in self.columns:
             shares = dict(zip(self.columns, zip(level, ratios, strict=True), strict=True))
             found |= self.habits(day, week, shares)
+            found["recurring_fraud_ratio"] = self._recurring(day, month, found)
             found["clock_shift_minutes"] = self._clock_shift(day, month, week, alike)
         return found
 
@@ -316,6 +317,19 @@ class _Past:
             "swapped_pair_excess": self._swapped(day, week),
             "origin_shift_days": abs(table["origin_day"][day] - origin),
         }
+
+    def _recurring(self, day: int, month: list[int], found: Mapping[str, float]) -> float:
+        """The ratio of frauds that recur; 1 where chance explains it, for they are few on a day."""
+        from scipy.special import bdtr
+
+        shares, frauds = self.table["recurring_fraud_share"], self.table["frauds"]
+        known = [other for other in month if not np.isnan(shares[other])]
+        ratio = found["recurring_fraud_ratio"]
+        if np.isnan(ratio) or ratio >= 1 or not known:
+            return ratio
+        usual = float((shares[known] * frauds[known]).sum() / frauds[known].sum())
+        chance = float(bdtr(round(shares[day] * frauds[day]), frauds[day], usual))
+        return ratio if -np.log10(max(chance, _LEAST_CHANCE)) >= _SURE else 1.0
 
     def _swapped(self, day: int, week: list[int]) -> float:
         """The share of pairs that met the other way round, beyond what chance and habit explain."""

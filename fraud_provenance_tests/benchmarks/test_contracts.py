@@ -107,3 +107,14 @@ def test_feed_with_settings_has_no_day_held(name: str) -> None:
     thresholds = fitted(contracts.THRESHOLDS, SETTINGS[name][0])
     judged = honest(feed_with(name, 600, 30), thresholds)
     assert (judged.held, judged.days) == ({}, 26 if name == "no-sundays" else 30)
+
+
+def test_labels_of_other_payments_show_with_ten_frauds_where_frauds_recur() -> None:
+    """The chance of that is judged, not a number of frauds: where few recur, few may be none."""
+    days = {day: to_raw(frame) for day, frame in generate_days(46, 1_200, seed=7)}
+    last = max(days)
+    assert days[last]["tx_fraud"].sum() == 10
+    turned = days[last].with_columns(pl.col("tx_fraud", "tx_fraud_scenario").reverse())
+    assert contracts.findings(profile_days(days), [last]) == {last: []}
+    profile = profile_days({**days, last: turned})
+    assert contracts.findings(profile, [last]) == {last: ["LABEL_INCOHERENT"]}
