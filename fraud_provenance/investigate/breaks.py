@@ -414,6 +414,10 @@ def approval_causes(
     who, at = signer_of(decision)
     codes = {str(item.get("code")) for item in reasons}
     if "GIT_DIRTY" in codes:
+        made = [child.provenance.outputs for child in decision.children if child.provenance]
+        if not all(outputs.get("git_commit") for outputs in made):
+            said = "made where no repository said which code it was"
+            return [Cause(INFRASTRUCTURE, "git", said, path=links_of([decision]), who=who, at=at)]
         said = "made by a work tree that was no commit"
         return [Cause(CODE, "work tree", said, path=links_of([decision]), who=who, at=at)]
     if "APPROVAL_MISSING" in codes and (forged := _void_approvals(trust, decision)):
