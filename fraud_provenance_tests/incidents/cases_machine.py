@@ -138,7 +138,7 @@ CASES = (
     Incident("keys", "the authorities' keys are gone when a day comes", lost_keys, NEW_SCORES,
              infrastructure("authority"), must_stop=True),
     Incident("dagster", "Dagster's databases are damaged when a day comes", broken_dagster,
-             NEW_SCORES, infrastructure("run"), must_stop=True),
+             NEW_SCORES, infrastructure("disk"), must_stop=True),
     Incident("waived", "a day that came late was declared empty", waived, NEW_SCORES,
              frozenset((f"waiver {RAW}/{day(46)}",))),
     Incident("alias", "the registry names another champion than was decided", moved_alias,

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -234,6 +235,16 @@ def test_killed_server_is_started_again_with_the_same_keys(
     bundle = _sign(sigstore, sigstore.person_token("ann@example.com"), f"after {name}")
     assert _verify(sigstore, bundle, "ann@example.com", issuer)
     assert sigstore.trusted_root.read_bytes() == root
+
+
+def test_home_that_lost_its_keys_is_told_before_the_work(tmp_path: Path) -> None:
+    trust_root.ensure(tmp_path)
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "checkpoint").write_text("a log\n")
+    shutil.rmtree(trust_root.private_folder(tmp_path))
+    with pytest.raises(BackendError, match="AUTHORITY_UNAVAILABLE: trust/private/ is gone") as why:
+        LocalSigstore(tmp_path).check_at_work()
+    assert "from its backup" in why.value.reasons[0].remedy
 
 
 def _await_state(sigstore: LocalSigstore, name: str, state: str) -> None:

@@ -130,8 +130,11 @@ def test_ensure_with_a_damaged_private_file_says_so(tmp_path: Path, name: str) -
     trust_root.ensure(tmp_path)
     (trust_root.private_folder(tmp_path) / name).write_text("-----BEGIN")
 
-    with pytest.raises(ConfigError, match=r"ROOT_DIGEST_MISMATCH: trust/private/ is damaged"):
+    with pytest.raises(
+        ConfigError, match=r"ROOT_DIGEST_MISMATCH: trust/private/ is damaged"
+    ) as why:
         trust_root.ensure(tmp_path)
+    assert why.value.reasons[0].remedy == trust_root.RESTORE
 
 
 def open_file(home: Path) -> None:

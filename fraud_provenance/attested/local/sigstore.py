@@ -216,8 +216,12 @@ class LocalSigstore:
         Raises:
             BackendError: as `up`, of the first one that nobody answers for.
         """
-        if not trust_root.exists(self._home):
+        if self.is_elsewhere:
             return
+        if not trust_root.exists(self._home):
+            why = "trust/private/ is gone: no authority of this home has a key"
+            code = RootCause.AUTHORITY_UNAVAILABLE
+            raise BackendError(reason(code, why, remedy=trust_root.RESTORE))
         for server in self._servers():
             found = self._processes.status(server)
             if found.state != "running" and ports.is_free(server.port):

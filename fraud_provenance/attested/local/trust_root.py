@@ -17,7 +17,7 @@ import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -32,6 +32,7 @@ from fraud_provenance.attested.ports.clock import machine_clock
 from fraud_provenance.attested.tlog.witness import create_local_witness, policy_document
 
 ISSUER_NAMES = ("workloads", "people")
+RESTORE: Final = "Restore trust/ from its backup: its keys are nowhere else."
 PUBLIC = (
     "trusted_root.json", "signing_config.json", "client_trust_config.json", "issuers.json",
     "logs.json", "witnesses.json",
@@ -219,7 +220,9 @@ def ensure(home: Path) -> Settings:
 
 
 def _damaged(what: object) -> ConfigError:
-    return ConfigError(reason(RootCause.ROOT_DIGEST_MISMATCH, f"trust/private/ is damaged: {what}"))
+    return ConfigError(
+        reason(RootCause.ROOT_DIGEST_MISMATCH, f"trust/private/ is damaged: {what}", remedy=RESTORE)
+    )
 
 
 def _owner_only(folder: Path) -> None:
