@@ -130,7 +130,8 @@ def test_ensure_with_a_damaged_private_file_says_so(tmp_path: Path, name: str) -
     trust_root.ensure(tmp_path)
     (trust_root.private_folder(tmp_path) / name).write_text("-----BEGIN")
 
-    with pytest.raises(
+    told = r"ROOT_DIGEST_MISMATCH: trust/private/ is damaged"
+    with pytest.raises(ConfigError, match=told) as why:
         ConfigError, match=r"ROOT_DIGEST_MISMATCH: trust/private/ is damaged"
     ) as why:
         trust_root.ensure(tmp_path)
