@@ -132,8 +132,6 @@ def test_ensure_with_a_damaged_private_file_says_so(tmp_path: Path, name: str) -
 
     told = r"ROOT_DIGEST_MISMATCH: trust/private/ is damaged"
     with pytest.raises(ConfigError, match=told) as why:
-        ConfigError, match=r"ROOT_DIGEST_MISMATCH: trust/private/ is damaged"
-    ) as why:
         trust_root.ensure(tmp_path)
     assert why.value.reasons[0].remedy == trust_root.RESTORE
 
