@@ -3,7 +3,7 @@
 from enum import auto
 
 from fraud_provenance.attested.core.codes import Kind
-from fraud_provenance.causes.told import Told
+from fraud_provenance.causes.told import APPROVE, DELIVER, RELEASE, RUN, UP, Told
 
 
 class ProductCause(Told):
@@ -22,40 +22,39 @@ class ProductCause(Told):
     TOOL_DIGEST_MISMATCH = (
         auto(),
         "A tool's binary is not the one that the release in force fixes.",
-        "Delete the folder that `tools/build.sh --dir` prints (a tool that is there is kept), then"
-        " run `make tools`. Have another build approved (`fraud-provenance approve policies`).",
+        "Delete the folder that `tools/build.sh --dir` prints (a tool that is there is kept), "
+        "then `make tools`. Have another build approved by two policy authors, each with "
+        f"{RELEASE}.",
     )
     SELF_APPROVAL = (
         auto(),
         "The approver is the principal that trained the model.",
-        "Have another person, with the role approver, run `fraud-provenance approve "
-        "model@candidate`.",
+        f"Have another person, with the role approver, look at it: {APPROVE}, then {RUN}.",
     )
     APPROVAL_ROLE = (
         auto(),
         "The signer of the approval may not approve.",
-        "Have a person with the role approver run `fraud-provenance approve model@candidate`.",
+        f"Have a person with the role approver look at it: {APPROVE}, then {RUN}.",
     )
     APPROVAL_ENV = (
         auto(),
         "The approval is for another environment.",
-        "`fraud-provenance approve model@candidate`, with --environment for where the model "
-        "shall run.",
+        f"{APPROVE}, with the environment where the model shall run; then {RUN}.",
     )
     ALIAS_WITHOUT_DECISION = (
         auto(),
         "The registry's alias names a version that no valid decision allows.",
-        "Promote through `fraud-provenance approve` and the promotion job.",
+        f"Have the candidate approved ({APPROVE}), then {RUN}: it decides, and moves the alias.",
     )
     DECISION_SUPERSEDED = (
         auto(),
         "A newer decision replaced the one that allowed this version.",
-        "Promote again; going back is a new decision.",
+        f"Going back is a new decision: {APPROVE}, then {RUN}.",
     )
     CAS_CONFLICT = (
         auto(),
         "Another promotion moved the alias first.",
-        "Look at the new champion, then approve again if still wanted.",
+        f"Look at the new champion; if the candidate is still wanted, {APPROVE}, then {RUN}.",
     )
     FORBIDDEN_FORMAT = (
         auto(),
@@ -82,7 +81,7 @@ class ProductCause(Told):
     HEARTBEAT_MISSING = (
         auto(),
         "The prediction log has been silent for longer than the policy allows.",
-        "Find out why nothing ran; `fraud-provenance run` scores or leaves a heartbeat.",
+        f"Find out why nothing ran; {RUN} scores or leaves a heartbeat.",
     )
     FEATURE_TRACE_MISMATCH = (
         auto(),
@@ -148,7 +147,8 @@ class ProductCause(Told):
     FAIL_CLOSED = (
         auto(),
         "The champion could not be established, so nothing is scored.",
-        "Make the registry reachable, then run again; no copy stands in for it.",
+        "Make the registry reachable, or restore mlflow/ of the home from its backup, then "
+        f"{RUN}; no copy stands in for it.",
         Kind.UNDECIDED,
     )
     COSIGN_REJECTED = (
@@ -159,48 +159,51 @@ class ProductCause(Told):
     APPROVAL_MISSING = (
         auto(),
         "Too few matching approvals by distinct principals.",
-        "Have the candidate approved (`fraud-provenance approve model@candidate`), then "
-        "`fraud-provenance run`.",
+        f"Have the candidate approved: {APPROVE}, then {RUN}.",
     )
     APPROVAL_SUBJECT_MISMATCH = (
         auto(),
         "The approval is for another model.",
-        "`fraud-provenance approve model@candidate` for this model.",
+        f"Have this model approved: {APPROVE}, then {RUN}.",
     )
     APPROVAL_EVIDENCE = (
         auto(),
         "The approval was given on other evidence.",
-        "Look at the evidence as it is now, then `fraud-provenance approve model@candidate` again.",
+        f"Look at the evidence as it is now, then {APPROVE}, then {RUN}.",
     )
     APPROVAL_POLICY = (
         auto(),
         "The approval was given under another policy.",
-        "`fraud-provenance approve model@candidate` again, under the current policy.",
+        f"{RUN} registers the model under the policy in force; then {APPROVE}, and run once more.",
     )
     APPROVAL_EXPIRED = (
         auto(),
         "The approval is expired or not yet valid.",
-        "`fraud-provenance approve model@candidate` again.",
+        f"{APPROVE}, then {RUN}.",
     )
     DECISION_EXPIRED = (
         auto(),
         "A promotion's decision counts no more: a champion's for as long as the layout says, one "
         "that was not carried out for minutes and under its own policy.",
-        "Promote again: what was not carried out is decided anew. A champion has to be looked at "
-        "and approved again.",
+        f"{RUN} decides anew what was not carried out. A champion has to be looked at again "
+        f"first: {APPROVE}.",
     )
     EVALUATION_TOO_SMALL = (
         auto(),
         "The evaluation has too few rows or frauds to mean anything.",
-        "Evaluate on more days.",
+        "Evaluate on more days: `fraud-provenance run --test-days N`.",
     )
     EVAL_ON_TRAIN = (
         auto(),
         "The model was evaluated on data it learnt from.",
-        "Evaluate on the test days.",
+        f"{RUN} evaluates on the days that come after those learnt from.",
     )
     EVIDENCE_TOO_OLD = auto(), "The evidence is older than the layout allows.", "Materialise again."
-    MODEL_TOO_OLD = auto(), "The model is older than the layout allows.", "Train again."
+    MODEL_TOO_OLD = (
+        auto(),
+        "The model is older than the layout allows.",
+        f"Bring newer days in: {DELIVER}; it trains on them. Then {APPROVE}.",
+    )
     FEATURES_TOO_FEW = (
         auto(),
         "The model has fewer features than the policy demands.",
@@ -214,14 +217,16 @@ class ProductCause(Told):
     APPROVAL_SUPERSEDED = (
         auto(),
         "A later promotion used up this approval: it was given before that decision.",
-        "If this model is to be promoted after all, have it approved again.",
+        "If this model is to be promoted after all: `fraud-provenance approve model:VERSION "
+        f"--environment ENV --as EMAIL --reason TEXT`, then {RUN}.",
     )
     PREDLOG_FORK = (
         auto(),
         "Scores that were logged once were logged again and differ, from the same features and "
         "model.",
         "Find out who scored the day again. The first batch is what was decided by at that time; "
-        "revoke the version that is wrong, then run.",
+        "withdraw the version that is wrong: `fraud-provenance revoke DIGEST --reason TEXT`, "
+        f"then {RUN}.",
     )
     PREDLOG_GAP = (
         auto(),
@@ -231,24 +236,27 @@ class ProductCause(Told):
     )
     THRESHOLD_OUT_OF_RANGE = (
         auto(),
-        "The model's threshold, or the share of transactions that it would alert on, is "
-        "outside of the policy's bounds.",
-        "Train a model whose threshold alerts within the bounds, or have the bounds changed.",
+        "The model's threshold, or the share of transactions that it would alert on, is outside "
+        "of the policy's bounds.",
+        "Train a model whose threshold alerts within the bounds, or have these in "
+        f"policies/data/thresholds.json changed: two policy authors, each with {RELEASE}.",
     )
     GIT_DIRTY = (
         auto(),
         "Something in the lineage was made from a work tree that is not exactly a commit.",
-        "Commit the changes, then run again: what the changed tree made is made anew.",
+        f"Commit the changes (`git commit --all`), then {RUN}: what the changed tree made is made "
+        "anew.",
     )
     METRIC_BELOW_MINIMUM = (
         auto(),
         "A metric is below the policy's minimum.",
-        "Train a better model, or have the threshold changed.",
+        "Train on more days, `fraud-provenance run --train-days N`, or have the threshold in "
+        f"policies/data/thresholds.json changed: two policy authors, each with {RELEASE}.",
     )
     POLICY_AUTHOR_UNKNOWN = (
         auto(),
         "Fewer than two distinct principals signed the policy.",
-        "Have two policy authors sign it (`fraud-provenance approve policies`).",
+        f"Have two policy authors sign it, each with {RELEASE}.",
     )
     PRODUCER_UNKNOWN = (
         auto(),
@@ -263,7 +271,7 @@ class ProductCause(Told):
     REGISTRATION_POLICY = (
         auto(),
         "The model was registered under another policy.",
-        "Register it again.",
+        f"{RUN} registers the model under the policy in force; then {APPROVE}, and run once more.",
     )
     ROLE_CONFLICT = (
         auto(),
@@ -278,19 +286,19 @@ class ProductCause(Told):
     TRAINER_UNKNOWN = (
         auto(),
         "Nobody answers for the identity that trained the model.",
-        "Add it to policies/data/principals.json and have that signed by two policy authors "
-        "(`fraud-provenance approve policies`).",
+        "Add it to policies/data/principals.json, with the role trainer, and have that signed by "
+        f"two policy authors, each with {RELEASE}.",
     )
     REGISTRY_UNAVAILABLE = (
         auto(),
         "The model registry could not be used.",
-        "Make MLflow's store reachable, then run again.",
+        f"Make MLflow's store reachable, then {RUN}.",
         Kind.UNDECIDED,
     )
     PREDLOG_UNAVAILABLE = (
         auto(),
         "The prediction log cannot be written, so nothing is scored.",
-        "Free the disk or run `fraud-provenance up`, then run again.",
+        f"Make room on the disk, or {UP}, then {RUN}.",
         Kind.UNDECIDED,
     )
     CONSUMER_UNAVAILABLE = (

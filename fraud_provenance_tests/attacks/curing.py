@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fraud_provenance.alerts import Outbox
-from fraud_provenance_tests.attacks import registry
+from fraud_provenance.attested.core.codes import remedy
+from fraud_provenance_tests.attacks import faults, registry
 from fraud_provenance_tests.attacks.arena import Arena, copy_state
 from fraud_provenance_tests.attacks.cases_data import DAY
 from fraud_provenance_tests.attacks.cases_tampering import OTHER_DAY
 from fraud_provenance_tests.attacks.home import Home, opened
 from fraud_provenance_tests.attacks.judges import RAW
 from fraud_provenance_tests.attacks.model import Case, Outcome
-from fraud_provenance_tests.attacks.remedies import COMMAND, HANDS, Cure
+from fraud_provenance_tests.attacks.remedies import COMMAND, HANDS, Cure, tells
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,35 @@ def case_of(cure: Cure) -> Case:
 
 def _play(home: Home, case: Case, cure: Cure, backup: Path) -> str:
     copy_state(home.path, backup)
-    places = {name: _version(home, day) for name, day in (("digest", DAY), ("other", OTHER_DAY))}
-    case.attack(home)
-    before = case.judge(home)
-    if cure.code not in _told(before):
-        return f"not brought about: {_told(before)} {before.text[-300:]}"
-    said = [_done(home, step.format(**places), backup) for step in cure.steps]
-    home.notes["known alerts"] |= _alerts(home)
-    after = case.judge(home)
-    if cure.code in _told(after) or (after.refused and cure.code == before.codes[0]):
+    places = {
+        "digest": _version(home, DAY),
+        "other": _version(home, OTHER_DAY),
+        "file": str(home.arena.folder / "next-day" / f"{faults.next_day(home.arena)}.parquet"),
+    }
+    home.notes["ports"] = dict(home.ports)
+    with home.around.pop_all():  # what is held from here on is the attack's
+        case.attack(home)
+        home.heard.clear()
+        before = case.judge(home)
+        if cure.code not in _told(before):
+            return f"not brought about: {_told(before)} {before.text[-300:]}"
+        printed = _printed(home, cure.code)
+        steps = [step.format(**places) for step in cure.steps]
+        if silent := [step for step in steps if not any(tells(told, step) for told in printed)]:
+            return f"{printed} does not tell {silent}"
+        said = [_done(home, step, backup) for step in steps]
+        home.notes["known alerts"] |= _alerts(home)
+        after = case.judge(home)
+        home.around.close()
+    if cure.code in _told(after) or (after.refused and before.codes[:1] in ((), (cure.code,))):
         return f"still {_told(after)} after {said}: {after.text[-600:]}"
     return ""
+
+
+def _printed(home: Home, code: str) -> set[str]:
+    """The remedies that the product told for a code; where only an alert names it, the code's."""
+    found = {item.remedy for item in home.heard if item.code == code}
+    return found or {remedy(code)}
 
 
 def _version(home: Home, day: str) -> str:

@@ -4,6 +4,8 @@ A step is a command of the product, as the remedy prints it with its places fill
 `HANDS`: an act that the remedy tells in words. `make remedies` plays every row on a real home.
 """
 
+import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
@@ -17,6 +19,8 @@ from fraud_provenance_tests.attacks.home import Home
 from fraud_provenance_tests.attacks.judges import FEATURES, RAW
 
 COMMAND = "fraud-provenance"
+_TYPED = re.compile(r"`([^`]+)`")
+_PLACE = re.compile(r"[A-Z]+")
 RUN = f"{COMMAND} run {' '.join(TRAINED)}"
 APPROVE = (
     f"{COMMAND} approve model@candidate --environment local --as risk.officer@example.com "
@@ -50,6 +54,31 @@ class Hand:
     act: Callable[[Home, Path], None]
 
 
+def typed_in(told: str) -> list[str]:
+    """Everything that a printed remedy tells to type."""
+    return _TYPED.findall(told)
+
+
+def tells(told: str, step: str) -> bool:
+    """Whether a printed remedy tells this step, word by word but for the places to fill in.
+
+    `run` may have more options: a test's home says which days it learns from.
+    """
+    if step in HANDS:
+        return HANDS[step].words in told
+    words = shlex.split(step)
+    return any(_fits(shlex.split(typed), words) for typed in typed_in(told))
+
+
+def _fits(printed: list[str], words: list[str]) -> bool:
+    if printed == [COMMAND, "run"]:
+        return words[:2] == printed
+    return len(printed) == len(words) and all(
+        re.fullmatch(_PLACE.sub("~", re.escape(told)).replace("~", ".+"), word)
+        for told, word in zip(printed, words, strict=True)
+    )
+
+
 def _restored(name: str) -> Callable[[Home, Path], None]:
     def act(home: Home, backup: Path) -> None:
         shutil.rmtree(home.path / name)
@@ -76,7 +105,19 @@ def _restore_policies(home: Home, _backup: Path) -> None:
     )
 
 
+def _ended(home: Home, _backup: Path) -> None:
+    """Whatever the attack holds ends: the variable, the wrong clock, the server that is away."""
+    home.around.close()
+    home.ports = dict(home.notes["ports"])
+
+
 HANDS: Mapping[str, Hand] = {
+    "unset it": Hand("unset", _ended),
+    "correct the clock": Hand("Correct the clock", _ended),
+    "make tools": Hand("`make tools`", _ended),
+    "reachable": Hand("eachable", _ended),
+    "make room": Hand("Make room", _ended),
+    "restore mlflow": Hand("estore mlflow/", _restored("mlflow")),
     "copy evidence": Hand("Copy the backup of evidence/ over the home's", _copied("evidence")),
     "restore data": Hand("estore data/", _restored("data")),
     "restore log": Hand("estore log/", _restored("log")),
@@ -120,3 +161,42 @@ CURES = (
     Cure("APPROVAL_REVOKED", "AP-07", (APPROVE,)),
     Cure("SELF_APPROVAL", "AP-01", (APPROVE,)),
 )  # fmt: skip
+
+UNPLAYED = frozenset(
+    """
+    ALIAS_WITHOUT_DECISION APPROVAL_BEFORE_EVIDENCE APPROVAL_EVIDENCE APPROVAL_MISSING
+    APPROVAL_POLICY APPROVAL_ROLE APPROVAL_SUPERSEDED APPROVAL_UNKNOWN_PERSON ARTIFACT_MISSING
+    AUTHORITY_UNAVAILABLE CANARY_FAILED CAS_CONFLICT CHAIN_BROKEN CHECKPOINT_UNTRUSTED
+    CHECK_FAILED CHECK_VACUOUS CLOCK_BEHIND CODE_VERSION_MISMATCH COLUMNS_SWAPPED
+    COMMIT_UNTRUSTED CONFIG_OVERRIDE CONSTANT_COLUMN CONSUMER_UNAVAILABLE COSIGN_REJECTED
+    DECISION_EXPIRED DECISION_INPUT_MISMATCH DECISION_MISSING DECISION_SUPERSEDED
+    DIGEST_ALG_UNACCEPTABLE DISTRIBUTION_SHIFT DUPLICATE_BUSINESS_KEY DUPLICATE_KEY
+    DUPLICATE_KEY_IDENTITY EMPTY_PARTITION ENCODING ENVIRONMENT_MISMATCH ENV_FILE_MISMATCH
+    ENV_LOCK_MISMATCH EVALUATION_TOO_SMALL EVAL_ON_TRAIN EVENT_TIME_OUTSIDE_PARTITION
+    EVIDENCE_MALFORMED EVIDENCE_SIDECAR_MISMATCH EVIDENCE_TAMPERED EVIDENCE_TOO_OLD FAIL_CLOSED
+    FEATURES_TOO_FEW FEATURE_DEF_MISMATCH FEATURE_RECOMPUTE_MISMATCH FEATURE_SKEW FEATURE_TAMPER
+    FEATURE_TRACE_MISMATCH FORBIDDEN_FORMAT FORMAT_MAGIC FROZEN_FEED GATE_DENIED GIT_DIRTY
+    GIT_UNAVAILABLE HEARTBEAT_MISSING HOME_MISSING HOME_MOVED IDENTITY_NOT_AUTHORIZED_FOR_STEP
+    IDENTITY_PATTERN IDENTITY_UNTRUSTED IGNORE_PATHS_UNEXPECTED IMMATURE_LABELS
+    INCLUSION_INVALID INPUT_INVALID INPUT_MISSING INPUT_TYPE INPUT_UNVERIFIED_FIELD
+    ISSUER_MISMATCH JSON_DUPLICATE_KEY KEY_NOT_FROM_ROOT KEY_REVOKED LABEL_INCOHERENT LABEL_RATE
+    LEAKAGE_FEATURE LINEAGE_CYCLE LOG_CORRUPT LOG_ENTRY_KIND LOG_ENTRY_MISMATCH
+    LOG_ENTRY_MISSING LOG_FORK LOG_STALE LOG_UNAVAILABLE MANIFEST_MALFORMED MAPPING_INVALID
+    MATERIAL_NOT_ALLOWED MATERIAL_UNEXPLAINED MERKLE_MISMATCH METRIC_BELOW_MINIMUM
+    METRIC_UNSIGNED MODEL_MALFORMED MODEL_REVOKED MODEL_TOO_OLD NON_FINITE NULL_RATE
+    OBJECT_TYPE_CHANGED ORDER_INVALID PARAM_MISSING PARAM_UNEXPECTED PARTITION_DUPLICATE
+    PARTITION_REVOKED PII_IN_ATTESTATION PIT_LEAKAGE POLICY_AUTHOR_UNKNOWN POLICY_DATA_INVALID
+    POLICY_EVAL_ERROR POLICY_REVISION_MISMATCH POLICY_ROLLBACK POLICY_UNAVAILABLE
+    POLICY_UNDEFINED POLICY_UNSIGNED PREDICATE_TYPE PREDLOG_FORK PREDLOG_GAP PREDLOG_UNAVAILABLE
+    PRODUCER_UNKNOWN PURPOSE_NOT_ALLOWED REGISTRATION_POLICY REGISTRY_UNAVAILABLE RESOURCE_LIMIT
+    ROLE_CONFLICT ROOT_MALFORMED ROWS_WOULD_BE_LOST SCHEMA_COLUMN_MISSING SCHEMA_COLUMN_UNKNOWN
+    SCHEMA_TYPE SECRET_IN_ATTESTATION SECRET_IN_TREE SENTINEL_VALUE SEQUENCE_GAP SIGNATURE_COUNT
+    SIGNATURE_INVALID SIGNATURE_MISSING SIZE_LIMIT SNAPSHOT_INCOHERENT SOURCE_MISMATCH
+    SOURCE_SCHEME SPLIT_CONTAMINATION STALE_FEED STATEMENT_REVOKED STEP_UNKNOWN
+    STORAGE_UNAVAILABLE SUBJECT_MISMATCH THRESHOLD_OUT_OF_RANGE TIMESTAMP_INVALID
+    TIMESTAMP_UNAVAILABLE TIME_SKEW TMP_PERMS TOOL_DIGEST_MISMATCH TOOL_UNAVAILABLE
+    TRAINER_UNKNOWN TRANSFORM_FAILED TRIGGER_SUSPECT UNEXPECTED_LOG_ENTRY UNIT_SHIFT USAGE
+    VALUE_RANGE VERIFY_ERROR VOLUME WITNESS_UNAVAILABLE
+    """.split()
+)
+"""Codes whose remedy nobody plays yet. One that gets a row leaves; none may come."""

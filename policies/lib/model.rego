@@ -16,7 +16,7 @@ import data.fraud.lib
 # custom:
 #   short_name: metric_minimum
 #   code: METRIC_BELOW_MINIMUM
-#   remedy: Train a better model (more days, other parameters), or have the threshold changed and signed.
+#   remedy: "Train on more days, `fraud-provenance run --train-days N`, or have the threshold in policies/data/thresholds.json changed: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), name, message) if {
 	some name, threshold in data.thresholds.metrics
 	not metric_reached(name)
@@ -29,7 +29,7 @@ reasons contains lib.reason(rego.metadata.rule(), name, message) if {
 # custom:
 #   short_name: evaluation_size
 #   code: EVALUATION_TOO_SMALL
-#   remedy: Evaluate on more days.
+#   remedy: "Evaluate on more days: `fraud-provenance run --test-days N`."
 reasons contains lib.reason(rego.metadata.rule(), "evaluation", "The evaluation holds too few transactions or frauds, or more frauds than transactions.") if {
 	not evaluated_on_enough
 }
@@ -112,7 +112,7 @@ reasons contains lib.reason(rego.metadata.rule(), sprintf("%v", [file]), "The fi
 # custom:
 #   short_name: tree_clean
 #   code: GIT_DIRTY
-#   remedy: Commit the changes and run again; what the changed tree made is made anew.
+#   remedy: "Commit the changes (`git commit --all`), then `fraud-provenance run`: what the changed tree made is made anew."
 reasons contains lib.reason(rego.metadata.rule(), asset, "It was made from a work tree that is not exactly a commit.") if {
 	some made in input.code
 	not code_committed(made)
@@ -126,7 +126,7 @@ reasons contains lib.reason(rego.metadata.rule(), asset, "It was made from a wor
 # custom:
 #   short_name: code_told
 #   code: GIT_DIRTY
-#   remedy: Commit the changes and run again; what the changed tree made is made anew.
+#   remedy: "Commit the changes (`git commit --all`), then `fraud-provenance run`: what the changed tree made is made anew."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The evidence does not tell which code made the model.") if {
 	not code_told
 	not tree_may_be_dirty
@@ -161,7 +161,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The model carries
 # custom:
 #   short_name: model_age
 #   code: MODEL_TOO_OLD
-#   remedy: Train again on newer days.
+#   remedy: "Bring newer days in: `fraud-provenance import FILE`, then `fraud-provenance run`; it trains on them. Then `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model is older than the layout allows, or its time is unreadable.") if {
 	not model_young_enough
 }
@@ -172,7 +172,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The model is olde
 # custom:
 #   short_name: model_time
 #   code: TIME_SKEW
-#   remedy: Correct the clock of this host, then run again.
+#   remedy: "Correct the clock, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model's signing time is unreadable or after the request.") if {
 	not model_signed_before
 }

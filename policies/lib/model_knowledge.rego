@@ -9,7 +9,7 @@ import data.fraud.lib
 # custom:
 #   short_name: tested_later
 #   code: EVAL_ON_TRAIN
-#   remedy: Evaluate on days that come after the days learnt from and the label delay (run the training job whole).
+#   remedy: "`fraud-provenance run` evaluates on the days that come after those learnt from."
 reasons contains lib.reason(rego.metadata.rule(), "evaluation", message) if {
 	not tested_later
 	found := [lib.text_at(input, ["days", name]) | some name in ["tested_from", "trained_until"]]
@@ -35,7 +35,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 # custom:
 #   short_name: data_age
 #   code: MODEL_TOO_OLD
-#   remedy: Train again on newer days.
+#   remedy: "Bring newer days in: `fraud-provenance import FILE`, then `fraud-provenance run`; it trains on them. Then `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 	not learnt_lately
 	found := [lib.text_at(input, ["days", name]) | some name in ["trained_until", "newest"]]
@@ -48,7 +48,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 # custom:
 #   short_name: threshold_alerts
 #   code: THRESHOLD_OUT_OF_RANGE
-#   remedy: Train a model whose threshold alerts within the bounds, or have the bounds changed and signed.
+#   remedy: "Train a model whose threshold alerts within the bounds, or have these in policies/data/thresholds.json changed: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 	not threshold_alerts
 	found := [object.get(input, ["evaluation", name], "missing") | some name in ["threshold", "alert_rate"]]
