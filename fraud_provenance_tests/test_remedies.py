@@ -10,8 +10,10 @@ import typer
 
 from fraud_provenance.attested.core.codes import Case, known, remedy
 from fraud_provenance.cli.application import app
+from fraud_provenance_tests.attacks.cures import CURES
 from fraud_provenance_tests.attacks.curing import case_of
-from fraud_provenance_tests.attacks.remedies import COMMAND, CURES, UNPLAYED, Cure, tells, typed_in
+from fraud_provenance_tests.attacks.remedies import COMMAND, Cure, tells, typed_in
+from fraud_provenance_tests.attacks.unplayed import UNPLAYED
 
 PROJECT = Path(__file__).resolve().parents[1]
 _TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
@@ -110,10 +112,10 @@ def test_a_command_that_nobody_can_type_is_found(text: str) -> None:
 
 @pytest.mark.parametrize("cure", CURES, ids=[cure.code for cure in CURES])
 def test_every_step_of_a_cure_is_told_by_the_remedy(cure: Cure) -> None:
+    """By the code's own remedy or by a rule's; playing compares it with what was printed."""
     told = [remedy(cure.code), *(text for code, text in rules() if code == cure.code)]
     assert case_of(cure)
-    for text in told:
-        assert [step for step in cure.steps if not tells(text, step)] == [], text
+    assert any(all(tells(text, step) for step in cure.steps) for text in told), told
 
 
 @pytest.mark.parametrize(("told", "step", "fits"), [
@@ -136,4 +138,4 @@ def test_every_code_has_one_cure_or_is_known_to_have_none() -> None:
     assert len(set(played)) == len(played)
     assert {*played} & {*UNPLAYED} == set()
     assert {*played, *UNPLAYED} == {str(code) for code in known()}
-    assert len(UNPLAYED) <= 163
+    assert len(UNPLAYED) <= 98

@@ -2,7 +2,7 @@
 
 from enum import auto
 
-from fraud_provenance.causes.told import ACCEPT, DELIVER, REPLACE, WAIVE, Told
+from fraud_provenance.causes.told import ACCEPT, DELIVER, REPLACE, RUN, WAIVE, Told
 
 
 class DataCause(Told):
@@ -53,8 +53,8 @@ class DataCause(Told):
     FEATURE_RECOMPUTE_MISMATCH = (
         auto(),
         "A stored value is not what comes out when it is computed again from its input.",
-        "Make the partition anew, and find out who could write between the computation and "
-        "the read.",
+        "Find out who could write between the computation and the read. `fraud-provenance revoke "
+        f"ASSET/PARTITION --reason TEXT`, then {RUN} makes it anew.",
     )
     MAPPING_INVALID = (
         auto(),

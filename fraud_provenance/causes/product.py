@@ -3,7 +3,7 @@
 from enum import auto
 
 from fraud_provenance.attested.core.codes import Kind
-from fraud_provenance.causes.told import APPROVE, DELIVER, RELEASE, RUN, UP, Told
+from fraud_provenance.causes.told import APPROVE, DELIVER, RELEASE, REPLACE, RUN, UP, Told
 
 
 class ProductCause(Told):
@@ -12,7 +12,8 @@ class ProductCause(Told):
     EVIDENCE_SIDECAR_MISMATCH = (
         auto(),
         "A tag or parameter in MLflow differs from the signed evidence it is a copy of.",
-        "Correct MLflow's record and find out who changed it; no gate reads it.",
+        "Correct MLflow's record, or restore mlflow/ of the home from its backup, and find out "
+        "who changed it; no gate reads it.",
     )
     CONFIG_OVERRIDE = (
         auto(),
@@ -64,7 +65,8 @@ class ProductCause(Told):
     MERKLE_MISMATCH = (
         auto(),
         "The scores are not those whose Merkle root was signed.",
-        "Treat the prediction log as edited; compare with the signed batch.",
+        "Treat the prediction log as edited: `fraud-provenance rollback transaction_scores DAY` "
+        "puts the signed scores back.",
     )
     SEQUENCE_GAP = (
         auto(),
@@ -86,7 +88,7 @@ class ProductCause(Told):
     FEATURE_TRACE_MISMATCH = (
         auto(),
         "The features that a batch logged are not those its scores were made from.",
-        "Treat the batch as forged; score the day again.",
+        "Treat the features as edited: `fraud-provenance rollback transaction_features DAY`.",
     )
     FEATURE_SKEW = (
         auto(),
@@ -96,12 +98,12 @@ class ProductCause(Told):
     FEATURE_TAMPER = (
         auto(),
         "Values in the online store are not those that were attested.",
-        "Find out who edited it; materialise the feature store again.",
+        f"Find out who edited it; remove feast/ of the home, then {RUN} fills it anew.",
     )
     FEATURE_DEF_MISMATCH = (
         auto(),
         "Feature definitions, or a model's inputs, are not those that were attested.",
-        "Materialise the feature store again; definitions change in code only.",
+        f"Remove feast/ of the home, then {RUN} fills it anew; definitions change in code only.",
     )
     FORMAT_MAGIC = (
         auto(),
@@ -116,7 +118,7 @@ class ProductCause(Told):
     RESOURCE_LIMIT = (
         auto(),
         "Reading a file took more memory, processor time or time than the limits allow.",
-        "Refuse it; honest files are far below the limits.",
+        f"Honest files are far below the limits. Ask the source for the file anew: {REPLACE}.",
     )
     TRANSFORM_FAILED = (
         auto(),

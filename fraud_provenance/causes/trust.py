@@ -41,16 +41,16 @@ REMEDIES: Final[Mapping[str, str]] = {
     RootCause.EVIDENCE_MISSING: (f"{BACKUP}; where a step was killed, {RUN} makes it anew."),
     RootCause.EVIDENCE_TAMPERED: (f"{BACKUP}; the log still holds the bundle's entry."),
     RootCause.EVIDENCE_MALFORMED: (f"{BACKUP} ({HOME} prints the folder)."),
-    RootCause.JSON_DUPLICATE_KEY: "Refuse it; ask its producer for a well-formed document.",
+    RootCause.JSON_DUPLICATE_KEY: (f"Treat the document as forged. {BACKUP}."),
     RootCause.PII_IN_ATTESTATION: (
         "Sign names, counts, codes, bounds and aggregates only; examples stay in Data Docs."
     ),
     RootCause.SIZE_LIMIT: "Refuse it; honest evidence is far below the limits.",
-    RootCause.SIGNATURE_MISSING: "Run the step again so that it is signed.",
-    RootCause.SIGNATURE_COUNT: "Refuse it; every envelope here has exactly one signer.",
+    RootCause.SIGNATURE_MISSING: (f"Treat the bundle as forged. {BACKUP}."),
+    RootCause.SIGNATURE_COUNT: (f"Treat the bundle as forged. {BACKUP}."),
     RootCause.SIGNATURE_INVALID: (f"Treat the artifact as tampered. {BACKUP}."),
     RootCause.TIMESTAMP_INVALID: (f"Treat the bundle as forged. {BACKUP}."),
-    RootCause.LOG_ENTRY_MISSING: "Run the step again with the log up.",
+    RootCause.LOG_ENTRY_MISSING: (f"Treat the bundle as forged. {BACKUP}."),
     RootCause.LOG_ENTRY_MISMATCH: (f"Treat the bundle as forged. {BACKUP}."),
     RootCause.INCLUSION_INVALID: (f"Treat the bundle as forged. {BACKUP}."),
     RootCause.CHECKPOINT_UNTRUSTED: (
@@ -116,7 +116,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     RootCause.PARTITION_REVOKED: (
         f"Deliver the corrected day: {DELIVER}; a model built on it is trained and approved anew."
     ),
-    RootCause.MODEL_REVOKED: "Promote another model; its approval is a new decision.",
+    RootCause.MODEL_REVOKED: (f"{RUN} trains another one; then {APPROVE}, and run once more."),
     RootCause.STATEMENT_REVOKED: (f"{RUN}: a new statement takes its place."),
     RootCause.CHECK_MISSING: (f"{RUN} judges the partition."),
     RootCause.CHECK_FAILED: (
@@ -208,7 +208,7 @@ REMEDIES: Final[Mapping[str, str]] = {
         "log's key."
     ),
     RootCause.PARAM_MISSING: (
-        "Run the step again with the product's own commands: they write every parameter down."
+        f"{RUN} makes it anew: the product's own commands write every parameter down."
     ),
     RootCause.ROOT_MALFORMED: (
         f"{RESTORE} puts the file in force back; then mend the file that is named and release it. "

@@ -17,9 +17,10 @@ from fraud_provenance.home.settings import Settings
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.attacks import curing, fields, registry, slots, tournament
 from fraud_provenance_tests.attacks.arena import PROJECT, Arena
+from fraud_provenance_tests.attacks.cures import CURES
 from fraud_provenance_tests.attacks.home import opened
 from fraud_provenance_tests.attacks.model import Case, lines
-from fraud_provenance_tests.attacks.remedies import CURES, Cure
+from fraud_provenance_tests.attacks.remedies import Cure
 
 OUT = PROJECT / "build" / "attacks.json"
 _WIDTH = None if sys.stdout.isatty() else 120
@@ -93,7 +94,7 @@ def _cure(options: argparse.Namespace) -> int:
 def _cured(arena: Arena, cure: Cure) -> bool:
     played = curing.play(arena, cure)
     verdict = "true " if played.holds else "UNTRUE"
-    screen.print(f"{verdict} {cure.code} ({cure.case}) {played.note}", markup=False)
+    screen.print(f"{verdict} {cure.code} ({curing.case_of(cure).name}) {played.note}", markup=False)
     return played.holds
 
 

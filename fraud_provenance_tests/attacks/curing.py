@@ -1,10 +1,13 @@
 """Plays cures: a refusal is brought about, its remedy done literally, the judge asked again."""
 
+import re
 import shlex
 import tempfile
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+
+import polars as pl
 
 from fraud_provenance.alerts import Outbox
 from fraud_provenance.attested.core.codes import remedy
@@ -15,7 +18,9 @@ from fraud_provenance_tests.attacks.cases_tampering import OTHER_DAY
 from fraud_provenance_tests.attacks.home import Home, opened
 from fraud_provenance_tests.attacks.judges import RAW
 from fraud_provenance_tests.attacks.model import Case, Outcome
-from fraud_provenance_tests.attacks.remedies import COMMAND, HANDS, Cure, tells
+from fraud_provenance_tests.attacks.remedies import COMMAND, HANDS, Cure, Refusal, tells
+
+_ENTRY = re.compile(r"entry (\d+)")
 
 
 @dataclass(frozen=True)
@@ -45,22 +50,20 @@ def play(arena: Arena, cure: Cure) -> Played:
         return Played(cure, traceback.format_exc()[-3000:])
 
 
-def case_of(cure: Cure) -> Case:
-    """The case that brings the row's code about.
+def case_of(cure: Cure) -> Case | Refusal:
+    """What brings the row's code about.
 
     Raises:
         StopIteration: there is no case of this name.
     """
+    if isinstance(cure.case, Refusal):
+        return cure.case
     return next(case for case in registry.cases() if cure.case in (case.id, case.name))
 
 
-def _play(home: Home, case: Case, cure: Cure, backup: Path) -> str:
+def _play(home: Home, case: Case | Refusal, cure: Cure, backup: Path) -> str:
     copy_state(home.path, backup)
-    places = {
-        "digest": _version(home, DAY),
-        "other": _version(home, OTHER_DAY),
-        "file": str(home.arena.folder / "next-day" / f"{faults.next_day(home.arena)}.parquet"),
-    }
+    digests = {name: _version(home, day) for name, day in (("digest", DAY), ("other", OTHER_DAY))}
     home.notes["ports"] = dict(home.ports)
     with home.around.pop_all():  # what is held from here on is the attack's
         case.attack(home)
@@ -69,7 +72,8 @@ def _play(home: Home, case: Case, cure: Cure, backup: Path) -> str:
         if cure.code not in _told(before):
             return f"not brought about: {_told(before)} {before.text[-300:]}"
         printed = _printed(home, cure.code)
-        steps = [step.format(**places) for step in cure.steps]
+        found = places(home) | digests
+        steps = [step.format(**found) for step in cure.steps]
         if silent := [step for step in steps if not any(tells(told, step) for told in printed)]:
             return f"{printed} does not tell {silent}"
         said = [_done(home, step, backup) for step in steps]
@@ -79,6 +83,26 @@ def _play(home: Home, case: Case, cure: Cure, backup: Path) -> str:
     if cure.code in _told(after) or (after.refused and before.codes[:1] in ((), (cure.code,))):
         return f"still {_told(after)} after {said}: {after.text[-600:]}"
     return ""
+
+
+def places(home: Home) -> dict[str, str]:
+    """What is filled in: a file with the next day, one with the newest day corrected, and so on."""
+    day = faults.next_day(home.arena)
+    newest = max((home.path / "landing").glob("*.parquet"))
+    corrected = home.path / "scratch" / newest.name
+    last = pl.col("TX_AMOUNT").rank("ordinal") == 1
+    pl.read_parquet(newest).with_columns(
+        pl.when(last).then(pl.lit(0.42)).otherwise("TX_AMOUNT").alias("TX_AMOUNT")
+    ).write_parquet(corrected)
+    text = " ".join(str(item) for item in home.heard)
+    entry = _ENTRY.search(text)
+    scored = max((home.path / "data" / "transaction_scores").glob("*.parquet"), default=newest)
+    return {
+        "file": str(home.arena.folder / "next-day" / f"{day}.parquet"),
+        "corrected": str(corrected),
+        "scored": scored.stem,
+        "entry": entry[1] if entry else "",
+    }
 
 
 def _printed(home: Home, code: str) -> set[str]:

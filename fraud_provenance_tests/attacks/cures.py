@@ -1,0 +1,187 @@
+"""The table: root causes, what brings each about, and the steps that its remedy prints."""
+
+import polars as pl
+
+from fraud_provenance_tests.attacks import cases_approvals, cases_effect, cases_governance, faults
+from fraud_provenance_tests.attacks.cases_data import DAY, NEW_DAY
+from fraud_provenance_tests.attacks.cases_tampering import OTHER_DAY
+from fraud_provenance_tests.attacks.cases_training import two_more_days
+from fraud_provenance_tests.attacks.home import Home
+from fraud_provenance_tests.attacks.judges import FEATURES, RAW, command, job, promote
+from fraud_provenance_tests.attacks.model import Attack, Outcome
+from fraud_provenance_tests.attacks.remedies import APPROVE, COMMAND, RUN, Cure, Refusal
+
+SCORES, LAST = "transaction_scores", "2018-05-15"
+RUNS = command("", *RUN.split()[1:])
+DELIVER = (f"{COMMAND} import {{file}}", RUN)
+REPLACE = (f"{COMMAND} import {{file}} --replace", RUN)
+WAIVE = f"{COMMAND} waive {RAW} {NEW_DAY} --reason holiday"
+ACCEPT = f"{COMMAND} accept {RAW} {NEW_DAY} --as data.owner@example.com --reason looked"
+RESTORE, UP = f"{COMMAND} up --restore", f"{COMMAND} up"
+BACKUP = ("copy evidence",)
+DECIDED = (APPROVE, RUN)
+REGISTERED = (RUN, APPROVE, RUN)
+
+
+def back(day: str = DAY) -> str:
+    """The version of a raw day that counted."""
+    return f"{COMMAND} rollback {RAW} {day} --to {{digest}}"
+
+
+def signed_by_two() -> tuple[str, ...]:
+    """Both policy authors."""
+    return tuple(
+        f"{COMMAND} approve policies --environment local --as {who} --reason reviewed"
+        for who in ("policy.author@example.com", "policy.reviewer@example.com")
+    )
+
+
+# --- honest acts that are refused ----------------------------------------------------------------
+
+
+def said(*arguments: str) -> Attack:
+    """A command that a person types."""
+    return lambda home: (home.command(*arguments), None)[1]
+
+
+def a_day_is_missing(home: Home) -> None:
+    """The day after the next one is delivered first."""
+    two_more_days(home)
+    (home.path / "landing" / f"{NEW_DAY}.parquet").unlink()
+
+
+def an_empty_day(home: Home) -> None:
+    faults.land_next_day(home)
+    path = home.path / "landing" / f"{NEW_DAY}.parquet"
+    pl.read_parquet(path).clear().write_parquet(path)
+
+
+def another_model(home: Home) -> None:
+    """A newer candidate, which nobody has approved."""
+    assert home.command("run", "--train-start", "2018-04-24").code == 0
+
+
+def policy_moved(home: Home) -> None:
+    """Two authors release a policy after the candidate was registered and approved."""
+    cases_governance.comment(home)
+    cases_governance.sign(home, cases_governance.AUTHOR, cases_governance.REVIEWER)
+
+
+def finished_late(home: Home) -> Outcome:
+    """P4: what a kill left is too old when the next run looks at it, and is not there after."""
+    found = cases_effect.finished(home)
+    cases_effect.in_time(home)
+    return found
+
+
+def statement_revoked(home: Home) -> None:
+    """Somebody withdraws the statement of the newest day, not its data."""
+    statement = home.workspace().store.heads(RAW)[LAST][0].statement
+    assert home.command("revoke", statement, "--reason", "signed by mistake").code == 0
+
+
+PROMOTE = job("P3", "promotion")
+CURES = (
+    # days: held, broken, missing, withdrawn
+    Cure("DATA_HELD", "AC-01 nobody accepted", (ACCEPT, RUN)),
+    Cure("CHECK_MISSING", "DF-29", (RUN,)),
+    Cure("SCHEMA_COLUMN_MISSING", "DF-01", DELIVER),
+    Cure("SCHEMA_TYPE", "DF-02", DELIVER),
+    Cure("UNIT_SHIFT", "DF-03", DELIVER),
+    Cure("NULL_RATE", "DF-05 nothing", DELIVER),
+    Cure("NON_FINITE", "DF-06 infinite", DELIVER),
+    Cure("DUPLICATE_KEY", "DF-08", REPLACE),
+    Cure("DUPLICATE_BUSINESS_KEY", "N8 a second later", REPLACE),
+    Cure("EVENT_TIME_OUTSIDE_PARTITION", "DF-11", REPLACE),
+    Cure("ENCODING", "DF-23 in a name", DELIVER),
+    Cure("FROZEN_FEED", "DF-32", REPLACE),
+    Cure("RESOURCE_LIMIT", "DS-03 equal rows", REPLACE),
+    Cure("STALE_FEED", Refusal(a_day_is_missing, RUNS), DELIVER),
+    Cure("EMPTY_PARTITION", Refusal(an_empty_day, RUNS), (WAIVE,)),
+    Cure("PARTITION_REVOKED",
+         Refusal(said("revoke", f"{RAW}/{LAST}", "--reason", "wrong"), RUNS),
+         (f"{COMMAND} import {{corrected}}", RUN)),
+    Cure("STATEMENT_REVOKED", Refusal(statement_revoked, command("", "verify", f"{RAW}/{LAST}")),
+         (RUN,)),
+    # data at rest
+    Cure("DIGEST_MISMATCH", "DT-01", (back(),)),
+    Cure("PARTITION_MUTATED_AFTER_ATTESTATION", "DF-13", (back(),)),
+    Cure("ROLLBACK", "DT-07", (back(),)),
+    Cure("SUBJECT_PARTITION_MISMATCH", "DT-05",
+         (back(), back(OTHER_DAY).replace("{digest}", "{other}"))),
+    Cure("UNATTESTED_FILE", "DT-11", ("remove the file",)),
+    Cure("PARTITION_MISSING", "DT-12", (f"{COMMAND} rollback {FEATURES} {DAY}",)),
+    Cure("SNAPSHOT_INCOHERENT", "DT-06 nothing rebuilt", (RUN,)),
+    Cure("CODE_VERSION_MISMATCH", "RP-11", (RUN,)),
+    Cure("FEATURE_RECOMPUTE_MISMATCH", "DT-08 label",
+         (f"{COMMAND} revoke {FEATURES}/{LAST} --reason edited", RUN)),
+    Cure("MERKLE_MISMATCH", "SV-05 edited", (f"{COMMAND} rollback {SCORES} {LAST}",)),
+    Cure("FEATURE_TRACE_MISMATCH", "SV-09", (f"{COMMAND} rollback {FEATURES} {LAST}",)),
+    Cure("PREDLOG_GAP", "F7 by the audit",
+         (f"{COMMAND} revoke {SCORES}/{{scored}} --reason gap",
+          f"{COMMAND} run --score {{scored}}")),
+    # evidence and log
+    Cure("EVIDENCE_MISSING", "LE-01", BACKUP),
+    Cure("EVIDENCE_ROLLBACK", "OP-11 audit", ("copy evidence", f"{COMMAND} audit --full")),
+    Cure("LOG_ROLLBACK", "TL-06", ("restore log", f"{COMMAND} audit")),
+    Cure("SIGNATURE_INVALID", "LE-02", BACKUP),
+    Cure("SIGNATURE_MISSING", "SI-01", BACKUP),
+    Cure("SIGNATURE_COUNT", "SI-06", BACKUP),
+    Cure("TIMESTAMP_INVALID", "SI-15", BACKUP),
+    Cure("LOG_ENTRY_MISSING", "TL-01", BACKUP),
+    Cure("LOG_ENTRY_MISMATCH", "TL-02", BACKUP),
+    Cure("INCLUSION_INVALID", "TL-03", BACKUP),
+    Cure("IDENTITY_UNTRUSTED", "SI-02", BACKUP),
+    Cure("ISSUER_MISMATCH", "SI-11", BACKUP),
+    Cure("KEY_NOT_FROM_ROOT", "SI-13", BACKUP),
+    Cure("JSON_DUPLICATE_KEY", "LE-10", BACKUP),
+    Cure("UNEXPECTED_LOG_ENTRY", "TL-11", (f"{COMMAND} revoke log:{{entry}} --reason stolen",)),
+    # trust root and policy
+    Cure("ROOT_DIGEST_MISMATCH", "SI-21", (RESTORE,)),
+    Cure("ROOT_ROLLBACK", "SI-22", (RESTORE,)),
+    Cure("ROOT_MALFORMED", "SI-23 log", (RESTORE,)),
+    Cure("POLICY_DIGEST_MISMATCH", "PO-01", ("restore the policies",)),
+    Cure("EXPECTATION_CHANGE_UNAPPROVED", "SI-24", signed_by_two()),
+    # approvals and promotions
+    Cure("APPROVAL_SUBJECT_MISMATCH", "AP-03", DECIDED),
+    Cure("APPROVAL_ENV", "AP-04", DECIDED),
+    Cure("APPROVAL_EXPIRED", "AP-05", DECIDED),
+    Cure("APPROVAL_REVOKED", "AP-07", DECIDED),
+    Cure("APPROVAL_BEFORE_EVIDENCE", "AP-06", DECIDED),
+    Cure("SELF_APPROVAL", "AP-01", DECIDED),
+    Cure("APPROVAL_ROLE",
+         Refusal(cases_approvals.only("data.owner@example.com"), promote(), "approved"), DECIDED),
+    Cure("APPROVAL_MISSING", Refusal(another_model, PROMOTE), DECIDED),
+    Cure("REGISTRATION_POLICY", Refusal(policy_moved, PROMOTE, "approved"), REGISTERED),
+    Cure("APPROVAL_POLICY", Refusal(policy_moved, PROMOTE, "approved"), REGISTERED),
+    Cure("APPROVAL_SUPERSEDED", "F3",
+         (f"{COMMAND} approve model:1 --environment local --as risk.officer@example.com "
+          "--reason after-all", RUN)),
+    Cure("DECISION_EXPIRED",
+         Refusal(cases_effect.killed_too_late, finished_late, "approved"), (RUN,)),
+    Cure("CAS_CONFLICT", "PT-03", DECIDED),
+    Cure("ALIAS_WITHOUT_DECISION", "RG-01", DECIDED),
+    Cure("DECISION_SUPERSEDED", "RG-07", DECIDED),
+    Cure("MODEL_REVOKED",
+         Refusal(said("revoke", "model@champion", "--reason", "wrong"),
+                 command("", "verify", "model@champion")), REGISTERED),
+    Cure("EVAL_ON_TRAIN", "F1", (RUN,)),
+    Cure("PARAM_MISSING", "RP-08 max_depth", (RUN,)),
+    Cure("COMMIT_UNTRUSTED", "RP-02", ("merge",)),
+    Cure("GIT_DIRTY", "RP-01", ("commit", RUN)),
+    # registry and online store
+    Cure("SOURCE_MISMATCH", "RG-02 location", ("restore mlflow",)),
+    Cure("SOURCE_SCHEME", "RG-06 file:///etc", ("restore mlflow",)),
+    Cure("METRIC_UNSIGNED", "MA-17", ("restore mlflow",)),
+    Cure("EVIDENCE_SIDECAR_MISMATCH", "LE-11 git_commit of the run", ("restore mlflow",)),
+    Cure("FAIL_CLOSED", "SV-04 gone", ("restore mlflow", RUN)),
+    Cure("FEATURE_TAMPER", "DT-15 edited", ("remove feast", RUN)),
+    Cure("FEATURE_DEF_MISMATCH", "DT-16 load", ("remove feast", RUN)),
+    # surroundings
+    Cure("CONFIG_OVERRIDE", "SV-02 SKIP_VERIFY", ("unset it",)),
+    Cure("TMP_PERMS", "RG-09 own folder", ("chmod",)),
+    Cure("TIME_SKEW", "OP-08", ("correct the clock", RUN)),
+    Cure("PREDLOG_UNAVAILABLE", "SV-10", ("make room", RUN)),
+    Cure("POLICY_UNAVAILABLE", "OP-05 missing, P1", ("make tools", RUN)),
+    Cure("SECRET_IN_TREE", "SN-01", ("remove the key",)),
+)  # fmt: skip
