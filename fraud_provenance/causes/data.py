@@ -11,23 +11,23 @@ class DataCause(Told):
     SCHEMA_COLUMN_MISSING = (
         auto(),
         "A column of the agreed schema is not in the data.",
-        f"Restore the column under its agreed name: {DELIVER}.",
+        f"Restore the column under its agreed name, and deliver the whole day: {REPLACE}.",
     )
     SCHEMA_COLUMN_UNKNOWN = (
         auto(),
         "The data hold a column that the agreed schema does not know.",
-        "Drop the column, or name the ones that count in a landing.toml (`fraud-provenance "
-        f"import --propose FILE` prints one): {DELIVER}.",
+        "Drop the column, or map the feed's columns to ours (`fraud-provenance import --propose "
+        f"FILE` prints a landing.toml), and deliver the whole day: {REPLACE}.",
     )
     SCHEMA_TYPE = (
         auto(),
         "A column is of another type than agreed; nothing is converted by guess.",
-        f"Deliver the column in its agreed type: {DELIVER}.",
+        f"Deliver the whole day with the column in its agreed type: {REPLACE}.",
     )
     ENCODING = (
         auto(),
         "Text is not UTF-8, or a byte order mark became part of a column's name.",
-        f"Save as UTF-8 without byte order mark: {DELIVER}.",
+        f"Save as UTF-8 without byte order mark, and deliver the whole day: {REPLACE}.",
     )
     NULL_RATE = (
         auto(),

@@ -1,17 +1,13 @@
 """The table: root causes, what brings each about, and the steps that its remedy prints."""
 
-import polars as pl
-
-from fraud_provenance_tests.attacks import cases_approvals, cases_effect, cases_governance, faults
+from fraud_provenance_tests.attacks import cases_approvals, cases_effect, honest
 from fraud_provenance_tests.attacks.cases_data import DAY, NEW_DAY
 from fraud_provenance_tests.attacks.cases_tampering import OTHER_DAY
-from fraud_provenance_tests.attacks.cases_training import two_more_days
-from fraud_provenance_tests.attacks.home import Home
+from fraud_provenance_tests.attacks.honest import LAST
 from fraud_provenance_tests.attacks.judges import FEATURES, RAW, command, job, promote
-from fraud_provenance_tests.attacks.model import Attack, Outcome
 from fraud_provenance_tests.attacks.remedies import APPROVE, COMMAND, RUN, Cure, Refusal
 
-SCORES, LAST = "transaction_scores", "2018-05-15"
+SCORES = "transaction_scores"
 RUNS = command("", *RUN.split()[1:])
 DELIVER = (f"{COMMAND} import {{file}}", RUN)
 REPLACE = (f"{COMMAND} import {{file}} --replace", RUN)
@@ -36,72 +32,29 @@ def signed_by_two() -> tuple[str, ...]:
     )
 
 
-# --- honest acts that are refused ----------------------------------------------------------------
-
-
-def said(*arguments: str) -> Attack:
-    """A command that a person types."""
-    return lambda home: (home.command(*arguments), None)[1]
-
-
-def a_day_is_missing(home: Home) -> None:
-    """The day after the next one is delivered first."""
-    two_more_days(home)
-    (home.path / "landing" / f"{NEW_DAY}.parquet").unlink()
-
-
-def an_empty_day(home: Home) -> None:
-    faults.land_next_day(home)
-    path = home.path / "landing" / f"{NEW_DAY}.parquet"
-    pl.read_parquet(path).clear().write_parquet(path)
-
-
-def another_model(home: Home) -> None:
-    """A newer candidate, which nobody has approved."""
-    assert home.command("run", "--train-start", "2018-04-24").code == 0
-
-
-def policy_moved(home: Home) -> None:
-    """Two authors release a policy after the candidate was registered and approved."""
-    cases_governance.comment(home)
-    cases_governance.sign(home, cases_governance.AUTHOR, cases_governance.REVIEWER)
-
-
-def finished_late(home: Home) -> Outcome:
-    """P4: what a kill left is too old when the next run looks at it, and is not there after."""
-    found = cases_effect.finished(home)
-    cases_effect.in_time(home)
-    return found
-
-
-def statement_revoked(home: Home) -> None:
-    """Somebody withdraws the statement of the newest day, not its data."""
-    statement = home.workspace().store.heads(RAW)[LAST][0].statement
-    assert home.command("revoke", statement, "--reason", "signed by mistake").code == 0
-
-
 PROMOTE = job("P3", "promotion")
 CURES = (
     # days: held, broken, missing, withdrawn
     Cure("DATA_HELD", "AC-01 nobody accepted", (ACCEPT, RUN)),
     Cure("CHECK_MISSING", "DF-29", (RUN,)),
-    Cure("SCHEMA_COLUMN_MISSING", "DF-01", DELIVER),
-    Cure("SCHEMA_TYPE", "DF-02", DELIVER),
+    Cure("SCHEMA_COLUMN_MISSING", "DF-01", REPLACE),
+    Cure("SCHEMA_TYPE", "DF-02", REPLACE),
     Cure("UNIT_SHIFT", "DF-03", DELIVER),
     Cure("NULL_RATE", "DF-05 nothing", DELIVER),
     Cure("NON_FINITE", "DF-06 infinite", DELIVER),
     Cure("DUPLICATE_KEY", "DF-08", REPLACE),
     Cure("DUPLICATE_BUSINESS_KEY", "N8 a second later", REPLACE),
     Cure("EVENT_TIME_OUTSIDE_PARTITION", "DF-11", REPLACE),
-    Cure("ENCODING", "DF-23 in a name", DELIVER),
+    Cure("ENCODING", "DF-23 in a name", REPLACE),
     Cure("FROZEN_FEED", "DF-32", REPLACE),
     Cure("RESOURCE_LIMIT", "DS-03 equal rows", REPLACE),
-    Cure("STALE_FEED", Refusal(a_day_is_missing, RUNS), DELIVER),
-    Cure("EMPTY_PARTITION", Refusal(an_empty_day, RUNS), (WAIVE,)),
+    Cure("STALE_FEED", Refusal(honest.a_day_is_missing, RUNS), DELIVER),
+    Cure("EMPTY_PARTITION", Refusal(honest.an_empty_day, RUNS), (WAIVE,)),
     Cure("PARTITION_REVOKED",
-         Refusal(said("revoke", f"{RAW}/{LAST}", "--reason", "wrong"), RUNS),
+         Refusal(honest.said("revoke", f"{RAW}/{LAST}", "--reason", "wrong"), RUNS),
          (f"{COMMAND} import {{corrected}}", RUN)),
-    Cure("STATEMENT_REVOKED", Refusal(statement_revoked, command("", "verify", f"{RAW}/{LAST}")),
+    Cure("STATEMENT_REVOKED",
+         Refusal(honest.statement_revoked, command("", "verify", f"{RAW}/{LAST}")),
          (RUN,)),
     # data at rest
     Cure("DIGEST_MISMATCH", "DT-01", (back(),)),
@@ -151,19 +104,19 @@ CURES = (
     Cure("SELF_APPROVAL", "AP-01", DECIDED),
     Cure("APPROVAL_ROLE",
          Refusal(cases_approvals.only("data.owner@example.com"), promote(), "approved"), DECIDED),
-    Cure("APPROVAL_MISSING", Refusal(another_model, PROMOTE), DECIDED),
-    Cure("REGISTRATION_POLICY", Refusal(policy_moved, PROMOTE, "approved"), REGISTERED),
-    Cure("APPROVAL_POLICY", Refusal(policy_moved, PROMOTE, "approved"), REGISTERED),
+    Cure("APPROVAL_MISSING", Refusal(honest.another_model, PROMOTE), DECIDED),
+    Cure("REGISTRATION_POLICY", Refusal(honest.policy_moved, PROMOTE, "approved"), REGISTERED),
+    Cure("APPROVAL_POLICY", Refusal(honest.policy_moved, PROMOTE, "approved"), REGISTERED),
     Cure("APPROVAL_SUPERSEDED", "F3",
          (f"{COMMAND} approve model:1 --environment local --as risk.officer@example.com "
           "--reason after-all", RUN)),
     Cure("DECISION_EXPIRED",
-         Refusal(cases_effect.killed_too_late, finished_late, "approved"), (RUN,)),
+         Refusal(cases_effect.killed_too_late, honest.finished_late, "approved"), (RUN,)),
     Cure("CAS_CONFLICT", "PT-03", DECIDED),
     Cure("ALIAS_WITHOUT_DECISION", "RG-01", DECIDED),
     Cure("DECISION_SUPERSEDED", "RG-07", DECIDED),
     Cure("MODEL_REVOKED",
-         Refusal(said("revoke", "model@champion", "--reason", "wrong"),
+         Refusal(honest.said("revoke", "model@champion", "--reason", "wrong"),
                  command("", "verify", "model@champion")), REGISTERED),
     Cure("EVAL_ON_TRAIN", "F1", (RUN,)),
     Cure("PARAM_MISSING", "RP-08 max_depth", (RUN,)),
@@ -178,6 +131,12 @@ CURES = (
     Cure("FEATURE_TAMPER", "DT-15 edited", ("remove feast", RUN)),
     Cure("FEATURE_DEF_MISMATCH", "DT-16 load", ("remove feast", RUN)),
     # surroundings
+    Cure("HOME_MISSING", Refusal(honest.no_home, RUNS), (UP,)),
+    Cure("HOME_MOVED", Refusal(honest.moved, RUNS), ("move back",)),
+    Cure("LOG_UNAVAILABLE", Refusal(honest.server_away("rekor"), RUNS), (UP, RUN)),
+    Cure("TIMESTAMP_UNAVAILABLE", Refusal(honest.server_away("timestamp"), RUNS), (UP, RUN)),
+    Cure("AUTHORITY_UNAVAILABLE", Refusal(honest.server_away("fulcio"), RUNS), (UP, RUN)),
+    Cure("STORAGE_UNAVAILABLE", Refusal(honest.remote_away, RUNS), ("mount", RUN)),
     Cure("CONFIG_OVERRIDE", "SV-02 SKIP_VERIFY", ("unset it",)),
     Cure("TMP_PERMS", "RG-09 own folder", ("chmod",)),
     Cure("TIME_SKEW", "OP-08", ("correct the clock", RUN)),

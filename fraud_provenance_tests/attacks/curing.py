@@ -88,7 +88,7 @@ def _play(home: Home, case: Case | Refusal, cure: Cure, backup: Path) -> str:
 def places(home: Home) -> dict[str, str]:
     """What is filled in: a file with the next day, one with the newest day corrected, and so on."""
     day = faults.next_day(home.arena)
-    newest = max((home.path / "landing").glob("*.parquet"))
+    newest = max((home.arena.states / "scored" / "landing").glob("*.parquet"))
     corrected = home.path / "scratch" / newest.name
     last = pl.col("TX_AMOUNT").rank("ordinal") == 1
     pl.read_parquet(newest).with_columns(

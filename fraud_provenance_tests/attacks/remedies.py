@@ -117,6 +117,15 @@ def _remove(home: Home, name: str) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def _moved_back(home: Home, _backup: Path) -> None:
+    home.path = home.path.rename(home.notes["was at"])
+
+
+def _mounted(home: Home, _backup: Path) -> None:
+    (home.path / "dvc-remote").unlink()
+    (home.path / "dvc-remote.away").rename(home.path / "dvc-remote")
+
+
 def _restore_policies(home: Home, _backup: Path) -> None:
     _git(home, "checkout", "--quiet", "--", "policies")
 
@@ -143,6 +152,8 @@ HANDS: Mapping[str, Hand] = {
     "remove the key": Hand(
         "Remove it", lambda home, _: (home.project / "docs" / "notes.md").unlink()
     ),
+    "move back": Hand("ove", _moved_back),
+    "mount": Hand("reachable", _mounted),
     "restore mlflow": Hand("estore mlflow/", _restored("mlflow")),
     "copy evidence": Hand("Copy the backup of evidence/ over the home's", _copied("evidence")),
     "restore data": Hand("estore data/", _restored("data")),
