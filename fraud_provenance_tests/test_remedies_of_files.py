@@ -1,6 +1,7 @@
 """What `import` refuses ends when its printed remedy is done, by the same command."""
 
 import io
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,7 @@ DELIVERIES = {
     "a cut row": Delivery("FILE_FORMAT", cut, "deliver the file again", csv),
     "a blank line": Delivery("FILE_FORMAT", blank_line, "take the blank line out", csv),
 }  # fmt: skip
-CODES = frozenset(item.code for item in DELIVERIES.values())
+CODES = frozenset({item.code for item in DELIVERIES.values()} | {"USAGE"})
 
 
 @pytest.fixture
@@ -185,3 +186,29 @@ def test_file_that_is_not_there_is_named_and_then_taken(
     assert "check the path" in printed.getvalue()
     file.write_bytes(csv(frame))
     assert cli.execute(["import", str(file)]) == 0
+
+
+def test_command_that_is_not_understood_is_found_by_the_help_that_is_told(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.execute(["aprove", "--json"]) == 2
+    (why,) = json.loads(capsys.readouterr().out)["reasons"]
+    assert why["code"] == "USAGE"
+    assert "`fraud-provenance --help`" in why["remedy"]
+    cli.execute(["--help"])
+    assert "approve" in capsys.readouterr().out
+    cli.execute(["approve", "--help"])
+    assert "--environment" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["SKIP_VERIFY", "FRAUD_PROVENANCE_VERFIY", "OPA_ADDR"])
+def test_variable_that_is_refused_is_named_and_unset(
+    home: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, "1")
+    assert cli.execute(["status", "--json"]) == 1
+    (why,) = json.loads(capsys.readouterr().out)["reasons"]
+    assert (why["code"], f"unset {name}" in why["remedy"]) == ("CONFIG_OVERRIDE", True)
+    monkeypatch.delenv(name)
+    cli.execute(["status", "--json"])
+    assert "CONFIG_OVERRIDE" not in capsys.readouterr().out

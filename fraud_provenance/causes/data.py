@@ -137,7 +137,8 @@ class DataCause(Told):
     IMMATURE_LABELS = (
         auto(),
         "Labels are used before the delay after which they are known.",
-        "Leave the delay between the days learnt from and the days after them.",
+        "Train on earlier days, `fraud-provenance run --train-start DAY`, or wait until the "
+        "delay has gone by.",
     )
     TRIGGER_SUSPECT = (
         auto(),
@@ -148,10 +149,11 @@ class DataCause(Told):
     PIT_LEAKAGE = (
         auto(),
         "A feature is not what was known at the moment of its transaction.",
-        "Compare the window's frame with the published definition; compute again.",
+        f"Compare the window's frame with the published definition and correct it, then {RUN}: "
+        "what the changed code made is made anew.",
     )
     SPLIT_CONTAMINATION = (
         auto(),
         "Rows to be evaluated on were learnt from, or the parts overlap in time.",
-        "Split by whole days: train, then delay, then test.",
+        f"Split by whole days, as {RUN} does: train, then delay, then test.",
     )

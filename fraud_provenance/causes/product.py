@@ -93,7 +93,8 @@ class ProductCause(Told):
     FEATURE_SKEW = (
         auto(),
         "Training used another definition of a feature view than the online store.",
-        "Fill the online store and train again from the same definitions, then promote.",
+        f"{RUN} fills the online store and trains from the same definitions; then {APPROVE}, and "
+        "run once more.",
     )
     FEATURE_TAMPER = (
         auto(),
@@ -123,13 +124,14 @@ class ProductCause(Told):
     TRANSFORM_FAILED = (
         auto(),
         "A model of the dbt project could not be built, or one of its tests did not hold.",
-        "Mend the model or the test that is named, or the days that it reads; run/run.log of the "
-        "home has dbt's own words.",
+        f"Mend the model or the test that is named, or the days that it reads, then {RUN}; "
+        "run/run.log of the home has dbt's own words.",
     )
     OBJECT_TYPE_CHANGED = (
         auto(),
         "A view, a macro or nothing stands where the features' table must be.",
-        "Find out what in the dbt project replaced the table; make the features again.",
+        f"Find out what in the dbt project replaced the table and take it out, then {RUN} makes "
+        "the features again.",
     )
     SOURCE_SCHEME = (
         auto(),
@@ -200,7 +202,12 @@ class ProductCause(Told):
         "The model was evaluated on data it learnt from.",
         f"{RUN} evaluates on the days that come after those learnt from.",
     )
-    EVIDENCE_TOO_OLD = auto(), "The evidence is older than the layout allows.", "Materialise again."
+    EVIDENCE_TOO_OLD = (
+        auto(),
+        "The evidence is older than the layout allows.",
+        "`fraud-provenance trace ASSET/PARTITION` names the statement; `fraud-provenance revoke "
+        f"DIGEST --reason TEXT` withdraws it, and {RUN} makes a new one.",
+    )
     MODEL_TOO_OLD = (
         auto(),
         "The model is older than the layout allows.",
@@ -209,12 +216,14 @@ class ProductCause(Told):
     FEATURES_TOO_FEW = (
         auto(),
         "The model has fewer features than the policy demands.",
-        "Restore the lost feature view and train again.",
+        f"Restore the lost feature view, then {RUN} trains again.",
     )
     LEAKAGE_FEATURE = (
         auto(),
         "The model uses a column that nobody reviewed.",
-        "Remove the column, or have it reviewed and the policy changed.",
+        f"Remove the column, then {RUN} trains again; or have it reviewed and added to "
+        "allowed_features in policies/data/thresholds.json: two policy authors, each with "
+        f"{RELEASE}.",
     )
     APPROVAL_SUPERSEDED = (
         auto(),

@@ -82,7 +82,8 @@ REMEDIES: Final[Mapping[str, str]] = {
         f"Treat the artifact as forged and find out who put it there. {BACKUP}."
     ),
     RootCause.KEY_REVOKED: (
-        "Treat the artifact as forged; run the step again under an identity that is valid."
+        f"What a person signed: have another person sign it, a model with {APPROVE}, then {RUN}. "
+        f"What a step signed: treat it as forged. {BACKUP}."
     ),
     RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP: (
         "Find out who used that identity; run the step again under its own."
@@ -93,8 +94,11 @@ REMEDIES: Final[Mapping[str, str]] = {
     RootCause.PREDICATE_TYPE: "Present the right statement.",
     RootCause.SUBJECT_MISMATCH: "Run the step again for this artifact.",
     RootCause.DIGEST_ALG_UNACCEPTABLE: "Run the step again; only SHA-256 names evidence.",
-    RootCause.ENVIRONMENT_MISMATCH: "Run the step in this environment.",
-    RootCause.PARAM_UNEXPECTED: "Remove the parameter or have the layout changed and approved.",
+    RootCause.ENVIRONMENT_MISMATCH: (f"{RUN} in this environment makes it here."),
+    RootCause.PARAM_UNEXPECTED: (
+        f"Remove the parameter, or the variable that sets it, then {RUN}; or have the layout "
+        f"changed by two policy authors, each with {RELEASE}."
+    ),
     # Lineage
     RootCause.MATERIAL_UNEXPLAINED: "Run the step again, reading only through the gate.",
     RootCause.MATERIAL_NOT_ALLOWED: (
@@ -114,7 +118,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     RootCause.ROLLBACK: (f"Decide it, or restore the newest version: both with {ROLLBACK_DAY}."),
     RootCause.PARTITION_REVOKED: (
-        f"Deliver the corrected day: {DELIVER}; a model built on it is trained and approved anew."
+        f"Deliver the corrected day: {DELIVER}. A model built on the old one is trained anew by "
+        f"that: {APPROVE}, and once more {RUN}."
     ),
     RootCause.MODEL_REVOKED: (f"{RUN} trains another one; then {APPROVE}, and run once more."),
     RootCause.STATEMENT_REVOKED: (f"{RUN}: a new statement takes its place."),
@@ -139,7 +144,10 @@ REMEDIES: Final[Mapping[str, str]] = {
     RootCause.EXPECTATION_CHANGE_UNAPPROVED: (
         f"Have two policy authors review it; each runs {RELEASE}. Or put the files back."
     ),
-    RootCause.IDENTITY_PATTERN: "Write each identity out exactly and have the change approved.",
+    RootCause.IDENTITY_PATTERN: (
+        "Write each identity out exactly in policies/data, and have that signed by two policy "
+        f"authors, each with {RELEASE}."
+    ),
     RootCause.POLICY_ROLLBACK: (
         "Restore the newest version of policies/ (git) and of evidence/ (backup); going back is "
         f"a new release: two policy authors, each with {RELEASE}."
@@ -152,7 +160,7 @@ REMEDIES: Final[Mapping[str, str]] = {
         "Trust nothing that it says; find out what was replaced or weakened."
     ),
     RootCause.COMMIT_UNTRUSTED: (
-        "Have the change merged into that branch, fetch it, and train from there."
+        f"Have the change merged into that branch and fetch it, then {RUN} from there."
     ),
     RootCause.ENV_FILE_MISMATCH: (
         "Create the environment anew from the lock (`make clean setup`) and train again."
@@ -173,8 +181,14 @@ REMEDIES: Final[Mapping[str, str]] = {
         f"In the environment local {UP} signs the first release; elsewhere two policy authors do, "
         f"each with {RELEASE}."
     ),
-    RootCause.POLICY_UNDEFINED: "Repair the policy: an entry point is missing or misspelt.",
-    RootCause.POLICY_EVAL_ERROR: "Repair the policy or the input that broke it.",
+    RootCause.POLICY_UNDEFINED: (
+        "Repair the policy: an entry point is missing or misspelt. Have it signed by two policy "
+        f"authors, each with {RELEASE}."
+    ),
+    RootCause.POLICY_EVAL_ERROR: (
+        "Repair the rule that broke, and have it signed by two policy authors, each with "
+        f"{RELEASE}; or the input that broke it."
+    ),
     RootCause.INPUT_INVALID: "Repair the evidence that the input is built from.",
     RootCause.INPUT_MISSING: "Repair the evidence that the fact is taken from.",
     RootCause.INPUT_TYPE: "Repair the evidence that the fact is taken from.",
@@ -201,7 +215,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     RootCause.CODE_VERSION_MISMATCH: (f"{RUN}: what the changed code made is made anew."),
     RootCause.DUPLICATE_KEY_IDENTITY: (
-        "Write each person once in policies/data/principals.json, in small letters."
+        "Write each person once in policies/data/principals.json, in small letters, and have "
+        f"that signed by two policy authors, each with {RELEASE}."
     ),
     RootCause.LOG_ENTRY_KIND: (
         "Sign the statement again. If the entry is in the log, find out who could use the "

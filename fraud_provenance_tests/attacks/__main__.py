@@ -77,8 +77,13 @@ def _arguments() -> argparse.Namespace:
 
 
 def _cure(options: argparse.Namespace) -> int:
-    """Every remedy of the table (or of the codes `--only` names), done as it is printed."""
-    wanted = [cure for cure in CURES if not options.only or cure.code in options.only]
+    """Every remedy of the table (or of the codes `--only` names, as named), done as printed."""
+    wanted = [*CURES]
+    if options.only:
+        wanted = sorted(
+            (cure for cure in CURES if cure.code in options.only),
+            key=lambda cure: options.only.index(cure.code),
+        )
     with tempfile.TemporaryDirectory() as scratch:
         arena = Arena(Path(options.arena or Path(scratch) / "arena").absolute())
         try:

@@ -32,6 +32,7 @@ def signed_by_two() -> tuple[str, ...]:
     )
 
 
+CHAMPION = command("", "verify", "model@champion")
 PROMOTE = job("P3", "promotion")
 CURES = (
     # days: held, broken, missing, withdrawn
@@ -51,8 +52,8 @@ CURES = (
     Cure("STALE_FEED", Refusal(honest.a_day_is_missing, RUNS), DELIVER),
     Cure("EMPTY_PARTITION", Refusal(honest.an_empty_day, RUNS), (WAIVE,)),
     Cure("PARTITION_REVOKED",
-         Refusal(honest.said("revoke", f"{RAW}/{LAST}", "--reason", "wrong"), RUNS),
-         (f"{COMMAND} import {{corrected}}", RUN)),
+         Refusal(honest.said("revoke", f"{RAW}/{LAST}", "--reason", "wrong"), CHAMPION),
+         (f"{COMMAND} import {{corrected}}", RUN, APPROVE, RUN)),
     Cure("STATEMENT_REVOKED",
          Refusal(honest.statement_revoked, command("", "verify", f"{RAW}/{LAST}")),
          (RUN,)),
@@ -96,14 +97,14 @@ CURES = (
     Cure("POLICY_DIGEST_MISMATCH", "PO-01", ("restore the policies",)),
     Cure("EXPECTATION_CHANGE_UNAPPROVED", "SI-24", signed_by_two()),
     # approvals and promotions
-    Cure("APPROVAL_SUBJECT_MISMATCH", "AP-03", DECIDED),
-    Cure("APPROVAL_ENV", "AP-04", DECIDED),
-    Cure("APPROVAL_EXPIRED", "AP-05", DECIDED),
-    Cure("APPROVAL_REVOKED", "AP-07", DECIDED),
-    Cure("APPROVAL_BEFORE_EVIDENCE", "AP-06", DECIDED),
-    Cure("SELF_APPROVAL", "AP-01", DECIDED),
+    Cure("APPROVAL_SUBJECT_MISMATCH", "AP-03", (APPROVE,)),
+    Cure("APPROVAL_ENV", "AP-04", (APPROVE,)),
+    Cure("APPROVAL_EXPIRED", "AP-05", (APPROVE,)),
+    Cure("APPROVAL_REVOKED", "AP-07", (APPROVE,)),
+    Cure("APPROVAL_BEFORE_EVIDENCE", "AP-06", (APPROVE,)),
+    Cure("SELF_APPROVAL", "AP-01", (APPROVE,)),
     Cure("APPROVAL_ROLE",
-         Refusal(cases_approvals.only("data.owner@example.com"), promote(), "approved"), DECIDED),
+         Refusal(cases_approvals.only("data.owner@example.com"), promote(), "approved"), (APPROVE,)),
     Cure("APPROVAL_MISSING", Refusal(honest.another_model, PROMOTE), DECIDED),
     Cure("REGISTRATION_POLICY", Refusal(honest.policy_moved, PROMOTE, "approved"), REGISTERED),
     Cure("APPROVAL_POLICY", Refusal(honest.policy_moved, PROMOTE, "approved"), REGISTERED),
@@ -116,8 +117,10 @@ CURES = (
     Cure("ALIAS_WITHOUT_DECISION", "RG-01", DECIDED),
     Cure("DECISION_SUPERSEDED", "RG-07", DECIDED),
     Cure("MODEL_REVOKED",
-         Refusal(honest.said("revoke", "model@champion", "--reason", "wrong"),
-                 command("", "verify", "model@champion")), REGISTERED),
+         Refusal(honest.said("revoke", "model@champion", "--reason", "wrong"), CHAMPION),
+         REGISTERED),
+    Cure("KEY_REVOKED", "PT-05 approver, at the move",
+         (APPROVE.replace("officer", "deputy"), RUN)),
     Cure("EVAL_ON_TRAIN", "F1", (RUN,)),
     Cure("PARAM_MISSING", "RP-08 max_depth", (RUN,)),
     Cure("COMMIT_UNTRUSTED", "RP-02", ("merge",)),

@@ -20,7 +20,7 @@ from fraud_provenance_tests.attacks.judges import RAW
 from fraud_provenance_tests.attacks.model import Case, Outcome
 from fraud_provenance_tests.attacks.remedies import COMMAND, HANDS, Cure, Refusal, tells
 
-_ENTRY = re.compile(r"entry (\d+)")
+_ENTRY = re.compile(r"log entry (\d+)")
 
 
 @dataclass(frozen=True)

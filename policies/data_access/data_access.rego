@@ -153,7 +153,7 @@ reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), mes
 # custom:
 #   short_name: partition_environment
 #   code: ENVIRONMENT_MISMATCH
-#   remedy: Materialise the partition in this environment.
+#   remedy: "`fraud-provenance run` in this environment makes it here."
 reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), message) if {
 	some partition in input.partitions
 	not in_environment(partition)
@@ -179,7 +179,7 @@ reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), "Th
 # custom:
 #   short_name: partition_age
 #   code: EVIDENCE_TOO_OLD
-#   remedy: Materialise the partition again.
+#   remedy: "`fraud-provenance trace ASSET/PARTITION` names the statement; `fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and `fraud-provenance run` makes a new one."
 reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), "The partition's statement is older than the layout allows.") if {
 	some partition in input.partitions
 	not young_enough(partition)

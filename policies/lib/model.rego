@@ -40,7 +40,7 @@ reasons contains lib.reason(rego.metadata.rule(), "evaluation", "The evaluation 
 # custom:
 #   short_name: features_enough
 #   code: FEATURES_TOO_FEW
-#   remedy: Restore the missing feature view and train again.
+#   remedy: "Restore the missing feature view, then `fraud-provenance run` trains again."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model has fewer features than demanded.") if {
 	not enough_features
 }
@@ -51,7 +51,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The model has few
 # custom:
 #   short_name: features_known
 #   code: LEAKAGE_FEATURE
-#   remedy: Remove the column and train again, or have it added to allowed_features and signed.
+#   remedy: "Remove the column, then `fraud-provenance run` trains again; or have it reviewed and added to allowed_features in policies/data/thresholds.json: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), sprintf("%v", [feature]), "The column is not among the reviewed features; it may carry the outcome.") if {
 	some feature in input.model.features
 	not feature_known(feature)
@@ -138,7 +138,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The evidence does
 # custom:
 #   short_name: parameters_fit
 #   code: PARAM_UNEXPECTED
-#   remedy: Remove the parameter or give it a value that the layout allows, or have the layout changed and signed.
+#   remedy: "Remove the parameter, or the variable that sets it, or give it a value that the layout allows, then `fraud-provenance run`; or have the layout changed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), name, "The layout lists no such parameter of the training, or not this value.") if {
 	some name, value in input.model.parameters
 	not parameter_fits(name, value)
@@ -150,7 +150,7 @@ reasons contains lib.reason(rego.metadata.rule(), name, "The layout lists no suc
 # custom:
 #   short_name: parameters_present
 #   code: INPUT_MISSING
-#   remedy: Train again with the resolved parameters in the statement.
+#   remedy: "`fraud-provenance run` makes it anew: the product's own commands write every parameter down."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model carries no training parameters.") if {
 	not parameters_present
 }

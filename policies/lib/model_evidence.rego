@@ -46,7 +46,7 @@ reasons contains lib.reason(rego.metadata.rule(), sprintf("%v/%v", [lib.text_at(
 # custom:
 #   short_name: evaluation_subject
 #   code: SUBJECT_MISMATCH
-#   remedy: Evaluate this very model.
+#   remedy: "`fraud-provenance run` evaluates this very model."
 reasons contains lib.reason(rego.metadata.rule(), "evaluation", "The evaluation is of another model.") if {
 	not evaluation_of_model
 }

@@ -22,7 +22,7 @@ reasons contains lib.reason(rego.metadata.rule(), "evaluation", message) if {
 # custom:
 #   short_name: labels_known
 #   code: IMMATURE_LABELS
-#   remedy: Train on earlier days, or wait until the delay has gone by.
+#   remedy: "Train on earlier days, `fraud-provenance run --train-start DAY`, or wait until the delay has gone by."
 reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 	not labels_known
 	found := [lib.text_at(input, ["days", name]) | some name in ["trained_until", "newest"]]
@@ -61,7 +61,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 # custom:
 #   short_name: parameters_complete
 #   code: PARAM_MISSING
-#   remedy: Train again with the product's own commands, which write every parameter down.
+#   remedy: "`fraud-provenance run` makes it anew: the product's own commands write every parameter down."
 reasons contains lib.reason(rego.metadata.rule(), name, "The model's statement lacks the parameter.") if {
 	some name in data.layout.steps.train.required_parameters
 	not parameter_given(name)
