@@ -205,7 +205,8 @@ class ProductCause(Told):
     EVIDENCE_TOO_OLD = (
         auto(),
         "The evidence is older than the layout allows.",
-        "`fraud-provenance trace ASSET/PARTITION` names the statement; `fraud-provenance revoke "
+        "`fraud-provenance verify ASSET/PARTITION --json` names the statement; `fraud-provenance "
+        "revoke "
         f"DIGEST --reason TEXT` withdraws it, and {RUN} makes a new one.",
     )
     MODEL_TOO_OLD = (
@@ -255,7 +256,8 @@ class ProductCause(Told):
     GIT_DIRTY = (
         auto(),
         "Something in the lineage was made from a work tree that is not exactly a commit.",
-        f"Commit the changes (`git commit --all`), then {RUN}: what the changed tree made is made "
+        f"Commit the changes, or remove what git ignores (`git status --ignored` lists both), then "
+        f"{RUN}: what the changed tree made is made "
         "anew.",
     )
     METRIC_BELOW_MINIMUM = (

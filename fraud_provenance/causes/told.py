@@ -24,6 +24,11 @@ APPROVE: Final = (
 RELEASE: Final = "`fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`"
 BACKUP: Final = "Copy the backup of evidence/ over the home's and keep what is newer there"
 
+FORGED: Final = (
+    "Find out who put it there. Remove the bundle that is named from evidence/bundles/, and "
+    f"evidence/index.sqlite, which is made anew. {BACKUP}"
+)
+
 
 class Told(Cause):
     """A root cause that brings its remedy: a row is `NAME = auto(), meaning, remedy[, kind]`."""

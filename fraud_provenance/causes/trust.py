@@ -9,6 +9,7 @@ from fraud_provenance.causes.told import (
     APPROVE,
     BACKUP,
     DELIVER,
+    FORGED,
     HOME,
     IMPORT,
     PUT_BACK,
@@ -40,19 +41,19 @@ REMEDIES: Final[Mapping[str, str]] = {
     # Evidence
     RootCause.EVIDENCE_MISSING: (f"{BACKUP}; where a step was killed, {RUN} makes it anew."),
     RootCause.EVIDENCE_TAMPERED: (f"{BACKUP}; the log still holds the bundle's entry."),
-    RootCause.EVIDENCE_MALFORMED: (f"{BACKUP} ({HOME} prints the folder)."),
-    RootCause.JSON_DUPLICATE_KEY: (f"Treat the document as forged. {BACKUP}."),
+    RootCause.EVIDENCE_MALFORMED: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.JSON_DUPLICATE_KEY: (f"Treat the bundle as forged. {FORGED}."),
     RootCause.PII_IN_ATTESTATION: (
         "Sign names, counts, codes, bounds and aggregates only; examples stay in Data Docs."
     ),
-    RootCause.SIZE_LIMIT: "Refuse it; honest evidence is far below the limits.",
-    RootCause.SIGNATURE_MISSING: (f"Treat the bundle as forged. {BACKUP}."),
-    RootCause.SIGNATURE_COUNT: (f"Treat the bundle as forged. {BACKUP}."),
-    RootCause.SIGNATURE_INVALID: (f"Treat the artifact as tampered. {BACKUP}."),
-    RootCause.TIMESTAMP_INVALID: (f"Treat the bundle as forged. {BACKUP}."),
-    RootCause.LOG_ENTRY_MISSING: (f"Treat the bundle as forged. {BACKUP}."),
-    RootCause.LOG_ENTRY_MISMATCH: (f"Treat the bundle as forged. {BACKUP}."),
-    RootCause.INCLUSION_INVALID: (f"Treat the bundle as forged. {BACKUP}."),
+    RootCause.SIZE_LIMIT: (f"Honest evidence is far below the limits. {FORGED}."),
+    RootCause.SIGNATURE_MISSING: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.SIGNATURE_COUNT: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.SIGNATURE_INVALID: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.TIMESTAMP_INVALID: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.LOG_ENTRY_MISSING: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.LOG_ENTRY_MISMATCH: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.INCLUSION_INVALID: (f"Treat the bundle as forged. {FORGED}."),
     RootCause.CHECKPOINT_UNTRUSTED: (
         "Where trust/ was changed, `fraud-provenance up --restore`; else find out who answers at "
         "the log's address. On a new home or log run `fraud-provenance up`."
@@ -75,12 +76,8 @@ REMEDIES: Final[Mapping[str, str]] = {
         "--reason TEXT`, with the entry that is named."
     ),
     RootCause.EVIDENCE_ROLLBACK: (f"{BACKUP}, then run `fraud-provenance audit --full`."),
-    RootCause.IDENTITY_UNTRUSTED: (
-        f"Treat the artifact as forged and find out who put it there. {BACKUP}."
-    ),
-    RootCause.KEY_NOT_FROM_ROOT: (
-        f"Treat the artifact as forged and find out who put it there. {BACKUP}."
-    ),
+    RootCause.IDENTITY_UNTRUSTED: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.KEY_NOT_FROM_ROOT: (f"Treat the bundle as forged. {FORGED}."),
     RootCause.KEY_REVOKED: (
         f"What a person signed: have another person sign it, a model with {APPROVE}, then {RUN}. "
         f"What a step signed: treat it as forged. {BACKUP}."
@@ -88,9 +85,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP: (
         "Find out who used that identity; run the step again under its own."
     ),
-    RootCause.ISSUER_MISMATCH: (
-        f"Treat the artifact as forged and find out who put it there. {BACKUP}."
-    ),
+    RootCause.ISSUER_MISMATCH: (f"Treat the bundle as forged. {FORGED}."),
     RootCause.PREDICATE_TYPE: "Present the right statement.",
     RootCause.SUBJECT_MISMATCH: "Run the step again for this artifact.",
     RootCause.DIGEST_ALG_UNACCEPTABLE: "Run the step again; only SHA-256 names evidence.",
@@ -205,8 +200,9 @@ REMEDIES: Final[Mapping[str, str]] = {
         "Restore mlflow/ of the home from its backup; models are registered by the pipeline only."
     ),
     RootCause.TMP_PERMS: (
-        "Take permission from others (`chmod o-w`, for keys `go=`), and replace links. Outside of"
-        " the environment local, authorities and their keys belong on other machines."
+        "Make it your own (`chown`), take all permission from others (`chmod go= PATH`), and "
+        "replace links. Outside of the environment local, authorities and their keys belong on "
+        "other machines."
     ),
     RootCause.APPROVAL_REVOKED: (f"If the model still deserves it, {APPROVE}, then {RUN}."),
     RootCause.APPROVAL_BEFORE_EVIDENCE: (
@@ -218,10 +214,7 @@ REMEDIES: Final[Mapping[str, str]] = {
         "Write each person once in policies/data/principals.json, in small letters, and have "
         f"that signed by two policy authors, each with {RELEASE}."
     ),
-    RootCause.LOG_ENTRY_KIND: (
-        "Sign the statement again. If the entry is in the log, find out who could use the "
-        "log's key."
-    ),
+    RootCause.LOG_ENTRY_KIND: (f"Treat the bundle as forged. {FORGED}."),
     RootCause.PARAM_MISSING: (
         f"{RUN} makes it anew: the product's own commands write every parameter down."
     ),

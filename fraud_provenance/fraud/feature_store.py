@@ -178,7 +178,7 @@ def apply_definitions(store: "FeatureStore") -> dict[str, Any]:
         raise DataError(
             "FEATURE_DEF_MISMATCH",
             "the registry holds other definitions than were applied to it",
-            remedy="delete the registry and apply the definitions again",
+            remedy="remove feast/ of the home, then `fraud-provenance run` fills it anew",
         )
     return found
 
@@ -431,7 +431,8 @@ def check_online(
             "FEATURE_TAMPER",
             f"the online store's {entity} features are not those it was loaded from"
             f" ({held} entities, {expected.height} expected)",
-            remedy="load the online store again and look at who else writes to it",
+            remedy="find out who edited it; remove feast/ of the home, then `fraud-provenance run` "
+            "fills it anew",
         )
 
 

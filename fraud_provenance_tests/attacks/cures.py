@@ -15,6 +15,7 @@ WAIVE = f"{COMMAND} waive {RAW} {NEW_DAY} --reason holiday"
 ACCEPT = f"{COMMAND} accept {RAW} {NEW_DAY} --as data.owner@example.com --reason looked"
 RESTORE, UP = f"{COMMAND} up --restore", f"{COMMAND} up"
 BACKUP = ("copy evidence",)
+FORGED = ("remove the bundle", *BACKUP)
 DECIDED = (APPROVE, RUN)
 REGISTERED = (RUN, APPROVE, RUN)
 
@@ -78,17 +79,17 @@ CURES = (
     Cure("EVIDENCE_MISSING", "LE-01", BACKUP),
     Cure("EVIDENCE_ROLLBACK", "OP-11 audit", ("copy evidence", f"{COMMAND} audit --full")),
     Cure("LOG_ROLLBACK", "TL-06", ("restore log", f"{COMMAND} audit")),
-    Cure("SIGNATURE_INVALID", "LE-02", BACKUP),
-    Cure("SIGNATURE_MISSING", "SI-01", BACKUP),
-    Cure("SIGNATURE_COUNT", "SI-06", BACKUP),
-    Cure("TIMESTAMP_INVALID", "SI-15", BACKUP),
-    Cure("LOG_ENTRY_MISSING", "TL-01", BACKUP),
-    Cure("LOG_ENTRY_MISMATCH", "TL-02", BACKUP),
-    Cure("INCLUSION_INVALID", "TL-03", BACKUP),
-    Cure("IDENTITY_UNTRUSTED", "SI-02", BACKUP),
-    Cure("ISSUER_MISMATCH", "SI-11", BACKUP),
-    Cure("KEY_NOT_FROM_ROOT", "SI-13", BACKUP),
-    Cure("JSON_DUPLICATE_KEY", "LE-10", BACKUP),
+    Cure("SIGNATURE_INVALID", "LE-02", FORGED),
+    Cure("SIGNATURE_MISSING", "SI-01", FORGED),
+    Cure("SIGNATURE_COUNT", "SI-06", FORGED),
+    Cure("TIMESTAMP_INVALID", "SI-15", FORGED),
+    Cure("LOG_ENTRY_MISSING", "TL-01", FORGED),
+    Cure("LOG_ENTRY_MISMATCH", "TL-02", FORGED),
+    Cure("INCLUSION_INVALID", "TL-03", FORGED),
+    Cure("IDENTITY_UNTRUSTED", "SI-02", FORGED),
+    Cure("ISSUER_MISMATCH", "SI-11", FORGED),
+    Cure("KEY_NOT_FROM_ROOT", "SI-13", FORGED),
+    Cure("JSON_DUPLICATE_KEY", "LE-10", FORGED),
     Cure("UNEXPECTED_LOG_ENTRY", "TL-11", (f"{COMMAND} revoke log:{{entry}} --reason stolen",)),
     # trust root and policy
     Cure("ROOT_DIGEST_MISMATCH", "SI-21", (RESTORE,)),

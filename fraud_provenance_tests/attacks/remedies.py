@@ -19,6 +19,7 @@ from fraud_provenance_tests.attacks.model import Attack, Judge
 
 COMMAND = "fraud-provenance"
 _TYPED = re.compile(r"`([^`]+)`")
+_BUNDLE = re.compile(r"bundle ([0-9a-f]{12})")
 _PLACE = re.compile(r"[A-Z]+")
 RUN = f"{COMMAND} run {' '.join(TRAINED)}"
 APPROVE = (
@@ -126,6 +127,15 @@ def _mounted(home: Home, _backup: Path) -> None:
     (home.path / "dvc-remote.away").rename(home.path / "dvc-remote")
 
 
+def _remove_bundles(home: Home, _backup: Path) -> None:
+    """Those that the refusal names, by the first digits of their files."""
+    named = set(_BUNDLE.findall(" ".join(item.message for item in home.heard)))
+    files = [path for name in named for path in home.path.glob(f"evidence/bundles/{name}*")]
+    assert files, "the refusal names no bundle that is there"
+    for path in (*files, home.path / "evidence" / "index.sqlite"):
+        path.unlink()
+
+
 def _restore_policies(home: Home, _backup: Path) -> None:
     _git(home, "checkout", "--quiet", "--", "policies")
 
@@ -147,10 +157,14 @@ HANDS: Mapping[str, Hand] = {
         "merged into that branch",
         lambda home, _: _git(home, "branch", "--force", "protected", "HEAD"),
     ),
-    "chmod": Hand("`chmod o-w`", lambda home, _: (home.path / "serving").chmod(0o775)),
+    "chmod": Hand("`chmod go= PATH`", lambda home, _: (home.path / "serving").chmod(0o700)),
     "remove feast": Hand("emove feast/ of the home", lambda home, _: _remove(home, "feast")),
     "remove the key": Hand(
         "Remove it", lambda home, _: (home.project / "docs" / "notes.md").unlink()
+    ),
+    "remove the bundle": Hand(
+        "emove the bundle that is named from evidence/bundles/, and evidence/index.sqlite",
+        _remove_bundles,
     ),
     "move back": Hand("ove", _moved_back),
     "mount": Hand("reachable", _mounted),

@@ -179,7 +179,7 @@ reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), "Th
 # custom:
 #   short_name: partition_age
 #   code: EVIDENCE_TOO_OLD
-#   remedy: "`fraud-provenance trace ASSET/PARTITION` names the statement; `fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and `fraud-provenance run` makes a new one."
+#   remedy: "`fraud-provenance verify ASSET/PARTITION --json` names the statement; `fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and `fraud-provenance run` makes a new one."
 reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), "The partition's statement is older than the layout allows.") if {
 	some partition in input.partitions
 	not young_enough(partition)

@@ -112,7 +112,7 @@ reasons contains lib.reason(rego.metadata.rule(), sprintf("%v", [file]), "The fi
 # custom:
 #   short_name: tree_clean
 #   code: GIT_DIRTY
-#   remedy: "Commit the changes (`git commit --all`), then `fraud-provenance run`: what the changed tree made is made anew."
+#   remedy: "Commit the changes, or remove what git ignores (`git status --ignored` lists both), then `fraud-provenance run`: what the changed tree made is made anew."
 reasons contains lib.reason(rego.metadata.rule(), asset, "It was made from a work tree that is not exactly a commit.") if {
 	some made in input.code
 	not code_committed(made)
@@ -126,7 +126,7 @@ reasons contains lib.reason(rego.metadata.rule(), asset, "It was made from a wor
 # custom:
 #   short_name: code_told
 #   code: GIT_DIRTY
-#   remedy: "Commit the changes (`git commit --all`), then `fraud-provenance run`: what the changed tree made is made anew."
+#   remedy: "Commit the changes, or remove what git ignores (`git status --ignored` lists both), then `fraud-provenance run`: what the changed tree made is made anew."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The evidence does not tell which code made the model.") if {
 	not code_told
 	not tree_may_be_dirty
