@@ -19,6 +19,7 @@ from fraud_provenance.alerts import (
     settings_of,
     sinks_of,
 )
+from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
@@ -57,6 +58,13 @@ DATA_ASSETS = (
     "training_set",
     "transaction_scores",
 )
+
+_WITHDRAWN = (
+    RootCause.PARTITION_REVOKED,
+    RootCause.MODEL_REVOKED,
+    RootCause.STATEMENT_REVOKED,
+)
+"""What people took back: `run` makes anew what was made from it, and so it has to begin."""
 
 
 class Pipeline:
@@ -158,11 +166,11 @@ class Pipeline:
         verdict = verify_assets(self.workspace, DATA_ASSETS)
         vanished = self.workspace.trust.lineage().versions.vanished()
         problems = [*verdict.reasons, *self.workspace.store.problems(), *vanished]
-        if problems:
+        if any(item.code not in _WITHDRAWN for item in problems):
             raise VerificationError(*dict.fromkeys(problems))
         for asset in DATA_ASSETS:  # left out by every step, while the rest goes on
-            revoked = planning.revoked_partitions(self.workspace, asset).values()
-            self.report.refused.extend(dict.fromkeys(revoked))
+            problems += planning.revoked_partitions(self.workspace, asset).values()
+        self.report.refused.extend(dict.fromkeys(problems))
 
     def _ingest(self) -> None:
         due = self._due("ingest")

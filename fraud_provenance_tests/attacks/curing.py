@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import tempfile
 import traceback
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def case_of(cure: Cure) -> Case | Refusal:
 
 
 def _play(home: Home, case: Case | Refusal, cure: Cure, backup: Path) -> str:
-    copy_state(home.path, backup)
+    _back_up(home, backup)
     digests = {name: _version(home, day) for name, day in (("digest", DAY), ("other", OTHER_DAY))}
     home.notes["ports"] = dict(home.ports)
     with home.around.pop_all():  # what is held from here on is the attack's
@@ -83,6 +84,17 @@ def _play(home: Home, case: Case | Refusal, cure: Cure, backup: Path) -> str:
     if cure.code in _told(after) or (after.refused and before.codes[:1] in ((), (cure.code,))):
         return f"still {_told(after)} after {said}: {after.text[-600:]}"
     return ""
+
+
+def _back_up(home: Home, backup: Path, *, again: int = 3) -> None:
+    """Copy the home; its log writes a file now and then, which is gone a moment later."""
+    try:
+        copy_state(home.path, backup)
+    except shutil.Error:
+        if not again:
+            raise
+        shutil.rmtree(backup)
+        _back_up(home, backup, again=again - 1)
 
 
 def places(home: Home) -> dict[str, str]:
