@@ -69,7 +69,7 @@ CURES = (
     Cure("SNAPSHOT_INCOHERENT", "DT-06 nothing rebuilt", (RUN,)),
     Cure("CODE_VERSION_MISMATCH", "RP-11", (RUN,)),
     Cure("FEATURE_RECOMPUTE_MISMATCH", "DT-08 label",
-         (f"{COMMAND} revoke {FEATURES}/{LAST} --reason edited", RUN)),
+         ("find out who", f"{COMMAND} revoke {FEATURES}/{NEW_DAY} --reason edited", RUN)),
     Cure("MERKLE_MISMATCH", "SV-05 edited", (f"{COMMAND} rollback {SCORES} {LAST}",)),
     Cure("FEATURE_TRACE_MISMATCH", "SV-09", (f"{COMMAND} rollback {FEATURES} {LAST}",)),
     Cure("PREDLOG_GAP", "F7 by the audit",

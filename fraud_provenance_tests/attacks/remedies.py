@@ -149,6 +149,7 @@ def _ended(home: Home, _backup: Path) -> None:
 HANDS: Mapping[str, Hand] = {
     "unset it": Hand("nset ", _ended),
     "correct the clock": Hand("Correct the clock", _ended),
+    "find out who": Hand("Find out who", _ended),
     "make tools": Hand("`make tools`", _ended),
     "reachable": Hand("eachable", _ended),
     "make room": Hand("Make room", _ended),
