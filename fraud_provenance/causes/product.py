@@ -60,7 +60,9 @@ class ProductCause(Told):
     FORBIDDEN_FORMAT = (
         auto(),
         "The model is in a format that can run code when loaded.",
-        "Train again; only XGBoost UBJ is accepted.",
+        "Only XGBoost UBJ is accepted. `fraud-provenance verify fraud_model` names its digest, "
+        f"`fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and {RUN} trains another "
+        "one.",
     )
     MERKLE_MISMATCH = (
         auto(),
@@ -109,12 +111,16 @@ class ProductCause(Told):
     FORMAT_MAGIC = (
         auto(),
         "A model file is not in the format that its name claims.",
-        "Treat the model as hostile; train again.",
+        "Treat the model as hostile. `fraud-provenance verify fraud_model` names its digest, "
+        f"`fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and {RUN} trains another "
+        "one.",
     )
     MODEL_MALFORMED = (
         auto(),
         "A model file does not hold together: lengths, tree indices or numbers are impossible.",
-        "Treat the model as hostile; train again.",
+        "Treat the model as hostile. `fraud-provenance verify fraud_model` names its digest, "
+        f"`fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and {RUN} trains another "
+        "one.",
     )
     RESOURCE_LIMIT = (
         auto(),
@@ -146,7 +152,9 @@ class ProductCause(Told):
     IGNORE_PATHS_UNEXPECTED = (
         auto(),
         "The model signature leaves out paths that its signer chose.",
-        "Sign the whole model again.",
+        "The whole model has to be signed. `fraud-provenance verify fraud_model` names its "
+        f"digest, `fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and {RUN} trains "
+        "another one.",
     )
     FAIL_CLOSED = (
         auto(),
@@ -250,7 +258,7 @@ class ProductCause(Told):
         auto(),
         "The model's threshold, or the share of transactions that it would alert on, is outside "
         "of the policy's bounds.",
-        "Train a model whose threshold alerts within the bounds, or have these in "
+        "Train on other days, `fraud-provenance run --train-days N`, or have the bounds in "
         f"policies/data/thresholds.json changed: two policy authors, each with {RELEASE}.",
     )
     GIT_DIRTY = (

@@ -33,8 +33,8 @@ REMEDIES: Final[Mapping[str, str]] = {
         f"rows in as a new version of their day: {DELIVER}."
     ),
     RootCause.ARTIFACT_MISSING: (
-        f"A raw day: {ROLLBACK_DAY}. What is made of it: {PUT_BACK}. Anything else: restore data/ "
-        "or mlflow/ of the home from its backup."
+        f"A raw day: {ROLLBACK_DAY}. What is made of it: {PUT_BACK}. A model's file: restore "
+        "mlflow/ of the home from its backup. Anything else: restore data/."
     ),
     RootCause.UNATTESTED_FILE: (f"Remove the file; bring data in through {IMPORT}."),
     RootCause.MANIFEST_MALFORMED: (f"{BACKUP} ({HOME} prints the folder)."),

@@ -17,6 +17,7 @@ RESTORE, UP = f"{COMMAND} up --restore", f"{COMMAND} up"
 BACKUP = ("copy evidence",)
 FORGED = ("remove the bundle", *BACKUP)
 DECIDED = (APPROVE, RUN)
+WITHDRAWN = (f"{COMMAND} revoke {{model}} --reason hostile", RUN)
 REGISTERED = (RUN, APPROVE, RUN)
 
 
@@ -75,7 +76,11 @@ CURES = (
     Cure("PREDLOG_GAP", "F7 by the audit",
          (f"{COMMAND} revoke {SCORES}/{{scored}} --reason gap",
           f"{COMMAND} run --score {{scored}}")),
+    Cure("ARTIFACT_MISSING", Refusal(honest.model_file_lost, CHAMPION), ("restore mlflow",)),
     # evidence and log
+    Cure("EVIDENCE_TAMPERED", Refusal(honest.bundle_rots, command("", "verify", FEATURES)), BACKUP),
+    Cure("MANIFEST_MALFORMED",
+         Refusal(honest.manifest_rots, command("", "verify", FEATURES)), BACKUP),
     Cure("EVIDENCE_MISSING", "LE-01", BACKUP),
     Cure("EVIDENCE_ROLLBACK", "OP-11 audit", ("copy evidence", f"{COMMAND} audit --full")),
     Cure("LOG_ROLLBACK", "TL-06", ("restore log", f"{COMMAND} audit")),
@@ -124,6 +129,10 @@ CURES = (
     Cure("KEY_REVOKED", "PT-05 approver, at the move",
          (APPROVE.replace("officer", "deputy"), RUN)),
     Cure("EVAL_ON_TRAIN", "F1", (RUN,)),
+    Cure("THRESHOLD_OUT_OF_RANGE", "F2", (f"{COMMAND} run --train-days 8",)),
+    Cure("FORMAT_MAGIC", "MA-12 model.ubj, evaluation", WITHDRAWN),
+    Cure("FORBIDDEN_FORMAT", "MA-11 pickled, evaluation", WITHDRAWN),
+    Cure("MODEL_MALFORMED", "MA-14 child is its parent", WITHDRAWN),
     Cure("PARAM_MISSING", "RP-08 max_depth", (RUN,)),
     Cure("COMMIT_UNTRUSTED", "RP-02", ("merge",)),
     Cure("GIT_DIRTY", "RP-01", ("commit", RUN)),

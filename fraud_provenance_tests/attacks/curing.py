@@ -12,6 +12,7 @@ import polars as pl
 
 from fraud_provenance.alerts import Outbox
 from fraud_provenance.attested.core.codes import remedy
+from fraud_provenance.models.facts import MODEL
 from fraud_provenance_tests.attacks import faults, registry
 from fraud_provenance_tests.attacks.arena import Arena, copy_state
 from fraud_provenance_tests.attacks.cases_data import DAY
@@ -108,11 +109,14 @@ def places(home: Home) -> dict[str, str]:
     ).write_parquet(corrected)
     text = " ".join(str(item) for item in home.heard)
     entry = _ENTRY.search(text)
+    is_home = (home.path / "evidence").exists()
+    models = home.workspace().store.records(asset=MODEL) if is_home else []
     scored = max((home.path / "data" / "transaction_scores").glob("*.parquet"), default=newest)
     return {
         "file": str(home.arena.folder / "next-day" / f"{day}.parquet"),
         "corrected": str(corrected),
         "scored": scored.stem,
+        "model": models[-1].subject_digest[:12] if models else "",
         "entry": entry[1] if entry else "",
     }
 

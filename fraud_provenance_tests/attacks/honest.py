@@ -10,9 +10,10 @@ from fraud_provenance.attested.local.processes import Processes
 from fraud_provenance.attested.local.servers import all_servers
 from fraud_provenance_tests.attacks import cases_effect, cases_governance, faults
 from fraud_provenance_tests.attacks.cases_data import NEW_DAY
+from fraud_provenance_tests.attacks.cases_tampering import changed
 from fraud_provenance_tests.attacks.cases_training import two_more_days
 from fraud_provenance_tests.attacks.home import Home
-from fraud_provenance_tests.attacks.judges import RAW
+from fraud_provenance_tests.attacks.judges import FEATURES, RAW
 from fraud_provenance_tests.attacks.model import Attack, Outcome
 
 LAST = "2018-05-15"
@@ -57,6 +58,27 @@ def statement_revoked(home: Home) -> None:
     """Somebody withdraws the statement of the newest day, not its data."""
     statement = home.workspace().store.heads(RAW)[LAST][0].statement
     assert home.command("revoke", statement, "--reason", "signed by mistake").code == 0
+
+
+def bundle_rots(home: Home) -> None:
+    """One bit of a stored bundle is another: a disk forgets."""
+    store = home.workspace().store
+    _rot(store.bundle_path(store.records(asset=FEATURES)[-1].bundle))
+
+
+def manifest_rots(home: Home) -> None:
+    store = home.workspace().store
+    _rot(store.manifest_path(store.records(asset=FEATURES)[-1].subject_digest))
+
+
+def _rot(path: Path) -> None:
+    content = changed(path.read_bytes())
+    path.unlink()
+    path.write_bytes(content)
+
+
+def model_file_lost(home: Home) -> None:
+    next((home.path / "mlflow").rglob("model.ubj")).unlink()
 
 
 # --- homes of their own --------------------------------------------------------------------------

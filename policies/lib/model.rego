@@ -78,7 +78,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The model's featu
 # custom:
 #   short_name: format_allowed
 #   code: FORBIDDEN_FORMAT
-#   remedy: Train again; only XGBoost UBJ with its JSON side files is accepted.
+#   remedy: "Only XGBoost UBJ with its JSON side files is accepted. `fraud-provenance verify fraud_model` names its digest, `fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and `fraud-provenance run` trains another one."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model is not in an allowed format.") if {
 	not format_allowed
 }
@@ -89,7 +89,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The model is not 
 # custom:
 #   short_name: one_booster
 #   code: FORBIDDEN_FORMAT
-#   remedy: Train again; only XGBoost UBJ with its JSON side files is accepted.
+#   remedy: "Only XGBoost UBJ with its JSON side files is accepted. `fraud-provenance verify fraud_model` names its digest, `fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and `fraud-provenance run` trains another one."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model must hold exactly one .ubj file.") if {
 	not one_booster
 }
@@ -100,7 +100,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The model must ho
 # custom:
 #   short_name: files_allowed
 #   code: FORBIDDEN_FORMAT
-#   remedy: Train again; only XGBoost UBJ with its JSON side files is accepted.
+#   remedy: "Only XGBoost UBJ with its JSON side files is accepted. `fraud-provenance verify fraud_model` names its digest, `fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and `fraud-provenance run` trains another one."
 reasons contains lib.reason(rego.metadata.rule(), sprintf("%v", [file]), "The file is of a kind that could run code when it is loaded.") if {
 	some file in input.model.files
 	not file_allowed(file)

@@ -48,7 +48,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 # custom:
 #   short_name: threshold_alerts
 #   code: THRESHOLD_OUT_OF_RANGE
-#   remedy: "Train a model whose threshold alerts within the bounds, or have these in policies/data/thresholds.json changed: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
+#   remedy: "Train on other days, `fraud-provenance run --train-days N`, or have the bounds in policies/data/thresholds.json changed: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 	not threshold_alerts
 	found := [object.get(input, ["evaluation", name], "missing") | some name in ["threshold", "alert_rate"]]
