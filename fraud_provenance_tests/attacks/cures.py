@@ -1,10 +1,19 @@
 """The table: root causes, what brings each about, and the steps that its remedy prints."""
 
-from fraud_provenance_tests.attacks import cases_approvals, cases_effect, honest
-from fraud_provenance_tests.attacks.cases_data import DAY, NEW_DAY
+import polars as pl
+
+from fraud_provenance_tests.attacks import cases_approvals, cases_effect, cases_evidence, honest
+from fraud_provenance_tests.attacks.cases_data import (
+    DAY,
+    NEW_DAY,
+    Change,
+    amounts,
+    landed,
+    one_in,
+)
 from fraud_provenance_tests.attacks.cases_tampering import OTHER_DAY
 from fraud_provenance_tests.attacks.honest import LAST
-from fraud_provenance_tests.attacks.judges import FEATURES, RAW, command, job, promote
+from fraud_provenance_tests.attacks.judges import FEATURES, RAW, command, ingest, job, promote
 from fraud_provenance_tests.attacks.remedies import APPROVE, COMMAND, RUN, Cure, Refusal
 
 SCORES = "transaction_scores"
@@ -34,23 +43,35 @@ def signed_by_two() -> tuple[str, ...]:
     )
 
 
+def arrives(change: Change) -> Refusal:
+    """The next day arrives, changed, and is judged: what a run does with it first."""
+    return Refusal(landed(change), ingest(NEW_DAY))
+
+
 CHAMPION = command("", "verify", "model@champion")
 PROMOTE = job("P3", "promotion")
 CURES = (
     # days: held, broken, missing, withdrawn
     Cure("DATA_HELD", "AC-01 nobody accepted", (ACCEPT, RUN)),
     Cure("CHECK_MISSING", "DF-29", (RUN,)),
-    Cure("SCHEMA_COLUMN_MISSING", "DF-01", REPLACE),
-    Cure("SCHEMA_TYPE", "DF-02", REPLACE),
+    Cure("SCHEMA_COLUMN_MISSING", "DF-01", REPLACE[:1]),
+    Cure("SCHEMA_TYPE", "DF-02", REPLACE[:1]),
     Cure("UNIT_SHIFT", "DF-03", DELIVER),
-    Cure("NULL_RATE", "DF-05 nothing", DELIVER),
-    Cure("NON_FINITE", "DF-06 infinite", DELIVER),
+    Cure("NULL_RATE", "DF-05 nothing", DELIVER[:1]),
+    Cure("NON_FINITE", "DF-06 infinite", DELIVER[:1]),
     Cure("DUPLICATE_KEY", "DF-08", REPLACE),
-    Cure("DUPLICATE_BUSINESS_KEY", "N8 a second later", REPLACE),
-    Cure("EVENT_TIME_OUTSIDE_PARTITION", "DF-11", REPLACE),
-    Cure("ENCODING", "DF-23 in a name", REPLACE),
-    Cure("FROZEN_FEED", "DF-32", REPLACE),
-    Cure("RESOURCE_LIMIT", "DS-03 equal rows", REPLACE),
+    Cure("DUPLICATE_BUSINESS_KEY", "N8 a second later", REPLACE[:1]),
+    Cure("EVENT_TIME_OUTSIDE_PARTITION", "DF-11", REPLACE[:1]),
+    Cure("ENCODING", "DF-23 in a name", REPLACE[:1]),
+    Cure("FROZEN_FEED", "DF-32", REPLACE[:1]),
+    Cure("RESOURCE_LIMIT", "DS-03 equal rows", REPLACE[:1]),
+    Cure("VOLUME", arrives(lambda frame: frame.head(400)), REPLACE[:1]),
+    Cure("CONSTANT_COLUMN", arrives(amounts(pl.lit(12.5))), DELIVER[:1]),
+    Cure("SENTINEL_VALUE", arrives(one_in(12, 999.99)), DELIVER[:1]),
+    Cure("COLUMNS_SWAPPED", arrives(honest.swapped), DELIVER[:1]),
+    Cure("VALUE_RANGE", arrives(amounts(-pl.col("TX_AMOUNT"))), DELIVER[:1]),
+    Cure("DISTRIBUTION_SHIFT", arrives(amounts((pl.col("TX_AMOUNT") * 3).round(2))), DELIVER[:1]),
+    Cure("LABEL_RATE", arrives(honest.all_fraud), DELIVER[:1]),
     Cure("STALE_FEED", Refusal(honest.a_day_is_missing, RUNS), DELIVER),
     Cure("EMPTY_PARTITION", Refusal(honest.an_empty_day, RUNS), (WAIVE,)),
     Cure("PARTITION_REVOKED",
@@ -127,7 +148,7 @@ CURES = (
          Refusal(honest.said("revoke", "model@champion", "--reason", "wrong"), CHAMPION),
          REGISTERED),
     Cure("KEY_REVOKED", "PT-05 approver, at the move",
-         (APPROVE.replace("officer", "deputy"), RUN)),
+         (APPROVE.replace("officer", "deputy"),)),
     Cure("EVAL_ON_TRAIN", "F1", (RUN,)),
     Cure("THRESHOLD_OUT_OF_RANGE", "F2", (f"{COMMAND} run --train-days 8",)),
     Cure("FORMAT_MAGIC", "MA-12 model.ubj, evaluation", WITHDRAWN),
@@ -140,7 +161,9 @@ CURES = (
     Cure("SOURCE_MISMATCH", "RG-02 location", ("restore mlflow",)),
     Cure("SOURCE_SCHEME", "RG-06 file:///etc", ("restore mlflow",)),
     Cure("METRIC_UNSIGNED", "MA-17", ("restore mlflow",)),
-    Cure("EVIDENCE_SIDECAR_MISMATCH", "LE-11 git_commit of the run", ("restore mlflow",)),
+    Cure("EVIDENCE_SIDECAR_MISMATCH",
+         Refusal(cases_evidence.tagged("run", "git_commit", "0" * 40), command("P6", "audit")),
+         ("restore mlflow",)),
     Cure("FAIL_CLOSED", "SV-04 gone", ("restore mlflow", RUN)),
     Cure("FEATURE_TAMPER", "DT-15 edited", ("remove feast", RUN)),
     Cure("FEATURE_DEF_MISMATCH", "DT-16 load", ("remove feast", RUN)),

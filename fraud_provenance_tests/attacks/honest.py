@@ -60,6 +60,21 @@ def statement_revoked(home: Home) -> None:
     assert home.command("revoke", statement, "--reason", "signed by mistake").code == 0
 
 
+def swapped(frame: pl.DataFrame) -> pl.DataFrame:
+    """Customers and terminals were exchanged."""
+    return frame.with_columns(CUSTOMER_ID="TERMINAL_ID", TERMINAL_ID="CUSTOMER_ID")
+
+
+def all_fraud(frame: pl.DataFrame) -> pl.DataFrame:
+    """Every third payment is called a fraud."""
+    third = pl.int_range(pl.len()) % 3 == 0
+    return frame.with_columns(
+        pl.when(third).then(1).otherwise("TX_FRAUD").cast(frame["TX_FRAUD"].dtype).alias("TX_FRAUD"),
+        pl.when(third).then(1).otherwise("TX_FRAUD_SCENARIO")
+        .cast(frame["TX_FRAUD_SCENARIO"].dtype).alias("TX_FRAUD_SCENARIO"),
+    )  # fmt: skip
+
+
 def bundle_rots(home: Home) -> None:
     """One bit of a stored bundle is another: a disk forgets."""
     store = home.workspace().store

@@ -169,7 +169,7 @@ HANDS: Mapping[str, Hand] = {
     ),
     "move back": Hand("ove", _moved_back),
     "mount": Hand("reachable", _mounted),
-    "restore mlflow": Hand("estore mlflow/", _restored("mlflow")),
+    "restore mlflow": Hand("estore mlflow/", _copied("mlflow")),
     "copy evidence": Hand("Copy the backup of evidence/ over the home's", _copied("evidence")),
     "restore data": Hand("estore data/", _restored("data")),
     "restore log": Hand("estore log/", _restored("log")),
