@@ -100,8 +100,6 @@ CURES = (
     Cure("ARTIFACT_MISSING", Refusal(honest.model_file_lost, CHAMPION), ("restore mlflow",)),
     # evidence and log
     Cure("EVIDENCE_TAMPERED", Refusal(honest.bundle_rots, command("", "verify", FEATURES)), BACKUP),
-    Cure("MANIFEST_MALFORMED",
-         Refusal(honest.manifest_rots, command("", "verify", FEATURES)), BACKUP),
     Cure("EVIDENCE_MISSING", "LE-01", BACKUP),
     Cure("EVIDENCE_ROLLBACK", "OP-11 audit", ("copy evidence", f"{COMMAND} audit --full")),
     Cure("LOG_ROLLBACK", "TL-06", ("restore log", f"{COMMAND} audit")),

@@ -81,11 +81,6 @@ def bundle_rots(home: Home) -> None:
     _rot(store.bundle_path(store.records(asset=FEATURES)[-1].bundle))
 
 
-def manifest_rots(home: Home) -> None:
-    store = home.workspace().store
-    _rot(store.manifest_path(store.records(asset=FEATURES)[-1].subject_digest))
-
-
 def _rot(path: Path) -> None:
     content = changed(path.read_bytes())
     path.unlink()
