@@ -155,13 +155,14 @@ REMEDIES: Final[Mapping[str, str]] = {
         "Trust nothing that it says; find out what was replaced or weakened."
     ),
     RootCause.COMMIT_UNTRUSTED: (
-        f"Have the change merged into that branch and fetch it, then {RUN} from there."
+        "Have this very commit merged into that branch, not squashed or rebased, and fetch it; "
+        f"then {RUN}."
     ),
     RootCause.ENV_FILE_MISMATCH: (
-        "Create the environment anew from the lock (`make clean setup`) and train again."
+        f"Create the environment anew from the lock (`make clean setup`), then {RUN} trains again."
     ),
     RootCause.ENV_LOCK_MISMATCH: (
-        "Create the environment anew from the lock (`make clean setup`) and train again."
+        f"Create the environment anew from the lock (`make clean setup`), then {RUN} trains again."
     ),
     RootCause.DECISION_INPUT_MISMATCH: (
         "Treat the policy engine as replaced. Delete the folder that `tools/build.sh --dir` prints"

@@ -154,6 +154,8 @@ CURES = (
     Cure("MODEL_MALFORMED", "MA-14 child is its parent", WITHDRAWN),
     Cure("PARAM_MISSING", "RP-08 max_depth", (RUN,)),
     Cure("COMMIT_UNTRUSTED", "RP-02", ("merge",)),
+    Cure("ENV_LOCK_MISMATCH", "RP-03", ("make clean setup", RUN)),
+    Cure("ENV_FILE_MISMATCH", "RP-04 edited", ("make clean setup", RUN)),
     Cure("GIT_DIRTY", "RP-01", ("commit", RUN)),
     # registry and online store
     Cure("SOURCE_MISMATCH", "RG-02 location", ("restore mlflow",)),
