@@ -49,6 +49,7 @@ def arrives(change: Change) -> Refusal:
 
 
 CHAMPION = command("", "verify", "model@champion")
+SIGNS = command("", *WAIVE.split()[1:])
 PROMOTE = job("P3", "promotion")
 CURES = (
     # days: held, broken, missing, withdrawn
@@ -170,9 +171,9 @@ CURES = (
     # surroundings
     Cure("HOME_MISSING", Refusal(honest.no_home, RUNS), (UP,)),
     Cure("HOME_MOVED", Refusal(honest.moved, RUNS), ("move back",)),
-    Cure("LOG_UNAVAILABLE", Refusal(honest.server_away("rekor"), RUNS), (UP, RUN)),
-    Cure("TIMESTAMP_UNAVAILABLE", Refusal(honest.server_away("timestamp"), RUNS), (UP, RUN)),
-    Cure("AUTHORITY_UNAVAILABLE", Refusal(honest.server_away("fulcio"), RUNS), (UP, RUN)),
+    Cure("LOG_UNAVAILABLE", Refusal(honest.server_away("rekor"), SIGNS), (UP, RUN)),
+    Cure("TIMESTAMP_UNAVAILABLE", Refusal(honest.server_away("timestamp"), SIGNS), (UP, RUN)),
+    Cure("AUTHORITY_UNAVAILABLE", Refusal(honest.server_away("fulcio"), SIGNS), (UP, RUN)),
     Cure("STORAGE_UNAVAILABLE", Refusal(honest.remote_away, RUNS), ("mount", RUN)),
     Cure("CONFIG_OVERRIDE", "SV-02 SKIP_VERIFY", ("unset it",)),
     Cure("TMP_PERMS", "RG-09 own folder", ("chmod",)),

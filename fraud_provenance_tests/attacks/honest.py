@@ -107,12 +107,11 @@ def _end(home: Home, path: Path) -> None:
 
 
 def server_away(name: str) -> Attack:
-    """A home of two days, of which one server does not run any more."""
+    """A new home, of which one server does not run any more."""
 
     def attack(home: Home) -> None:
         no_home(home)
-        for arguments in (("up",), ("generate", "--days", "2", "--rows-per-day", "400")):
-            assert home.command(*arguments).code == 0
+        assert home.command("up").code == 0
         settings = trust_root.load(home.path)
         server = next(item for item in all_servers(home.path, settings) if item.name == name)
         Processes(home.path / "run").end([server])
