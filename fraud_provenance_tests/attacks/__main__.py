@@ -69,7 +69,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--arena", default="", help="build the home here and keep it running")
     parser.add_argument("--down", action="store_true", help="stop the kept home's servers")
     parser.add_argument("--list", action="store_true", help="list lines and their cases")
-    parser.add_argument("--remedies", action="store_true", help="play the cures of remedies.py")
+    parser.add_argument("--remedies", action="store_true", help="play the cures of cures.py")
     options = parser.parse_args()
     if options.down and not options.arena:
         parser.error("--down needs --arena")
