@@ -151,6 +151,10 @@ CURES = (
     Cure("CONFIG_OVERRIDE", "SV-02 SKIP_VERIFY", ("unset it",)),
     Cure("TMP_PERMS", "RG-09 own folder", ("chmod",)),
     Cure("SECRET_IN_TREE", "SN-01", ("remove the key",)),
+    Cure("TIME_SKEW", "OP-08", ("correct the clock", RUN)),
+    Cure("APPROVAL_BEFORE_EVIDENCE", "AP-06", (APPROVE,)),
+    Cure("FORMAT_MAGIC", "MA-12 model.ubj, evaluation", WITHDRAWN),
+    Cure("STORAGE_UNAVAILABLE", Refusal(honest.remote_away, RUNS), ("mount", RUN)),
 )  # fmt: skip
 UNTRIED = (
     Cure("SCHEMA_COLUMN_MISSING", "DF-01", REPLACE[:1]),
@@ -164,7 +168,6 @@ UNTRIED = (
     Cure("PREDLOG_GAP", "F7 by the audit",
          (f"{COMMAND} revoke {SCORES}/{{scored}} --reason gap",
           f"{COMMAND} run --score {{scored}}")),
-    Cure("APPROVAL_BEFORE_EVIDENCE", "AP-06", (APPROVE,)),
     Cure("APPROVAL_MISSING", Refusal(honest.another_model, PROMOTE), DECIDED),
     Cure("APPROVAL_POLICY", Refusal(honest.policy_moved, PROMOTE, "approved"), REGISTERED),
     Cure("APPROVAL_SUPERSEDED", "F3",
@@ -173,12 +176,9 @@ UNTRIED = (
     Cure("CAS_CONFLICT", "PT-03", DECIDED),
     Cure("DECISION_SUPERSEDED", "RG-07", DECIDED),
     Cure("THRESHOLD_OUT_OF_RANGE", "F2", (f"{COMMAND} run --train-days 8",)),
-    Cure("FORMAT_MAGIC", "MA-12 model.ubj, evaluation", WITHDRAWN),
     Cure("FORBIDDEN_FORMAT", "MA-11 pickled, evaluation", WITHDRAWN),
     Cure("MODEL_MALFORMED", "MA-14 child is its parent", WITHDRAWN),
     Cure("PARAM_MISSING", "RP-08 max_depth", (RUN,)),
-    Cure("STORAGE_UNAVAILABLE", Refusal(honest.remote_away, RUNS), ("mount", RUN)),
-    Cure("TIME_SKEW", "OP-08", ("correct the clock", RUN)),
     Cure("PREDLOG_UNAVAILABLE", "SV-10", ("make room", RUN)),
     Cure("POLICY_UNAVAILABLE", "OP-05 missing, P1", ("make tools", RUN)),
 )  # fmt: skip
