@@ -155,6 +155,9 @@ CURES = (
     Cure("APPROVAL_BEFORE_EVIDENCE", "AP-06", (APPROVE,)),
     Cure("FORMAT_MAGIC", "MA-12 model.ubj, evaluation", WITHDRAWN),
     Cure("STORAGE_UNAVAILABLE", Refusal(honest.remote_away, RUNS), ("mount", RUN)),
+    Cure("APPROVAL_SUPERSEDED", "F3",
+         (f"{COMMAND} approve model:1 --environment local --as risk.officer@example.com "
+          "--reason after-all",)),
 )  # fmt: skip
 UNTRIED = (
     Cure("SCHEMA_COLUMN_MISSING", "DF-01", REPLACE[:1]),
@@ -170,9 +173,6 @@ UNTRIED = (
           f"{COMMAND} run --score {{scored}}")),
     Cure("APPROVAL_MISSING", Refusal(honest.another_model, PROMOTE), DECIDED),
     Cure("APPROVAL_POLICY", Refusal(honest.policy_moved, PROMOTE, "approved"), REGISTERED),
-    Cure("APPROVAL_SUPERSEDED", "F3",
-         (f"{COMMAND} approve model:1 --environment local --as risk.officer@example.com "
-          "--reason after-all",)),
     Cure("CAS_CONFLICT", "PT-03", DECIDED),
     Cure("DECISION_SUPERSEDED", "RG-07", DECIDED),
     Cure("THRESHOLD_OUT_OF_RANGE", "F2", (f"{COMMAND} run --train-days 8",)),

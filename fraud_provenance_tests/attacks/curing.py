@@ -111,11 +111,11 @@ def places(home: Home) -> dict[str, str]:
     entry = _ENTRY.search(text)
     is_home = (home.path / "evidence").exists()
     models = home.workspace().store.records(asset=MODEL) if is_home else []
-    scored = max((home.path / "data" / "transaction_scores").glob("*.parquet"), default=newest)
+    days = [item.partition for item in home.heard if item.partition]
     return {
         "file": str(home.arena.folder / "next-day" / f"{day}.parquet"),
         "corrected": str(corrected),
-        "scored": scored.stem,
+        "scored": days[0] if days else "",
         "model": models[-1].subject_digest[:12] if models else "",
         "entry": entry[1] if entry else "",
     }
