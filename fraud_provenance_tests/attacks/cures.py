@@ -158,6 +158,9 @@ CURES = (
     Cure("APPROVAL_SUPERSEDED", "F3",
          (f"{COMMAND} approve model:1 --environment local --as risk.officer@example.com "
           "--reason after-all",)),
+    Cure("PREDLOG_GAP", "F7 by the audit",
+         (f"{COMMAND} revoke {SCORES}/{{scored}} --reason gap",
+          f"{COMMAND} run --score {{scored}}")),
 )  # fmt: skip
 UNTRIED = (
     Cure("SCHEMA_COLUMN_MISSING", "DF-01", REPLACE[:1]),
@@ -168,9 +171,6 @@ UNTRIED = (
     Cure("CODE_VERSION_MISMATCH", "RP-11", (RUN,)),
     Cure("FEATURE_RECOMPUTE_MISMATCH", "DT-08 label",
          ("find out who", f"{COMMAND} revoke {FEATURES}/{NEW_DAY} --reason edited", RUN)),
-    Cure("PREDLOG_GAP", "F7 by the audit",
-         (f"{COMMAND} revoke {SCORES}/{{scored}} --reason gap",
-          f"{COMMAND} run --score {{scored}}")),
     Cure("APPROVAL_MISSING", Refusal(honest.another_model, PROMOTE), DECIDED),
     Cure("APPROVAL_POLICY", Refusal(honest.policy_moved, PROMOTE, "approved"), REGISTERED),
     Cure("CAS_CONFLICT", "PT-03", DECIDED),
