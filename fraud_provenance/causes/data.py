@@ -2,7 +2,7 @@
 
 from enum import auto
 
-from fraud_provenance.causes.told import Told
+from fraud_provenance.causes.told import ACCEPT, DELIVER, REPLACE, RUN, WAIVE, Told
 
 
 class DataCause(Told):
@@ -11,45 +11,50 @@ class DataCause(Told):
     SCHEMA_COLUMN_MISSING = (
         auto(),
         "A column of the agreed schema is not in the data.",
-        "Restore the column under its agreed name, import the day again and run.",
+        f"Restore the column under its agreed name, and deliver the whole day: {REPLACE}.",
     )
     SCHEMA_COLUMN_UNKNOWN = (
         auto(),
         "The data hold a column that the agreed schema does not know.",
-        "Drop the column, or extend the contract first.",
+        "Drop the column, or map the feed's columns to ours (`fraud-provenance import --propose "
+        f"FILE` prints a landing.toml), and deliver the whole day: {REPLACE}.",
     )
     SCHEMA_TYPE = (
         auto(),
         "A column is of another type than agreed; nothing is converted by guess.",
-        "Deliver the column in its agreed type.",
+        f"Deliver the whole day with the column in its agreed type: {REPLACE}.",
     )
     ENCODING = (
         auto(),
         "Text is not UTF-8, or a byte order mark became part of a column's name.",
-        "Save as UTF-8 without byte order mark and import the day again.",
+        f"Save as UTF-8 without byte order mark, and deliver the whole day: {REPLACE}.",
     )
-    NULL_RATE = auto(), "Values are missing.", "Deliver the rows again with all their values."
+    NULL_RATE = (
+        auto(),
+        "Values are missing.",
+        f"Deliver the rows again with all their values: {DELIVER}.",
+    )
     NON_FINITE = (
         auto(),
         "A number is infinite, not exactly representable, or the negative zero.",
-        "Deliver finite values.",
+        f"Deliver finite values: {DELIVER}.",
     )
     VALUE_RANGE = (
         auto(),
         "A value lies outside its agreed range or contradicts another one.",
-        "Correct the value at its source.",
+        f"Correct the value at its source: {DELIVER}.",
     )
     DUPLICATE_BUSINESS_KEY = (
         auto(),
-        "Payments come twice under different ids: same card, terminal and nearly the same "
-        "time and amount.",
-        "Ask the source for the day without the repeated payments, and import it again.",
+        "Payments come twice under different ids: same card, terminal and nearly the same time "
+        "and amount.",
+        f"Ask the source for the day without the repeated payments: {REPLACE}.",
     )
     FEATURE_RECOMPUTE_MISMATCH = (
         auto(),
         "A stored value is not what comes out when it is computed again from its input.",
-        "Make the partition anew, and find out who could write between the computation and "
-        "the read.",
+        "Find out who could write between the computation and the read. `fraud-provenance revoke "
+        f"ASSET/PARTITION --reason TEXT`, then {RUN} makes it anew.",
     )
     MAPPING_INVALID = (
         auto(),
@@ -65,87 +70,90 @@ class DataCause(Told):
     DUPLICATE_KEY = (
         auto(),
         "A transaction occurs more than once, in one day or across days.",
-        "Remove the repeated rows at their source.",
+        f"Ask the source for the day with each transaction once: {REPLACE}.",
     )
     EVENT_TIME_OUTSIDE_PARTITION = (
         auto(),
         "Event times are not those of their UTC day: local time, or another day's rows.",
-        "Deliver event times in UTC, each row under its own UTC day.",
+        f"Deliver event times in UTC, each row under its own UTC day: {REPLACE}.",
     )
     EMPTY_PARTITION = (
         auto(),
         "The day has no rows.",
-        "Deliver the day again, or have it declared empty: `fraud-provenance waive "
-        "raw_transactions DAY --reason TEXT`.",
+        f"Deliver the day again ({DELIVER}), or have it declared empty: {WAIVE}.",
     )
     VOLUME = (
         auto(),
         "The day has far more or far fewer rows than the days before it, or a long gap.",
-        "Deliver the whole day, once.",
+        f"Deliver the whole day, once: {REPLACE}. If the day is right: {ACCEPT}.",
     )
     UNIT_SHIFT = (
         auto(),
         "Amounts, of all rows or of a part of them, are in another unit.",
-        "Deliver amounts in currency units, not in cents.",
+        f"Deliver amounts in currency units, not in cents: {DELIVER}.",
     )
     DISTRIBUTION_SHIFT = (
         auto(),
         "A statistic of the day is far from that of the days before it.",
-        "Explain the change at its source, or have the threshold changed.",
+        f"Look for the change at its source. If the day is right: {ACCEPT}; else correct it, "
+        f"{DELIVER}.",
     )
     SENTINEL_VALUE = (
         auto(),
         "One value stands in for missing ones.",
-        "Deliver the real values; mark missing ones as missing.",
+        f"Deliver the real values; mark missing ones as missing: {DELIVER}.",
     )
     CONSTANT_COLUMN = (
         auto(),
         "A column that always varies has one value only.",
-        "Deliver the column's own values.",
+        f"Deliver the column's own values: {DELIVER}.",
     )
     COLUMNS_SWAPPED = (
         auto(),
         "Two columns were exchanged.",
-        "Deliver each column under its own name.",
+        f"Deliver each column under its own name: {DELIVER}.",
     )
     FROZEN_FEED = (
         auto(),
         "The day repeats the payments of an earlier day.",
-        "Ask the source for the day's own transactions.",
+        f"Ask the source for the day's own transactions: {REPLACE}.",
     )
     STALE_FEED = (
         auto(),
         "A day before this one is missing.",
-        "Deliver the days before it, or have them declared empty: `fraud-provenance waive "
-        "raw_transactions DAY --reason TEXT`; the next run judges this day again.",
+        f"Deliver the days before it ({DELIVER}), or have them declared empty: {WAIVE}; the next "
+        "run judges this day again.",
     )
     LABEL_RATE = (
         auto(),
         "The share of frauds is not one that the days before let expect.",
-        "Check the label feed.",
+        f"Check the label feed. If the day is right: {ACCEPT}; else correct it, {DELIVER}.",
     )
     LABEL_INCOHERENT = (
         auto(),
         "The labels do not cling to cards and terminals as they always do.",
-        "Check that each label is joined to its own transaction.",
+        f"Check that each label is joined to its own transaction: {DELIVER}.",
     )
     IMMATURE_LABELS = (
         auto(),
         "Labels are used before the delay after which they are known.",
-        "Leave the delay between the days learnt from and the days after them.",
+        "Train on earlier days, `fraud-provenance run --train-start DAY`, or wait until the "
+        "delay has gone by.",
     )
     TRIGGER_SUSPECT = (
         auto(),
         "One amount occurs far more often than its neighbours and always with one label.",
-        "Find out where these rows come from before a model learns from them.",
+        "Find out where these rows come from before a model learns from them; then deliver their "
+        f"days without them: {REPLACE}.",
     )
     PIT_LEAKAGE = (
         auto(),
         "A feature is not what was known at the moment of its transaction.",
-        "Compare the window's frame with the published definition; compute again.",
+        f"Compare the window's frame with the published definition and correct it, then {RUN}: "
+        "what the changed code made is made anew.",
     )
     SPLIT_CONTAMINATION = (
         auto(),
         "Rows to be evaluated on were learnt from, or the parts overlap in time.",
-        "Split by whole days: train, then delay, then test.",
+        f"Split by whole days, as {RUN} does: train, then delay, then test.",
     )

@@ -3,7 +3,7 @@
 from enum import auto
 
 from fraud_provenance.attested.core.codes import Kind
-from fraud_provenance.causes.told import Told
+from fraud_provenance.causes.told import APPROVE, DELIVER, RELEASE, REPLACE, RUN, UP, Told
 
 
 class ProductCause(Told):
@@ -12,7 +12,8 @@ class ProductCause(Told):
     EVIDENCE_SIDECAR_MISMATCH = (
         auto(),
         "A tag or parameter in MLflow differs from the signed evidence it is a copy of.",
-        "Correct MLflow's record and find out who changed it; no gate reads it.",
+        "Correct MLflow's record, or restore mlflow/ of the home from its backup, and find out "
+        "who changed it; no gate reads it.",
     )
     CONFIG_OVERRIDE = (
         auto(),
@@ -22,50 +23,52 @@ class ProductCause(Told):
     TOOL_DIGEST_MISMATCH = (
         auto(),
         "A tool's binary is not the one that the release in force fixes.",
-        "Delete the folder that `tools/build.sh --dir` prints (a tool that is there is kept), then"
-        " run `make tools`. Have another build approved (`fraud-provenance approve policies`).",
+        "Delete the folder that `tools/build.sh --dir` prints (a tool that is there is kept), "
+        "then `make tools`. Have another build approved by two policy authors, each with "
+        f"{RELEASE}.",
     )
     SELF_APPROVAL = (
         auto(),
         "The approver is the principal that trained the model.",
-        "Have another person, with the role approver, run `fraud-provenance approve "
-        "model@candidate`.",
+        f"Have another person, with the role approver, look at it: {APPROVE}, then {RUN}.",
     )
     APPROVAL_ROLE = (
         auto(),
         "The signer of the approval may not approve.",
-        "Have a person with the role approver run `fraud-provenance approve model@candidate`.",
+        f"Have a person with the role approver look at it: {APPROVE}, then {RUN}.",
     )
     APPROVAL_ENV = (
         auto(),
         "The approval is for another environment.",
-        "`fraud-provenance approve model@candidate`, with --environment for where the model "
-        "shall run.",
+        f"{APPROVE}, with the environment where the model shall run; then {RUN}.",
     )
     ALIAS_WITHOUT_DECISION = (
         auto(),
         "The registry's alias names a version that no valid decision allows.",
-        "Promote through `fraud-provenance approve` and the promotion job.",
+        f"Have the candidate approved ({APPROVE}), then {RUN}: it decides, and moves the alias.",
     )
     DECISION_SUPERSEDED = (
         auto(),
         "A newer decision replaced the one that allowed this version.",
-        "Promote again; going back is a new decision.",
+        f"Going back is a new decision: {APPROVE}, then {RUN}.",
     )
     CAS_CONFLICT = (
         auto(),
         "Another promotion moved the alias first.",
-        "Look at the new champion, then approve again if still wanted.",
+        f"Look at the new champion; if the candidate is still wanted, {APPROVE}, then {RUN}.",
     )
     FORBIDDEN_FORMAT = (
         auto(),
         "The model is in a format that can run code when loaded.",
-        "Train again; only XGBoost UBJ is accepted.",
+        "Only XGBoost UBJ is accepted. `fraud-provenance verify fraud_model` names its digest, "
+        f"`fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and {RUN} trains another "
+        "one.",
     )
     MERKLE_MISMATCH = (
         auto(),
         "The scores are not those whose Merkle root was signed.",
-        "Treat the prediction log as edited; compare with the signed batch.",
+        "Treat the prediction log as edited: `fraud-provenance rollback transaction_scores DAY` "
+        "puts the signed scores back.",
     )
     SEQUENCE_GAP = (
         auto(),
@@ -82,53 +85,59 @@ class ProductCause(Told):
     HEARTBEAT_MISSING = (
         auto(),
         "The prediction log has been silent for longer than the policy allows.",
-        "Find out why nothing ran; `fraud-provenance run` scores or leaves a heartbeat.",
+        f"Find out why nothing ran; {RUN} scores or leaves a heartbeat.",
     )
     FEATURE_TRACE_MISMATCH = (
         auto(),
         "The features that a batch logged are not those its scores were made from.",
-        "Treat the batch as forged; score the day again.",
+        "Treat the features as edited: `fraud-provenance rollback transaction_features DAY`.",
     )
     FEATURE_SKEW = (
         auto(),
         "Training used another definition of a feature view than the online store.",
-        "Fill the online store and train again from the same definitions, then promote.",
+        f"{RUN} fills the online store and trains from the same definitions; then {APPROVE}, and "
+        "run once more.",
     )
     FEATURE_TAMPER = (
         auto(),
         "Values in the online store are not those that were attested.",
-        "Find out who edited it; materialise the feature store again.",
+        f"Find out who edited it; remove feast/ of the home, then {RUN} fills it anew.",
     )
     FEATURE_DEF_MISMATCH = (
         auto(),
         "Feature definitions, or a model's inputs, are not those that were attested.",
-        "Materialise the feature store again; definitions change in code only.",
+        f"Remove feast/ of the home, then {RUN} fills it anew; definitions change in code only.",
     )
     FORMAT_MAGIC = (
         auto(),
         "A model file is not in the format that its name claims.",
-        "Treat the model as hostile; train again.",
+        "Treat the model as hostile. `fraud-provenance verify fraud_model` names its digest, "
+        f"`fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and {RUN} trains another "
+        "one.",
     )
     MODEL_MALFORMED = (
         auto(),
         "A model file does not hold together: lengths, tree indices or numbers are impossible.",
-        "Treat the model as hostile; train again.",
+        "Treat the model as hostile. `fraud-provenance verify fraud_model` names its digest, "
+        f"`fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and {RUN} trains another "
+        "one.",
     )
     RESOURCE_LIMIT = (
         auto(),
         "Reading a file took more memory, processor time or time than the limits allow.",
-        "Refuse it; honest files are far below the limits.",
+        f"Honest files are far below the limits. Ask the source for the file anew: {REPLACE}.",
     )
     TRANSFORM_FAILED = (
         auto(),
         "A model of the dbt project could not be built, or one of its tests did not hold.",
-        "Mend the model or the test that is named, or the days that it reads; run/run.log of the "
-        "home has dbt's own words.",
+        f"Mend the model or the test that is named, or the days that it reads, then {RUN}; "
+        "run/run.log of the home has dbt's own words.",
     )
     OBJECT_TYPE_CHANGED = (
         auto(),
         "A view, a macro or nothing stands where the features' table must be.",
-        "Find out what in the dbt project replaced the table; make the features again.",
+        f"Find out what in the dbt project replaced the table and take it out, then {RUN} makes "
+        "the features again.",
     )
     SOURCE_SCHEME = (
         auto(),
@@ -143,12 +152,15 @@ class ProductCause(Told):
     IGNORE_PATHS_UNEXPECTED = (
         auto(),
         "The model signature leaves out paths that its signer chose.",
-        "Sign the whole model again.",
+        "The whole model has to be signed. `fraud-provenance verify fraud_model` names its "
+        f"digest, `fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and {RUN} trains "
+        "another one.",
     )
     FAIL_CLOSED = (
         auto(),
         "The champion could not be established, so nothing is scored.",
-        "Make the registry reachable, then run again; no copy stands in for it.",
+        "Make the registry reachable, or restore mlflow/ of the home from its backup, then "
+        f"{RUN}; no copy stands in for it.",
         Kind.UNDECIDED,
     )
     COSIGN_REJECTED = (
@@ -159,69 +171,82 @@ class ProductCause(Told):
     APPROVAL_MISSING = (
         auto(),
         "Too few matching approvals by distinct principals.",
-        "Have the candidate approved (`fraud-provenance approve model@candidate`), then "
-        "`fraud-provenance run`.",
+        f"Have the candidate approved: {APPROVE}, then {RUN}.",
     )
     APPROVAL_SUBJECT_MISMATCH = (
         auto(),
         "The approval is for another model.",
-        "`fraud-provenance approve model@candidate` for this model.",
+        f"Have this model approved: {APPROVE}, then {RUN}.",
     )
     APPROVAL_EVIDENCE = (
         auto(),
         "The approval was given on other evidence.",
-        "Look at the evidence as it is now, then `fraud-provenance approve model@candidate` again.",
+        f"Look at the evidence as it is now, then {APPROVE}, then {RUN}.",
     )
     APPROVAL_POLICY = (
         auto(),
         "The approval was given under another policy.",
-        "`fraud-provenance approve model@candidate` again, under the current policy.",
+        f"{RUN} registers the model under the policy in force; then {APPROVE}, and run once more.",
     )
     APPROVAL_EXPIRED = (
         auto(),
         "The approval is expired or not yet valid.",
-        "`fraud-provenance approve model@candidate` again.",
+        f"{APPROVE}, then {RUN}.",
     )
     DECISION_EXPIRED = (
         auto(),
         "A promotion's decision counts no more: a champion's for as long as the layout says, one "
         "that was not carried out for minutes and under its own policy.",
-        "Promote again: what was not carried out is decided anew. A champion has to be looked at "
-        "and approved again.",
+        f"{RUN} decides anew what was not carried out. A champion has to be looked at again "
+        f"first: {APPROVE}.",
     )
     EVALUATION_TOO_SMALL = (
         auto(),
         "The evaluation has too few rows or frauds to mean anything.",
-        "Evaluate on more days.",
+        "Evaluate on more days: `fraud-provenance run --test-days N`.",
     )
     EVAL_ON_TRAIN = (
         auto(),
         "The model was evaluated on data it learnt from.",
-        "Evaluate on the test days.",
+        f"{RUN} evaluates on the days that come after those learnt from.",
     )
-    EVIDENCE_TOO_OLD = auto(), "The evidence is older than the layout allows.", "Materialise again."
-    MODEL_TOO_OLD = auto(), "The model is older than the layout allows.", "Train again."
+    EVIDENCE_TOO_OLD = (
+        auto(),
+        "The evidence is older than the layout allows.",
+        "`fraud-provenance verify ASSET/PARTITION --json` names the statement; `fraud-provenance "
+        "revoke "
+        f"DIGEST --reason TEXT` withdraws it, and {RUN} makes a new one.",
+    )
+    MODEL_TOO_OLD = (
+        auto(),
+        "The model is older than the layout allows.",
+        f"Bring newer days in: {DELIVER}; it trains on them. Then {APPROVE}.",
+    )
     FEATURES_TOO_FEW = (
         auto(),
         "The model has fewer features than the policy demands.",
-        "Restore the lost feature view and train again.",
+        f"Restore the lost feature view, then {RUN} trains again.",
     )
     LEAKAGE_FEATURE = (
         auto(),
         "The model uses a column that nobody reviewed.",
-        "Remove the column, or have it reviewed and the policy changed.",
+        f"Remove the column, then {RUN} trains again; or have it reviewed and added to "
+        "allowed_features in policies/data/thresholds.json: two policy authors, each with "
+        f"{RELEASE}.",
     )
     APPROVAL_SUPERSEDED = (
         auto(),
         "A later promotion used up this approval: it was given before that decision.",
-        "If this model is to be promoted after all, have it approved again.",
+        "If this model is to be promoted after all: `fraud-provenance approve model:VERSION "
+        f"--environment ENV --as EMAIL --reason TEXT`, then {RUN}.",
     )
     PREDLOG_FORK = (
         auto(),
         "Scores that were logged once were logged again and differ, from the same features and "
         "model.",
         "Find out who scored the day again. The first batch is what was decided by at that time; "
-        "revoke the version that is wrong, then run.",
+        "withdraw the version that is wrong: `fraud-provenance revoke DIGEST --reason TEXT`, "
+        f"then {RUN}.",
     )
     PREDLOG_GAP = (
         auto(),
@@ -231,24 +256,28 @@ class ProductCause(Told):
     )
     THRESHOLD_OUT_OF_RANGE = (
         auto(),
-        "The model's threshold, or the share of transactions that it would alert on, is "
-        "outside of the policy's bounds.",
-        "Train a model whose threshold alerts within the bounds, or have the bounds changed.",
+        "The model's threshold, or the share of transactions that it would alert on, is outside "
+        "of the policy's bounds.",
+        "Train on other days, `fraud-provenance run --train-days N`, or have the bounds in "
+        f"policies/data/thresholds.json changed: two policy authors, each with {RELEASE}.",
     )
     GIT_DIRTY = (
         auto(),
         "Something in the lineage was made from a work tree that is not exactly a commit.",
-        "Commit the changes, then run again: what the changed tree made is made anew.",
+        f"Commit the changes, or remove what git ignores (`git status --ignored` lists both), then "
+        f"{RUN}: what the changed tree made is made "
+        "anew.",
     )
     METRIC_BELOW_MINIMUM = (
         auto(),
         "A metric is below the policy's minimum.",
-        "Train a better model, or have the threshold changed.",
+        "Train on more days, `fraud-provenance run --train-days N`, or have the threshold in "
+        f"policies/data/thresholds.json changed: two policy authors, each with {RELEASE}.",
     )
     POLICY_AUTHOR_UNKNOWN = (
         auto(),
         "Fewer than two distinct principals signed the policy.",
-        "Have two policy authors sign it (`fraud-provenance approve policies`).",
+        f"Have two policy authors sign it, each with {RELEASE}.",
     )
     PRODUCER_UNKNOWN = (
         auto(),
@@ -263,7 +292,7 @@ class ProductCause(Told):
     REGISTRATION_POLICY = (
         auto(),
         "The model was registered under another policy.",
-        "Register it again.",
+        f"{RUN} registers the model under the policy in force; then {APPROVE}, and run once more.",
     )
     ROLE_CONFLICT = (
         auto(),
@@ -278,19 +307,19 @@ class ProductCause(Told):
     TRAINER_UNKNOWN = (
         auto(),
         "Nobody answers for the identity that trained the model.",
-        "Add it to policies/data/principals.json and have that signed by two policy authors "
-        "(`fraud-provenance approve policies`).",
+        "Add it to policies/data/principals.json, with the role trainer, and have that signed by "
+        f"two policy authors, each with {RELEASE}.",
     )
     REGISTRY_UNAVAILABLE = (
         auto(),
         "The model registry could not be used.",
-        "Make MLflow's store reachable, then run again.",
+        f"Make MLflow's store reachable, then {RUN}.",
         Kind.UNDECIDED,
     )
     PREDLOG_UNAVAILABLE = (
         auto(),
         "The prediction log cannot be written, so nothing is scored.",
-        "Free the disk or run `fraud-provenance up`, then run again.",
+        f"Make room on the disk, or {UP}, then {RUN}.",
         Kind.UNDECIDED,
     )
     CONSUMER_UNAVAILABLE = (

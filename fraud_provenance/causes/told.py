@@ -1,6 +1,33 @@
-"""What the product's own vocabularies are made of."""
+"""What the product's own vocabularies are made of, and the commands that remedies tell to type.
+
+A word in capitals is a place that the person fills in; everything else is typed as it stands.
+"""
+
+from typing import Final
 
 from fraud_provenance.attested.core.codes import Cause, Kind
+
+UP: Final = "`fraud-provenance up`"
+RESTORE: Final = "`fraud-provenance up --restore`"
+HOME: Final = "`fraud-provenance home`"
+RUN: Final = "`fraud-provenance run`"
+IMPORT: Final = "`fraud-provenance import FILE`"
+DELIVER: Final = f"{IMPORT}, then {RUN}"
+REPLACE: Final = f"`fraud-provenance import FILE --replace`, then {RUN}"
+ACCEPT: Final = "`fraud-provenance accept ASSET DAY --as EMAIL --reason TEXT`"
+WAIVE: Final = "`fraud-provenance waive raw_transactions DAY --reason TEXT`"
+ROLLBACK_DAY: Final = "`fraud-provenance rollback raw_transactions DAY --to DIGEST`"
+PUT_BACK: Final = "`fraud-provenance rollback ASSET PARTITION`"
+APPROVE: Final = (
+    "`fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`"
+)
+RELEASE: Final = "`fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`"
+BACKUP: Final = "Copy the backup of evidence/ over the home's and keep what is newer there"
+
+FORGED: Final = (
+    "Find out who put it there. Remove the bundle that is named from evidence/bundles/, and "
+    f"evidence/index.sqlite, which is made anew. {BACKUP}"
+)
 
 
 class Told(Cause):

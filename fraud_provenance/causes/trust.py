@@ -4,67 +4,56 @@ from collections.abc import Mapping
 from typing import Final
 
 from fraud_provenance.attested.core.codes import Case, RootCause
+from fraud_provenance.causes.told import (
+    ACCEPT,
+    APPROVE,
+    BACKUP,
+    DELIVER,
+    FORGED,
+    HOME,
+    IMPORT,
+    PUT_BACK,
+    RELEASE,
+    RESTORE,
+    ROLLBACK_DAY,
+    RUN,
+    UP,
+    WAIVE,
+)
 
 REMEDIES: Final[Mapping[str, str]] = {
     # Data and artifacts
     RootCause.DIGEST_MISMATCH: (
-        "A raw day: `fraud-provenance rollback raw_transactions DAY --to DIGEST`, or import the "
-        "day again and run. What is made of it: `fraud-provenance rollback ASSET PARTITION`. "
-        "Anything else: restore the file named from the home's backup."
+        f"A raw day, with the digest that is named as attested: {ROLLBACK_DAY}. What is made of "
+        "it: "
+        f"{PUT_BACK}. Anything else: restore the file named from the home's backup."
     ),
     RootCause.PARTITION_MUTATED_AFTER_ATTESTATION: (
-        "Restore the attested version: `fraud-provenance rollback raw_transactions DAY --to "
-        "DIGEST`. Then import late rows as a new version of their day and run."
+        f"Restore the attested version, by the digest that is named: {ROLLBACK_DAY}. Bring late "
+        f"rows in as a new version of their day: {DELIVER}."
     ),
     RootCause.ARTIFACT_MISSING: (
-        "A raw day: `fraud-provenance rollback raw_transactions DAY --to DIGEST`. What is made of "
-        "it: `fraud-provenance rollback ASSET PARTITION`. Anything else: restore data/ of the home "
-        "from its backup."
+        f"A raw day: {ROLLBACK_DAY}. What is made of it: {PUT_BACK}. A model's file: restore "
+        "mlflow/ of the home from its backup. Anything else: restore data/."
     ),
-    RootCause.UNATTESTED_FILE: (
-        "Remove the file; bring data in through `fraud-provenance import`."
-    ),
-    RootCause.MANIFEST_MALFORMED: (
-        "Copy the backup of evidence/ over the home's and keep what is newer there "
-        "(`fraud-provenance home` prints the folder)."
-    ),
+    RootCause.UNATTESTED_FILE: (f"Remove the file; bring data in through {IMPORT}."),
+    RootCause.MANIFEST_MALFORMED: (f"{BACKUP} ({HOME} prints the folder)."),
     # Evidence
-    RootCause.EVIDENCE_MISSING: (
-        "Copy the backup of evidence/ over the home's and keep what is newer there; where a step "
-        "was killed, `fraud-provenance run` makes it anew."
-    ),
-    RootCause.EVIDENCE_TAMPERED: (
-        "Copy the backup of evidence/ over the home's and keep what is newer there; the log "
-        "still holds the bundle's entry."
-    ),
-    RootCause.EVIDENCE_MALFORMED: (
-        "Copy the backup of evidence/ over the home's and keep what is newer there "
-        "(`fraud-provenance home` prints the folder)."
-    ),
-    RootCause.JSON_DUPLICATE_KEY: "Refuse it; ask its producer for a well-formed document.",
+    RootCause.EVIDENCE_MISSING: (f"{BACKUP}; where a step was killed, {RUN} makes it anew."),
+    RootCause.EVIDENCE_TAMPERED: (f"{BACKUP}; the log still holds the bundle's entry."),
+    RootCause.EVIDENCE_MALFORMED: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.JSON_DUPLICATE_KEY: (f"Treat the bundle as forged. {FORGED}."),
     RootCause.PII_IN_ATTESTATION: (
         "Sign names, counts, codes, bounds and aggregates only; examples stay in Data Docs."
     ),
-    RootCause.SIZE_LIMIT: "Refuse it; honest evidence is far below the limits.",
-    RootCause.SIGNATURE_MISSING: "Run the step again so that it is signed.",
-    RootCause.SIGNATURE_COUNT: "Refuse it; every envelope here has exactly one signer.",
-    RootCause.SIGNATURE_INVALID: (
-        "Treat the artifact as tampered. Copy the backup of evidence/ over the home's and keep "
-        "what is newer there."
-    ),
-    RootCause.TIMESTAMP_INVALID: (
-        "Treat the bundle as forged. Copy the backup of evidence/ over the home's and keep what "
-        "is newer there."
-    ),
-    RootCause.LOG_ENTRY_MISSING: "Run the step again with the log up.",
-    RootCause.LOG_ENTRY_MISMATCH: (
-        "Treat the bundle as forged. Copy the backup of evidence/ over the home's and keep what "
-        "is newer there."
-    ),
-    RootCause.INCLUSION_INVALID: (
-        "Treat the bundle as forged. Copy the backup of evidence/ over the home's and keep what "
-        "is newer there."
-    ),
+    RootCause.SIZE_LIMIT: (f"Honest evidence is far below the limits. {FORGED}."),
+    RootCause.SIGNATURE_MISSING: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.SIGNATURE_COUNT: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.SIGNATURE_INVALID: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.TIMESTAMP_INVALID: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.LOG_ENTRY_MISSING: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.LOG_ENTRY_MISMATCH: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.INCLUSION_INVALID: (f"Treat the bundle as forged. {FORGED}."),
     RootCause.CHECKPOINT_UNTRUSTED: (
         "Where trust/ was changed, `fraud-provenance up --restore`; else find out who answers at "
         "the log's address. On a new home or log run `fraud-provenance up`."
@@ -83,107 +72,97 @@ REMEDIES: Final[Mapping[str, str]] = {
         "Restore log/ of the home from a backup or mirror, then `fraud-provenance audit --full`."
     ),
     RootCause.UNEXPECTED_LOG_ENTRY: (
-        "Treat the identity as stolen, find out who signed, then `fraud-provenance revoke log:N`."
+        "Treat the identity as stolen, find out who signed, then `fraud-provenance revoke log:N "
+        "--reason TEXT`, with the entry that is named."
     ),
-    RootCause.EVIDENCE_ROLLBACK: (
-        "Copy the backup of evidence/ over the home's and keep what is newer there, then run "
-        "`fraud-provenance audit --full`."
-    ),
-    RootCause.IDENTITY_UNTRUSTED: (
-        "Treat the artifact as forged and find out who put it there. Copy the backup of "
-        "evidence/ over the home's and keep what is newer there."
-    ),
-    RootCause.KEY_NOT_FROM_ROOT: (
-        "Treat the artifact as forged and find out who put it there. Copy the backup of "
-        "evidence/ over the home's and keep what is newer there."
-    ),
+    RootCause.EVIDENCE_ROLLBACK: (f"{BACKUP}, then run `fraud-provenance audit --full`."),
+    RootCause.IDENTITY_UNTRUSTED: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.KEY_NOT_FROM_ROOT: (f"Treat the bundle as forged. {FORGED}."),
     RootCause.KEY_REVOKED: (
-        "Treat the artifact as forged; run the step again under an identity that is valid."
+        f"What a person signed: have another person sign it, a model with {APPROVE}, then {RUN}. "
+        f"What a step signed: treat it as forged. {BACKUP}."
     ),
     RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP: (
         "Find out who used that identity; run the step again under its own."
     ),
-    RootCause.ISSUER_MISMATCH: (
-        "Treat the artifact as forged and find out who put it there. Copy the backup of "
-        "evidence/ over the home's and keep what is newer there."
-    ),
+    RootCause.ISSUER_MISMATCH: (f"Treat the bundle as forged. {FORGED}."),
     RootCause.PREDICATE_TYPE: "Present the right statement.",
     RootCause.SUBJECT_MISMATCH: "Run the step again for this artifact.",
     RootCause.DIGEST_ALG_UNACCEPTABLE: "Run the step again; only SHA-256 names evidence.",
-    RootCause.ENVIRONMENT_MISMATCH: "Run the step in this environment.",
-    RootCause.PARAM_UNEXPECTED: "Remove the parameter or have the layout changed and approved.",
+    RootCause.ENVIRONMENT_MISMATCH: (f"{RUN} in this environment makes it here."),
+    RootCause.PARAM_UNEXPECTED: (
+        f"Remove the parameter, or the variable that sets it, then {RUN}; or have the layout "
+        f"changed by two policy authors, each with {RELEASE}."
+    ),
     # Lineage
     RootCause.MATERIAL_UNEXPLAINED: "Run the step again, reading only through the gate.",
     RootCause.MATERIAL_NOT_ALLOWED: (
         "Run the step again, or have the layout changed and approved."
     ),
     RootCause.PARTITION_MISSING: (
-        "A day that never landed: `fraud-provenance import FILE`, then `fraud-provenance run`. A "
-        "file that is gone: `fraud-provenance rollback ASSET PARTITION`, for a raw day with "
-        "`--to DIGEST`."
+        f"A day that never landed: {DELIVER}. A file that is gone: {PUT_BACK}; of a raw day "
+        f"{ROLLBACK_DAY}."
     ),
     RootCause.SUBJECT_PARTITION_MISMATCH: (
-        "Restore the partition's own file; a raw day with `fraud-provenance rollback "
-        "raw_transactions DAY --to DIGEST`."
+        f"Restore the partition's own file: a raw day with {ROLLBACK_DAY}, what is made of it "
+        f"with {PUT_BACK}."
     ),
     RootCause.ORDER_INVALID: "Treat the chain as forged; run the step again.",
     RootCause.LINEAGE_CYCLE: (
-        "Treat the chain as forged and find out who put it there. Copy the backup of evidence/ "
-        "over the home's and keep what is newer there."
+        f"Treat the chain as forged and find out who put it there. {BACKUP}."
     ),
-    RootCause.ROLLBACK: (
-        "Decide it, or restore the newest version: both with `fraud-provenance rollback "
-        "raw_transactions DAY --to DIGEST`."
-    ),
+    RootCause.ROLLBACK: (f"Decide it, or restore the newest version: both with {ROLLBACK_DAY}."),
     RootCause.PARTITION_REVOKED: (
-        "`fraud-provenance import FILE` with the corrected day, then `fraud-provenance run`; a "
-        "model built on it is trained and approved anew."
+        f"Deliver the corrected day: {DELIVER}. A model built on the old one is trained anew by "
+        f"that: {APPROVE}, and once more {RUN}."
     ),
-    RootCause.MODEL_REVOKED: "Promote another model; its approval is a new decision.",
-    RootCause.STATEMENT_REVOKED: "`fraud-provenance run`: a new statement takes its place.",
-    RootCause.CHECK_MISSING: "`fraud-provenance run` judges the partition.",
+    RootCause.MODEL_REVOKED: (f"{RUN} trains another one; then {APPROVE}, and run once more."),
+    RootCause.STATEMENT_REVOKED: (f"{RUN}: a new statement takes its place."),
+    RootCause.CHECK_MISSING: (f"{RUN} judges the partition."),
     RootCause.CHECK_FAILED: (
-        "Follow the remedy of each finding. Most often: correct the source, `fraud-provenance "
-        "import FILE`, then `fraud-provenance run`."
+        f"Follow the remedy of each finding. Most often: correct the source, {DELIVER}."
     ),
     RootCause.DATA_HELD: (
-        "Look at the day; if it is right, `fraud-provenance accept ASSET DAY --as EMAIL --reason "
-        "TEXT`; else correct the source, import the day again and run."
+        f"Look at the day; if it is right, {ACCEPT}, then {RUN}; else correct the source and "
+        f"{DELIVER}."
     ),
     RootCause.CHECK_VACUOUS: (
         "Have the suite's checks and thresholds in policies/data restored or corrected, then "
-        "`fraud-provenance run`."
+        f"{RUN}."
     ),
     # Trust root, policy, gates
     RootCause.ROOT_DIGEST_MISMATCH: (
-        "`fraud-provenance up --restore` puts the file in force back; an honest change is "
-        "released by two policy authors (`fraud-provenance approve policies`)."
+        f"{RESTORE} puts the file in force back; an honest change is released by two policy "
+        f"authors, each with {RELEASE}."
     ),
-    RootCause.ROOT_ROLLBACK: "`fraud-provenance up --restore` puts the newest trust root back.",
+    RootCause.ROOT_ROLLBACK: (f"{RESTORE} puts the newest trust root back."),
     RootCause.EXPECTATION_CHANGE_UNAPPROVED: (
-        "Have two policy authors review it; each runs `fraud-provenance approve policies` with "
-        "an own --as. Or put the files back."
+        f"Have two policy authors review it; each runs {RELEASE}. Or put the files back."
     ),
-    RootCause.IDENTITY_PATTERN: "Write each identity out exactly and have the change approved.",
+    RootCause.IDENTITY_PATTERN: (
+        "Write each identity out exactly in policies/data, and have that signed by two policy "
+        f"authors, each with {RELEASE}."
+    ),
     RootCause.POLICY_ROLLBACK: (
         "Restore the newest version of policies/ (git) and of evidence/ (backup); going back is "
-        "a new release: `fraud-provenance approve policies` by two policy authors."
+        f"a new release: two policy authors, each with {RELEASE}."
     ),
     RootCause.POLICY_REVISION_MISMATCH: (
-        "Run the command again; if it persists, `fraud-provenance up --restore`, and copy "
-        "the backup of evidence/ over the home's."
+        f"Run the command again; if it persists, {RESTORE}, and copy the backup of evidence/ over "
+        "the home's."
     ),
     RootCause.CANARY_FAILED: (
         "Trust nothing that it says; find out what was replaced or weakened."
     ),
     RootCause.COMMIT_UNTRUSTED: (
-        "Have the change merged into that branch, fetch it, and train from there."
+        "Have this very commit merged into that branch, not squashed or rebased, and fetch it; "
+        f"then {RUN}."
     ),
     RootCause.ENV_FILE_MISMATCH: (
-        "Create the environment anew from the lock (`make clean setup`) and train again."
+        f"Create the environment anew from the lock (`make clean setup`), then {RUN} trains again."
     ),
     RootCause.ENV_LOCK_MISMATCH: (
-        "Create the environment anew from the lock (`make clean setup`) and train again."
+        f"Create the environment anew from the lock (`make clean setup`), then {RUN} trains again."
     ),
     RootCause.DECISION_INPUT_MISMATCH: (
         "Treat the policy engine as replaced. Delete the folder that `tools/build.sh --dir` prints"
@@ -191,14 +170,21 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     RootCause.SECRET_IN_TREE: "Remove it and replace the key: whoever has the files has it.",
     RootCause.POLICY_DIGEST_MISMATCH: (
-        "Restore the file, or have the change signed by two policy authors"
-        " (`fraud-provenance approve policies`, each with their own --as)."
+        "Restore the file (`git checkout -- policies`), or have the change signed by two policy "
+        f"authors, each with {RELEASE}."
     ),
     RootCause.POLICY_UNSIGNED: (
-        "Run `fraud-provenance up`, or `fraud-provenance approve policies` as two policy authors."
+        f"In the environment local {UP} signs the first release; elsewhere two policy authors do, "
+        f"each with {RELEASE}."
     ),
-    RootCause.POLICY_UNDEFINED: "Repair the policy: an entry point is missing or misspelt.",
-    RootCause.POLICY_EVAL_ERROR: "Repair the policy or the input that broke it.",
+    RootCause.POLICY_UNDEFINED: (
+        "Repair the policy: an entry point is missing or misspelt. Have it signed by two policy "
+        f"authors, each with {RELEASE}."
+    ),
+    RootCause.POLICY_EVAL_ERROR: (
+        "Repair the rule that broke, and have it signed by two policy authors, each with "
+        f"{RELEASE}; or the input that broke it."
+    ),
     RootCause.INPUT_INVALID: "Repair the evidence that the input is built from.",
     RootCause.INPUT_MISSING: "Repair the evidence that the fact is taken from.",
     RootCause.INPUT_TYPE: "Repair the evidence that the fact is taken from.",
@@ -207,84 +193,80 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     RootCause.GATE_DENIED: "Follow the remedy of each reason.",
     RootCause.APPROVAL_UNKNOWN_PERSON: (
-        "Have a person of policies/data/principals.json approve, or have this one added there "
-        "and released (`fraud-provenance approve policies`)."
+        "Have a person of policies/data/principals.json sign, or have this one added there and "
+        f"released: two policy authors, each with {RELEASE}."
     ),
-    RootCause.DECISION_MISSING: "Pass the gate first.",
+    RootCause.DECISION_MISSING: (f"{RUN} asks the gate."),
     RootCause.SOURCE_MISMATCH: (
         "Restore mlflow/ of the home from its backup; models are registered by the pipeline only."
     ),
     RootCause.TMP_PERMS: (
-        "Take permission from others (`chmod o-w`, for keys `go=`), and replace links. Outside of"
-        " the environment local, authorities and their keys belong on other machines."
+        "Make it your own (`chown`), take all permission from others (`chmod go= PATH`), and "
+        "replace links. Outside of the environment local, authorities and their keys belong on "
+        "other machines."
     ),
-    RootCause.APPROVAL_REVOKED: (
-        "`fraud-provenance approve model@candidate` again, if the model still deserves it."
-    ),
+    RootCause.APPROVAL_REVOKED: (f"If the model still deserves it, {APPROVE}, then {RUN}."),
     RootCause.APPROVAL_BEFORE_EVIDENCE: (
-        "Look at the evidence as it is now, then approve (or accept, or waive) again."
+        f"Look at the evidence as it is now, then sign again: a model with {APPROVE}, a day with "
+        f"{ACCEPT} or {WAIVE}; then {RUN}."
     ),
-    RootCause.CODE_VERSION_MISMATCH: (
-        "`fraud-provenance run`: what the changed code made is made anew."
-    ),
+    RootCause.CODE_VERSION_MISMATCH: (f"{RUN}: what the changed code made is made anew."),
     RootCause.DUPLICATE_KEY_IDENTITY: (
-        "Write each person once in policies/data/principals.json, in small letters."
+        "Write each person once in policies/data/principals.json, in small letters, and have "
+        f"that signed by two policy authors, each with {RELEASE}."
     ),
-    RootCause.LOG_ENTRY_KIND: (
-        "Sign the statement again. If the entry is in the log, find out who could use the "
-        "log's key."
-    ),
+    RootCause.LOG_ENTRY_KIND: (f"Treat the bundle as forged. {FORGED}."),
     RootCause.PARAM_MISSING: (
-        "Run the step again with the product's own commands: they write every parameter down."
+        f"{RUN} makes it anew: the product's own commands write every parameter down."
     ),
     RootCause.ROOT_MALFORMED: (
-        "`fraud-provenance up --restore` puts the file in force back; then mend the file that is "
-        "named and release it. The release before stays in force until then."
+        f"{RESTORE} puts the file in force back; then mend the file that is named and release it. "
+        "The release before stays in force until then."
     ),
     RootCause.SECRET_IN_ATTESTATION: (
         "Take the secret out of the step's outputs or parameters, and have it replaced: it "
         "may be known."
     ),
     RootCause.SNAPSHOT_INCOHERENT: (
-        "Run again: what was made from an older version is made anew. Where the newer version "
-        "failed its contracts, correct that day or roll it back first."
+        f"{RUN}: what was made from an older version is made anew. Where the newer version failed "
+        f"its contracts, correct that day ({DELIVER}) or roll it back ({ROLLBACK_DAY}) first."
     ),
     RootCause.GIT_UNAVAILABLE: (
-        "Mend what is named (`git fsck` helps) or clone anew, then run again."
+        f"Mend what is named (`git fsck` helps) or clone anew, then {RUN}."
     ),
     RootCause.PARTITION_DUPLICATE: (
-        "A raw day: name the one that counts, `fraud-provenance rollback raw_transactions DAY --to "
-        "DIGEST`. Anything else: materialise the partition again in the UI."
+        f"A raw day: name the one that counts, {ROLLBACK_DAY}. Anything else: materialise the "
+        "partition again in the UI."
     ),
     RootCause.POLICY_DATA_INVALID: (
-        "Repair policies/data in the checkout and have it signed by two policy authors "
-        "(`fraud-provenance approve policies`)."
+        "Repair policies/data in the checkout and have it signed by two policy authors, each "
+        f"with {RELEASE}."
     ),
-    RootCause.CLOCK_BEHIND: "Correct the clock, then run again.",
-    RootCause.TIME_SKEW: "Correct the clock.",
+    RootCause.CLOCK_BEHIND: (f"Correct the clock, then {RUN}."),
+    RootCause.TIME_SKEW: (f"Correct the clock, then {RUN}."),
     # Could not decide: retry after the cause is mended
-    RootCause.LOG_UNAVAILABLE: "Run `fraud-provenance up`, then run again.",
+    RootCause.LOG_UNAVAILABLE: (f"{UP}, then {RUN}."),
     RootCause.WITNESS_UNAVAILABLE: (
-        "Make the witnesses of trust/witnesses.json reachable, then run again."
+        f"Make the witnesses of trust/witnesses.json reachable, then {RUN}."
     ),
-    RootCause.TIMESTAMP_UNAVAILABLE: "Run `fraud-provenance up`, then run again.",
-    RootCause.AUTHORITY_UNAVAILABLE: "Run `fraud-provenance up`, then run again.",
-    RootCause.POLICY_UNAVAILABLE: "Run `make tools`, then run again.",
+    RootCause.TIMESTAMP_UNAVAILABLE: (f"{UP}, then {RUN}."),
+    RootCause.AUTHORITY_UNAVAILABLE: (f"{UP}, then {RUN}."),
+    RootCause.POLICY_UNAVAILABLE: (f"`make tools`, then {RUN}."),
     RootCause.STORAGE_UNAVAILABLE: (
-        "Make room, or make the folder or remote reachable and writable, then run again."
+        f"Make room, or make the folder or remote reachable and writable, then {RUN}."
     ),
-    RootCause.TOOL_UNAVAILABLE: "Run `make tools`, then run again.",
+    RootCause.TOOL_UNAVAILABLE: (f"`make tools`, then {RUN}."),
     RootCause.VERIFY_ERROR: "Report it with the message; nothing was trusted.",
     # Use
-    RootCause.HOME_MISSING: "Run `fraud-provenance up` first.",
+    RootCause.HOME_MISSING: (f"{UP} makes it."),
     RootCause.USAGE: (
         "`fraud-provenance --help` lists the commands; each has a --help of its own."
     ),
     # Cases: narrower than their code
-    Case.TRUST_FILE_UNUSABLE: "Run `fraud-provenance up`, or restore trust/ from its backup.",
+    Case.TRUST_FILE_UNUSABLE: (f"{UP}, or restore trust/ from its backup."),
     Case.RELEASE_NOT_BINDING: (
-        "`fraud-provenance up --restore` puts the trust root in force back; once the files are"
-        " right, two policy authors sign them again (`fraud-provenance approve policies`)."
+        f"{RESTORE} puts the trust root in force back; once the files are right, two policy "
+        f"authors sign them again, each with {RELEASE}."
     ),
     Case.PARTITION_HELD: (
         "Look at the day; if it is right: `fraud-provenance accept {asset} {partition} --as "

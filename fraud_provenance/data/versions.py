@@ -56,8 +56,9 @@ def _repository(home: Path, files: Sequence[Path] = ()) -> Iterator[Any]:
                 RootCause.STORAGE_UNAVAILABLE,
                 f"DVC: {error}",
                 artifact="dvc",
-                remedy=f"Bring back what it names (the remote is {home / 'dvc-remote'}), then run "
-                "again: what the remote lacks is pushed then.",
+                remedy="Bring back what it names, or make it reachable (the remote is "
+                f"{home / 'dvc-remote'}), then `fraud-provenance run`: what the remote lacks is "
+                "pushed then.",
             )
         ) from error
 

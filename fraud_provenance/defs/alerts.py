@@ -116,7 +116,10 @@ class AcknowledgeConfig(dg.Config):
 
 @dg.op(
     name="acknowledge",
-    description="Takes alerts upon somebody: the same as `fraud-provenance alerts ack`.",
+    description=(
+        "Takes alerts upon somebody: the same as `fraud-provenance alerts ack ID --as EMAIL "
+        "--reason TEXT`."
+    ),
 )
 @as_failure
 def acknowledge_op(

@@ -39,7 +39,8 @@ landing_zone = dg.AssetSpec(
     owners=support.OWNERS,
     description=(
         "Where transactions arrive: one Parquet file a UTC day, put there by `fraud-provenance "
-        "import` or `generate`. Nothing is believed of it; what is read is bound by its SHA-256."
+        "import FILE` or `fraud-provenance generate`. Nothing is believed of it; what is read is "
+        "bound by its SHA-256."
     ),
 )
 

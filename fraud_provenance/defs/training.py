@@ -17,6 +17,7 @@ from fraud_provenance.defs import columns, shown, support, tracking
 from fraud_provenance.defs.model_logging import log_model
 from fraud_provenance.due.planning import POINT_IN_TIME, declared_empty
 from fraud_provenance.due.trainings import (
+    PACKAGES_DEADLINE_S,
     model_parameters,
     newest_model,
     split_parameters,
@@ -72,8 +73,6 @@ class TrainingResource(dg.ConfigurableResource["TrainingResource"]):
 
 CONFIGURED: Final = TrainingResource()
 """What the graph and its sensors go by."""
-
-_PACKAGES_DEADLINE_S = 600
 
 
 @dg.asset(
@@ -235,7 +234,7 @@ def fraud_model(
                 "library": model.resolved_parameters["library"],
                 "rows": {TRAIN: frame.height},
                 "event_time": {TRAIN: support.event_range(frame)},
-                "environment_problems": list(packages.result(_PACKAGES_DEADLINE_S)),
+                "environment_problems": list(packages.result(PACKAGES_DEADLINE_S)),
             }
         )
     return dg.MaterializeResult(

@@ -29,6 +29,9 @@ from fraud_provenance.models.registry import CANDIDATE, CHAMPION
 if TYPE_CHECKING:
     from fraud_provenance.fraud.model import Split, TrainingConfig
 
+PACKAGES_DEADLINE_S = 600
+"""Within this time all installed files are compared with the lock; that takes seconds."""
+
 
 def split_parameters(config: "TrainingConfig", split: "Split") -> dict[str, Any]:
     """The training set's resolved parameters."""
@@ -157,7 +160,19 @@ def _model_is_current(workspace: Workspace, config: "TrainingConfig", split: "Sp
             newest_model(workspace) in experimental_partitions(workspace, "fraud_model")
             and not experimental_partitions(workspace, "training_set")
         )
+        and not _can_have_better_packages(workspace)
     )
+
+
+def _can_have_better_packages(workspace: Workspace) -> bool:
+    """Whether the newest model says that its packages were not as locked, and now they are.
+
+    Such a model is never registered where packages must be locked, so it is made anew.
+    """
+    told = outputs_of(workspace, "fraud_model", "environment_problems")
+    if not told.get(newest_model(workspace)):
+        return False
+    return not workspace.attestor.packages().result(PACKAGES_DEADLINE_S)
 
 
 def _is_evaluated(workspace: Workspace, config: "TrainingConfig", split: "Split") -> bool:

@@ -48,7 +48,7 @@ def evaluate(scored: pl.DataFrame) -> dict[str, Any]:
             "LABEL_RATE",
             f"{test.height} test rows of one class",
             column="tx_fraud",
-            remedy="choose test days that have frauds",
+            remedy="evaluate on days that have frauds: `fraud-provenance run --test-days N`",
         )
     before = rows.filter(pl.col("split") == "test")
     by_day = _card_precision(test)

@@ -96,7 +96,7 @@ def apply_definitions(store: "FeatureStore") -> dict[str, Any]:
         raise DataError(
             "FEATURE_DEF_MISMATCH",
             "the registry holds other definitions than were applied to it",
-            remedy="delete the registry and apply the definitions again",
+            remedy="remove feast/ of the home, then `fraud-provenance run` fills it anew",
         )
     return found
 

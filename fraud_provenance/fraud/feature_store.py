@@ -230,7 +230,8 @@ def check_online(
             "FEATURE_TAMPER",
             f"the online store's {entity} features are not those it was loaded from"
             f" ({held} entities, {expected.height} expected)",
-            remedy="load the online store again and look at who else writes to it",
+            remedy="find out who edited it; remove feast/ of the home, then `fraud-provenance run` "
+            "fills it anew",
         )
 
 

@@ -68,7 +68,8 @@ def _check_base_table(connection: "duckdb.DuckDBPyConnection") -> None:
             "OBJECT_TYPE_CHANGED",
             f"expected {MART} to be one base table in {_SCHEMA}, found {told}",
             file=DATABASE,
-            remedy="find out what in the dbt project replaced the table; make the features again",
+            remedy="find out what in the dbt project replaced the table and take it out, then "
+            "`fraud-provenance run` makes the features again",
         )
 
 
@@ -93,6 +94,6 @@ def not_built(results: Sequence[Mapping[str, Any]]) -> DataError:
     return DataError(
         "TRANSFORM_FAILED",
         f"dbt: {told}{more}",
-        remedy="mend the model or the test that is named, or the days that it reads; run/run.log "
-        "of the home has dbt's own words",
+        remedy="mend the model or the test that is named, or the days that it reads, then "
+        "`fraud-provenance run`; run/run.log of the home has dbt's own words",
     )

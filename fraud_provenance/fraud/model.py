@@ -131,7 +131,11 @@ def resolve_split(
     """
     available = set(available_days)
     if not available:
-        raise DataError("PARTITION_MISSING", "no days are available", remedy="ingest days first")
+        raise DataError(
+            "PARTITION_MISSING",
+            "no days are available",
+            remedy="bring days in: `fraud-provenance import FILE`, then `fraud-provenance run`",
+        )
     empty = set(empty_days) - available
     length = config.train_days + config.delay_days + config.test_days
     if config.train_start is not None:
@@ -147,7 +151,9 @@ def resolve_split(
             "PARTITION_MISSING",
             f"training needs {days[0]} to {days[-1]}, missing {', '.join(missing[:5])}"
             + (f" and {len(missing) - 5} more" if len(missing) > 5 else ""),
-            remedy="materialise these days, or choose another train_start",
+            remedy="bring these days in (`fraud-provenance import FILE`, then `fraud-provenance "
+            "run`), accept those that are held, or learn from others: `fraud-provenance run "
+            "--train-start DAY`",
         )
     delay, test = config.train_days, config.train_days + config.delay_days
     return Split(train=days[:delay], delay=days[delay:test], test=days[test:])
@@ -341,7 +347,7 @@ def _check_training_frame(frame: pl.DataFrame) -> None:
             "LABEL_RATE",
             f"expected labels 0 and 1, found {sorted(set(frame[LABEL]), key=str)[:5]}",
             column=LABEL,
-            remedy="train on days that have frauds",
+            remedy="train on days that have frauds: `fraud-provenance run --train-days N`",
         )
 
 

@@ -26,7 +26,11 @@ _TEXT_NAMES: Final = ("MLmodel",)
 _LOADERS: Final = ("mlflow.xgboost",)
 _SIDE_FILE_LIMIT: Final = 4 * 1024**2
 _EXPECTED: Final = ("objective", "booster", "base_score", "n_estimators")
-_REMEDY: Final = "treat the model as hostile; train again"
+_REMEDY: Final = (
+    "treat the model as hostile: `fraud-provenance verify fraud_model` names its digest, "
+    "`fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and `fraud-provenance run` "
+    "trains another one"
+)
 _CRASHES: Final = (4, 6, 7, 8, 11)  # SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV
 _known: set[str] = set()
 

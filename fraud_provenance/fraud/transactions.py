@@ -33,7 +33,13 @@ def to_raw(frame: pl.DataFrame) -> pl.DataFrame:
 
 def too_large(name: str, message: str) -> DataError:
     """A file beyond the limits."""
-    return DataError("RESOURCE_LIMIT", message, file=name, remedy="split the file by month or day")
+    return DataError(
+        "RESOURCE_LIMIT",
+        message,
+        file=name,
+        remedy="split the file by month or day; of a day, ask the source for the file anew: "
+        "`fraud-provenance import FILE --replace`, then `fraud-provenance run`",
+    )
 
 
 def unreadable(name: str) -> DataError:

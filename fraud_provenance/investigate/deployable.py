@@ -29,6 +29,7 @@ from fraud_provenance.attested.gates.policy import Policy, manifest_of
 from fraud_provenance.attested.lineage.nodes import Node, below
 from fraud_provenance.attested.rules.layout import Layout
 from fraud_provenance.causes.product import ProductCause
+from fraud_provenance.causes.told import APPROVE, RUN
 from fraud_provenance.fraud.column_sources import MART_ASSET
 from fraud_provenance.home.step_code import StepCode
 from fraud_provenance.investigate.past import LOCK, Past, packages_of
@@ -42,12 +43,11 @@ _POLICIES = "policies/"
 _CODE = ("fraud_provenance/", "dbt_project/")
 _AS_MADE = (
     "Deploy a commit with the code that the model was made by; or check this commit out where the "
-    "model is made, `fraud-provenance run`, `fraud-provenance approve model@candidate`, and run "
-    "again."
+    f"model is made, {RUN}, {APPROVE}, and once more {RUN}."
 )
 _DECIDE_ANEW = (
-    "`fraud-provenance run` registers the model under the policy in force; have it approved "
-    "(`fraud-provenance approve model@candidate`), and run again."
+    f"{RUN} registers the model under the policy in force; have it approved, {APPROVE}, and "
+    "run once more."
 )
 
 

@@ -323,7 +323,7 @@ def _group(
     anchor: str, title: str, state: str, notes: Iterable[str], items: Sequence[Item], what: str
 ) -> Group:
     shown = tuple(items[:_SHOWN])
-    where = f"`fraud-provenance trace` with --all or --json lists every {what}"
+    where = f"`fraud-provenance trace SUBJECT --all` lists every {what}"
     return Group(anchor, title, f"({len(items)})" if len(items) > 1 else "", state, tuple(notes),
                  shown, len(items) - len(shown), where)  # fmt: skip
 

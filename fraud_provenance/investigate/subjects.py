@@ -19,7 +19,9 @@ from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements.manifest import is_sha256
+from fraud_provenance.attested.statements.statements import Contract
 from fraud_provenance.attested.step.catalogue import held
+from fraud_provenance.causes.data import DataCause
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.models import promotion, registration
 from fraud_provenance.models.champion import check_registered
@@ -170,16 +172,20 @@ def contract_reasons(trust: Trust, asset: str, *partitions: str) -> list[Reason]
 
     One reason for each finding, with the contract's own root cause, from verified results, and for
     each held day one that names the command that frees it; the index only finds them. A result
-    that does not verify is no reason here: it fails by itself.
+    that does not verify is no reason here: it fails by itself. Nor is it one that a day has no
+    rows, once a person declared it empty.
     """
     lineage = trust.lineage()
     results = trust.store.contract_results(asset)
+    waived = lineage.waivers(asset)
     found: list[Reason] = []
     for day, heads in trust.store.heads(asset).items():
         if partitions and day not in partitions:
             continue
         for suite, result in results.get((day, heads[0].sha256), {}).items():
             contract = lineage.node(result.statement).contract
+            if result.result == "FAILED" and day in waived and _is_empty(contract, day):
+                continue
             if result.result == "FAILED":
                 found += _findings(asset, day, suite, contract.failures if contract else ())
             elif result.result != "PASSED" and contract:
@@ -187,6 +193,12 @@ def contract_reasons(trust: Trust, asset: str, *partitions: str) -> list[Reason]
                 if not lineage.accepting((asset, day, heads[0].sha256), suite, held_by):
                     found += [*_findings(asset, day, suite, held_by), held(asset, day, suite)]
     return found
+
+
+def _is_empty(contract: Contract | None, day: str) -> bool:
+    """Whether all that a contract found is that the day has no rows."""
+    found = {item.code for item in contract.failures if item.day == day} if contract else set()
+    return found == {DataCause.EMPTY_PARTITION}
 
 
 def _findings(asset: str, day: str, suite: str, findings: Sequence[Finding]) -> list[Reason]:

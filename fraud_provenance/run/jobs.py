@@ -1,13 +1,18 @@
 """Dagster's jobs as `run` sees them: a part of one, and what its error says."""
 
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
+    BackendError,
     ProvenanceError,
     Reason,
     VerificationError,
     causes_of,
+    reason,
     storage_error,
 )
 
@@ -41,3 +46,10 @@ def own_error(error: BaseException | None) -> ProvenanceError | None:
         if isinstance(item, DataError):
             return VerificationError(Reason(code=item.code, message=str(item), remedy=item.remedy))
     return storage_error(error)
+
+
+def unforeseen(error: Exception) -> BackendError:
+    """An error that nobody foresaw, by its kind and place: its words may hold data."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{type(error).__name__} in {Path(where.filename).name}, line {where.lineno}"
+    return BackendError(reason(RootCause.VERIFY_ERROR, f"the run broke off: {what}"))

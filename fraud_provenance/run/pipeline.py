@@ -5,12 +5,10 @@ kill finds exactly what is missing.
 """
 
 import time
-import traceback
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fraud_provenance.alerts import (
@@ -29,7 +27,6 @@ from fraud_provenance.attested.core.errors import (
     ProvenanceError,
     Reason,
     VerificationError,
-    reason,
     storage_error,
 )
 from fraud_provenance.attested.core.verdict import Verdict
@@ -48,7 +45,7 @@ from fraud_provenance.models import promotion
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION
 from fraud_provenance.predictions.log import UNFINISHED, log_heartbeat
 from fraud_provenance.run.instance import history_error, open_instance
-from fraud_provenance.run.jobs import is_contract_failure, own_error, part_of
+from fraud_provenance.run.jobs import is_contract_failure, own_error, part_of, unforeseen
 from fraud_provenance.run.report import RunOptions, RunReport
 
 if TYPE_CHECKING:
@@ -62,6 +59,13 @@ DATA_ASSETS = (
     "training_set",
     "transaction_scores",
 )
+
+_WITHDRAWN = (
+    RootCause.PARTITION_REVOKED,
+    RootCause.MODEL_REVOKED,
+    RootCause.STATEMENT_REVOKED,
+)
+"""What people took back: `run` makes anew what was made from it, and so it has to begin."""
 
 
 class Pipeline:
@@ -98,7 +102,7 @@ class Pipeline:
             raise
         except Exception as error:
             storage = history_error(self.workspace, error) or storage_error(error)
-            self._tell_of(storage or _unforeseen(error))
+            self._tell_of(storage or unforeseen(error))
             if storage is None:
                 raise
             raise storage from error
@@ -175,11 +179,11 @@ class Pipeline:
         verdict = verify_assets(self.workspace, DATA_ASSETS)
         vanished = self.workspace.trust.lineage().versions.vanished()
         problems = [*verdict.reasons, *self.workspace.store.problems(), *vanished]
-        if problems:
+        if any(item.code not in _WITHDRAWN for item in problems):
             raise VerificationError(*dict.fromkeys(problems))
         for asset in DATA_ASSETS:  # left out by every step, while the rest goes on
-            revoked = planning.revoked_partitions(self.workspace, asset).values()
-            self.report.refused.extend(dict.fromkeys(revoked))
+            problems += planning.revoked_partitions(self.workspace, asset).values()
+        self.report.refused.extend(dict.fromkeys(problems))
 
     def _ingest(self) -> None:
         due = self._due("ingest")
@@ -408,13 +412,6 @@ class Pipeline:
             if own is None:
                 raise
             raise own from error
-
-
-def _unforeseen(error: Exception) -> BackendError:
-    """An error that nobody foresaw, by its kind and place: its words may hold data."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    what = f"{type(error).__name__} in {Path(where.filename).name}, line {where.lineno}"
-    return BackendError(reason(RootCause.VERIFY_ERROR, f"the run broke off: {what}"))
 
 
 class _Stage:

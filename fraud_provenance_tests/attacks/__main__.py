@@ -17,9 +17,10 @@ from fraud_provenance.home.settings import Settings
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.attacks import curing, fields, registry, slots, tournament
 from fraud_provenance_tests.attacks.arena import PROJECT, Arena
+from fraud_provenance_tests.attacks.cures import CURES, UNTRIED
 from fraud_provenance_tests.attacks.home import opened
 from fraud_provenance_tests.attacks.model import Case, lines
-from fraud_provenance_tests.attacks.remedies import CURES, Cure
+from fraud_provenance_tests.attacks.remedies import Cure
 
 OUT = PROJECT / "build" / "attacks.json"
 _WIDTH = None if sys.stdout.isatty() else 120
@@ -68,7 +69,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--arena", default="", help="build the home here and keep it running")
     parser.add_argument("--down", action="store_true", help="stop the kept home's servers")
     parser.add_argument("--list", action="store_true", help="list lines and their cases")
-    parser.add_argument("--remedies", action="store_true", help="play the cures of remedies.py")
+    parser.add_argument("--remedies", action="store_true", help="play the cures of cures.py")
     options = parser.parse_args()
     if options.down and not options.arena:
         parser.error("--down needs --arena")
@@ -76,8 +77,13 @@ def _arguments() -> argparse.Namespace:
 
 
 def _cure(options: argparse.Namespace) -> int:
-    """Every remedy of the table (or of the codes `--only` names), done as it is printed."""
-    wanted = [cure for cure in CURES if not options.only or cure.code in options.only]
+    """Every remedy of the table (or of the codes `--only` names, as named), done as printed."""
+    wanted = [*CURES]
+    if options.only:
+        wanted = sorted(
+            (cure for cure in (*CURES, *UNTRIED) if cure.code in options.only),
+            key=lambda cure: options.only.index(cure.code),
+        )
     with tempfile.TemporaryDirectory() as scratch:
         arena = Arena(Path(options.arena or Path(scratch) / "arena").absolute())
         try:
@@ -93,7 +99,7 @@ def _cure(options: argparse.Namespace) -> int:
 def _cured(arena: Arena, cure: Cure) -> bool:
     played = curing.play(arena, cure)
     verdict = "true " if played.holds else "UNTRUE"
-    screen.print(f"{verdict} {cure.code} ({cure.case}) {played.note}", markup=False)
+    screen.print(f"{verdict} {cure.code} ({curing.case_of(cure).name}) {played.note}", markup=False)
     return played.holds
 
 

@@ -60,6 +60,8 @@ class Home:
     ports: dict[int, int] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
     """What an attack wants to tell its judge."""
+    heard: list[Reason] = field(default_factory=list)
+    """Every reason that the product gave since this was emptied, with the remedies it told."""
 
     # --- opening ---------------------------------------------------------------------------
 
@@ -100,7 +102,7 @@ class Home:
             stack.enter_context(_writing(cli.err, err))
             stack.enter_context(redirect_stdout(out))
             code = cli.execute(list(arguments))
-        return Said(code, tuple(said), out.getvalue(), err.getvalue())
+        return self._said(code, said, out.getvalue(), err.getvalue())
 
     def job(
         self,
@@ -129,8 +131,8 @@ class Home:
                 own = error if isinstance(error, ProvenanceError) else storage_error(error)
                 if own is None:
                     raise
-                return Said(own.exit_code, tuple(own.reasons))
-            return Said(pipeline.report.exit_code, tuple(pipeline.report.refused))
+                return self._said(own.exit_code, own.reasons)
+            return self._said(pipeline.report.exit_code, pipeline.report.refused)
 
     def ask(self, question: Callable[[Workspace], object]) -> Said:
         """Any call of the product's own code that raises where it refuses."""
@@ -138,8 +140,12 @@ class Home:
             try:
                 question(self.workspace())
             except ProvenanceError as error:
-                return Said(error.exit_code, tuple(error.reasons))
+                return self._said(error.exit_code, error.reasons)
         return Said(0, ())
+
+    def _said(self, code: int, reasons: Sequence[Reason], out: str = "", err: str = "") -> Said:
+        self.heard.extend(reasons)
+        return Said(code, tuple(reasons), out, err)
 
     def alert_codes(self) -> tuple[str, ...]:
         """Every code in the alerts raised since the copy was made."""

@@ -4,19 +4,23 @@ A step is a command of the product, as the remedy prints it with its places fill
 `HANDS`: an act that the remedy tells in words. `make remedies` plays every row on a real home.
 """
 
+import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fraud_provenance_tests.attacks.arena import TRAINED
-from fraud_provenance_tests.attacks.cases_data import DAY, NEW_DAY
-from fraud_provenance_tests.attacks.cases_tampering import OTHER_DAY
+from fraud_provenance_tests.attacks.arena import TRAINED, commit_all
 from fraud_provenance_tests.attacks.home import Home
-from fraud_provenance_tests.attacks.judges import FEATURES, RAW
+from fraud_provenance_tests.attacks.judges import RAW
+from fraud_provenance_tests.attacks.model import Attack, Judge
 
 COMMAND = "fraud-provenance"
+_TYPED = re.compile(r"`([^`]+)`")
+_BUNDLE = re.compile(r"bundle ([0-9a-f]{12})")
+_PLACE = re.compile(r"[A-Z]+")
 RUN = f"{COMMAND} run {' '.join(TRAINED)}"
 APPROVE = (
     f"{COMMAND} approve model@candidate --environment local --as risk.officer@example.com "
@@ -26,14 +30,14 @@ APPROVE = (
 
 @dataclass(frozen=True)
 class Cure:
-    """One root cause, the case that brings it about, and what its remedy tells to do.
+    """One root cause, what brings it about, and what its remedy tells to do.
 
-    `steps`: commands, with {digest} for the version of the day before the attack, or names of
-    `HANDS`.
+    `case`: the name of an attack case, or a refusal of its own. `steps`: commands, their places
+    filled in (`curing.places` has those that only the home knows), or names of `HANDS`.
     """
 
     code: str
-    case: str
+    case: "str | Refusal"
     steps: tuple[str, ...]
 
     @property
@@ -43,11 +47,46 @@ class Cure:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """What an honest person does, and where the product says no."""
+
+    attack: Attack
+    judge: Judge
+    state: str = "scored"
+    name: str = "an honest act"
+
+
+@dataclass(frozen=True)
 class Hand:
     """An act by hand. `words`: how a remedy that tells it says so."""
 
     words: str
     act: Callable[[Home, Path], None]
+
+
+def typed_in(told: str) -> list[str]:
+    """Everything that a printed remedy tells to type."""
+    return _TYPED.findall(told)
+
+
+def tells(told: str, step: str) -> bool:
+    """Whether a printed remedy tells this step, word by word but for the places to fill in.
+
+    `run` may have more options: a test's home says which days it learns from.
+    """
+    if step in HANDS:
+        return HANDS[step].words in told
+    words = shlex.split(step)
+    return any(_fits(shlex.split(typed), words) for typed in typed_in(told))
+
+
+def _fits(printed: list[str], words: list[str]) -> bool:
+    if printed == [COMMAND, "run"]:
+        return words[:2] == printed
+    return len(printed) == len(words) and all(
+        re.fullmatch(_PLACE.sub("~", re.escape(told)).replace("~", ".+"), word)
+        for told, word in zip(printed, words, strict=True)
+    )
 
 
 def _restored(name: str) -> Callable[[Home, Path], None]:
@@ -70,53 +109,71 @@ def _remove_named(home: Home, _backup: Path) -> None:
     (home.path / "data" / RAW / "2018-05-09.part2.parquet").unlink()
 
 
+def _git(home: Home, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=home.project, check=True, timeout=60)
+
+
+def _remove(home: Home, name: str) -> None:
+    path = home.path / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _moved_back(home: Home, _backup: Path) -> None:
+    home.path = home.path.rename(home.notes["was at"])
+
+
+def _mounted(home: Home, _backup: Path) -> None:
+    (home.path / "dvc-remote").unlink()
+    (home.path / "dvc-remote.away").rename(home.path / "dvc-remote")
+
+
+def _remove_bundles(home: Home, _backup: Path) -> None:
+    """Those that the refusal names, by the first digits of their files."""
+    named = set(_BUNDLE.findall(" ".join(item.message for item in home.heard)))
+    files = [path for name in named for path in home.path.glob(f"evidence/bundles/{name}*")]
+    assert files, "the refusal names no bundle that is there"
+    for path in (*files, home.path / "evidence" / "index.sqlite"):
+        path.unlink()
+
+
 def _restore_policies(home: Home, _backup: Path) -> None:
-    subprocess.run(
-        ["git", "checkout", "--quiet", "--", "policies"], cwd=home.project, check=True, timeout=60
-    )
+    _git(home, "checkout", "--quiet", "--", "policies")
+
+
+def _ended(home: Home, _backup: Path) -> None:
+    """Whatever the attack holds ends: the variable, the wrong clock, the server that is away."""
+    home.around.close()
+    home.ports = dict(home.notes["ports"])
 
 
 HANDS: Mapping[str, Hand] = {
+    "unset it": Hand("nset ", _ended),
+    "correct the clock": Hand("Correct the clock", _ended),
+    "find out who": Hand("Find out who", _ended),
+    "make clean setup": Hand("`make clean setup`", _ended),
+    "make tools": Hand("`make tools`", _ended),
+    "reachable": Hand("eachable", _ended),
+    "make room": Hand("Make room", _ended),
+    "commit": Hand("Commit the changes", lambda home, _: (commit_all(home.project, "x"), None)[1]),
+    "merge": Hand(
+        "merged into that branch, not squashed or rebased",
+        lambda home, _: _git(home, "branch", "--force", "protected", "HEAD"),
+    ),
+    "chmod": Hand("`chmod go= PATH`", lambda home, _: (home.path / "serving").chmod(0o700)),
+    "remove feast": Hand("emove feast/ of the home", lambda home, _: _remove(home, "feast")),
+    "remove the key": Hand(
+        "Remove it", lambda home, _: (home.project / "docs" / "notes.md").unlink()
+    ),
+    "remove the bundle": Hand(
+        "emove the bundle that is named from evidence/bundles/, and evidence/index.sqlite",
+        _remove_bundles,
+    ),
+    "move back": Hand("ove", _moved_back),
+    "mount": Hand("reachable", _mounted),
+    "restore mlflow": Hand("estore mlflow/", _copied("mlflow")),
     "copy evidence": Hand("Copy the backup of evidence/ over the home's", _copied("evidence")),
     "restore data": Hand("estore data/", _restored("data")),
     "restore log": Hand("estore log/", _restored("log")),
     "remove the file": Hand("Remove the file", _remove_named),
     "restore the policies": Hand("estore the file", _restore_policies),
 }
-
-
-def _back(day: str = DAY) -> str:
-    return f"{COMMAND} rollback {RAW} {day} --to {{digest}}"
-
-
-def _signed_by_two() -> tuple[str, ...]:
-    return tuple(
-        f"{COMMAND} approve policies --environment local --as {who} --reason reviewed"
-        for who in ("policy.author@example.com", "policy.reviewer@example.com")
-    )
-
-
-CURES = (
-    Cure("DATA_HELD", "AC-01 nobody accepted",
-         (f"{COMMAND} accept {RAW} {NEW_DAY} --as data.owner@example.com --reason looked",)),
-    Cure("DIGEST_MISMATCH", "DT-01", (_back(),)),
-    Cure("PARTITION_MUTATED_AFTER_ATTESTATION", "DF-13", (_back(),)),
-    Cure("ROLLBACK", "DT-07", (_back(),)),
-    Cure("SUBJECT_PARTITION_MISMATCH", "DT-05",
-         (_back(), _back(OTHER_DAY).replace("{digest}", "{other}"))),
-    Cure("UNATTESTED_FILE", "DT-11", ("remove the file",)),
-    Cure("PARTITION_MISSING", "DT-12", (f"{COMMAND} rollback {FEATURES} {DAY}",)),
-    Cure("CHECK_MISSING", "DF-29", (RUN,)),
-    Cure("EVIDENCE_MISSING", "LE-01", ("copy evidence",)),
-    Cure("EVIDENCE_ROLLBACK", "OP-11 audit", ("copy evidence", f"{COMMAND} audit --full")),
-    Cure("LOG_ROLLBACK", "TL-06", ("restore log", f"{COMMAND} audit")),
-    Cure("ROOT_DIGEST_MISMATCH", "SI-21", (f"{COMMAND} up --restore",)),
-    Cure("ROOT_ROLLBACK", "SI-22", (f"{COMMAND} up --restore",)),
-    Cure("POLICY_DIGEST_MISMATCH", "PO-01", ("restore the policies",)),
-    Cure("EXPECTATION_CHANGE_UNAPPROVED", "SI-24", _signed_by_two()),
-    Cure("APPROVAL_SUBJECT_MISMATCH", "AP-03", (APPROVE,)),
-    Cure("APPROVAL_ENV", "AP-04", (APPROVE,)),
-    Cure("APPROVAL_EXPIRED", "AP-05", (APPROVE,)),
-    Cure("APPROVAL_REVOKED", "AP-07", (APPROVE,)),
-    Cure("SELF_APPROVAL", "AP-01", (APPROVE,)),
-)  # fmt: skip

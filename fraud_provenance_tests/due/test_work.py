@@ -1,6 +1,7 @@
 """What is due by itself: one answer for `run` and the daemon, one run at a time, tried once."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -131,6 +132,22 @@ def test_training_is_due_again_after_so_many_days(
     monkeypatch.setattr(trainings, "newest_node", lambda *_: node)
     nothing: Any = None
     assert trainings._due_split(nothing, config, nothing) == _split(first)
+
+
+@pytest.mark.parametrize(("told", "now", "due"), [
+    (["ENV_LOCK_MISMATCH: left-pad 1.0"], (), True),
+    (["ENV_LOCK_MISMATCH: left-pad 1.0"], ("ENV_LOCK_MISMATCH: left-pad 1.0",), False),
+    ([], (), False),
+])  # fmt: skip
+def test_model_of_packages_that_were_not_as_locked_is_made_anew_once_they_are(
+    monkeypatch: pytest.MonkeyPatch, told: list[str], now: tuple[str, ...], *, due: bool
+) -> None:
+    measured: Future[tuple[str, ...]] = Future()
+    measured.set_result(now)
+    workspace: Any = SimpleNamespace(attestor=SimpleNamespace(packages=lambda: measured))
+    monkeypatch.setattr(trainings, "newest_model", lambda _: "m-1")
+    monkeypatch.setattr(trainings, "outputs_of", lambda *_: {"m-1": told})
+    assert trainings._can_have_better_packages(workspace) is due
 
 
 def test_other_lengths_are_another_training(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from sigstore.models import ClientTrustConfig
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
+from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import (
     ConfigError,
     ProvenanceError,
@@ -80,6 +81,8 @@ def refusal(verifier: BundleVerifier, document: object) -> str:
     content = document if isinstance(document, bytes) else json.dumps(document).encode()
     with pytest.raises(ProvenanceError) as caught:
         verifier.verify(content)
+    named = f"bundle {encoding.digest_bytes(content)[:12]}: "  # what its remedy takes away
+    assert all(why.message.startswith(named) for why in caught.value.reasons)
     return caught.value.reasons[0].code
 
 

@@ -13,6 +13,7 @@ from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.people import Waiver
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.due import planning
+from fraud_provenance.investigate.subjects import contract_reasons
 from fraud_provenance.people.revoking import revoke_subject
 from fraud_provenance.people.waiving import waive_day
 from fraud_provenance_tests.conftest import AUTHOR, DAYS, FEATURES, RAW, Chain, Forger, codes
@@ -56,6 +57,25 @@ def test_a_day_that_was_declared_empty_is_known_with_its_waiver(chain: Chain) ->
         "waiver",
         f"{OFFICER} (people)",
     )
+
+
+@pytest.mark.parametrize(("code", "left"), [
+    ("EMPTY_PARTITION", []), ("VALUE_RANGE", ["VALUE_RANGE"]),
+])  # fmt: skip
+def test_a_day_that_failed_as_empty_is_told_no_more_once_it_is_declared_so(
+    chain: Chain, forger: Forger, code: str, left: list[str]
+) -> None:
+    day = DAYS[0]
+    finding = {"day": day, "code": code, "check": "partitions_are_not_empty", "rows": 0,
+               "column": ""}  # fmt: skip
+    forger.contract(
+        chain.raw.manifest, "raw_schema", [chain.raw.bundle],
+        checks=("partitions_are_not_empty",), failures=[finding],
+    )  # fmt: skip
+    told = [item.code for item in contract_reasons(chain.trust, RAW, day)]
+    forged(chain, forger, partition=day, subject=subject_of(RAW, day))
+    assert told == [code]
+    assert [item.code for item in contract_reasons(chain.trust, RAW, day)] == left
 
 
 def test_a_contract_may_rest_on_it_and_its_word_is_walked(chain: Chain) -> None:

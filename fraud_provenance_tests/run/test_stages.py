@@ -171,3 +171,30 @@ def test_whatever_ends_a_run_is_told(
     assert told[0].headline.count(code) == 1
     assert "4012" not in told[0].text
     assert "remedy: " in told[0].text
+
+
+@pytest.mark.parametrize(("codes", "begins"), [
+    (["MODEL_REVOKED"], True),
+    (["PARTITION_REVOKED", "STATEMENT_REVOKED"], True),
+    (["KEY_REVOKED"], False),
+    (["MODEL_REVOKED", "DIGEST_MISMATCH"], False),
+])  # fmt: skip
+def test_run_begins_with_what_was_taken_back_and_with_nothing_else_that_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codes: list[str], *, begins: bool
+) -> None:
+    lineage = SimpleNamespace(versions=SimpleNamespace(vanished=lambda: []))
+    workspace: Any = SimpleNamespace(
+        home=tmp_path,
+        store=SimpleNamespace(problems=lambda: []),
+        trust=SimpleNamespace(lineage=lambda: lineage),
+    )
+    wrong = [reason(code, "x") for code in codes]
+    monkeypatch.setattr(pipeline, "verify_assets", lambda *_: SimpleNamespace(reasons=wrong))
+    monkeypatch.setattr(pipeline.planning, "revoked_partitions", lambda *_: {"a": wrong[0]})
+    run = Pipeline(workspace, RunOptions(), lambda _text: None)
+    if begins:
+        run._verify_heads()
+        assert run.report.refused == wrong
+    else:
+        with pytest.raises(VerificationError):
+            run._verify_heads()

@@ -116,7 +116,7 @@ reasons contains lib.reason(rego.metadata.rule(), asset_name, message) if {
 # custom:
 #   short_name: partitions_present
 #   code: PARTITION_MISSING
-#   remedy: Import or materialise the partitions that the step needs.
+#   remedy: "A day that never landed: `fraud-provenance import FILE`, then `fraud-provenance run`. A file that is gone: `fraud-provenance rollback ASSET PARTITION`; of a raw day `fraud-provenance rollback raw_transactions DAY --to DIGEST`."
 reasons contains lib.reason(rego.metadata.rule(), asset_name, message) if {
 	not enough_partitions
 	message := sprintf("Step %s was given no partitions of %s, or fewer than it needs.", [request.step_name, asset_name])
@@ -128,7 +128,7 @@ reasons contains lib.reason(rego.metadata.rule(), asset_name, message) if {
 # custom:
 #   short_name: partitions_unique
 #   code: PARTITION_DUPLICATE
-#   remedy: Name the version that counts with fraud-provenance rollback, or run the step again for the partition.
+#   remedy: "A raw day: name the one that counts, `fraud-provenance rollback raw_transactions DAY --to DIGEST`. Anything else: materialise the partition again in the UI."
 reasons contains lib.reason(rego.metadata.rule(), asset_name, "A partition is given from several statements, or its name or statement is missing.") if {
 	not one_statement_each
 }
@@ -153,7 +153,7 @@ reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), mes
 # custom:
 #   short_name: partition_environment
 #   code: ENVIRONMENT_MISMATCH
-#   remedy: Materialise the partition in this environment.
+#   remedy: "`fraud-provenance run` in this environment makes it here."
 reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), message) if {
 	some partition in input.partitions
 	not in_environment(partition)
@@ -167,7 +167,7 @@ reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), mes
 # custom:
 #   short_name: partition_time
 #   code: TIME_SKEW
-#   remedy: Correct the clock of this host, then run again.
+#   remedy: "Correct the clock, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), "The partition's signing time is unreadable or after the request.") if {
 	some partition in input.partitions
 	not signed_before_request(partition)
@@ -179,7 +179,7 @@ reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), "Th
 # custom:
 #   short_name: partition_age
 #   code: EVIDENCE_TOO_OLD
-#   remedy: Materialise the partition again.
+#   remedy: "`fraud-provenance verify ASSET/PARTITION --json` names the statement; `fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and `fraud-provenance run` makes a new one."
 reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), "The partition's statement is older than the layout allows.") if {
 	some partition in input.partitions
 	not young_enough(partition)
@@ -191,7 +191,7 @@ reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), "Th
 # custom:
 #   short_name: check_present
 #   code: CHECK_MISSING
-#   remedy: Run the contracts for the partition.
+#   remedy: "`fraud-provenance run` judges the partition."
 reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), message) if {
 	some suite in material.requires_suites
 	some partition in input.partitions
@@ -205,7 +205,7 @@ reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), mes
 # custom:
 #   short_name: check_passed
 #   code: CHECK_FAILED
-#   remedy: Correct the source, import the day again and run.
+#   remedy: "Correct the source, `fraud-provenance import FILE`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), message) if {
 	not reads_for_contracts
 	some partition in input.partitions
@@ -221,7 +221,7 @@ reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), mes
 # custom:
 #   short_name: held_accepted
 #   code: DATA_HELD
-#   remedy: Look at the day; if it is right, accept it with fraud-provenance accept ASSET DAY; else deliver it again.
+#   remedy: "Look at the day; if it is right, `fraud-provenance accept ASSET DAY --as EMAIL --reason TEXT`, then `fraud-provenance run`; else correct the source and `fraud-provenance import FILE`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), message) if {
 	not reads_for_contracts
 	some partition in input.partitions

@@ -16,7 +16,7 @@ import data.fraud.lib
 # custom:
 #   short_name: metric_minimum
 #   code: METRIC_BELOW_MINIMUM
-#   remedy: Train a better model (more days, other parameters), or have the threshold changed and signed.
+#   remedy: "Train on more days, `fraud-provenance run --train-days N`, or have the threshold in policies/data/thresholds.json changed: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), name, message) if {
 	some name, threshold in data.thresholds.metrics
 	not metric_reached(name)
@@ -29,7 +29,7 @@ reasons contains lib.reason(rego.metadata.rule(), name, message) if {
 # custom:
 #   short_name: evaluation_size
 #   code: EVALUATION_TOO_SMALL
-#   remedy: Evaluate on more days.
+#   remedy: "Evaluate on more days: `fraud-provenance run --test-days N`."
 reasons contains lib.reason(rego.metadata.rule(), "evaluation", "The evaluation holds too few transactions or frauds, or more frauds than transactions.") if {
 	not evaluated_on_enough
 }
@@ -40,7 +40,7 @@ reasons contains lib.reason(rego.metadata.rule(), "evaluation", "The evaluation 
 # custom:
 #   short_name: features_enough
 #   code: FEATURES_TOO_FEW
-#   remedy: Restore the missing feature view and train again.
+#   remedy: "Restore the missing feature view, then `fraud-provenance run` trains again."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model has fewer features than demanded.") if {
 	not enough_features
 }
@@ -51,7 +51,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The model has few
 # custom:
 #   short_name: features_known
 #   code: LEAKAGE_FEATURE
-#   remedy: Remove the column and train again, or have it added to allowed_features and signed.
+#   remedy: "Remove the column, then `fraud-provenance run` trains again; or have it reviewed and added to allowed_features in policies/data/thresholds.json: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), sprintf("%v", [feature]), "The column is not among the reviewed features; it may carry the outcome.") if {
 	some feature in input.model.features
 	not feature_known(feature)
@@ -78,7 +78,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The model's featu
 # custom:
 #   short_name: format_allowed
 #   code: FORBIDDEN_FORMAT
-#   remedy: Train again; only XGBoost UBJ with its JSON side files is accepted.
+#   remedy: "Only XGBoost UBJ with its JSON side files is accepted. `fraud-provenance verify fraud_model` names its digest, `fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and `fraud-provenance run` trains another one."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model is not in an allowed format.") if {
 	not format_allowed
 }
@@ -89,7 +89,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The model is not 
 # custom:
 #   short_name: one_booster
 #   code: FORBIDDEN_FORMAT
-#   remedy: Train again; only XGBoost UBJ with its JSON side files is accepted.
+#   remedy: "Only XGBoost UBJ with its JSON side files is accepted. `fraud-provenance verify fraud_model` names its digest, `fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and `fraud-provenance run` trains another one."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model must hold exactly one .ubj file.") if {
 	not one_booster
 }
@@ -100,7 +100,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The model must ho
 # custom:
 #   short_name: files_allowed
 #   code: FORBIDDEN_FORMAT
-#   remedy: Train again; only XGBoost UBJ with its JSON side files is accepted.
+#   remedy: "Only XGBoost UBJ with its JSON side files is accepted. `fraud-provenance verify fraud_model` names its digest, `fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and `fraud-provenance run` trains another one."
 reasons contains lib.reason(rego.metadata.rule(), sprintf("%v", [file]), "The file is of a kind that could run code when it is loaded.") if {
 	some file in input.model.files
 	not file_allowed(file)
@@ -112,7 +112,7 @@ reasons contains lib.reason(rego.metadata.rule(), sprintf("%v", [file]), "The fi
 # custom:
 #   short_name: tree_clean
 #   code: GIT_DIRTY
-#   remedy: Commit the changes and run again; what the changed tree made is made anew.
+#   remedy: "Commit the changes, or remove what git ignores (`git status --ignored` lists both), then `fraud-provenance run`: what the changed tree made is made anew."
 reasons contains lib.reason(rego.metadata.rule(), asset, "It was made from a work tree that is not exactly a commit.") if {
 	some made in input.code
 	not code_committed(made)
@@ -126,7 +126,7 @@ reasons contains lib.reason(rego.metadata.rule(), asset, "It was made from a wor
 # custom:
 #   short_name: code_told
 #   code: GIT_DIRTY
-#   remedy: Commit the changes and run again; what the changed tree made is made anew.
+#   remedy: "Commit the changes, or remove what git ignores (`git status --ignored` lists both), then `fraud-provenance run`: what the changed tree made is made anew."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The evidence does not tell which code made the model.") if {
 	not code_told
 	not tree_may_be_dirty
@@ -138,7 +138,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The evidence does
 # custom:
 #   short_name: parameters_fit
 #   code: PARAM_UNEXPECTED
-#   remedy: Remove the parameter or give it a value that the layout allows, or have the layout changed and signed.
+#   remedy: "Remove the parameter, or the variable that sets it, or give it a value that the layout allows, then `fraud-provenance run`; or have the layout changed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), name, "The layout lists no such parameter of the training, or not this value.") if {
 	some name, value in input.model.parameters
 	not parameter_fits(name, value)
@@ -150,7 +150,7 @@ reasons contains lib.reason(rego.metadata.rule(), name, "The layout lists no suc
 # custom:
 #   short_name: parameters_present
 #   code: INPUT_MISSING
-#   remedy: Train again with the resolved parameters in the statement.
+#   remedy: "`fraud-provenance run` makes it anew: the product's own commands write every parameter down."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model carries no training parameters.") if {
 	not parameters_present
 }
@@ -161,7 +161,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The model carries
 # custom:
 #   short_name: model_age
 #   code: MODEL_TOO_OLD
-#   remedy: Train again on newer days.
+#   remedy: "Bring newer days in: `fraud-provenance import FILE`, then `fraud-provenance run`; it trains on them. Then `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model is older than the layout allows, or its time is unreadable.") if {
 	not model_young_enough
 }
@@ -172,7 +172,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The model is olde
 # custom:
 #   short_name: model_time
 #   code: TIME_SKEW
-#   remedy: Correct the clock of this host, then run again.
+#   remedy: "Correct the clock, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model's signing time is unreadable or after the request.") if {
 	not model_signed_before
 }

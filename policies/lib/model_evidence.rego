@@ -9,7 +9,7 @@ import data.fraud.lib
 # custom:
 #   short_name: contract_present
 #   code: CHECK_MISSING
-#   remedy: Run the contracts for the asset.
+#   remedy: "`fraud-provenance run` judges the data."
 reasons contains lib.reason(rego.metadata.rule(), required[0], message) if {
 	some required in required_contracts
 	not contract_present(required)
@@ -22,7 +22,7 @@ reasons contains lib.reason(rego.metadata.rule(), required[0], message) if {
 # custom:
 #   short_name: contract_passed
 #   code: CHECK_FAILED
-#   remedy: Correct the source, import the days again and run.
+#   remedy: "Correct the source, `fraud-provenance import FILE`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), sprintf("%v/%v", [lib.text_at(contract, ["asset"]), lib.text_at(contract, ["suite"])]), "Not every partition passed the contract.") if {
 	some contract in input.contracts
 	not contract_passed(contract)
@@ -46,7 +46,7 @@ reasons contains lib.reason(rego.metadata.rule(), sprintf("%v/%v", [lib.text_at(
 # custom:
 #   short_name: evaluation_subject
 #   code: SUBJECT_MISMATCH
-#   remedy: Evaluate this very model.
+#   remedy: "`fraud-provenance run` evaluates this very model."
 reasons contains lib.reason(rego.metadata.rule(), "evaluation", "The evaluation is of another model.") if {
 	not evaluation_of_model
 }
@@ -68,7 +68,7 @@ reasons contains lib.reason(rego.metadata.rule(), "evaluation", "The evaluation 
 # custom:
 #   short_name: evaluated_on_unseen
 #   code: EVAL_ON_TRAIN
-#   remedy: Evaluate on the test days.
+#   remedy: "`fraud-provenance run` evaluates on the days that come after those learnt from."
 reasons contains lib.reason(rego.metadata.rule(), "evaluation", "The evaluation's data are among the training files.") if {
 	not evaluated_on_unseen
 }
@@ -79,7 +79,7 @@ reasons contains lib.reason(rego.metadata.rule(), "evaluation", "The evaluation'
 # custom:
 #   short_name: evidence_complete
 #   code: EVIDENCE_MISSING
-#   remedy: Restore the evidence store from its backup, or run the step again.
+#   remedy: "Copy the backup of evidence/ over the home's and keep what is newer there; where a step was killed, `fraud-provenance run` makes it anew."
 reasons contains lib.reason(rego.metadata.rule(), "evidence", "The chain of evidence is not complete.") if {
 	not evidence_complete
 }
@@ -90,7 +90,7 @@ reasons contains lib.reason(rego.metadata.rule(), "evidence", "The chain of evid
 # custom:
 #   short_name: evidence_missing
 #   code: EVIDENCE_MISSING
-#   remedy: Restore the evidence store from its backup, or run the step again.
+#   remedy: "Copy the backup of evidence/ over the home's and keep what is newer there; where a step was killed, `fraud-provenance run` makes it anew."
 reasons contains lib.reason(rego.metadata.rule(), sprintf("%v", [missing]), "The statement is not in the evidence store.") if {
 	some missing in input.evidence.missing
 }
@@ -154,7 +154,7 @@ contracts_required if count(required_contracts) > 0
 # custom:
 #   short_name: contracts_demanded
 #   code: POLICY_DATA_INVALID
-#   remedy: Restore the contracts in policies/data/layout.json and have the policy signed again.
+#   remedy: "Restore the contracts in policies/data/layout.json, and have that signed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), "policies/data", "The layout demands no contract of the model's lineage.") if {
 	not contracts_required
 }

@@ -9,7 +9,7 @@ import data.fraud.lib
 # custom:
 #   short_name: tested_later
 #   code: EVAL_ON_TRAIN
-#   remedy: Evaluate on days that come after the days learnt from and the label delay (run the training job whole).
+#   remedy: "`fraud-provenance run` evaluates on the days that come after those learnt from."
 reasons contains lib.reason(rego.metadata.rule(), "evaluation", message) if {
 	not tested_later
 	found := [lib.text_at(input, ["days", name]) | some name in ["tested_from", "trained_until"]]
@@ -22,7 +22,7 @@ reasons contains lib.reason(rego.metadata.rule(), "evaluation", message) if {
 # custom:
 #   short_name: labels_known
 #   code: IMMATURE_LABELS
-#   remedy: Train on earlier days, or wait until the delay has gone by.
+#   remedy: "Train on earlier days, `fraud-provenance run --train-start DAY`, or wait until the delay has gone by."
 reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 	not labels_known
 	found := [lib.text_at(input, ["days", name]) | some name in ["trained_until", "newest"]]
@@ -35,7 +35,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 # custom:
 #   short_name: data_age
 #   code: MODEL_TOO_OLD
-#   remedy: Train again on newer days.
+#   remedy: "Bring newer days in: `fraud-provenance import FILE`, then `fraud-provenance run`; it trains on them. Then `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 	not learnt_lately
 	found := [lib.text_at(input, ["days", name]) | some name in ["trained_until", "newest"]]
@@ -48,7 +48,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 # custom:
 #   short_name: threshold_alerts
 #   code: THRESHOLD_OUT_OF_RANGE
-#   remedy: Train a model whose threshold alerts within the bounds, or have the bounds changed and signed.
+#   remedy: "Train on other days, `fraud-provenance run --train-days N`, or have the bounds in policies/data/thresholds.json changed: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 	not threshold_alerts
 	found := [object.get(input, ["evaluation", name], "missing") | some name in ["threshold", "alert_rate"]]
@@ -61,7 +61,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 # custom:
 #   short_name: parameters_complete
 #   code: PARAM_MISSING
-#   remedy: Train again with the product's own commands, which write every parameter down.
+#   remedy: "`fraud-provenance run` makes it anew: the product's own commands write every parameter down."
 reasons contains lib.reason(rego.metadata.rule(), name, "The model's statement lacks the parameter.") if {
 	some name in data.layout.steps.train.required_parameters
 	not parameter_given(name)

@@ -64,7 +64,7 @@ policy_data_valid if {
 # custom:
 #   short_name: policy_data_must_be_valid
 #   code: POLICY_DATA_INVALID
-#   remedy: Repair policies/data (and load policies/schemas with it), then have the policy signed again.
+#   remedy: "Repair policies/data in the checkout (and load policies/schemas with it), and have that signed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), "policies/data", message) if {
 	not policy_data_valid
 	message := sprintf("The policy data are missing, do not match their schemas or contradict themselves: %v", [contradictions])

@@ -12,7 +12,7 @@ import data.fraud.lib.model
 # custom:
 #   short_name: approvals_enough
 #   code: APPROVAL_MISSING
-#   remedy: Have the model approved (`fraud-provenance approve`) by distinct approvers who neither trained it nor wrote the policy.
+#   remedy: "Have the model approved by distinct approvers who neither trained it nor wrote the policy: `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), model.model_name, message) if {
 	not shortage_explained
 	message := sprintf("%d matching approvals by distinct principals; more are demanded.", [count(approvers)])
@@ -24,7 +24,7 @@ reasons contains lib.reason(rego.metadata.rule(), model.model_name, message) if 
 # custom:
 #   short_name: approval_subject
 #   code: APPROVAL_SUBJECT_MISMATCH
-#   remedy: Approve this very model.
+#   remedy: "Have this model approved: `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The approval is of another model.") if {
 	not enough_approvals
 	some approval in input.approvals
@@ -37,7 +37,7 @@ reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The 
 # custom:
 #   short_name: approval_environment
 #   code: APPROVAL_ENV
-#   remedy: Approve the model for this environment.
+#   remedy: "`fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, with the environment where the model shall run; then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The approval is for another environment.") if {
 	not enough_approvals
 	some approval in input.approvals
@@ -50,7 +50,7 @@ reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The 
 # custom:
 #   short_name: approval_evidence
 #   code: APPROVAL_EVIDENCE
-#   remedy: Approve again on today's evidence.
+#   remedy: "Look at the evidence as it is now, then `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The approver saw other evidence.") if {
 	not enough_approvals
 	some approval in input.approvals
@@ -63,7 +63,7 @@ reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The 
 # custom:
 #   short_name: approval_policy
 #   code: APPROVAL_POLICY
-#   remedy: Approve again under the policy in force.
+#   remedy: "`fraud-provenance run` registers the model under the policy in force; then `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, and run once more."
 reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The approval was given under another policy.") if {
 	not enough_approvals
 	some approval in input.approvals
@@ -76,7 +76,7 @@ reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The 
 # custom:
 #   short_name: approval_time
 #   code: APPROVAL_EXPIRED
-#   remedy: Approve the model again.
+#   remedy: "`fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The approval is expired, too old, not yet given, or its times are unreadable.") if {
 	not enough_approvals
 	some approval in input.approvals
@@ -89,7 +89,7 @@ reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The 
 # custom:
 #   short_name: approval_stands
 #   code: APPROVAL_REVOKED
-#   remedy: Approve the model again, if it still deserves it.
+#   remedy: "If the model still deserves it, `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The approval was withdrawn, or its signer was revoked.") if {
 	not enough_approvals
 	some approval in input.approvals
@@ -102,7 +102,7 @@ reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The 
 # custom:
 #   short_name: approval_current
 #   code: APPROVAL_SUPERSEDED
-#   remedy: Approve the model again, if it is to replace what was promoted since.
+#   remedy: "If this model is to be promoted after all: `fraud-provenance approve model:VERSION --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "A later promotion used the approval up, or that cannot be told.") if {
 	not enough_approvals
 	some approval in input.approvals
@@ -115,7 +115,7 @@ reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "A la
 # custom:
 #   short_name: approval_role
 #   code: APPROVAL_ROLE
-#   remedy: Have the model approved by an approver of principals.json.
+#   remedy: "Have a person with the role approver look at it: `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The signer is not the principal named, or is no approver at that time.") if {
 	not enough_approvals
 	some approval in input.approvals
@@ -129,7 +129,7 @@ reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The 
 # custom:
 #   short_name: approval_independence
 #   code: SELF_APPROVAL
-#   remedy: Have the model approved by a principal who did neither.
+#   remedy: "Have another person, with the role approver, look at it: `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), approval_name(approval), "The approver trained the model or wrote the policy, or that cannot be told.") if {
 	not enough_approvals
 	some approval in input.approvals

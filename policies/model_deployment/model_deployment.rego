@@ -113,7 +113,7 @@ well_formed if shape.matches(input, data.schemas.model_deployment)
 # custom:
 #   short_name: registration_allowed
 #   code: DECISION_MISSING
-#   remedy: Pass the registration gate first.
+#   remedy: "`fraud-provenance run` asks the registration gate; follow the remedies of its reasons."
 reasons contains lib.reason(rego.metadata.rule(), "registration", "The registration gate has not allowed the model.") if {
 	not registration_allowed
 }
@@ -124,7 +124,7 @@ reasons contains lib.reason(rego.metadata.rule(), "registration", "The registrat
 # custom:
 #   short_name: registration_subject
 #   code: SUBJECT_MISMATCH
-#   remedy: Register this very model.
+#   remedy: "`fraud-provenance run` registers this very model."
 reasons contains lib.reason(rego.metadata.rule(), "registration", "The registration is of another model.") if {
 	not registration_of_model
 }
@@ -148,7 +148,7 @@ reasons contains lib.reason(rego.metadata.rule(), "registration", message) if {
 # custom:
 #   short_name: registration_policy
 #   code: REGISTRATION_POLICY
-#   remedy: Register the model again under the policy in force.
+#   remedy: "`fraud-provenance run` registers the model under the policy in force; then `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, and run once more."
 reasons contains lib.reason(rego.metadata.rule(), "registration", "The registration was decided by another policy.") if {
 	not registered_by_policy
 }
@@ -159,7 +159,7 @@ reasons contains lib.reason(rego.metadata.rule(), "registration", "The registrat
 # custom:
 #   short_name: policy_authors
 #   code: POLICY_AUTHOR_UNKNOWN
-#   remedy: Have the policy signed by two policy authors (`fraud-provenance approve policies`).
+#   remedy: "Have the policy signed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), "policy", "Fewer than two distinct principals signed the policy.") if {
 	not authors_known
 }
@@ -170,7 +170,7 @@ reasons contains lib.reason(rego.metadata.rule(), "policy", "Fewer than two dist
 # custom:
 #   short_name: trainer_known
 #   code: TRAINER_UNKNOWN
-#   remedy: Add the training identity to one principal with role trainer and have the policy signed.
+#   remedy: "Add the training identity to one principal with the role trainer in policies/data/principals.json, and have that signed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), lib.text_at(input, ["trainer", "principal"]), "The trainer is not the principal whose identity signed the model.") if {
 	not trainer_known
 }
@@ -181,7 +181,7 @@ reasons contains lib.reason(rego.metadata.rule(), lib.text_at(input, ["trainer",
 # custom:
 #   short_name: trainer_no_author
 #   code: ROLE_CONFLICT
-#   remedy: Have the policy signed by other principals.
+#   remedy: "Have the policy signed by other principals: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), lib.text_at(input, ["trainer", "principal"]), "The trainer is an author of the policy, or the authors are not known.") if {
 	not trainer_independent
 }

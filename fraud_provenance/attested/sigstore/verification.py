@@ -28,6 +28,7 @@ from fraud_provenance.attested.core.errors import (
     ConfigError,
     EvidenceError,
     ProvenanceError,
+    Reason,
     VerificationError,
     reason,
 )
@@ -200,7 +201,10 @@ class BundleVerifier:
         """
         digest = encoding.digest_bytes(content)
         if digest not in self._known:
-            found = self._recalled(content, digest) or self._verified(content, digest)
+            try:
+                found = self._recalled(content, digest) or self._verified(content, digest)
+            except (EvidenceError, VerificationError) as error:
+                raise type(error)(*(_named(why, digest) for why in error.reasons)) from error
             self._known[digest] = found
             self.newest = max(self.newest or found.signed_at, found.signed_at)
         return self._known[digest]
@@ -233,7 +237,7 @@ class BundleVerifier:
         form = bundle_form.read(content)
         if not self._issuers_of(form.certificate):
             why = "no authority of ours issued the certificate"
-            raise _invalid(RootCause.IDENTITY_UNTRUSTED, f"bundle {digest[:12]}: {why}")
+            raise _invalid(RootCause.IDENTITY_UNTRUSTED, why)
         head = self._check_entry(form)
         if form.payload_type != PAYLOAD_TYPE:
             code = RootCause.PREDICATE_TYPE if form.is_signed() else RootCause.SIGNATURE_INVALID
@@ -249,11 +253,9 @@ class BundleVerifier:
             raise
         except SigstoreError as error:
             cause = self._cause(form, is_identified=reader.was_asked)
-            raise _invalid(cause, f"bundle {digest[:12]}: {error}") from error
+            raise _invalid(cause, str(error)) from error
         except Exception as error:  # the libraries' parsers raise what they like on strange bytes
-            raise EvidenceError(
-                reason(RootCause.EVIDENCE_MALFORMED, f"bundle {digest[:12]}: {error!r}")
-            ) from error
+            raise EvidenceError(reason(RootCause.EVIDENCE_MALFORMED, repr(error))) from error
         if found != (form.payload_type, form.payload):
             raise _invalid(RootCause.EVIDENCE_MALFORMED, "two readers read two messages")
         position = self._position(form, head)
@@ -421,6 +423,15 @@ def _text(extension: object) -> str:
     else:
         return ""
     return raw.removeprefix(header).decode("utf-8") if raw.startswith(header) else ""
+
+
+def _named(why: Reason, digest: str) -> Reason:
+    """A reason that says which stored bundle it is about: the file that begins with these digits.
+
+    >>> _named(Reason(code="SIGNATURE_MISSING", message="none"), "e657866fef1e" + "0" * 52).message
+    'bundle e657866fef1e: none'
+    """
+    return why.model_copy(update={"message": f"bundle {digest[:12]}: {why.message}"})
 
 
 def _invalid(code: str, message: str) -> VerificationError:
