@@ -12,13 +12,14 @@ from fraud_provenance.alerts.alert import (
     alert_of_refusal,
     kind_of,
 )
-from fraud_provenance.alerts.contracts import contract_alerts
+from fraud_provenance.alerts.contracts import CONTRACTED_ASSETS, concerned_days, contract_alerts
 from fraud_provenance.alerts.heartbeat import beat, last_beat
 from fraud_provenance.alerts.outbox import Acknowledgement, Delivery, Outbox
 from fraud_provenance.alerts.settings import AlertSettings, settings_of
 from fraud_provenance.alerts.sinks import LogSink, MailSink, Sink, WebhookSink, sinks_of
 
 __all__ = [
+    "CONTRACTED_ASSETS",
     "Acknowledgement",
     "Alert",
     "AlertSettings",
@@ -31,6 +32,7 @@ __all__ = [
     "alert_of_error",
     "alert_of_refusal",
     "beat",
+    "concerned_days",
     "contract_alerts",
     "kind_of",
     "last_beat",

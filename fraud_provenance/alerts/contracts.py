@@ -28,6 +28,20 @@ def contract_alerts(store: EvidenceStore, now: datetime) -> list[Alert]:
 
     It asks the evidence, not a run: a run that was killed after it signed is told as well.
     """
+    return [
+        _contract_alert(store, asset, statement, sorted(days), now)
+        for (asset, statement), days in _concerned(store).items()
+    ]
+
+
+def concerned_days(store: EvidenceStore) -> dict[str, tuple[str, list[str]]]:
+    """Id of each alert that evidence gives rise to now → the asset and the days."""
+    return {_id_of(statement): (asset, days)
+            for (asset, statement), days in _concerned(store).items()}  # fmt: skip
+
+
+def _concerned(store: EvidenceStore) -> dict[tuple[str, str], list[str]]:
+    """(asset, test result) → the current days that it fails or warns of."""
     tests = store.records(predicate_type=statements.TEST_RESULT)
     warned = {record.statement for record in tests if record.result == "WARNED"}
     failed: dict[tuple[str, str], list[str]] = {}
@@ -37,10 +51,12 @@ def contract_alerts(store: EvidenceStore, now: datetime) -> list[Alert]:
             for result in results.get((day, heads[0].sha256), {}).values():
                 if result.result != "PASSED" or result.statement in warned:
                     failed.setdefault((asset, result.statement), []).append(day)
-    return [
-        _contract_alert(store, asset, statement, sorted(days), now)
-        for (asset, statement), days in failed.items()
-    ]
+    return failed
+
+
+def _id_of(statement: str) -> str:
+    """The statement alone is the identity: a day mended meanwhile must not make the rest news."""
+    return encoding.digest_json({"kind": "contract_failed", "statement": statement})
 
 
 def _contract_alert(
@@ -65,12 +81,10 @@ def _contract_alert(
     ]
     body.append(f"evidence: fraud-provenance verify {asset}/{days[0]}")
     headline = f"{suite} on {asset}, {len(days)} day{'s' * (len(days) > 1)} ({shown})"
-    # The statement alone is the identity: a day mended meanwhile must not make the rest news.
     subject = "/".join(filter(None, (asset, days[0])))
     kind: Kind = "contract_noted" if noted and not stops else "contract_failed"
     alert = Alert.of(kind, statement, headline, body, now, subject=subject)
-    known_as = {"kind": "contract_failed", "statement": statement}
-    return alert.model_copy(update={"id": encoding.digest_json(known_as)})
+    return alert.model_copy(update={"id": _id_of(statement)})
 
 
 def _annotations(store: EvidenceStore, statement: str) -> dict[str, Any]:

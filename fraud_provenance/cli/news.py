@@ -20,12 +20,13 @@ from fraud_provenance.alerts import (
     sinks_of,
 )
 from fraud_provenance.attested.core.encoding import utc_text
-from fraud_provenance.attested.core.errors import ConfigError
+from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError
 from fraud_provenance.cli.terminal import Json, open_workspace, out, print_json, print_reasons
+from fraud_provenance.home.workspace import Workspace
 
 _SHOWN = 200
 _app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
-_All = Annotated[bool, typer.Option("--all", help="Acknowledged ones, too.")]
+_All = Annotated[bool, typer.Option("--all", help="Those that are over or acknowledged, too.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -37,15 +38,18 @@ def register(app: typer.Typer) -> None:
 def alerts(context: typer.Context, everything: _All = False, as_json: Json = False) -> int:
     """List open alerts: what, since when, about what, who was told. `ack` takes one on.
 
-    An alert is open until somebody acknowledges it. Where they go is set by variables or in
-    alerts.toml of the home; without either they wait here.
+    An alert is open until somebody acknowledges it; that of a contract is over by itself once
+    its days may be used. Where they go is set by variables or in alerts.toml of the home; without
+    either they wait here.
     """
     if context.invoked_subcommand is not None:
         return 0
-    home = open_workspace().home
-    outbox = Outbox(home)
+    workspace = open_workspace()
+    home, outbox = workspace.home, Outbox(workspace.home)
     taken = outbox.acknowledged()
-    known = [item for item in outbox.everything() if everything or item.id not in taken]
+    found = [item for item in outbox.everything() if everything or item.id not in taken]
+    over = _settled(workspace, found)
+    known = [item for item in found if everything or item.id not in over]
     settings, problems = AlertSettings(), []
     try:
         settings = settings_of(os.environ, home)
@@ -55,16 +59,29 @@ def alerts(context: typer.Context, everything: _All = False, as_json: Json = Fal
     if as_json:
         print_json(
             {
-                "alerts": [_as_json(item, names, taken.get(item.id)) for item in known],
+                "alerts": [
+                    _as_json(item, names, taken.get(item.id)) | {"over": item.id in over}
+                    for item in known
+                ],
                 "sinks": names,
                 "heartbeat": last_beat(home),
                 "problems": [item.model_dump(mode="json") for item in problems],
             }
         )
         return 0
-    _print_alerts(known, names, taken)
+    _print_alerts(known, names, taken, over)
     print_reasons(problems)
     return 0
+
+
+def _settled(workspace: Workspace, alerts: list[Alert]) -> set[str]:
+    """Those that are over; none where that cannot be told."""
+    from fraud_provenance.investigate.settled import settled
+
+    try:
+        return settled(workspace.trust, alerts)
+    except ProvenanceError:
+        return set()
 
 
 def _as_json(alert: Alert, names: list[str], taken: Acknowledgement | None) -> dict[str, Any]:
@@ -86,19 +103,23 @@ def _as_json(alert: Alert, names: list[str], taken: Acknowledgement | None) -> d
     }
 
 
-def _told(alert: Alert, names: list[str], taken: Acknowledgement | None) -> str:
+def _told(alert: Alert, names: list[str], taken: Acknowledgement | None, *, is_over: bool) -> str:
     """Who was told, in words."""
     sent = [name for name, progress in alert.sinks.items() if progress.sent_at]
     words = [f"told: {', '.join(sent)}"] if sent else []
     if taken is not None:
         return "; ".join([f"taken by {taken.by}: {taken.reason}", *words])
+    if is_over:
+        return "; ".join(["over: its days may be used now", *words])
     for name in [item for item in names if item not in sent]:
         error = alert.progress(name).last_error
         words.append(f"{name}: not yet{f' ({error})' if error else ''}")
     return "; ".join(words) or "nobody yet: no webhook, mailbox or log is set"
 
 
-def _print_alerts(known: list[Alert], names: list[str], taken: dict[str, Acknowledgement]) -> None:
+def _print_alerts(
+    known: list[Alert], names: list[str], taken: dict[str, Acknowledgement], over: set[str]
+) -> None:
     table = Table("id", "since", "about", "what", "told", box=SIMPLE)
     for alert in known[-_SHOWN:]:
         row = (
@@ -106,14 +127,18 @@ def _print_alerts(known: list[Alert], names: list[str], taken: dict[str, Acknowl
             utc_text(alert.raised_at),
             alert.subject,
             alert.headline,
-            _told(alert, names, taken.get(alert.id)),
+            _told(alert, names, taken.get(alert.id), is_over=alert.id in over),
         )
         table.add_row(*(text.replace("[", "\\[") for text in row))
     if known:
         out.print(table)
-    is_open = sum(1 for alert in known if alert.id not in taken)
-    more = f"; the newest {_SHOWN} are shown" if len(known) > _SHOWN else ""
-    out.print(f"{is_open} open{more}", markup=False)
+    is_open = sum(1 for alert in known if alert.id not in taken and alert.id not in over)
+    told = [f"{is_open} open"]
+    if hidden := over - {alert.id for alert in known}:
+        told.append(f"{len(hidden)} over (--all shows them)")
+    if len(known) > _SHOWN:
+        told.append(f"the newest {_SHOWN} are shown")
+    out.print("; ".join(told), markup=False)
 
 
 @_app.command()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fraud_provenance.alerts import contract_alerts
+from fraud_provenance.alerts import Alert, contract_alerts
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import (
     ConfigError,
@@ -26,6 +26,7 @@ from fraud_provenance.attested.statements.statements import read_contract
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs.ingest import _went_back
 from fraud_provenance.due import ground, planning
+from fraud_provenance.investigate.settled import settled
 from fraud_provenance.investigate.subjects import contract_reasons, verify_subject
 from fraud_provenance.models.facts import _contract_facts
 from fraud_provenance.people.accepting import accept_day
@@ -101,6 +102,27 @@ def test_alert_names_the_days_that_are_meant_and_says_where_nothing_is_held(chai
     assert told() == [f"Noted by a contract, nothing is held: {about}"]
     hold(chain, days=DAYS, warnings=[MEAN])
     assert told() == [f"Contract failed: {about}"]
+
+
+@pytest.mark.parametrize("how", ["accepted", "judged again"])
+def test_alert_is_over_once_its_day_may_be_used(chain: Chain, how: str) -> None:
+    def over() -> set[str]:
+        chain.trust.forget()
+        return settled(chain.trust, [alert, other])
+
+    hold(chain, days=DAYS)
+    (alert,) = contract_alerts(chain.workspace.store, chain.workspace.clock())
+    other = Alert.of("contract_failed", "run", "a check on raw", [], chain.workspace.clock(),
+                     subject="a check on raw")  # fmt: skip
+    assert over() == set()
+    if how == "accepted":
+        statement = accept(chain)
+        assert over() == {alert.id}
+        revoke_subject(chain.workspace, statement, "it was a mistake")
+        assert over() == set()
+    else:
+        hold(chain, (), days=DAYS)
+        assert over() == {alert.id}
 
 
 def test_held_day_waits_for_its_acceptance_and_is_used_then(chain: Chain) -> None:
