@@ -248,6 +248,23 @@ class PlainWorkspace(Workspace):
         return Known(CodeFacts(done.stdout.strip(), git_dirty=False, materials=()))
 
 
+class PlainCatalogue:
+    """What is there, as nobody signed it: no result, no acceptance."""
+
+    def frees(self, head: object, result: object) -> bool:
+        """Nobody accepts anything."""
+        return False
+
+    def is_accepted(
+        self, item: object, asset: str, suite: str, findings: Iterable[Mapping[str, Any]]
+    ) -> bool:
+        """Nobody accepts anything."""
+        return False
+
+    def newest_result(self, asset: str, suite: str) -> Any:  # noqa: ANN401
+        """No result is signed."""
+
+
 @dataclass
 class PlainStep:
     """`gates.step.Step` without gates: the same calls, plain files."""
@@ -261,7 +278,7 @@ class PlainStep:
     def __post_init__(self) -> None:
         """Nothing to prepare."""
         self.policy = self.trust.policies.current()
-        self.identity = None
+        self.identity, self.catalogue = None, PlainCatalogue()
         self._written: list[PlainFile] = []
 
     def __enter__(self) -> Self:
@@ -280,16 +297,6 @@ class PlainStep:
         refused = {day: f"{day} broke a contract or is not there" for day in {*asked} - {*good}}
         return SimpleNamespace(partitions=good, refused=refused)
 
-    def frees(self, head: object, result: object) -> bool:
-        """Nobody accepts anything."""
-        return False
-
-    def is_accepted(
-        self, item: object, asset: str, suite: str, findings: Iterable[Mapping[str, Any]]
-    ) -> bool:
-        """Nobody accepts anything."""
-        return False
-
     def would_go_back(self, partition: str, path: str, content: bytes) -> bool:
         """Nobody knows what was there before."""
         return False
@@ -306,9 +313,6 @@ class PlainStep:
 
     def require_current_code(self, read: PlainInput) -> None:
         """Nobody says what made it."""
-
-    def newest_result(self, asset: str, suite: str) -> Any:  # noqa: ANN401
-        """No result is signed."""
 
     def read_source(self, asset: str, paths: Mapping[str, Path]) -> PlainInput:
         """The files named."""

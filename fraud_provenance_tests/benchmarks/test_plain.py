@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from benchmarks import plain
-from benchmarks.plain import PlainPolicies, PlainStep, PlainStore, PlainTrust
+from benchmarks.plain import PlainCatalogue, PlainPolicies, PlainStep, PlainStore, PlainTrust
 from fraud_provenance.attested.step import step
+from fraud_provenance.attested.step.catalogue import Catalogue
 from fraud_provenance.models import promotion, registration
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -48,6 +49,8 @@ def test_plain_step_takes_what_the_products_step_takes() -> None:
     ours = {name: names(function) for name, function in public(step.Step).items()}
     assert {name: names(function) for name, function in public(PlainStep).items()} == ours
     assert names(PlainStep) == names(step.Step)
+    for name, function in public(PlainCatalogue).items():
+        assert names(function) == names(getattr(Catalogue, name))
 
 
 @pytest.mark.parametrize(
