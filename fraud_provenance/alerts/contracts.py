@@ -14,6 +14,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, ProvenanceError, reason
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.store.store import EvidenceStore
+from fraud_provenance.causes.told import of_day
 
 CONTRACTED_ASSETS = (
     "raw_transactions",
@@ -76,7 +77,8 @@ def _contract_alert(
     shown = ", ".join(days[:REASON_LIMIT]) + (" …" if len(days) > REASON_LIMIT else "")
     body = [
         f"{item['code']} {asset}@{item['day']} {item['column']}: not true that "
-        f"{str(item['check']).replace('_', ' ')}; remedy: {codes.remedy(str(item['code']))}"
+        f"{str(item['check']).replace('_', ' ')}; remedy: "
+        + of_day(codes.remedy(str(item["code"])), asset, str(item["day"]))
         for item in found[:REASON_LIMIT]
     ]
     body.append(f"evidence: fraud-provenance verify {asset}/{days[0]}")

@@ -30,6 +30,15 @@ FORGED: Final = (
 )
 
 
+def of_day(remedy: str, asset: str, day: str) -> str:
+    """A remedy with the day filled in that it is about.
+
+    >>> of_day("If it is right: `fraud-provenance accept ASSET DAY`.", "raw", "2018-04-01")
+    'If it is right: `fraud-provenance accept raw 2018-04-01`.'
+    """
+    return remedy.replace("ASSET DAY", f"{asset} {day}")
+
+
 class Told(Cause):
     """A root cause that brings its remedy: a row is `NAME = auto(), meaning, remedy[, kind]`."""
 

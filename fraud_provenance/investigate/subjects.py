@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core import codes, encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.disclosure import Finding
 from fraud_provenance.attested.core.errors import (
@@ -22,6 +22,7 @@ from fraud_provenance.attested.statements.manifest import is_sha256
 from fraud_provenance.attested.statements.statements import Contract
 from fraud_provenance.attested.step.catalogue import held
 from fraud_provenance.causes.data import DataCause
+from fraud_provenance.causes.told import of_day
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.models import promotion, registration
 from fraud_provenance.models.champion import check_registered
@@ -208,6 +209,7 @@ def _findings(asset: str, day: str, suite: str, findings: Sequence[Finding]) -> 
             finding.code,
             f"{finding.column or 'the day'}: not true that {finding.check.replace('_', ' ')}"
             + (f" ({finding.rows} rows)" if finding.rows else ""),
+            remedy=of_day(codes.remedy(finding.code), asset, day),
             **place,
         )
         for finding in findings

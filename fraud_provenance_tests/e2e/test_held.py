@@ -30,8 +30,9 @@ def quiet(arena: Arena, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pr
 
 
 def commands(done: Done, verb: str) -> list[list[str]]:
-    """The commands that a refusal says to type, with a person and words put in."""
-    found = re.findall(rf"fraud-provenance ({verb} [^`]*)`", done.text.replace("\n", " "))
+    """The commands that a refusal says to type, each once, with a person and words put in."""
+    told = re.findall(rf"fraud-provenance ({verb} [^`]*)`", done.text.replace("\n", " "))
+    found = dict.fromkeys(told)
     return [shlex.split(text.replace("EMAIL", OWNER).replace("TEXT", "looked")) for text in found]
 
 

@@ -216,9 +216,9 @@ class LocalSigstore:
         Raises:
             BackendError: as `up`, of the first one that nobody answers for.
         """
-        if self.is_elsewhere:
-            return
         if not trust_root.exists(self._home):
+            if not (self._home / "log" / "checkpoint").exists():
+                return  # another Sigstore's, or none yet
             why = "trust/private/ is gone: no authority of this home has a key"
             code = RootCause.AUTHORITY_UNAVAILABLE
             raise BackendError(reason(code, why, remedy=trust_root.RESTORE))
