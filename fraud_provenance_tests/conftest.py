@@ -4,6 +4,7 @@ The servers start once a session. A test that tampers works on a copy of the hom
 the trust root, so what it signs goes to the same servers.
 """
 
+import io
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -353,6 +354,16 @@ def _no_proxy() -> Iterator[None]:
         del os.environ["NO_PROXY"]
     else:
         os.environ["NO_PROXY"] = before
+
+
+@pytest.fixture
+def errors(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What a person reads: the console keeps the stream that it found when it was made."""
+    from fraud_provenance.cli import terminal
+
+    text = io.StringIO()
+    monkeypatch.setattr(terminal.err, "_file", text)
+    return text
 
 
 @pytest.fixture(autouse=True)

@@ -15,19 +15,13 @@ from fraud_provenance.cli import application as cli
 from fraud_provenance_tests.listening import serving
 from fraud_provenance_tests.tuf_repository import TufRepository
 
+pytestmark = pytest.mark.usefixtures("errors")
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FRAUD_PROVENANCE_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
-
-
-@pytest.fixture(autouse=True)
-def errors(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What a person reads: the console keeps the stream that it found when it was made."""
-    text = io.StringIO()
-    monkeypatch.setattr(cli.err, "_file", text)
-    return text
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:

@@ -98,3 +98,18 @@ def test_what_the_contracts_alone_say_of_a_day_is_told_once(alone: bool, told: i
     job = made.resolve_implicit_global_asset_job_def()
     run = job.execute_in_process(instance=instance, raise_on_error=False)
     assert len(alerts_of_run(instance, run.run_id, datetime(2026, 3, 1, tzinfo=UTC))) == told
+
+
+def test_what_nobody_foresaw_is_told_by_its_kind_and_never_by_its_words() -> None:
+    @dg.asset
+    def made() -> None:
+        try:
+            raise KeyError("4012 8888 8888 1881")
+        except KeyError as error:
+            raise RuntimeError("a row with 4012 8888 8888 1881") from error
+
+    instance = dg.DagsterInstance.ephemeral()
+    run = dg.materialize([made], instance=instance, raise_on_error=False)
+    (alert,) = alerts_of_run(instance, run.run_id, datetime(2026, 3, 1, tzinfo=UTC))
+    assert alert.headline.startswith("Run failed: made: KeyError")
+    assert "4012" not in alert.text

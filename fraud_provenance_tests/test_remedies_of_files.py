@@ -14,6 +14,7 @@ from fraud_provenance_tests.data.conftest import frame
 from fraud_provenance_tests.fraud.conftest import landing_days
 
 __all__ = ["frame", "landing_days"]
+pytestmark = pytest.mark.usefixtures("errors")
 File = Callable[[pl.DataFrame], bytes]
 
 
@@ -133,27 +134,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture(autouse=True)
-def printed(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What a person reads on standard error."""
-    text = io.StringIO()
-    monkeypatch.setattr(cli.err, "_file", text)
-    return text
-
-
 @pytest.mark.parametrize("item", DELIVERIES.values(), ids=DELIVERIES)
 def test_delivery_is_refused_until_its_remedy_is_done(
     item: Delivery,
     home: Path,
     frame: pl.DataFrame,
-    printed: io.StringIO,
+    errors: io.StringIO,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     file, mapping = home.parent / "day.csv", home / "landing.toml"
 
     def deliver(content: bytes, *options: str) -> int:
         file.write_bytes(content)
-        printed.truncate(0)
+        errors.truncate(0)
         return cli.execute(["import", str(file), *options])
 
     if item.landed:
@@ -161,8 +154,8 @@ def test_delivery_is_refused_until_its_remedy_is_done(
     if item.mapping:
         mapping.write_text(item.mapping)
     assert deliver(item.wrong(frame)) == 1
-    assert f"{item.code}:" in printed.getvalue()
-    assert item.told in printed.getvalue().split("remedy:")[1]
+    assert f"{item.code}:" in errors.getvalue()
+    assert item.told in errors.getvalue().split("remedy:")[1]
 
     if item.mended:
         capsys.readouterr()
@@ -172,18 +165,18 @@ def test_delivery_is_refused_until_its_remedy_is_done(
             text = capsys.readouterr().out
         mapping.write_text(text)
     right = (item.right or item.wrong)(frame)
-    assert deliver(right, *item.options) == 0, printed.getvalue()
+    assert deliver(right, *item.options) == 0, errors.getvalue()
     landed = pl.read_parquet(next((home / "landing").glob("*.parquet")))
     assert landed.height == (40 if item.options else frame.height)
 
 
 def test_file_that_is_not_there_is_named_and_then_taken(
-    home: Path, frame: pl.DataFrame, printed: io.StringIO
+    home: Path, frame: pl.DataFrame, errors: io.StringIO
 ) -> None:
     file = home.parent / "day.csv"
     assert cli.execute(["import", str(file)]) == 1
-    assert "FILE_NOT_FOUND" in printed.getvalue()
-    assert "check the path" in printed.getvalue()
+    assert "FILE_NOT_FOUND" in errors.getvalue()
+    assert "check the path" in errors.getvalue()
     file.write_bytes(csv(frame))
     assert cli.execute(["import", str(file)]) == 0
 

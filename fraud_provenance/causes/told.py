@@ -24,10 +24,11 @@ APPROVE: Final = (
 RELEASE: Final = "`fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`"
 BACKUP: Final = "Copy the backup of evidence/ over the home's and keep what is newer there"
 
-FORGED: Final = (
+OUT: Final = (
     "Find out who put it there. Remove the bundle that is named from evidence/bundles/, and "
-    f"evidence/index.sqlite, which is made anew. {BACKUP}"
+    f"evidence/index.sqlite, which is made anew. {BACKUP}."
 )
+FORGED: Final = f"Treat the bundle as forged. {OUT}"
 
 
 def of_day(remedy: str, asset: str, day: str) -> str:

@@ -12,6 +12,7 @@ from fraud_provenance.causes.told import (
     FORGED,
     HOME,
     IMPORT,
+    OUT,
     PUT_BACK,
     RELEASE,
     RESTORE,
@@ -25,8 +26,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     # Data and artifacts
     RootCause.DIGEST_MISMATCH: (
         f"A raw day, with the digest that is named as attested: {ROLLBACK_DAY}. What is made of "
-        "it: "
-        f"{PUT_BACK}. Anything else: restore the file named from the home's backup."
+        f"it: {PUT_BACK}. Anything else: restore the file named from the home's backup."
     ),
     RootCause.PARTITION_MUTATED_AFTER_ATTESTATION: (
         f"Restore the attested version, by the digest that is named: {ROLLBACK_DAY}. Bring late "
@@ -41,19 +41,19 @@ REMEDIES: Final[Mapping[str, str]] = {
     # Evidence
     RootCause.EVIDENCE_MISSING: (f"{BACKUP}; where a step was killed, {RUN} makes it anew."),
     RootCause.EVIDENCE_TAMPERED: (f"{BACKUP}; the log still holds the bundle's entry."),
-    RootCause.EVIDENCE_MALFORMED: (f"Treat the bundle as forged. {FORGED}."),
-    RootCause.JSON_DUPLICATE_KEY: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.EVIDENCE_MALFORMED: FORGED,
+    RootCause.JSON_DUPLICATE_KEY: FORGED,
     RootCause.PII_IN_ATTESTATION: (
         "Sign names, counts, codes, bounds and aggregates only; examples stay in Data Docs."
     ),
-    RootCause.SIZE_LIMIT: (f"Honest evidence is far below the limits. {FORGED}."),
-    RootCause.SIGNATURE_MISSING: (f"Treat the bundle as forged. {FORGED}."),
-    RootCause.SIGNATURE_COUNT: (f"Treat the bundle as forged. {FORGED}."),
-    RootCause.SIGNATURE_INVALID: (f"Treat the bundle as forged. {FORGED}."),
-    RootCause.TIMESTAMP_INVALID: (f"Treat the bundle as forged. {FORGED}."),
-    RootCause.LOG_ENTRY_MISSING: (f"Treat the bundle as forged. {FORGED}."),
-    RootCause.LOG_ENTRY_MISMATCH: (f"Treat the bundle as forged. {FORGED}."),
-    RootCause.INCLUSION_INVALID: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.SIZE_LIMIT: (f"Honest evidence is far below the limits. {OUT}"),
+    RootCause.SIGNATURE_MISSING: FORGED,
+    RootCause.SIGNATURE_COUNT: FORGED,
+    RootCause.SIGNATURE_INVALID: FORGED,
+    RootCause.TIMESTAMP_INVALID: FORGED,
+    RootCause.LOG_ENTRY_MISSING: FORGED,
+    RootCause.LOG_ENTRY_MISMATCH: FORGED,
+    RootCause.INCLUSION_INVALID: FORGED,
     RootCause.CHECKPOINT_UNTRUSTED: (
         "Where trust/ was changed, `fraud-provenance up --restore`; else find out who answers at "
         "the log's address. On a new home or log run `fraud-provenance up`."
@@ -76,8 +76,8 @@ REMEDIES: Final[Mapping[str, str]] = {
         "--reason TEXT`, with the entry that is named."
     ),
     RootCause.EVIDENCE_ROLLBACK: (f"{BACKUP}, then run `fraud-provenance audit --full`."),
-    RootCause.IDENTITY_UNTRUSTED: (f"Treat the bundle as forged. {FORGED}."),
-    RootCause.KEY_NOT_FROM_ROOT: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.IDENTITY_UNTRUSTED: FORGED,
+    RootCause.KEY_NOT_FROM_ROOT: FORGED,
     RootCause.KEY_REVOKED: (
         f"What a person signed: have another person sign it, a model with {APPROVE}, then {RUN}. "
         f"What a step signed: treat it as forged. {BACKUP}."
@@ -85,7 +85,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP: (
         "Find out who used that identity; run the step again under its own."
     ),
-    RootCause.ISSUER_MISMATCH: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.ISSUER_MISMATCH: FORGED,
     RootCause.PREDICATE_TYPE: "Present the right statement.",
     RootCause.SUBJECT_MISMATCH: "Run the step again for this artifact.",
     RootCause.DIGEST_ALG_UNACCEPTABLE: "Run the step again; only SHA-256 names evidence.",
@@ -215,7 +215,7 @@ REMEDIES: Final[Mapping[str, str]] = {
         "Write each person once in policies/data/principals.json, in small letters, and have "
         f"that signed by two policy authors, each with {RELEASE}."
     ),
-    RootCause.LOG_ENTRY_KIND: (f"Treat the bundle as forged. {FORGED}."),
+    RootCause.LOG_ENTRY_KIND: FORGED,
     RootCause.PARAM_MISSING: (
         f"{RUN} makes it anew: the product's own commands write every parameter down."
     ),

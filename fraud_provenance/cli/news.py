@@ -76,6 +76,8 @@ def alerts(context: typer.Context, everything: _All = False, as_json: Json = Fal
 
 def _settled(workspace: Workspace, alerts: list[Alert]) -> set[str]:
     """Those that are over; none where that cannot be told."""
+    if not alerts:
+        return set()
     from fraud_provenance.investigate.settled import settled
 
     try:

@@ -218,11 +218,10 @@ def _own(error: _Error | None) -> tuple[str, str] | None:
 
 
 def _innermost(error: _Error) -> str:
-    """What began it, inside Dagster's wrappers: its kind and the first line of its words."""
+    """What began it, inside Dagster's wrappers, by its kind: another's words may hold data."""
     while (inner := error.cause or error.context) is not None:
         error = inner
-    lines = error.message.strip().splitlines()
-    return lines[0] if lines else error.cls_name or "no message"
+    return f"{error.cls_name or 'an error'}; the run's page in Dagster has its words"
 
 
 def _records(

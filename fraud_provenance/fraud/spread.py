@@ -230,7 +230,8 @@ class _Past:
         if "known_pair_share" in self.columns:
             shares = dict(zip(self.columns, zip(level, ratios, strict=True), strict=True))
             found |= self.habits(day, week, shares)
-            found["recurring_fraud_ratio"] = self._recurring(day, month, found)
+            ratio = float(shares["recurring_fraud_share"][1])
+            found["recurring_fraud_ratio"] = self._recurring(day, month, ratio)
             found["clock_shift_minutes"] = self._clock_shift(day, month, week, alike)
         return found
 
@@ -312,19 +313,17 @@ class _Past:
         origin = float(_median(table["origin_day"][week][:, None])[0])
         return {
             "known_pair_ratio": ratio if is_enough else np.nan,
-            "recurring_fraud_ratio": shares["recurring_fraud_share"][1],
             "longest_gap_ratio": float(gaps[day] / before) if is_long else np.nan,
             "swapped_pair_excess": self._swapped(day, week),
             "origin_shift_days": abs(table["origin_day"][day] - origin),
         }
 
-    def _recurring(self, day: int, month: list[int], found: Mapping[str, float]) -> float:
+    def _recurring(self, day: int, month: list[int], ratio: float) -> float:
         """The ratio of frauds that recur; 1 where chance explains it, for they are few on a day."""
         from scipy.special import bdtr
 
         shares, frauds = self.table["recurring_fraud_share"], self.table["frauds"]
         known = [other for other in month if not np.isnan(shares[other])]
-        ratio = found["recurring_fraud_ratio"]
         if np.isnan(ratio) or ratio >= 1 or not known:
             return ratio
         usual = float((shares[known] * frauds[known]).sum() / frauds[known].sum())

@@ -188,13 +188,14 @@ def score_effect(worlds: Worlds, transaction: int | None) -> Effect:
     if far <= _SAME:
         effect.chance = "not a score moved"
         return effect
-    usual = 0.0 if same_day else _usual(worlds, good, moved)
+    others = [] if same_day else _neighbours(worlds)
+    usual = _usual(worlds, [moved(good, other) for other in others])
     days = {key for key, change in worlds.changes.items() if change.kind == DAYS}
     floors = dict.fromkeys(days, usual)
     _explained(worlds, away, floors, effect)
     _own_day(worlds, effect, days)
     if not effect.shares and not same_day and not one:
-        _of_their_number(worlds, effect, good)
+        _of_their_number(worlds, effect, [good, *others])
     if not effect.shares and not same_day:
         effect.chance = f"other days before are {usual:.3f} apart"
     return effect
@@ -214,11 +215,10 @@ def _unlike(worlds: Worlds, good: Mapping[int, float]) -> list[str]:
     return told
 
 
-def _of_their_number(worlds: Worlds, effect: Effect, good: Mapping[int, float]) -> None:
+def _of_their_number(worlds: Worlds, effect: Effect, others: Sequence[Mapping[int, float]]) -> None:
     """What is unlike other days may be how many scores there are: that is of the day's rows."""
     day, now = worlds.b.scored, len(worlds.scores(frozenset()))
-    known = [len(good), *(len(scores) for other in _neighbours(worlds)
-                          if (scores := worlds.scores_of(other)))]  # fmt: skip
+    known = [len(scores) for scores in others]
     low, high = min(known) * (1 - _NUMBER), max(known) * (1 + _NUMBER)
     if low <= now <= high or day not in worlds.b.raw:
         return
@@ -228,21 +228,18 @@ def _of_their_number(worlds: Worlds, effect: Effect, good: Mapping[int, float]) 
     effect.shares[change.key], effect.unexplained = 1.0, 0.0
 
 
-def _neighbours(worlds: Worlds) -> list[str]:
+def _neighbours(worlds: Worlds) -> list[dict[int, float]]:
+    """The scores of the days before, where a day has any."""
     days = sorted(day for day in worlds.b.raw if day < min(worlds.a.scored, worlds.b.scored))
-    return days[-_NEIGHBOURS:]
+    return [scores for day in days[-_NEIGHBOURS:] if (scores := worlds.scores_of(day))]
 
 
-def _usual(
-    worlds: Worlds, good: Mapping[int, float],
-    moved: Callable[[Mapping[int, float], Mapping[int, float]], float],
-) -> float:  # fmt: skip
+def _usual(worlds: Worlds, distances: Sequence[float]) -> float:
     """How far the scores of days that nobody complains of are from the good day's.
 
     At most; of a day that a contract had held for what is unusual in it, in the middle.
     """
-    scores = [worlds.scores_of(day) for day in _neighbours(worlds)]
-    apart = sorted(moved(good, other) for other in scores if other)
+    apart = sorted(distances)
     if not apart:
         return 0.0
     return apart[len(apart) // 2] if _was_held(worlds) else apart[-1]

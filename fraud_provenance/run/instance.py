@@ -34,7 +34,10 @@ def open_instance(workspace: Workspace) -> "dg.DagsterInstance":
     try:
         return dg.DagsterInstance.get()
     except Exception as error:
-        raise history_error(workspace, error) or error from error
+        away = history_error(workspace, error)
+        if away is None:
+            raise
+        raise away from error
 
 
 def history_error(workspace: Workspace, error: BaseException) -> BackendError | None:

@@ -173,13 +173,11 @@ def test_what_cannot_be_opened_refuses_the_import(
 
 
 def test_square_brackets_are_printed_as_they_are(
-    frame: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    frame: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errors: io.StringIO,
 ) -> None:  # fmt: skip
     path = tmp_path / "x [red]y[].csv"
     path.write_text(frame.write_csv(separator=";"))
     monkeypatch.setenv("FRAUD_PROVENANCE_HOME", str(tmp_path / "home"))
-    errors = io.StringIO()
-    monkeypatch.setattr(cli.err, "_file", errors)
     assert cli.execute(["import", str(path)]) == 1
     said = errors.getvalue()
     assert "x [red]y[].csv" in said

@@ -257,14 +257,12 @@ def test_blanks_around_values_and_lower_case_names_are_understood(
 
 def test_no_message_shows_a_row(
     frame: pl.DataFrame, landing: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, errors: io.StringIO,
 ) -> None:  # fmt: skip
     rows = frame.with_columns(TX_AMOUNT=pl.lit(77712.35)).write_csv().splitlines()
     rows[7] = rows[7].replace(",77712.35", ',"77712.35')
     (tmp_path / "a.csv").write_text("\n".join(rows))
     monkeypatch.setenv("FRAUD_PROVENANCE_HOME", str(tmp_path / "home"))
-    errors = io.StringIO()
-    monkeypatch.setattr(cli.err, "_file", errors)
     assert cli.execute(["import", "--json", str(tmp_path / "a.csv")]) == 1
     said = capsys.readouterr()
     assert "row 7 (line 8): a quote is not closed" in said.out
