@@ -1,6 +1,8 @@
 """The commands of a home: its servers, its place, how it stands."""
 
+import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +21,9 @@ from fraud_provenance.cli.terminal import (
     print_json,
     print_reasons,
     progress,
+    verdict_json,
 )
+from fraud_provenance.home.settings import settings_from
 from fraud_provenance.home.workspace import Workspace
 
 _ROOT_BYTES = 1 << 20
@@ -32,6 +36,7 @@ def register(app: typer.Typer) -> None:
     app.command()(home)
     app.command()(status)
     app.command("propose-trust")(propose_trust)
+    app.command("move-home")(move_home)
 
 
 def _print_servers(
@@ -230,4 +235,62 @@ def propose_trust(
     if not check:
         how = _how_an_author_signs(workspace)
         out.print(f"look at them in {trust}; then two policy authors sign, {how}", markup=False)
+    return 0
+
+
+def move_home(
+    chosen: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What settings.toml of the home is to be.")
+    ],
+    mlflow_database: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Of the database behind MLflow's server: "
+            "postgresql+psycopg2://USER@HOST:PORT/NAME. The password is in the file that "
+            "PGPASSFILE names.",
+        ),
+    ] = "",
+    as_json: Json = False,
+) -> int:
+    """Move this home from its folder to servers: evidence, data, MLflow's runs and models.
+
+    FILE names the servers, as docs/production.md has it; they run, and are empty. Every digest and
+    every id stays, so the champion stays. Until all is there the home works as before, and a move
+    that was broken off is repeated by the same command. Then FILE becomes the home's settings.
+    The folder stays as it is; landing/, trust/ and what the home remembers stay in use. The
+    history of runs in Dagster's pages begins anew where FILE names PostgreSQL.
+
+    Example: fraud-provenance move-home production.toml --mlflow-database
+    postgresql+psycopg2://mlflow@127.0.0.1:15432/mlflow
+    """
+    from fraud_provenance.due.planning import registry_of
+    from fraud_provenance.investigate.subjects import verify_subject
+    from fraud_provenance.models.registry import CHAMPION
+    from fraud_provenance.run import moving
+
+    old, new = settings_from(os.environ), settings_from(os.environ, chosen)
+    with progress() as say:
+        moved = moving.move(old, new, chosen, mlflow_database, say)
+        workspace = open_workspace()
+        if new.mlflow.server:
+            moving.set_aside(workspace.home)
+        data, _ = moving.copy_data(workspace, say)
+        registry = registry_of(workspace)
+        has_champion = registry.alias(CHAMPION) is not None
+        subject = f"model@{CHAMPION}" if has_champion else "all"
+        verdict = verify_subject(workspace.trust, registry, subject)
+    if as_json:
+        print_json(asdict(moved) | {"data": data} | verdict_json(verdict))
+        return verdict.exit_code
+    said = (
+        f"new on the servers: {moved.statements} pieces of evidence, {moved.files} files and "
+        f"{moved.rows} rows of MLflow; {data} data files are there"
+    )
+    out.print(said, markup=False)
+    if not verdict.trusted:
+        out.print(f"NOT trusted from there: {verdict.subject}", style="red", markup=False)
+        print_reasons(verdict.reasons, out)
+        return verdict.exit_code
+    out.print(f"trusted from there: {verdict.subject} ({len(verdict.links)} links)", style="green")
     return 0

@@ -25,7 +25,6 @@ from fraud_provenance.cli.terminal import (
     verdict_json,
 )
 from fraud_provenance.home.settings import NAME, settings_from
-from fraud_provenance.home.workspace import blobs_of
 
 if TYPE_CHECKING:
     from fraud_provenance.investigate.openlineage import Told
@@ -111,21 +110,13 @@ def copy_evidence(as_json: Json = False) -> int:
     commands refuse, since evidence that they remember is not there. Each piece is compared with
     its digest here and there. It may be broken off and repeated. The folder stays as it is.
     """
-    from fraud_provenance.attested.ports.blobs import FolderBlobs
-    from fraud_provenance.attested.store import copying
+    from fraud_provenance.run import moving
 
     settings = settings_from(os.environ)
     if settings.evidence.bucket() is None:
         raise _kept_here("evidence lies in its own folder", "evidence", settings.home)
-    new = {}
     with progress() as say:
-        for part, folders in (("evidence", copying.EVIDENCE), ("trust/objects", copying.OBJECTS)):
-            new[part] = copying.copy(
-                FolderBlobs(settings.home / part),
-                blobs_of(settings, part),
-                folders,
-                lambda done, every, of=part: say(f"{of}: {done} of {every}"),  # type: ignore[misc]
-            )
+        new = moving.copy_evidence(settings, say)
     if as_json:
         print_json({"place": settings.evidence.place, "new": new, "exit_code": 0})
         return 0
@@ -142,16 +133,13 @@ def copy_data(as_json: Json = False) -> int:
     this brings what was made before: the newest version of each partition, and every model. Each
     file is compared with its evidence. It may be broken off and repeated. The folders stay.
     """
+    from fraud_provenance.run import moving
+
     workspace = open_workspace()
-    contents = workspace.store.contents
-    if contents is None:
+    if workspace.store.contents is None:
         raise _kept_here("data lie in its own folders alone", "data", workspace.home)
-    new = done = 0
     with progress() as say:
-        for entry, content in workspace.trust.lineage().artifacts.present():
-            new += contents.keep(entry.sha256, content)
-            done += 1
-            say(f"{done} files, {new} of them new there")
+        done, new = moving.copy_data(workspace, say)
     place = workspace.settings.data.place
     if as_json:
         print_json({"place": place, "files": done, "new": new, "exit_code": 0})

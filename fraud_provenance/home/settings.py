@@ -147,8 +147,8 @@ class Settings:
     clock: Clock = machine_clock
 
 
-def settings_from(environ: Mapping[str, str]) -> Settings:
-    """The settings of the home that an environment names.
+def settings_from(environ: Mapping[str, str], path: Path | None = None) -> Settings:
+    """The settings of the home that an environment names; `path`: by that file, not by its own.
 
     Raises:
         ConfigError: USAGE, a value cannot be used; it names the variable or the line of the file.
@@ -156,7 +156,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
     """
     named = environ.get(surroundings.HOME_VARIABLE) or str(PROJECT / ".fraud_provenance")
     home = surroundings.place_of(named)
-    given = _given(home / NAME, environ)
+    given = _given(path or home / NAME, environ)
     surroundings.refuse_overrides(
         environ, home, given.mlflow.server, postgres=bool(given.postgres.address)
     )
