@@ -272,7 +272,8 @@ class ProductCause(Told):
         auto(),
         "A metric is below the policy's minimum.",
         "Train on more days, `fraud-provenance run --train-days N`, or have the threshold in "
-        f"policies/data/thresholds.json changed: two policy authors, each with {RELEASE}.",
+        f"policies/data/thresholds.json changed: two policy authors, each with {RELEASE}; then "
+        f"{RUN}.",
     )
     POLICY_AUTHOR_UNKNOWN = (
         auto(),

@@ -29,6 +29,10 @@ OUT: Final = (
     f"evidence/index.sqlite, which is made anew. {BACKUP}."
 )
 FORGED: Final = f"Treat the bundle as forged. {OUT}"
+MISSIGNED: Final = (
+    f"{FORGED} `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, "
+    f"withdraws its entry; {RUN} makes anew what is missing."
+)
 
 
 def of_day(remedy: str, asset: str, day: str) -> str:

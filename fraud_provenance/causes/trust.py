@@ -12,6 +12,7 @@ from fraud_provenance.causes.told import (
     FORGED,
     HOME,
     IMPORT,
+    MISSIGNED,
     OUT,
     PUT_BACK,
     RELEASE,
@@ -44,7 +45,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     RootCause.EVIDENCE_MALFORMED: FORGED,
     RootCause.JSON_DUPLICATE_KEY: FORGED,
     RootCause.PII_IN_ATTESTATION: (
-        "Sign names, counts, codes, bounds and aggregates only; examples stay in Data Docs."
+        "Take it out of what the step tells: names, counts, codes, bounds and aggregates are "
+        f"signed, examples stay in Data Docs. Then {RUN}."
     ),
     RootCause.SIZE_LIMIT: (f"Honest evidence is far below the limits. {OUT}"),
     RootCause.SIGNATURE_MISSING: FORGED,
@@ -82,22 +84,22 @@ REMEDIES: Final[Mapping[str, str]] = {
         f"What a person signed: have another person sign it, a model with {APPROVE}, then {RUN}. "
         f"What a step signed: treat it as forged. {BACKUP}."
     ),
-    RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP: (
-        "Find out who used that identity; run the step again under its own."
-    ),
+    RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP: (MISSIGNED),
     RootCause.ISSUER_MISMATCH: FORGED,
-    RootCause.PREDICATE_TYPE: "Present the right statement.",
-    RootCause.SUBJECT_MISMATCH: "Run the step again for this artifact.",
-    RootCause.DIGEST_ALG_UNACCEPTABLE: "Run the step again; only SHA-256 names evidence.",
+    RootCause.PREDICATE_TYPE: MISSIGNED,
+    RootCause.SUBJECT_MISMATCH: (
+        f"A model that nothing evaluated: {RUN}, then {APPROVE}. A statement: {MISSIGNED}"
+    ),
+    RootCause.DIGEST_ALG_UNACCEPTABLE: MISSIGNED,
     RootCause.ENVIRONMENT_MISMATCH: (f"{RUN} in this environment makes it here."),
     RootCause.PARAM_UNEXPECTED: (
-        f"Remove the parameter, or the variable that sets it, then {RUN}; or have the layout "
-        f"changed by two policy authors, each with {RELEASE}."
+        f"Remove the parameter, or the variable that sets it; where it is signed: {MISSIGNED} Or "
+        f"have the layout changed by two policy authors, each with {RELEASE}."
     ),
     # Lineage
-    RootCause.MATERIAL_UNEXPLAINED: "Run the step again, reading only through the gate.",
+    RootCause.MATERIAL_UNEXPLAINED: MISSIGNED,
     RootCause.MATERIAL_NOT_ALLOWED: (
-        "Run the step again, or have the layout changed and approved."
+        f"{MISSIGNED} Or have the layout changed by two policy authors, each with {RELEASE}."
     ),
     RootCause.PARTITION_MISSING: (
         f"A day that never landed: {DELIVER}. A file that is gone: {PUT_BACK}; of a raw day "
@@ -107,7 +109,7 @@ REMEDIES: Final[Mapping[str, str]] = {
         f"Restore the partition's own file: a raw day with {ROLLBACK_DAY}, what is made of it "
         f"with {PUT_BACK}."
     ),
-    RootCause.ORDER_INVALID: "Treat the chain as forged; run the step again.",
+    RootCause.ORDER_INVALID: MISSIGNED,
     RootCause.LINEAGE_CYCLE: (
         f"Treat the chain as forged and find out who put it there. {BACKUP}."
     ),
@@ -183,7 +185,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     RootCause.POLICY_EVAL_ERROR: (
         "Repair the rule that broke, and have it signed by two policy authors, each with "
-        f"{RELEASE}; or the input that broke it."
+        f"{RELEASE}; or the input that broke it. A candidate is registered and approved anew "
+        f"under it: {RUN}, then {APPROVE}."
     ),
     RootCause.INPUT_INVALID: "Repair the evidence that the input is built from.",
     RootCause.INPUT_MISSING: "Repair the evidence that the fact is taken from.",
@@ -193,10 +196,12 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     RootCause.GATE_DENIED: "Follow the remedy of each reason.",
     RootCause.APPROVAL_UNKNOWN_PERSON: (
-        "Have a person of policies/data/principals.json sign, or have this one added there and "
-        f"released: two policy authors, each with {RELEASE}."
+        f"Have a person of policies/data/principals.json sign (a model: {APPROVE}), or have this "
+        f"one added there and released: two policy authors, each with {RELEASE}."
     ),
-    RootCause.DECISION_MISSING: (f"{RUN} asks the gate."),
+    RootCause.DECISION_MISSING: (
+        f"{RUN} asks the gate. Where something else stands in a decision's place: {MISSIGNED}"
+    ),
     RootCause.SOURCE_MISMATCH: (
         "Restore mlflow/ of the home from its backup; models are registered by the pipeline only."
     ),
@@ -216,16 +221,14 @@ REMEDIES: Final[Mapping[str, str]] = {
         f"that signed by two policy authors, each with {RELEASE}."
     ),
     RootCause.LOG_ENTRY_KIND: FORGED,
-    RootCause.PARAM_MISSING: (
-        f"{RUN} makes it anew: the product's own commands write every parameter down."
-    ),
+    RootCause.PARAM_MISSING: MISSIGNED,
     RootCause.ROOT_MALFORMED: (
         f"{RESTORE} puts the file in force back; then mend the file that is named and release it. "
         "The release before stays in force until then."
     ),
     RootCause.SECRET_IN_ATTESTATION: (
-        "Take the secret out of the step's outputs or parameters, and have it replaced: it "
-        "may be known."
+        "Take the secret out of the step's outputs or parameters, and have it replaced, for it "
+        f"may be known; then {RUN}."
     ),
     RootCause.SNAPSHOT_INCOHERENT: (
         f"{RUN}: what was made from an older version is made anew. Where the newer version failed "

@@ -17,10 +17,12 @@ from fraud_provenance.attested.lineage.permissions import covers
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.causes.product import ProductCause
+from fraud_provenance.causes.told import APPROVE, RUN
 
 MODEL, EVALUATION = "fraud_model", "model_evaluation"
 _FEED = "raw_transactions"
 _TRAIN, _TRAINING_SET, _TESTED = "train", "training_set", "test"
+_EVALUATE = f"{RUN} evaluates this very model; then {APPROVE}."
 _IGNORED = frozenset((".git", ".gitattributes", ".github", ".gitignore"))
 """What the signing library ignores by itself; these names are never in a model folder here."""
 METRICS = ("auc_roc", "average_precision", "card_precision_100")
@@ -110,7 +112,9 @@ def evaluation_of(trust: Trust, lineage: LineageVerifier, digest: str) -> Node:
     why = f"model {digest[:12]} was not evaluated"
     if records:
         why += "; the evaluations here are of other models"
-        raise VerificationError(reason(RootCause.SUBJECT_MISMATCH, why, artifact=EVALUATION))
+        raise VerificationError(
+            reason(RootCause.SUBJECT_MISMATCH, why, artifact=EVALUATION, remedy=_EVALUATE)
+        )
     raise EvidenceError(reason(RootCause.EVIDENCE_MISSING, why, artifact=EVALUATION))
 
 
@@ -125,13 +129,8 @@ def signature_of(lineage: LineageVerifier, model: Node) -> Node:
     node = lineage.node(str(model.provenance.outputs.get("model_signature", "")))
     if node.bundle is not None and not node.reasons:
         if node.bundle.statement.predicate_type != statements.MODEL_SIGNATURE:
-            raise VerificationError(
-                reason(
-                    RootCause.PREDICATE_TYPE,
-                    f"{node.bundle.statement.predicate_type} stands for the model signature",
-                    artifact="model signature",
-                )
-            )
+            why = f"{node.bundle.statement.predicate_type} stands for the model signature"
+            raise VerificationError(model.explain(reason(RootCause.PREDICATE_TYPE, why)))
         predicate = node.bundle.statement.predicate
         how = predicate.get("serialization")
         ignored = how.get("ignore_paths", []) if isinstance(how, dict) else None

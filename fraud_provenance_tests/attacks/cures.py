@@ -13,7 +13,15 @@ from fraud_provenance_tests.attacks.cases_data import (
 )
 from fraud_provenance_tests.attacks.cases_tampering import OTHER_DAY
 from fraud_provenance_tests.attacks.honest import LAST
-from fraud_provenance_tests.attacks.judges import FEATURES, RAW, command, ingest, job, promote
+from fraud_provenance_tests.attacks.judges import (
+    FEATURES,
+    RAW,
+    command,
+    data_access,
+    ingest,
+    job,
+    promote,
+)
 from fraud_provenance_tests.attacks.remedies import APPROVE, COMMAND, RUN, Cure, Refusal
 
 SCORES = "transaction_scores"
@@ -25,6 +33,7 @@ ACCEPT = f"{COMMAND} accept {RAW} {NEW_DAY} --as data.owner@example.com --reason
 RESTORE, UP = f"{COMMAND} up --restore", f"{COMMAND} up"
 BACKUP = ("copy evidence",)
 FORGED = ("remove the bundle", *BACKUP)
+MISSIGNED = (*FORGED, f"{COMMAND} revoke log:{{entry}} --reason stolen")
 DECIDED = (APPROVE, RUN)
 WITHDRAWN = (f"{COMMAND} revoke {{model}} --reason hostile", RUN)
 REGISTERED = (RUN, APPROVE, RUN)
@@ -161,25 +170,57 @@ CURES = (
     Cure("PREDLOG_GAP", "F7 by the audit",
          (f"{COMMAND} revoke {SCORES}/{{scored}} --reason gap",
           f"{COMMAND} run --score {{scored}}")),
-)  # fmt: skip
-UNTRIED = (
-    Cure("SCHEMA_COLUMN_MISSING", "DF-01", REPLACE[:1]),
-    Cure("ENCODING", "DF-23 in a name", REPLACE[:1]),
-    Cure("RESOURCE_LIMIT", "DS-03 equal rows", REPLACE[:1]),
-    Cure("DISTRIBUTION_SHIFT", arrives(amounts((pl.col("TX_AMOUNT") * 3).round(2))), DELIVER[:1]),
-    Cure("LABEL_RATE", arrives(honest.all_fraud), DELIVER[:1]),
+    Cure("IGNORE_PATHS_UNEXPECTED", "MA-07", WITHDRAWN),
     Cure("CODE_VERSION_MISMATCH", "RP-11", (RUN,)),
     Cure("FEATURE_RECOMPUTE_MISMATCH", "DT-08 label",
          ("find out who", f"{COMMAND} revoke {FEATURES}/{NEW_DAY} --reason edited", RUN)),
-    Cure("APPROVAL_MISSING", Refusal(honest.another_model, PROMOTE), DECIDED),
     Cure("APPROVAL_POLICY", Refusal(honest.policy_moved, PROMOTE, "approved"), REGISTERED),
-    Cure("CAS_CONFLICT", "PT-03", DECIDED),
-    Cure("DECISION_SUPERSEDED", "RG-07", DECIDED),
     Cure("THRESHOLD_OUT_OF_RANGE", "F2", (f"{COMMAND} run --train-days 8",)),
     Cure("FORBIDDEN_FORMAT", "MA-11 pickled, evaluation", WITHDRAWN),
     Cure("MODEL_MALFORMED", "MA-14 child is its parent", WITHDRAWN),
-    Cure("PARAM_MISSING", "RP-08 max_depth", (RUN,)),
     Cure("PREDLOG_UNAVAILABLE", "SV-10", ("make room", RUN)),
     Cure("POLICY_UNAVAILABLE", "OP-05 missing, P1", ("make tools", RUN)),
+    Cure("DISTRIBUTION_SHIFT", arrives(amounts((pl.col("TX_AMOUNT") * 3).round(2))), DELIVER[:1]),
+    Cure("LABEL_RATE", arrives(honest.all_fraud), DELIVER[:1]),
+    Cure("ENCODING", "DF-23 in a name", REPLACE[:1]),
+    Cure("SCHEMA_COLUMN_MISSING", "DF-01", REPLACE[:1]),
+    Cure("RESOURCE_LIMIT", "DS-03 equal rows", REPLACE[:1]),
+    Cure("APPROVAL_MISSING", Refusal(honest.another_model, PROMOTE),
+         (APPROVE, f"{COMMAND} run --train-start 2018-04-24")),
+    Cure("CAS_CONFLICT", "PT-03", DECIDED),
+    Cure("DECISION_SUPERSEDED", "RG-07", DECIDED),
+    Cure("PII_IN_ATTESTATION", "SV-15 card", ("take it out of what is told", RUN)),
+    Cure("LOG_ENTRY_KIND", "TL-14", FORGED),
+    Cure("SIZE_LIMIT", "DS-01 signatures", FORGED),
+    Cure("FEATURE_SKEW", "DF-30 champion", (RUN, APPROVE, RUN)),
+    Cure("LEAKAGE_FEATURE", "DF-15", ("remove the column", RUN)),
+    Cure("SPLIT_CONTAMINATION", "DF-18", ("split by days", RUN)),
+    Cure("PIT_LEAKAGE", "DF-16", ("correct the window", RUN)),
+    Cure("OBJECT_TYPE_CHANGED", "DT-09", ("take it out", RUN)),
+    Cure("IDENTITY_PATTERN", "SI-10", ("write it out", *signed_by_two())),
+    Cure("DUPLICATE_KEY_IDENTITY", "SI-19 capitals", ("write it out", *signed_by_two())),
+    Cure("CHECKPOINT_UNTRUSTED", "SN-05", ("find out who answers",)),
+    Cure("POLICY_UNDEFINED", "PO-02 P1", ("repair the policies", *signed_by_two())),
+    Cure("SECRET_IN_ATTESTATION", "SN-09 access token", ("take the secret out", RUN)),
+    Cure("PREDLOG_FORK", "SV-06 other scores",
+         ("find out who", f"{COMMAND} revoke {{batch}} --reason wrong", RUN)),
+    Cure("DECISION_INPUT_MISMATCH", "SN-06", ("make tools",)),
+    Cure("LOG_CORRUPT", Refusal(honest.log_rots, command("", "audit", "--full")),
+         ("restore log", f"{COMMAND} audit --full")),
+    Cure("METRIC_BELOW_MINIMUM", Refusal(honest.a_higher_bar, RUNS),
+         ("lower the bar", *signed_by_two(), RUN)),
+    Cure("REGISTRY_UNAVAILABLE", Refusal(honest.registry_gone, CHAMPION), ("reachable mlflow",)),
+    Cure("PARAM_MISSING", "RP-08 max_depth", MISSIGNED),
+    Cure("DIGEST_ALG_UNACCEPTABLE", "LE-05", MISSIGNED),
+    Cure("PREDICATE_TYPE", "LE-08", MISSIGNED),
+    Cure("PARAM_UNEXPECTED", "LE-20", MISSIGNED),
+    Cure("POLICY_EVAL_ERROR", "PO-12",
+         ("repair the policies", *signed_by_two(), RUN, APPROVE)),
+    Cure("CHECK_FAILED", Refusal(honest.a_failed_day, data_access(RAW, [NEW_DAY])), DELIVER),
+    Cure("SUBJECT_MISMATCH", "MA-19", (RUN, APPROVE)),
+)  # fmt: skip
+UNTRIED = (
+    Cure("IDENTITY_NOT_AUTHORIZED_FOR_STEP", "SI-03", MISSIGNED),
+    Cure("DECISION_MISSING", "K1 contract", MISSIGNED),
 )  # fmt: skip
 """Rows that were never seen to hold: `--only` plays them. Their codes are unplayed."""

@@ -111,12 +111,14 @@ def places(home: Home) -> dict[str, str]:
     entry = _ENTRY.search(text)
     is_home = (home.path / "evidence").exists()
     models = home.workspace().store.records(asset=MODEL) if is_home else []
+    batches = home.workspace().store.records(asset="transaction_scores") if is_home else []
     days = [item.partition for item in home.heard if item.partition]
     return {
         "file": str(home.arena.folder / "next-day" / f"{day}.parquet"),
         "corrected": str(corrected),
         "scored": days[0] if days else "",
         "model": models[-1].subject_digest[:12] if models else "",
+        "batch": batches[-1].statement[:12] if batches else "",
         "entry": entry[1] if entry else "",
     }
 

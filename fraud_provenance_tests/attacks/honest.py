@@ -1,5 +1,6 @@
 """Acts of honest people that the product refuses: what cures begin with, beside the attacks."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,11 +10,11 @@ from fraud_provenance.attested.local import trust_root
 from fraud_provenance.attested.local.processes import Processes
 from fraud_provenance.attested.local.servers import all_servers
 from fraud_provenance_tests.attacks import cases_effect, cases_governance, faults
-from fraud_provenance_tests.attacks.cases_data import NEW_DAY
+from fraud_provenance_tests.attacks.cases_data import NEW_DAY, amounts, landed
 from fraud_provenance_tests.attacks.cases_tampering import changed
 from fraud_provenance_tests.attacks.cases_training import two_more_days
 from fraud_provenance_tests.attacks.home import Home
-from fraud_provenance_tests.attacks.judges import FEATURES, RAW
+from fraud_provenance_tests.attacks.judges import FEATURES, RAW, ingest
 from fraud_provenance_tests.attacks.model import Attack, Outcome
 
 LAST = "2018-05-15"
@@ -85,6 +86,36 @@ def _rot(path: Path) -> None:
     content = changed(path.read_bytes())
     path.unlink()
     path.write_bytes(content)
+
+
+def log_rots(home: Home) -> None:
+    """A file of the log forgets a bit."""
+    tiles = [path for path in (home.path / "log").rglob("*") if path.is_file()
+             and "entries" in path.parts]  # fmt: skip
+    _rot(max(tiles, key=lambda path: path.stat().st_size))
+
+
+def a_failed_day(home: Home) -> None:
+    """The next day came with the sign of its amounts exchanged, and was judged."""
+    landed(amounts(-pl.col("TX_AMOUNT")))(home)
+    ingest(NEW_DAY)(home)
+
+
+def a_higher_bar(home: Home) -> None:
+    """Both authors ask more of a model than any of this home has."""
+
+    def raised(text: str) -> str:
+        document = json.loads(text)
+        document["metrics"]["auc_roc"]["value"] = 0.9999
+        return json.dumps(document, indent=2)
+
+    cases_governance.edit(home, "data/thresholds.json", raised)
+    cases_governance.sign(home, cases_governance.AUTHOR, cases_governance.REVIEWER)
+
+
+def registry_gone(home: Home) -> None:
+    """MLflow's database is no database any more."""
+    (home.path / "mlflow" / "mlflow.db").write_bytes(b"not mounted")
 
 
 def model_file_lost(home: Home) -> None:

@@ -210,6 +210,15 @@ def test_materialisation_with_one_lie_is_refused_with_its_code(
     assert verdict.reasons[0].at
 
 
+def test_a_statement_that_no_step_signs_is_named_by_its_bundle(
+    shared: Chain, forger: Forger
+) -> None:
+    made = forger.raw(parameters={})
+    told = shared.verdict(made).reasons[0].message
+    place = f"bundle {made.bundle_digest[:12]} (log entry {made.log_index})"
+    assert told == f"{place}: the statement lacks partitions"
+
+
 def test_materialisation_in_an_environment_the_layout_does_not_list_is_refused(
     chain: Chain,
 ) -> None:

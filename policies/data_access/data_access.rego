@@ -139,7 +139,7 @@ reasons contains lib.reason(rego.metadata.rule(), asset_name, "A partition is gi
 # custom:
 #   short_name: partition_signer
 #   code: IDENTITY_NOT_AUTHORIZED_FOR_STEP
-#   remedy: Find out who used that identity; materialise the partition again under the producer's identity.
+#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing."
 reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), message) if {
 	some partition in input.partitions
 	not signed_by_producer(partition)
@@ -253,7 +253,7 @@ reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), mes
 # custom:
 #   short_name: check_signer
 #   code: IDENTITY_NOT_AUTHORIZED_FOR_STEP
-#   remedy: Find out who used that identity; run the contracts again under their own.
+#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing."
 reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), message) if {
 	some partition in input.partitions
 	some contract in partition.contracts

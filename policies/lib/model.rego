@@ -16,7 +16,7 @@ import data.fraud.lib
 # custom:
 #   short_name: metric_minimum
 #   code: METRIC_BELOW_MINIMUM
-#   remedy: "Train on more days, `fraud-provenance run --train-days N`, or have the threshold in policies/data/thresholds.json changed: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
+#   remedy: "Train on more days, `fraud-provenance run --train-days N`, or have the threshold in policies/data/thresholds.json changed: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`; then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), name, message) if {
 	some name, threshold in data.thresholds.metrics
 	not metric_reached(name)
@@ -138,7 +138,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The evidence does
 # custom:
 #   short_name: parameters_fit
 #   code: PARAM_UNEXPECTED
-#   remedy: "Remove the parameter, or the variable that sets it, or give it a value that the layout allows, then `fraud-provenance run`; or have the layout changed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
+#   remedy: "Remove the parameter, or the variable that sets it; where it is signed: Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing. Or have the layout changed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), name, "The layout lists no such parameter of the training, or not this value.") if {
 	some name, value in input.model.parameters
 	not parameter_fits(name, value)
@@ -150,7 +150,7 @@ reasons contains lib.reason(rego.metadata.rule(), name, "The layout lists no suc
 # custom:
 #   short_name: parameters_present
 #   code: INPUT_MISSING
-#   remedy: "`fraud-provenance run` makes it anew: the product's own commands write every parameter down."
+#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model carries no training parameters.") if {
 	not parameters_present
 }

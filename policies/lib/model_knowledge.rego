@@ -61,7 +61,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 # custom:
 #   short_name: parameters_complete
 #   code: PARAM_MISSING
-#   remedy: "`fraud-provenance run` makes it anew: the product's own commands write every parameter down."
+#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing."
 reasons contains lib.reason(rego.metadata.rule(), name, "The model's statement lacks the parameter.") if {
 	some name in data.layout.steps.train.required_parameters
 	not parameter_given(name)

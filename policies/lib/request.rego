@@ -33,7 +33,7 @@ reasons contains lib.reason(rego.metadata.rule(), step_name, message) if {
 # custom:
 #   short_name: identity_authorized
 #   code: IDENTITY_NOT_AUTHORIZED_FOR_STEP
-#   remedy: Find out who used that identity; run the step again under its own.
+#   remedy: Find out who used that identity, and let the step sign under its own.
 reasons contains lib.reason(rego.metadata.rule(), step_name, message) if {
 	not identity_authorized
 	found := lib.text_at(input, ["request", "identity", "subject"])

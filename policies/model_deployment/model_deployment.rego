@@ -135,7 +135,7 @@ reasons contains lib.reason(rego.metadata.rule(), "registration", "The registrat
 # custom:
 #   short_name: registration_signer
 #   code: IDENTITY_NOT_AUTHORIZED_FOR_STEP
-#   remedy: Find out who used that identity; register the model again.
+#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing."
 reasons contains lib.reason(rego.metadata.rule(), "registration", message) if {
 	not registered_by_gate
 	found := lib.text_at(input, ["registration", "signer", "subject"])

@@ -13,6 +13,21 @@ from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 from fraud_provenance.attested.statements.people import Acceptance
 from fraud_provenance.attested.statements.statements import Contract, Provenance, Statement, Summary
 
+_MISSIGNED = frozenset(
+    (
+        RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP,
+        RootCause.PREDICATE_TYPE,
+        RootCause.SUBJECT_MISMATCH,
+        RootCause.DIGEST_ALG_UNACCEPTABLE,
+        RootCause.PARAM_UNEXPECTED,
+        RootCause.PARAM_MISSING,
+        RootCause.MATERIAL_UNEXPLAINED,
+        RootCause.MATERIAL_NOT_ALLOWED,
+        RootCause.ORDER_INVALID,
+        RootCause.DECISION_MISSING,
+    )
+)
+"""What no step signs: the statement's bundle and log entry are named, for people take them out."""
 Version = tuple[str, str, str]
 """Asset, partition, and the SHA-256 of its bytes (of all its files, where it has several)."""
 
@@ -99,8 +114,13 @@ class Node:
         """A reason that names this node, its signer and its time where it names nothing."""
         signer = str(self.bundle.identity) if self.bundle else ""
         at = encoding.utc_text(self.bundle.signed_at) if self.bundle else ""
+        named = ""
+        is_named = item.message.startswith("bundle ")  # by the node below, or when it was read
+        if self.bundle and item.code in _MISSIGNED and not is_named:
+            named = f"bundle {self.bundle.bundle_digest[:12]} (log entry {self.bundle.log_index}): "
         return item.model_copy(
             update={
+                "message": f"{named}{item.message}",
                 "artifact": item.artifact or self.name,
                 "identity": item.identity or signer,
                 "at": item.at or at,
