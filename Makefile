@@ -107,7 +107,7 @@ down: ## Stop the local Sigstore of this home
 
 lock: $(VENV)/.ready ## Resolve requirements.lock anew, and write down what its packages install
 	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--extra dev --extra postgres pyproject.toml -o requirements.lock
+		--extra dev --extra postgres --extra kubernetes pyproject.toml -o requirements.lock
 	@rm -rf build/lock && mkdir -p build
 	@UV_NO_CACHE=1 $(MAKE) --no-print-directory VENV=build/lock build/lock/.ready
 	@build/lock/bin/python -m fraud_provenance.attested.attestors.installed

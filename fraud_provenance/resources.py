@@ -67,6 +67,10 @@ class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
         """Whether a `run` is at work in this home."""
         return surroundings.is_taken(settings_from(os.environ).home)
 
+    def has_one_identity(self) -> bool:
+        """Whether each run of this home signs by one identity."""
+        return settings_from(os.environ).runs.one_identity
+
     def home(self) -> Path:
         """The home's folder."""
         return settings_from(os.environ).home

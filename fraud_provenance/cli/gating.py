@@ -1,4 +1,4 @@
-"""The command that a pipeline asks before it deploys: `gate`."""
+"""What gates are asked: by a pipeline that deploys (`gate`), by steps that read (`keep-gate`)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add this command to the command line."""
+    """Add these commands to the command line."""
     app.command()(gate)
+    app.command("keep-gate")(keep_gate)
 
 
 def gate(
@@ -111,3 +112,20 @@ def _print(answer: "Answer", as_json: bool) -> None:
     word = "may NOT be deployed" if verdict.decided else "could not decide"
     out.print(f"{word}: {what}", style="red", markup=False)
     print_reasons(verdict.reasons, out)
+
+
+def keep_gate(
+    alive: Annotated[
+        Path | None,
+        typer.Option("--alive", help="A file to touch after each look, for whoever watches."),
+    ] = None,
+) -> None:
+    """Sign, as the data-access gate, what steps ask for, until it is stopped.
+
+    Needed where each run signs by one identity (`[runs] one_identity`): a run announces which
+    attested data it would read, and waits. Signed is only what the gate itself comes to, by the
+    evidence and the policy in force; else it is told here why not, and the run is refused.
+    """
+    from fraud_provenance.run.keeping import keep
+
+    keep(open_workspace(), lambda text: out.print(text, markup=False), alive)

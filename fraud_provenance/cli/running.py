@@ -50,6 +50,7 @@ def run(
     if something was refused or a day was found broken or unusual (held) in this run, 2 if something
     could not be decided.
     """
+    from fraud_provenance.run.jobs import refuse_one_identity
     from fraud_provenance.run.pipeline import Pipeline
     from fraud_provenance.run.report import RunOptions
 
@@ -62,6 +63,7 @@ def run(
         score=tuple(str(day_of(day)) for day in score or ()),
     )
     workspace = open_workspace()
+    refuse_one_identity(workspace)
     with progress() as say:
         pipeline = Pipeline(workspace, options, say)
         try:

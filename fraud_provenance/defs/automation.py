@@ -1,6 +1,7 @@
 """Jobs, sensors and schedules: what ticks by itself while the daemon runs."""
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -11,6 +12,7 @@ from fraud_provenance.defs.contracts import feature_contracts, raw_contracts
 from fraud_provenance.defs.features import feature_store
 from fraud_provenance.defs.ingest import raw_transactions
 from fraud_provenance.defs.late import late_checks
+from fraud_provenance.defs.pods import pod_of
 from fraud_provenance.defs.release import champion, release_candidate
 from fraud_provenance.defs.score_contracts import score_contracts
 from fraud_provenance.defs.scoring import transaction_scores
@@ -22,12 +24,17 @@ from fraud_provenance.defs.training import (
 from fraud_provenance.defs.training_contract import training_set_point_in_time
 from fraud_provenance.defs.transform import transaction_features
 from fraud_provenance.defs.verification import DAILY, provenance_checks
-from fraud_provenance.due import ground
+from fraud_provenance.due import ground, trainings
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate.audit import PLACE, audit
 from fraud_provenance.models import promotion
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import HERE, ProvenanceResource
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition,
+    )
 
 _VERIFICATION = dg.AssetSelection.checks(*provenance_checks, *late_checks)
 
@@ -46,9 +53,16 @@ _JUDGED = (
 )  # fmt: skip
 
 
-def checks_of(assets: Collection[str]) -> list[dg.AssetCheckKey]:
-    """The checks that a stage's job runs on `assets`, dbt's own tests among them."""
-    keys = (key for judged in _JUDGED for key in judged.check_keys)
+_SIGNED = (raw_contracts, feature_contracts, training_set_point_in_time, score_contracts)
+
+
+def checks_of(assets: Collection[str], *, signed: bool = True) -> list[dg.AssetCheckKey]:
+    """The checks that a stage's job runs on `assets`, dbt's own tests among them.
+
+    Not `signed`: without those whose results the contracts' own identity signs.
+    """
+    left_out = () if signed else _SIGNED
+    keys = (key for judged in _JUDGED if judged not in left_out for key in judged.check_keys)
     return sorted(key for key in keys if key.asset_key.to_user_string() in assets)
 
 
@@ -56,17 +70,20 @@ ingest_job = dg.define_asset_job(
     "ingest",
     _stage(raw_transactions),
     partitions_def=support.DAYS,
+    tags=pod_of("ingest"),
     description="Landed days become attested, versioned and judged raw transactions.",
 )
 features_job = dg.define_asset_job(
     "features",
     _stage(transaction_features),
     partitions_def=support.DAYS,
+    tags=pod_of("features"),
     description="Usable raw days become judged features.",
 )
 online_features_job = dg.define_asset_job(
     "online_features",  # the asset's own op is called feature_store
     _stage(feature_store),
+    tags=pod_of("online_features"),
     description="Feast's definitions and online store.",
 )
 training_job = dg.define_asset_job(
@@ -77,12 +94,14 @@ training_job = dg.define_asset_job(
 promotion_job = dg.define_asset_job(
     "promotion",
     _stage(champion),
+    tags=pod_of("promotion"),
     description="Verify, decide, move the alias. Started by the sensor once approvals are there.",
 )
 scoring_job = dg.define_asset_job(
     "scoring",
     _stage(transaction_scores),
     partitions_def=support.DAYS,
+    tags=pod_of("scoring"),
     description="Score days with the verified champion.",
 )
 landed_job = dg.define_asset_job(
@@ -95,18 +114,49 @@ landed_job = dg.define_asset_job(
 raw_contracts_job = dg.define_asset_job(
     "raw_contracts",
     dg.AssetSelection.checks(raw_contracts),
+    tags=pod_of("raw_contracts"),
     description="Judge raw days that no contract has judged yet.",
 )
 feature_contracts_job = dg.define_asset_job(
     "feature_contracts",
     dg.AssetSelection.checks(feature_contracts),
+    tags=pod_of("feature_contracts"),
     description="Judge feature days that no contract has judged yet.",
 )
 score_contracts_job = dg.define_asset_job(
     "score_contracts",
     dg.AssetSelection.checks(score_contracts),
+    tags=pod_of("score_contracts"),
     description="Compare scored days with their features and model that nobody has compared yet.",
 )
+training_contracts_job = dg.define_asset_job(
+    trainings.TRAINING_CONTRACTS,
+    dg.AssetSelection.checks(training_set_point_in_time),
+    tags=pod_of(trainings.TRAINING_CONTRACTS),
+    description="Judge a training set that no contract has judged yet.",
+)
+
+
+def _alone(job: str, asset: dg.AssetsDefinition, what: str) -> "UnresolvedAssetJobDefinition":
+    """One asset of the training stage, verified, and signed by one identity."""
+    key = asset.key.to_user_string()
+    checks = dg.AssetSelection.checks(*(c for c in provenance_checks if key in _names(c)))
+    return dg.define_asset_job(
+        job,
+        (dg.AssetSelection.assets(asset) - dg.AssetSelection.all_asset_checks()) | checks,
+        tags=pod_of(job),
+        description=f"{what} alone: a part of `training` that signs by one identity.",
+    )
+
+
+def _names(checks: dg.AssetChecksDefinition) -> set[str]:
+    return {key.asset_key.to_user_string() for key in checks.check_keys}
+
+
+training_data_job = _alone("training_data", training_set, "The training set")
+model_training_job = _alone("model_training", fraud_model, "The model")
+evaluation_job = _alone("evaluation", model_evaluation, "The evaluation")
+registration_job = _alone("registration", release_candidate, "Registration as candidate")
 provenance_check_job = dg.define_asset_job(
     DAILY,
     _VERIFICATION,
@@ -185,6 +235,8 @@ def approved_candidate(context: dg.SensorEvaluationContext) -> dg.SensorResult |
 
 def _moved(context: dg.SensorEvaluationContext, asset: str) -> dg.SensorResult | dg.SkipReason:
     """One run for each set of days that did not pass and of what they are held against now."""
+    if HERE.has_one_identity():
+        return dg.SkipReason("the sensor of these contracts asks for these days, too")
     seen = HERE.glance()
     if context.cursor == seen:
         return dg.SkipReason("nothing changed since every day was judged")

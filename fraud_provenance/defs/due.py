@@ -16,14 +16,23 @@ from fraud_provenance.defs import support
 from fraud_provenance.defs.alerts import alert_of_tick
 from fraud_provenance.defs.automation import (
     checks_of,
+    evaluation_job,
+    feature_contracts_job,
     features_job,
+    ingest_job,
     landed_job,
+    model_training_job,
     online_features_job,
+    raw_contracts_job,
+    registration_job,
+    score_contracts_job,
     scoring_job,
+    training_contracts_job,
+    training_data_job,
     training_job,
 )
 from fraud_provenance.defs.training import CONFIGURED
-from fraud_provenance.due.work import STAGES, Work, block, key, on_the_way
+from fraud_provenance.due.work import CONTRACTS, Work, block, key, on_the_way, stages_of
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.resources import HERE
@@ -41,15 +50,20 @@ _SOON, _LATER, _SOME_TIME = 10, 30, 60  # seconds; each tick costs Dagster's dae
 
 @dataclass(frozen=True)
 class _Stage:
-    """One stage as its sensor knows it. `rests_on`: the jobs that must have nothing to do first."""
+    """One stage as its sensor knows it.
+
+    `rests_on`: the jobs that must have nothing to do first. `parts`: the jobs that make it where
+    each run signs by one identity; without `job`, only there is anything to do.
+    """
 
     name: str
-    job: "UnresolvedAssetJobDefinition"
+    job: "UnresolvedAssetJobDefinition | None"
     asks: str
-    """Which of `STAGES` says what is due."""
+    """Which of `stages_of` says what is due."""
     rests_on: tuple[str, ...]
     every_s: int
     description: str
+    parts: tuple["UnresolvedAssetJobDefinition", ...] = ()
 
 
 _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
@@ -74,6 +88,8 @@ def _at_work(context: dg.SensorEvaluationContext) -> str:
 
 def _due(context: dg.SensorEvaluationContext, stage: _Stage) -> dg.SensorResult | dg.SkipReason:
     """The next run of a stage, if it is due and nothing before it in the flow is."""
+    if stage.job is None and not HERE.has_one_identity():
+        return dg.SkipReason("each run judges what it makes")
     seen = HERE.glance()
     if context.cursor == seen:
         return dg.SkipReason("nothing changed since nothing was due")
@@ -95,38 +111,53 @@ def _due(context: dg.SensorEvaluationContext, stage: _Stage) -> dg.SensorResult 
     known = context.instance.get_dynamic_partitions("day")
     new = [day for day in work.days if day not in set(known)]
     return dg.SensorResult(
-        run_requests=[_request(workspace, work, [*known, *new])],
+        run_requests=[_request(workspace, stage, work, [*known, *new])],
         dynamic_partitions_requests=[support.DAYS.build_add_request(new)] if new else [],
     )
 
 
 def _first_due(workspace: Workspace, config: "TrainingConfig", stage: _Stage) -> Work | None:
     """What a stage has to do; nothing while one that it rests on has something."""
-    if any(STAGES[job](workspace, config) for job in stage.rests_on):
+    stages = stages_of(workspace)
+    before = [*stage.rests_on, *(CONTRACTS.get(job, "") for job in stage.rests_on)]
+    if any(stages[job](workspace, config) for job in before if job in stages):
         return None
-    return STAGES[stage.asks](workspace, config)
+    return stages[stage.asks](workspace, config)
 
 
-def _request(workspace: Workspace, work: Work, ordered: Sequence[str]) -> dg.RunRequest:
+def _request(
+    workspace: Workspace, stage: _Stage, work: Work, ordered: Sequence[str]
+) -> dg.RunRequest:
     """One run: of the first days that are neighbours, or of the assets that are not current."""
+    alone = workspace.settings.runs.one_identity
     tags: dict[str, str] = {}
     if work.days:
         first = block(work.days, ordered)
         tags = support.range_tags(first[0], first[-1])
-        work = on_the_way(workspace, replace(work, days=tuple(first)))
-    assets = [dg.AssetKey(name) for name in work.assets] or None
+        work = replace(work, days=tuple(first))
+        work = work if alone else on_the_way(workspace, work)
+    made = _MADE.get(work.job, ()) if alone else work.assets
     return dg.RunRequest(
         run_key=key(workspace, work, workspace.clock()),
+        job_name=work.job if alone or stage.job is None else stage.job.name,
         tags=tags,
-        asset_selection=assets,
-        asset_check_keys=checks_of(work.assets) if assets else None,
+        asset_selection=[dg.AssetKey(name) for name in made] or None,
+        asset_check_keys=checks_of(made, signed=not alone) if made else None,
     )
+
+
+_MADE = {
+    "ingest": ("raw_transactions",),
+    "features": ("transaction_features",),
+    "scoring": ("transaction_scores",),
+}
+"""What a stage's job makes, where its contracts are a run of their own."""
 
 
 def _sensor_of(stage: _Stage) -> dg.SensorDefinition:
     @dg.sensor(
         name=stage.name,
-        job=stage.job,
+        jobs=[*([stage.job] if stage.job else []), *stage.parts],
         minimum_interval_seconds=stage.every_s,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=stage.description,
@@ -146,6 +177,7 @@ landed_day = _sensor_of(
         _SOON,
         "Takes days that landed or landed anew to their scores in one run: raw transactions, their "
         "contracts, features, scores (once there is a champion). New ones become partitions.",
+        (ingest_job,),
     )
 )
 due_features = _sensor_of(
@@ -178,6 +210,13 @@ due_training = _sensor_of(
         "Trains a new candidate when enough new days have passed (`retrain_after_days` of the "
         "resource `training`), or what the newest one rests on was revoked or changed. A person "
         "approves it before anything is promoted.",
+        (
+            training_data_job,
+            training_contracts_job,
+            model_training_job,
+            evaluation_job,
+            registration_job,
+        ),
     )
 )
 due_scores = _sensor_of(
@@ -189,4 +228,19 @@ due_scores = _sensor_of(
         _LATER,
         "Scores new days with the verified champion, once there is one.",
     )
+)
+
+
+def _contracts_of(name: str, job: "UnresolvedAssetJobDefinition", what: str) -> _Stage:
+    """The contracts of a stage as runs of their own."""
+    told = f"Judges {what} by runs of their own, where each run signs by one identity."
+    return _Stage(f"due_{name}", None, name, (), _SOON, told, (job,))
+
+
+due_raw_contracts = _sensor_of(_contracts_of("raw_contracts", raw_contracts_job, "raw days"))
+due_feature_contracts = _sensor_of(
+    _contracts_of("feature_contracts", feature_contracts_job, "feature days")
+)
+due_score_contracts = _sensor_of(
+    _contracts_of("score_contracts", score_contracts_job, "scored days")
 )

@@ -1,8 +1,8 @@
 """When a training is due, and of which days: the assets of its stage that are not current."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import VerificationError
@@ -31,6 +31,17 @@ if TYPE_CHECKING:
 
 PACKAGES_DEADLINE_S = 600
 """Within this time all installed files are compared with the lock; that takes seconds."""
+
+
+_JOBS: Final[Mapping[str, str]] = {
+    "training_set": "training_data",
+    "fraud_model": "model_training",
+    "model_evaluation": "evaluation",
+    "release_candidate": "registration",
+}
+"""The assets of the training stage in their order → the job that makes the one alone."""
+_FIRST: Final = "training_set"
+TRAINING_CONTRACTS: Final = "training_contracts"
 
 
 def split_parameters(config: "TrainingConfig", split: "Split") -> dict[str, Any]:
@@ -62,17 +73,38 @@ def training_due(workspace: Workspace, config: "TrainingConfig") -> list[str]:
     Raises:
         As `training_split`.
     """
-    with Step(workspace.trust, "training_set", "plan") as probe:
-        usable = probe.usable("transaction_features")
+    usable = _usable_features(workspace)
     if not usable.partitions:
         return []
-    stages = ["training_set", "fraud_model", "model_evaluation", "release_candidate"]
+    stages = list(_JOBS)
     checks = (_training_set_is_current, _model_is_current, _is_evaluated, _is_registered)
     split = _due_split(workspace, config, usable)
     for index, is_current in enumerate(checks):
         if not is_current(workspace, config, split):
             return stages[index:]
     return []
+
+
+def training_part_due(workspace: Workspace, config: "TrainingConfig") -> str:
+    """The next job of the training stage that signs by one identity alone; empty where none is due.
+
+    Raises:
+        As `training_split`.
+    """
+    assets = training_due(workspace, config)
+    if not assets:
+        return ""
+    usable = _usable_features(workspace)
+    if assets[0] == _FIRST and _training_set_is_made(
+        workspace, config, _due_split(workspace, config, usable)
+    ):
+        return TRAINING_CONTRACTS
+    return _JOBS[assets[0]]
+
+
+def _usable_features(workspace: Workspace) -> Usable:
+    with Step(workspace.trust, "training_set", "plan") as probe:
+        return probe.usable("transaction_features")
 
 
 def _due_split(workspace: Workspace, config: "TrainingConfig", usable: Usable) -> "Split":
@@ -120,6 +152,13 @@ def training_split(config: "TrainingConfig", usable: Usable, empty: Collection[s
 def _training_set_is_current(
     workspace: Workspace, config: "TrainingConfig", split: "Split"
 ) -> bool:
+    return _training_set_is_made(workspace, config, split) and not unjudged_days(
+        workspace, _FIRST, (POINT_IN_TIME,)
+    )
+
+
+def _training_set_is_made(workspace: Workspace, config: "TrainingConfig", split: "Split") -> bool:
+    """Whether it is what would be made now, whether it was judged or not."""
     features = current_entries(workspace, "transaction_features")
     made = current_entries(workspace, "training_set")
     wanted = {"train": split.train, "evaluation": (*split.delay, *split.test)}
@@ -133,7 +172,6 @@ def _training_set_is_current(
         and node.provenance is not None
         and node.provenance.parameters == split_parameters(config, split)
         and node.provenance.outputs.get("views") == declared_views()
-        and not unjudged_days(workspace, "training_set", (POINT_IN_TIME,))
         and not revoked_partitions(workspace, "training_set")
         and not made_by_other_code(workspace, "training_set")
         and not (

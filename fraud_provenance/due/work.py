@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fraud_provenance.attested.core import encoding
-from fraud_provenance.due import planning, trainings
+from fraud_provenance.due import ground, planning, trainings
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
 
@@ -96,6 +96,46 @@ STAGES: dict[str, Due] = {
     "scoring": scoring,
 }
 """By job, in the order of the flow."""
+
+
+def _judged_alone(job: str, asset: str) -> Due:
+    """Days of an asset that its contracts have still to judge, as a run of the contracts alone."""
+
+    def due(workspace: Workspace, _config: "TrainingConfig") -> Work | None:
+        days = ground.days_to_judge(workspace, asset)
+        return Work(job, tuple(days)) if days else None
+
+    return due
+
+
+def _scores_alone(workspace: Workspace, _config: "TrainingConfig") -> Work | None:
+    days = planning.scores_to_judge(workspace)
+    return Work("score_contracts", tuple(days)) if days else None
+
+
+def _training_alone(workspace: Workspace, config: "TrainingConfig") -> Work | None:
+    job = trainings.training_part_due(workspace, config)
+    return Work(job) if job else None
+
+
+ALONE: dict[str, Due] = STAGES | {
+    "raw_contracts": _judged_alone("raw_contracts", ground.RAW),
+    "feature_contracts": _judged_alone("feature_contracts", ground.FEATURES),
+    "training": _training_alone,
+    "score_contracts": _scores_alone,
+}
+"""As `STAGES`, where each run signs by one identity: contracts are jobs of their own."""
+CONTRACTS: Mapping[str, str] = {
+    "ingest": "raw_contracts",
+    "features": "feature_contracts",
+    "scoring": "score_contracts",
+}
+"""Job of a stage → job of its contracts."""
+
+
+def stages_of(workspace: Workspace) -> Mapping[str, Due]:
+    """What is due in a home, by job: one run a stage, or one an identity."""
+    return ALONE if workspace.settings.runs.one_identity else STAGES
 
 
 def block(days: Sequence[str], ordered: Sequence[str]) -> list[str]:

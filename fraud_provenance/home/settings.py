@@ -46,6 +46,7 @@ VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "FRAUD_PROVENANCE_MLFLOW_SERVER": ("mlflow", "server"),
     "FRAUD_PROVENANCE_MLFLOW_TOKEN_FILE": ("mlflow", "token_file"),
     "FRAUD_PROVENANCE_POSTGRES": ("postgres", "address"),
+    "FRAUD_PROVENANCE_ONE_IDENTITY": ("runs", "one_identity"),
 }
 """Variable → where the same stands in the file."""
 _TOOLS: Final = "DBT_"  # dbt takes samples, other targets, states and flags from such variables
@@ -97,7 +98,19 @@ class Place(Closed):
         )
 
 
+class Runs(Closed):
+    """How many identities one run may sign by.
+
+    Attributes:
+        one_identity: Each run signs by one identity, and the data-access gate is a process of its
+            own (`fraud-provenance keep-gate`): no step can sign as another, or permit itself.
+    """
+
+    one_identity: bool = False
+
+
 _HERE: Final = Place()
+_ANY_RUNS: Final = Runs()
 _OWN_MLFLOW: Final = Mlflow()
 _NOBODY: Final = Login()
 _OWN_DAGSTER: Final = Postgres()
@@ -112,6 +125,7 @@ class _Given(Closed):
     data: Place = _HERE
     mlflow: Mlflow = _OWN_MLFLOW
     postgres: Postgres = _OWN_DAGSTER
+    runs: Runs = _ANY_RUNS
 
     @field_validator("tokens")
     @classmethod
@@ -119,6 +133,13 @@ class _Given(Closed):
         if isinstance(value, Path) and not value.is_absolute():
             raise ValueError(f"is neither the full path of a folder nor {AMBIENT!r}")
         return value
+
+    @model_validator(mode="after")
+    def _has_tokens_apart(self) -> "_Given":
+        """Who could mint or ask for any identity's token is not held to one."""
+        if self.runs.one_identity and not isinstance(self.tokens, Path):
+            raise ValueError("runs.one_identity needs tokens: a folder with one run's own token")
+        return self
 
 
 @dataclass(frozen=True)
@@ -144,6 +165,7 @@ class Settings:
     mlflow: Mlflow = _OWN_MLFLOW
     mlflow_login: Login = _NOBODY
     postgres: Postgres = _OWN_DAGSTER
+    runs: Runs = _ANY_RUNS
     clock: Clock = machine_clock
 
 
@@ -175,6 +197,7 @@ def settings_from(environ: Mapping[str, str], path: Path | None = None) -> Setti
         mlflow=given.mlflow,
         mlflow_login=Login.of(environ, given.mlflow),
         postgres=given.postgres,
+        runs=given.runs,
     )
 
 

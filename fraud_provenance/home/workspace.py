@@ -45,6 +45,7 @@ from fraud_provenance.attested.sigstore.verification import BundleVerifier, load
 from fraud_provenance.attested.statements import identities
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.attested.step.access import GATE
 from fraud_provenance.attested.store.contents import Contents
 from fraud_provenance.attested.store.objects import Objects
 from fraud_provenance.attested.store.store import EvidenceStore
@@ -207,6 +208,7 @@ class Workspace:
             auditor=lambda: self.auditor,
             self_check=self.self_check,
             variables=dict(self.settings.variables),
+            gates_elsewhere=frozenset({GATE} if self.settings.runs.one_identity else ()),
             clock=self.clock,
         )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
     BackendError,
+    ConfigError,
     ProvenanceError,
     Reason,
     VerificationError,
@@ -15,6 +16,7 @@ from fraud_provenance.attested.core.errors import (
     reason,
     storage_error,
 )
+from fraud_provenance.home.workspace import Workspace
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -53,3 +55,21 @@ def unforeseen(error: Exception) -> BackendError:
     where = traceback.extract_tb(error.__traceback__)[-1]
     what = f"{type(error).__name__} in {Path(where.filename).name}, line {where.lineno}"
     return BackendError(reason(RootCause.VERIFY_ERROR, f"the run broke off: {what}"))
+
+
+def refuse_one_identity(workspace: Workspace) -> None:
+    """This process would have to sign as every step.
+
+    Raises:
+        ConfigError: USAGE.
+    """
+    if workspace.settings.runs.one_identity:
+        raise ConfigError(
+            reason(
+                RootCause.USAGE,
+                "each run of this home signs by one identity, and `run` is the whole graph",
+                artifact="settings.toml",
+                remedy="Let Dagster's daemon start what is due, each stage as a run of its own "
+                "(docs/production.md).",
+            )
+        )

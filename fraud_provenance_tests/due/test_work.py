@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from fraud_provenance.due.work import Work
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.fraud.model import Split, TrainingConfig
 from fraud_provenance.home import surroundings
+from fraud_provenance.home.settings import Runs
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
 from fraud_provenance_tests.conftest import DAYS, Chain
@@ -243,3 +245,81 @@ def test_training_that_waits_for_a_day_says_so(
     assert isinstance(found, dg.SensorResult)
     assert found.run_requests
     assert found.run_requests[0].asset_selection == [dg.AssetKey("fraud_model")]
+
+
+# --- one identity a run --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def alone(
+    context: dg.SensorEvaluationContext,
+    chain: Chain,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> dg.SensorEvaluationContext:
+    """The same tick where each run signs by one identity."""
+    settings = replace(chain.workspace.settings, tokens=tmp_path, runs=Runs(one_identity=True))
+    monkeypatch.setattr("fraud_provenance.resources.settings_from", lambda _: settings)
+    monkeypatch.setattr(
+        "fraud_provenance.resources.opened_from", lambda _, whole: Workspace(settings)
+    )
+    return context
+
+
+def asked(found: object) -> dg.RunRequest:
+    assert isinstance(found, dg.SensorResult), found
+    assert found.run_requests
+    (request,) = found.run_requests
+    return request
+
+
+@pytest.mark.integration
+def test_contracts_are_runs_of_their_own_where_each_run_has_one_identity(
+    alone: dg.SensorEvaluationContext, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = asked(due.due_features(alone))
+    assert request.job_name == "features"
+    assert request.asset_selection == [dg.AssetKey("transaction_features")]
+    names = {key.name for key in request.asset_check_keys or ()}
+    assert "provenance_verified" in names
+    assert names.isdisjoint({*planning.FEATURE_SUITES})
+    alone.update_cursor("")  # each sensor has its own
+    request = asked(due.due_feature_contracts(alone))
+    assert (request.job_name, request.asset_check_keys) == ("feature_contracts", None)
+    assert request.tags["dagster/asset_partition_range_start"] == DAYS[0]
+    monkeypatch.setattr(planning, "features_due", lambda _: [])
+    monkeypatch.setattr(planning, "feature_store_due", lambda _: True)
+    alone.update_cursor("")
+    assert "is due first" in skipped(due.due_online_features(alone))  # the features are not judged
+
+
+@pytest.mark.integration
+def test_only_there_are_contracts_runs_of_their_own(context: dg.SensorEvaluationContext) -> None:
+    for sensor in (due.due_raw_contracts, due.due_feature_contracts, due.due_score_contracts):
+        assert "each run judges what it makes" in skipped(sensor(context))
+
+
+@pytest.mark.integration
+def test_moved_ground_is_left_to_the_contracts_own_sensor(
+    alone: dg.SensorEvaluationContext,
+) -> None:
+    assert "asks for these days, too" in skipped(automation.moved_raw_ground(alone))
+
+
+@pytest.mark.parametrize(("assets", "made", "job"), [
+    ([], False, ""),
+    (["training_set", "fraud_model"], False, "training_data"),
+    (["training_set", "fraud_model"], True, "training_contracts"),
+    (["fraud_model", "model_evaluation"], True, "model_training"),
+    (["model_evaluation"], True, "evaluation"),
+    (["release_candidate"], True, "registration"),
+])  # fmt: skip
+def test_training_is_one_run_an_identity(
+    monkeypatch: pytest.MonkeyPatch, assets: list[str], job: str, *, made: bool
+) -> None:
+    nothing: Any = None
+    monkeypatch.setattr(trainings, "training_due", lambda *_: assets)
+    monkeypatch.setattr(trainings, "_usable_features", lambda _: nothing)
+    monkeypatch.setattr(trainings, "_due_split", lambda *_: nothing)
+    monkeypatch.setattr(trainings, "_training_set_is_made", lambda *_: made)
+    assert trainings.training_part_due(nothing, CONFIG) == job

@@ -113,3 +113,39 @@ def test_no_link_and_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
     assert "leads out" in refused(folder, IDENTITY)
     assert "leads out" in refused(folder, Identity(issuer="people", subject="../../other"))
     assert "cannot read" in refused(folder, Identity(issuer="people", subject="ann@example.com"))
+
+
+@pytest.mark.parametrize(
+    ("issuer", "subject", "claims"),
+    [
+        ("workloads", "/steps/train", {"iss": "https://w", "sub": "https://w/steps/ingest"}),
+        ("workloads", "/steps/train", {"iss": "https://w", "sub": "https://other/steps/train"}),
+        ("kubernetes", "https://kubernetes.io/namespaces/fraud/serviceaccounts/train",
+         {"kubernetes.io": {"namespace": "other", "serviceaccount": {"name": "train"}}}),
+        ("kubernetes", "https://kubernetes.io/namespaces/fraud/serviceaccounts/train",
+         {"kubernetes.io": {"namespace": "fraud", "serviceaccount": "train"}}),
+    ],
+)  # fmt: skip
+def test_a_token_that_says_that_it_is_anothers_is_not_used(
+    tmp_path: Path, issuer: str, subject: str, claims: dict[str, object]
+) -> None:
+    path = tmp_path / issuer / subject.rpartition("://")[2].lstrip("/")
+    path.parent.mkdir(parents=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    path.write_text(jwt.encode({"exp": time.time() + 60} | claims, key, algorithm="ES256"))
+    with pytest.raises(VerificationError, match="IDENTITY_NOT_AUTHORIZED_FOR_STEP") as caught:
+        TokenFiles(tmp_path)(Identity(issuer=issuer, subject=subject))
+    assert f"Lay the token of {subject}" in caught.value.reasons[0].remedy
+
+
+@pytest.mark.parametrize("claims", [{}, {"kubernetes.io": "unknown"}])
+def test_a_token_that_does_not_say_whose_it_is_is_left_to_the_authority(
+    tmp_path: Path, claims: dict[str, object]
+) -> None:
+    subject = "https://kubernetes.io/namespaces/fraud/serviceaccounts/train"
+    path = tmp_path / "kubernetes" / subject.rpartition("://")[2]
+    path.parent.mkdir(parents=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    laid = jwt.encode({"exp": time.time() + 60} | claims, key, algorithm="ES256")
+    path.write_text(laid)
+    assert TokenFiles(tmp_path)(Identity(issuer="kubernetes", subject=subject)) == laid

@@ -213,3 +213,16 @@ def test_without_a_server_nothing_may_log_in_to_one(tmp_path: Path) -> None:
     with pytest.raises(VerificationError) as caught:
         settings_from(environ(tmp_path, **given))
     assert [item.artifact for item in caught.value.reasons] == sorted(given)
+
+
+def test_one_identity_a_run_needs_a_folder_with_its_token_alone(tmp_path: Path) -> None:
+    one = {"FRAUD_PROVENANCE_ONE_IDENTITY": "true"}
+    assert not settings_from(environ(tmp_path)).runs.one_identity
+    for tokens in ({}, {"FRAUD_PROVENANCE_TOKENS": "ambient"}):
+        with pytest.raises(ConfigError, match="one_identity needs tokens: a folder"):
+            settings_from(environ(tmp_path, **one, **tokens))
+    assert settings_from(
+        environ(tmp_path, **one, FRAUD_PROVENANCE_TOKENS=str(tmp_path))
+    ).runs.one_identity
+    (tmp_path / "settings.toml").write_text(f'tokens = "{tmp_path}"\n[runs]\none_identity = true\n')
+    assert settings_from(environ(tmp_path)).runs.one_identity

@@ -34,6 +34,8 @@ class Trust:
     self_check: Callable[[], None]
     variables: Mapping[str, str] = field(default_factory=dict)
     """What tells a step's tools more than its parameters do: parameters that no layout knows."""
+    gates_elsewhere: frozenset[str] = frozenset()
+    """Gates that sign in a process of their own; then each step has to have its own token."""
     clock: Clock = machine_clock
     _lineage: dict[tuple[str, int], LineageVerifier] = field(default_factory=dict)
 

@@ -1,6 +1,7 @@
 """Turning an answer into evidence: every decision is signed and logged, allowed or not."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from fraud_provenance.attested.core import encoding
@@ -40,8 +41,9 @@ def decision_statement(
     inputs: Sequence[str],
     facts: Mapping[str, Any],
     answer: Answer,
+    at: datetime | None = None,
 ) -> Statement:
-    """A gate's answer about one subject, ready to be signed."""
+    """A gate's answer about one subject, ready to be signed; given now, or `at` a time."""
     identity = identity_of(policy.layout, gate)
     return statements.build_statement(
         statements.VERIFICATION_SUMMARY,
@@ -49,7 +51,7 @@ def decision_statement(
         digest,
         statements.summary_predicate(
             verifier_id=trust.builder_id(identity),
-            at=encoding.utc_text(trust.clock()),
+            at=encoding.utc_text(at or trust.clock()),
             resource=f"urn:fraud-provenance:asset:{name}",
             policy_digest=policy.digest,
             inputs=inputs,
@@ -82,7 +84,19 @@ def sign_decision(
         trust, policy, gate=gate, name=name, digest=digest, inputs=inputs, facts=facts,
         answer=answer,
     )  # fmt: skip
-    pending = trust.signing.submit(statement, identity_of(policy.layout, gate))
+    return sign_answer(trust, policy, gate, statement, answer)
+
+
+def sign_answer(
+    trust: Trust, policy: Policy, gate: str, statement: Statement, answer: Answer
+) -> PendingSignature:
+    """Sign a gate's answer in the background, or let the gate's own process sign it.
+
+    Raises:
+        GateDenied: after a denial was signed and logged.
+    """
+    sign = trust.signing.ask if gate in trust.gates_elsewhere else trust.signing.submit
+    pending = sign(statement, identity_of(policy.layout, gate))
     if not answer.allowed:
         pending.result()
         raise GateDenied(*answer.reasons)

@@ -38,6 +38,7 @@ logging.getLogger("sigstore").setLevel(logging.ERROR)  # its warnings are turned
 T = TypeVar("T")
 _CLOCK_PATIENCE_S = 10.0
 _CERTIFICATE_USE_S = 480.0  # Fulcio's certificates live 10 minutes
+_LOOK_EVERY_S = 0.1
 
 
 class SigningService:
@@ -52,13 +53,16 @@ class SigningService:
         deadline_s: float = 30.0,
         clock: Clock = machine_clock,
         people_client: str = "",
+        answer_s: float = 120.0,
     ) -> None:
         """`token` mints an OIDC token for an identity; `deadline_s` bounds one signature.
 
+        `answer_s`: how long somebody else's signature is waited for (`ask`).
         `people_client`: the client for which people's tokens are made, where they are asked to
         sign in: before anything is announced, and for as long as people take.
         """
         self._people_client = people_client
+        self._answer_s = answer_s
         self._given: dict[Identity, str] = {}
         self._clock = clock
         self._ahead = timedelta()  # the timestamp authority's clock, of this machine's
@@ -75,6 +79,47 @@ class SigningService:
     def prepare(self, identity: Identity) -> None:
         """Fetch the certificate of `identity` in the background: it will soon be needed."""
         background(lambda: self._signer(identity))
+
+    def require(self, identity: Identity) -> None:
+        """See that a token is there to sign as `identity`, before anything is done in its name.
+
+        Raises:
+            BackendError, VerificationError: as the token's source: there is none, or another's.
+        """
+        if self._known(identity) is None:
+            self._token(identity)
+
+    def ask(self, statement: Statement, identity: Identity) -> "PendingSignature":
+        """Announce a statement, and wait until who signs as `identity` elsewhere has signed it."""
+        self._store.put_intent(statement)
+        given_up = threading.Event()
+        future = background(lambda: self._answered(statement, identity, given_up))
+        return PendingSignature(future, statement, self._answer_s + self._deadline_s, given_up)
+
+    def _answered(
+        self, statement: Statement, identity: Identity, given_up: threading.Event
+    ) -> VerifiedBundle:
+        """The bundle that somebody else put into the store for a statement.
+
+        Raises:
+            BackendError: AUTHORITY_UNAVAILABLE, nobody did in time.
+            VerificationError: as the verifier's; somebody signed it who is not `identity`.
+        """
+        ends = time.monotonic() + self._answer_s
+        while not self._store.has(statement.digest):
+            if given_up.wait(_LOOK_EVERY_S) or time.monotonic() > ends:
+                raise BackendError(
+                    reason(
+                        RootCause.AUTHORITY_UNAVAILABLE,
+                        f"{identity} did not sign within {self._answer_s:.0f} s",
+                        artifact=identity.issuer,
+                        remedy="Start `fraud-provenance keep-gate` with the token of that identity "
+                        "(if it runs, it says why it does not sign), then run again.",
+                    )
+                )
+        verified = self._verifier.verify(self._store.bundle(statement.digest)[1])
+        _check_signer(verified, identity, "was signed by")
+        return verified
 
     def sign_in(self, identity: Identity) -> None:
         """Let a person sign in who is asked to, before their statement is made: it says when.
@@ -147,14 +192,7 @@ class SigningService:
             raise _undated(identity, "no timestamp")
         content = bundle.to_json().encode("utf-8")
         verified = self._verifier.verify(content)
-        if verified.identity != identities.canonical(identity):  # the token was another's
-            raise VerificationError(
-                reason(
-                    RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP,
-                    f"to be signed as {identity}, the token made it {verified.identity}",
-                    remedy=f"Hand out the token of {identity}, then run again.",
-                )
-            )
+        _check_signer(verified, identity, "the token made it")
         self._ahead = max(verified.signed_at - self._clock(), timedelta())
         if given_up.is_set():  # nobody published what this is about; the intent stays journalled
             raise BackendError(reason(RootCause.LOG_UNAVAILABLE, "the answer came too late"))
@@ -224,6 +262,22 @@ class SigningService:
                 ) from error
             self._signers[identity] = (time.monotonic(), signer)
             return signer
+
+
+def _check_signer(verified: VerifiedBundle, identity: Identity, what: str) -> None:
+    """Refuse what another one signed, such as by a token that was not this identity's.
+
+    Raises:
+        VerificationError: IDENTITY_NOT_AUTHORIZED_FOR_STEP.
+    """
+    if verified.identity != identities.canonical(identity):
+        raise VerificationError(
+            reason(
+                RootCause.IDENTITY_NOT_AUTHORIZED_FOR_STEP,
+                f"to be signed as {identity}, {what} {verified.identity}",
+                remedy=f"Hand out the token of {identity}, then run again.",
+            )
+        )
 
 
 def _refused(identity: Identity, token: "IdentityToken", why: Exception) -> BackendError:

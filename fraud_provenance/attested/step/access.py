@@ -2,21 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import VerificationError, reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.gates.decisions import identity_fact, sign_decision, signer_facts
-from fraud_provenance.attested.gates.policy import Policy
+from fraud_provenance.attested.gates.decisions import (
+    decision_statement,
+    identity_fact,
+    sign_answer,
+    signer_facts,
+)
+from fraud_provenance.attested.gates.policy import Answer, Policy
 from fraud_provenance.attested.lineage.acceptances import finding_ids
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.lineage.signers import identity_of
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.sigstore.signing import PendingSignature
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
-from fraud_provenance.attested.statements.statements import Contract
+from fraud_provenance.attested.statements.statements import Contract, Statement
 from fraud_provenance.attested.step.inputs import entry_of
 from fraud_provenance.attested.store.store import Head
 
@@ -41,6 +47,44 @@ class AccessGate:
             VerificationError: a contract's result does not verify.
             GateDenied: the policy refuses. BackendError: could not decide.
         """
+        statement, answer = self.judged(view, heads, nodes, purpose, self.trust.clock())
+        self.trust.store.put_manifest(view)
+        return sign_answer(self.trust, self.policy, GATE, statement, answer)
+
+    def verified(self, asset: str, heads: Sequence[Head], purpose: str) -> dict[str, Node]:
+        """The statements of these files, each with all that it rests on, by digest.
+
+        The files are not looked at: who reads them compares them.
+
+        Raises:
+            VerificationError: something about them is not valid, or a file there has no evidence.
+        """
+        nodes = {head.statement: self.lineage.node(head.statement) for head in heads}
+        about: dict[str, set[str]] = {}
+        for head in heads:
+            about.setdefault(head.statement, set()).add(head.partition)
+        unattested = [item for node in nodes.values()
+                      for item in self.lineage.artifacts.unattested(node)]  # fmt: skip
+        verdict = self.lineage.verify(
+            asset, purpose, nodes.values(), unattested, with_files=False, partitions=about
+        )
+        if not verdict.trusted:
+            raise VerificationError(*verdict.reasons)
+        return nodes
+
+    def judged(
+        self,
+        view: Manifest,
+        heads: Sequence[Head],
+        nodes: Mapping[str, Node],
+        purpose: str,
+        at: datetime,
+    ) -> tuple[Statement, Answer]:
+        """What the policy says at a time of reading exactly `view`, as it is to be signed.
+
+        Raises:
+            As `decide`, but for a denial.
+        """
         facts, inputs = self._partitions(view.asset, heads, nodes)
         document = {
             "request": {
@@ -49,13 +93,12 @@ class AccessGate:
                 "environment": self.trust.environment,
                 "asset": view.asset,
                 "purpose": purpose,
-                "at": encoding.utc_text(self.trust.clock()),
+                "at": encoding.utc_text(at),
             },
             "partitions": facts,
         }
         answer = self.trust.policies.ask(GATE, document, self.policy)
-        self.trust.store.put_manifest(view)
-        return sign_decision(
+        statement = decision_statement(
             self.trust,
             self.policy,
             gate=GATE,
@@ -69,7 +112,9 @@ class AccessGate:
                 "partitions": list(view.partitions),
             },
             answer=answer,
+            at=at,
         )
+        return statement, answer
 
     def _partitions(
         self, asset: str, heads: Sequence[Head], nodes: Mapping[str, Node]
