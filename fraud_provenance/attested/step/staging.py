@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.core.leaks import refuse_secrets
 from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.signers import identity_of
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.attested.store.contents import Contents
@@ -186,6 +188,8 @@ def recover(trust: Trust, finish: Mapping[str, Finish] | None = None) -> list[st
                 location = staged.parent.relative_to(root)
                 newest = _newest_files(trust, asset, digest)
                 if newest and asset in (finish or {}):
+                    if not _may_finish(trust, asset):
+                        continue  # a run of its own step does
                     (finish or {})[asset](trust, signed[-1].statement, staged)
                 publish(staged, trust.home / location, newest)
                 done.append(f"completed {asset} {digest[:12]}")
@@ -193,6 +197,21 @@ def recover(trust: Trust, finish: Mapping[str, Finish] | None = None) -> list[st
                 done.append(f"discarded unsigned output {staged.name.partition('.')[0]}")
             shutil.rmtree(staged, ignore_errors=True)
     return done
+
+
+def _may_finish(trust: Trust, asset: str) -> bool:
+    """Whether what is left to be signed of an asset can be signed here.
+
+    Where each run has one identity, only by a run of the step that makes the asset.
+    """
+    if not trust.gates_elsewhere:
+        return True
+    layout = trust.policies.current().layout
+    try:
+        trust.signing.require(identity_of(layout, layout.producer(asset)))
+    except ProvenanceError:
+        return False
+    return True
 
 
 def _newest_files(trust: Trust, asset: str, digest: str) -> set[str]:
