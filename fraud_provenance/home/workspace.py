@@ -221,6 +221,7 @@ class Workspace:
             verifier,
             clock=self.clock,
             people_client=self.settings.oidc_login.client_id,
+            token_first=self.settings.runs.one_identity,
         )
 
     def token(self, identity: Identity) -> str:

@@ -288,3 +288,11 @@ def test_keeper_without_the_gates_token_says_so_at_once(open_as: OpenAs) -> None
 def test_a_plan_needs_no_token(chain: Chain, open_as: OpenAs) -> None:
     with Step(open_as().trust, "features", "plan") as probe:
         assert probe.usable(RAW).partitions == DAYS
+
+
+def test_who_has_no_token_announces_nothing(chain: Chain, open_as: OpenAs) -> None:
+    trust = open_as("/steps/train").trust
+    statement = chain.raw.bundle.statement
+    with pytest.raises(BackendError, match="no token in workloads/steps/ingest"):
+        trust.signing.submit(statement, Identity(issuer="workloads", subject="/steps/ingest"))
+    assert not chain.workspace.store.intents()

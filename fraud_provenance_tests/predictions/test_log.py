@@ -13,6 +13,8 @@ from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.step.staging import recover
 from fraud_provenance.attested.step.step import Materialisation
+from fraud_provenance.home.settings import Runs
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.predictions import log as prediction_log
 from fraud_provenance.predictions.batch import Batch, read_batch
 from fraud_provenance_tests.conftest import DAYS, Chain, codes, copy_home, open_workspace
@@ -88,6 +90,25 @@ def test_killed_between_scores_and_batch_is_logged_and_published_by_the_next_run
     assert path.exists()
     assert prediction_log.last_batch(chain.trust) is not None
     assert not recover(chain.trust, prediction_log.UNFINISHED)
+
+
+def test_where_each_run_has_one_identity_only_scoring_finishes_what_scoring_left(
+    chain: Chain, deployed: Deployed, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        score(chain.trust, deployed, finish=kill)
+    path = chain.trust.home / "data" / "transaction_scores" / f"{DAYS[0]}.parquet"
+    token = tmp_path / "tokens" / "workloads" / "steps" / "score"
+    token.parent.mkdir(parents=True)
+    one = replace(
+        chain.workspace.settings, tokens=tmp_path / "tokens", runs=Runs(one_identity=True)
+    )
+    assert recover(Workspace(one).trust, prediction_log.UNFINISHED) == []
+    assert not path.exists()
+    token.write_text(chain.workspace.sigstore.workload_token("/steps/score"))
+    assert recover(Workspace(one).trust, prediction_log.UNFINISHED)
+    assert path.exists()
+    assert prediction_log.last_batch(chain.trust) is not None
 
 
 def test_scores_that_cannot_be_logged_are_not_published(

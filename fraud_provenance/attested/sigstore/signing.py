@@ -54,15 +54,18 @@ class SigningService:
         clock: Clock = machine_clock,
         people_client: str = "",
         answer_s: float = 120.0,
+        token_first: bool = False,
     ) -> None:
         """`token` mints an OIDC token for an identity; `deadline_s` bounds one signature.
 
-        `answer_s`: how long somebody else's signature is waited for (`ask`).
+        `answer_s`: how long somebody else's signature is waited for (`ask`). `token_first`:
+        nothing is announced for whom there is no token here.
         `people_client`: the client for which people's tokens are made, where they are asked to
         sign in: before anything is announced, and for as long as people take.
         """
         self._people_client = people_client
         self._answer_s = answer_s
+        self._token_first = token_first
         self._given: dict[Identity, str] = {}
         self._clock = clock
         self._ahead = timedelta()  # the timestamp authority's clock, of this machine's
@@ -133,6 +136,8 @@ class SigningService:
     def submit(self, statement: Statement, identity: Identity) -> "PendingSignature":
         """Start signing; the intent is journalled before anything leaves this machine."""
         asked = self._given.pop(identity, "") or self._asked(identity)
+        if self._token_first and not asked:
+            self.require(identity)
         self._store.put_intent(statement)
         given_up = threading.Event()
         future = background(lambda: self._sign(statement, identity, given_up, asked))
