@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import kubernetes_validate
 import pytest
+import typer
 import yaml
 from dagster._core.instance.config import dagster_instance_config
 from dagster._core.storage.dagster_run import DagsterRun
@@ -204,6 +205,60 @@ def test_dagster_takes_its_settings(tmp_path: Path, name: str) -> None:
     (tmp_path / "dagster.yaml").write_text(SETTINGS[name].replace("nux:", "nix:"))
     with pytest.raises(dg.DagsterInvalidConfigError, match="nix"):
         dagster_instance_config(str(tmp_path))
+
+
+def program(name: str) -> Any:  # noqa: ANN401 - typer has a click of its own
+    """A program of ours or of a library, as it parses what it is told."""
+    if name == "fraud-provenance":
+        from fraud_provenance.cli.application import app
+
+        return typer.main.get_command(app)
+    if name == "mlflow":
+        from mlflow.cli import cli as mlflow
+
+        return mlflow
+    if name == "dagster":
+        from dagster._cli import create_dagster_cli
+
+        return create_dagster_cli()
+    if name == "dagster-daemon":
+        from dagster._daemon.cli import create_dagster_daemon_cli
+
+        return create_dagster_daemon_cli()
+    from dagster_webserver.cli import create_dagster_webserver_cli
+
+    return create_dagster_webserver_cli()
+
+
+def parsed(words: list[str]) -> dict[str, Any]:
+    """What the command that these words start would be given; it is not started.
+
+    Raises:
+        ClickException: it does not know one of them.
+    """
+    command, rest, context = program(words[0]), words[1:], None
+    while hasattr(command, "resolve_command") and rest:
+        context = command.context_class(command, parent=context)
+        _, found, rest = command.resolve_command(context, rest)
+        assert found is not None
+        command = found
+    return dict(command.make_context("x", rest, parent=context).params)
+
+
+def commands() -> dict[str, list[str]]:
+    """What each container starts, and what looks after it with a program of ours."""
+    found = {name: [str(word) for word in container(name)["args"]] for name in DEPLOYMENTS}
+    found["daemon's probe"] = container("daemon")["livenessProbe"]["exec"]["command"]
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_what_is_started_knows_what_it_is_told(name: str) -> None:
+    there = str(PROJECT / "workspace.yaml")  # what is mounted is not here
+    words = [there if word.endswith("/workspace.yaml") else word for word in commands()[name]]
+    parsed(words)
+    with pytest.raises(Exception, match=r"No such option.*--nonsense"):
+        parsed([*words, "--nonsense"])
 
 
 # --- the pods of runs ----------------------------------------------------------------------------
