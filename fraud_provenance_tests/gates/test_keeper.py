@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import (
     BackendError,
     ConfigError,
@@ -270,8 +271,8 @@ def test_what_nobody_waits_for_is_no_question(
     announced(forger, chain, monkeypatch, gate="release")
     store.put_intent(chain.raw.bundle.statement)  # another kind
     folder = chain.workspace.home / "evidence" / "intents"
-    (folder / "x.json").write_bytes(b"{")
-    assert len(store.intents()) == 5
+    (folder / f"{encoding.digest_bytes(b'{')}.json").write_bytes(b"{")
+    assert len(store.intents()) == 6
     assert open_questions(chain.trust) == []
 
 
