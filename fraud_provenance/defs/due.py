@@ -128,10 +128,13 @@ def _first_due(workspace: Workspace, config: "TrainingConfig", stage: _Stage) ->
 def _request(
     workspace: Workspace, stage: _Stage, work: Work, ordered: Sequence[str]
 ) -> dg.RunRequest:
-    """One run: of the first days that are neighbours, or of the assets that are not current."""
+    """One run: of the first days that are neighbours, or of the assets that are not current.
+
+    Contracts that are a run of their own have no partitions: they judge all that is to be judged.
+    """
     alone = workspace.settings.runs.one_identity
     tags: dict[str, str] = {}
-    if work.days:
+    if work.days and stage.job is not None:
         first = block(work.days, ordered)
         tags = support.range_tags(first[0], first[-1])
         work = replace(work, days=tuple(first))

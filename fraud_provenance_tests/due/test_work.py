@@ -286,7 +286,7 @@ def test_contracts_are_runs_of_their_own_where_each_run_has_one_identity(
     alone.update_cursor("")  # each sensor has its own
     request = asked(due.due_feature_contracts(alone))
     assert (request.job_name, request.asset_check_keys) == ("feature_contracts", None)
-    assert request.tags["dagster/asset_partition_range_start"] == DAYS[0]
+    assert request.tags == {}
     monkeypatch.setattr(planning, "features_due", lambda _: [])
     monkeypatch.setattr(planning, "feature_store_due", lambda _: True)
     alone.update_cursor("")
