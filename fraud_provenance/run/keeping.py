@@ -15,6 +15,7 @@ from fraud_provenance.home.session import session, shared
 from fraud_provenance.home.workspace import Workspace
 
 _EVERY_S: Final = 0.3
+_STORE_EVERY_S: Final = 1.0  # an object store is asked over a network, for each look
 
 
 def keep(
@@ -43,6 +44,7 @@ def keep(
     trust = workspace.trust
     trust.signing.require(identity_of(trust.policies.current().layout, GATE))
     told: dict[str, str] = {}
+    every_s = _STORE_EVERY_S if workspace.settings.evidence.place else _EVERY_S
     with session(workspace):
         while not stop.is_set():
             if open_questions(workspace.trust):
@@ -50,7 +52,7 @@ def keep(
                 _answer_all(workspace, say, told)
             if alive is not None:
                 alive.touch()
-            stop.wait(_EVERY_S)
+            stop.wait(every_s)
 
 
 def _answer_all(workspace: Workspace, say: Callable[[str], None], told: dict[str, str]) -> None:
