@@ -275,4 +275,8 @@ REMEDIES: Final[Mapping[str, str]] = {
         "Look at the day; if it is right: `fraud-provenance accept {asset} {partition} --as "
         "EMAIL --reason TEXT`."
     ),
+    Case.GATE_SILENT: (
+        "Start `fraud-provenance keep-gate` with the token of that identity (if it runs, it says "
+        "why it does not sign), then start the run again."
+    ),
 }

@@ -270,6 +270,7 @@ class Case(StrEnum):
     TRUST_FILE_UNUSABLE = auto()
     RELEASE_NOT_BINDING = auto()  # what is said after the remedy of the reason itself
     PARTITION_HELD = auto()  # of an {asset} and {partition}
+    GATE_SILENT = auto()  # where it signs in a process of its own
 
 
 _causes: dict[str, Cause] = {str(code): code for code in RootCause}

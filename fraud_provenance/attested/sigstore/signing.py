@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.codes import Case, RootCause, remedy
 from fraud_provenance.attested.core.errors import (
     BackendError,
     ProvenanceError,
@@ -116,8 +116,7 @@ class SigningService:
                         RootCause.AUTHORITY_UNAVAILABLE,
                         f"{identity} did not sign within {self._answer_s:.0f} s",
                         artifact=identity.issuer,
-                        remedy="Start `fraud-provenance keep-gate` with the token of that identity "
-                        "(if it runs, it says why it does not sign), then run again.",
+                        remedy=remedy(Case.GATE_SILENT),
                     )
                 )
         verified = self._verifier.verify(self._store.bundle(statement.digest)[1])
