@@ -12,7 +12,7 @@ POLICY_RULES := policies/lib policies/data_access policies/model_registration po
 POLICY_DATA := $(foreach name,layout principals thresholds,$(name):policies/data/$(name).json) \
 	$(foreach name,layout principals thresholds data_access model_registration model_deployment,schemas.$(name):policies/schemas/$(name).json)
 
-.PHONY: help setup tools object-store demo production production-down test acceptance attacks incidents remedies faults mutations lint types policies-test dbt-test unit ui bench down clean lock
+.PHONY: help setup spark spark-test tools object-store demo production production-down test acceptance attacks incidents remedies faults mutations lint types policies-test dbt-test unit ui bench down clean lock
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,18 @@ tools: ## Build the pinned Go tools (once; outside the checkout)
 	@tools/build.sh
 
 setup: $(VENV)/.ready tools dbt_project/target/manifest.json ## Environment, tools, parsed dbt project
+
+spark: setup $(VENV)/.spark ## Add Spark, the second engine of the features (478 MiB; needs Java 17 or newer)
+
+# PySpark is a source archive: it is built by the tools of the bootstrap lock, not by newest ones.
+$(VENV)/.spark: requirements-spark.lock $(VENV)/.ready
+	@echo "setup: adding Spark from its hash-pinned lock"
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --no-deps \
+		--no-build-isolation -r requirements-spark.lock
+	@touch $@
+
+spark-test: spark ## Spark and DuckDB: every value of the features by its bits, and a home on Spark
+	@$(BIN)/python -m pytest -m spark
 
 demo: setup ## The whole flow: servers, data, graph, approval, promotion, scores, trace
 	@$(BIN)/python -m fraud_provenance.run.demo
@@ -105,11 +117,15 @@ bench: setup ## Cost of provenance: the handbook graph with and without it
 down: ## Stop the local Sigstore of this home
 	@$(RUN) down
 
-lock: $(VENV)/.ready ## Resolve requirements.lock anew, and write down what its packages install
+lock: $(VENV)/.ready ## Resolve both locks anew, and write down what their packages install
 	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--extra dev --extra postgres --extra kubernetes pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra dev --extra postgres --extra kubernetes --extra spark --constraints requirements.lock \
+		$$(sed -nE 's/^([A-Za-z0-9._-]+)(\[.*\])?==.*/--no-emit-package \1/p' requirements.lock) \
+		pyproject.toml | sed '/^# The following packages/,$$d' > requirements-spark.lock
 	@rm -rf build/lock && mkdir -p build
-	@UV_NO_CACHE=1 $(MAKE) --no-print-directory VENV=build/lock build/lock/.ready
+	@UV_NO_CACHE=1 $(MAKE) --no-print-directory VENV=build/lock build/lock/.ready build/lock/.spark
 	@build/lock/bin/python -m fraud_provenance.attested.attestors.installed
 
 clean: ## Remove what make created here (not the home's evidence)

@@ -1,4 +1,4 @@
-"""Stage 2, transform: dbt on DuckDB turns raw days into `transaction_features`.
+"""Stage 2, transform: dbt, on DuckDB or Spark, turns raw days into `transaction_features`.
 
 dbt works on private copies of verified bytes and its database is scratch; what counts is the
 Parquet file a day, written and signed through the step. So the mart alone is an asset: the models
@@ -22,6 +22,7 @@ from fraud_provenance.defs import shown, support
 from fraud_provenance.defs.columns import features_metadata, lineage_metadata
 from fraud_provenance.due.planning import sources_digest, window_of
 from fraud_provenance.fraud.column_lineage import raw_columns
+from fraud_provenance.fraud.engines import Engine
 from fraud_provenance.fraud.mart import DBT_BUILD, MART, not_built, read_mart
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.home.workspace import Workspace
@@ -82,8 +83,11 @@ def transaction_features(
     """Build the features of this run's days from the raw days in their windows."""
     workspace = provenance.open()
     asked = list(context.partition_keys)
-    bounds = {"partitions": [asked[0], asked[-1]], **support.settings_of_run(dbt)}
-    with Step(workspace.trust, "features", context.run_id, bounds) as step:
+    engine = workspace.settings.features.chosen()
+    bounds = {"partitions": [asked[0], asked[-1]], **engine.parameters()}
+    with Step(
+        workspace.trust, "features", context.run_id, bounds | support.settings_of_run(dbt)
+    ) as step:
         usable = step.usable("raw_transactions")
         days = [day for day in asked if day in set(usable.partitions)]
         for day in set(asked) - set(days):
@@ -94,21 +98,23 @@ def transaction_features(
                 or [reason(RootCause.PARTITION_MISSING, "no day of this run is usable")]
             )
         read = step.read("raw_transactions", window_of(days, list(usable.partitions)))
-        output = _prepare(workspace, read, days)
+        output = _prepare(workspace, engine, read, days)
         target = output.parent / "target"  # what dbt leaves of a run goes with the rest of it
         invocation = dbt.cli(
-            [*DBT_BUILD, "--select", f"+{MART}"], context=context, target_path=target
+            [*DBT_BUILD, "--target", engine.name, "--select", f"+{MART}"],
+            context=context,
+            target_path=target,
         )
         if support.HEADLESS in context.run.tags:
             _prepare_next_stages(workspace)
         events = _built(invocation)
         require_ours(output)
-        made, rows, means = _publish(step, read, read_mart(output), days)
+        made, rows, means = _publish(step, engine, read, days, read_mart(output, engine))
     support.keep_versions(context, workspace, made)
     for day, count in rows.items():
         numbers = shown.rows_of_day(count) | means[day]
         context.add_asset_metadata(numbers, asset_key=_KEY, partition_key=day)
-    lineage = _column_lineage(invocation)
+    lineage = _column_lineage(invocation, engine)
     for event in events:
         if isinstance(event, dg.Output) and event.output_name == ASSET:
             yield _with_evidence(event, workspace, made, rows, lineage)
@@ -143,7 +149,7 @@ def _prepare_next_stages(workspace: Workspace) -> None:
     support.open_mlflow(workspace)
 
 
-def _prepare(workspace: Workspace, read: VerifiedInput, days: list[str]) -> Path:
+def _prepare(workspace: Workspace, engine: Engine, read: VerifiedInput, days: list[str]) -> Path:
     """Give dbt its inputs and the days to make; returns the folder it writes to."""
     from datetime import date
 
@@ -161,13 +167,18 @@ def _prepare(workspace: Workspace, read: VerifiedInput, days: list[str]) -> Path
             "FRAUD_PROVENANCE_DBT_INPUT": str(folder / "input"),
             "FRAUD_PROVENANCE_DBT_WINDOW": str(folder / "window"),
             "FRAUD_PROVENANCE_DBT_OUTPUT": str(folder / "output"),
+            **engine.environment(),
         }
     )
     return folder / "output"
 
 
 def _publish(
-    step: Step, read: VerifiedInput, mart: "Iterator[pl.DataFrame]", days: list[str]
+    step: Step,
+    engine: Engine,
+    read: VerifiedInput,
+    days: list[str],
+    mart: "Iterator[pl.DataFrame]",
 ) -> tuple[Materialisation, dict[str, int], dict[str, dict[str, float]]]:
     """Write the mart by day; each day names the raw files of its own window as its source.
 
@@ -184,7 +195,8 @@ def _publish(
             parquet_bytes(frame.sort("transaction_id")),
             [read.digests[other] for other in window_of([day], known)],
         )
-    outputs = {"rows": rows, "event_time": times, "dbt_sources": sources_digest()}
+    outputs = {"rows": rows, "event_time": times, "engine": engine.said()}
+    outputs["dbt_sources"] = sources_digest()
     return step.commit(outputs), rows, means
 
 
@@ -208,7 +220,7 @@ def _by_day(
         yield day, pl.DataFrame(schema=FEATURE_SCHEMA)
 
 
-def _column_lineage(invocation: DbtCliInvocation) -> dg.TableColumnLineage:
+def _column_lineage(invocation: DbtCliInvocation, engine: Engine) -> dg.TableColumnLineage:
     """Each column of the mart with the raw columns that it comes from, through dbt's own models."""
     nodes = invocation.get_artifact("manifest.json")["nodes"].values()
     models = {node["name"]: node for node in nodes if node["resource_type"] == "model"}
@@ -216,6 +228,7 @@ def _column_lineage(invocation: DbtCliInvocation) -> dg.TableColumnLineage:
         {node["relation_name"]: node["compiled_code"] for node in models.values()},
         models[MART]["relation_name"],
         _RAW.path[-1],
+        engine.name,
     )
     return dg.TableColumnLineage(
         {column: [dg.TableColumnDep(_RAW, name) for name in of] for column, of in found.items()}

@@ -1,15 +1,17 @@
 """Which raw columns each column of the mart is made of, read from the SQL that dbt sent."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
+
+from fraud_provenance.fraud.engines import DUCKDB
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
-_DIALECT: Final = "duckdb"
 
-
-def raw_columns(models: Mapping[str, str], mart: str, raw: str) -> dict[str, list[str]]:
+def raw_columns(
+    models: Mapping[str, str], mart: str, raw: str, dialect: str = DUCKDB
+) -> dict[str, list[str]]:
     """Follow each column of the mart through every model before it.
 
     What decides which rows a window holds counts too: its keys and its order.
@@ -18,6 +20,7 @@ def raw_columns(models: Mapping[str, str], mart: str, raw: str) -> dict[str, lis
         models: Name as the statements spell it → the model's statement.
         mart: Name of the mart among them.
         raw: Alias of the raw table in the statements.
+        dialect: The engine that they are written for.
 
     Returns:
         Column of the mart → raw columns, sorted.
@@ -30,18 +33,16 @@ def raw_columns(models: Mapping[str, str], mart: str, raw: str) -> dict[str, lis
 
     parsed: dict[str, exp.Select] = {}
     for name, sql in models.items():
-        statement = sqlglot.parse_one(sql, dialect=_DIALECT, into=exp.Select)
+        statement = sqlglot.parse_one(sql, dialect=dialect, into=exp.Select)
         for select in statement.find_all(exp.Select):
             _write_windows_out(select)
         parsed[name] = statement
-    expanded = exp.expand(parsed[mart], {**parsed}, dialect=_DIALECT)
-    whole = cast("exp.Select", qualify(expanded, dialect=_DIALECT))
+    expanded = exp.expand(parsed[mart], {**parsed}, dialect=dialect)
+    whole = cast("exp.Select", qualify(expanded, dialect=dialect))
     scope = build_scope(whole)
 
     def sources(column: str) -> list[str]:
-        found = lineage(
-            column, whole, scope=scope, dialect=_DIALECT, trim_selects=False, copy=False
-        )
+        found = lineage(column, whole, scope=scope, dialect=dialect, trim_selects=False, copy=False)
         tables = (node for node in found.walk() if node.expression.alias_or_name == raw)
         return sorted({exp.to_column(node.name).name for node in tables})
 

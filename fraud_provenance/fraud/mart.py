@@ -5,10 +5,14 @@ one thing to the tests and another to whoever reads it later, hence only a base 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from fraud_provenance.fraud import engines
 from fraud_provenance.fraud.blocks import in_blocks
+from fraud_provenance.fraud.engines import Engine
 from fraud_provenance.fraud.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 
 MART: Final = "fct_transaction_features"
 DATABASE: Final = "scratch.duckdb"
+TABLE: Final = f"warehouse/features.db/{MART}"
+"""Spark's managed table: a folder of Parquet files."""
 # Partial parsing would build from a cache below `target/` that git ignores, not from the sources.
 DBT_BUILD: Final = ("build", "--no-version-check", "--no-partial-parse")
 BLOCK_ROWS: Final = 1_000_000
@@ -24,11 +30,17 @@ _SCHEMA: Final = "main"
 _NAMED: Final = 5
 
 
-def read_mart(folder: Path, block_rows: int = BLOCK_ROWS) -> "Iterator[pl.DataFrame]":
+_BY_DEFAULT: Final = Engine()
+
+
+def read_mart(
+    folder: Path, engine: Engine = _BY_DEFAULT, block_rows: int = BLOCK_ROWS
+) -> "Iterator[pl.DataFrame]":
     """Read the mart that dbt built, some whole days at a time: memory does not grow with days.
 
     Args:
-        folder: dbt's output folder, with `DATABASE` in it.
+        folder: dbt's output folder, with `DATABASE` or `TABLE` in it.
+        engine: What dbt built it with; DuckDB reads what either left.
         block_rows: So many rows at once, or one day where that has more.
 
     Yields:
@@ -37,21 +49,51 @@ def read_mart(folder: Path, block_rows: int = BLOCK_ROWS) -> "Iterator[pl.DataFr
     Raises:
         DataError: OBJECT_TYPE_CHANGED, the name stands for anything else than one base table.
     """
-    import duckdb  # slow import, only where dbt has run
-
-    with duckdb.connect(str(folder / DATABASE), read_only=True) as connection:
-        _check_base_table(connection)
+    opened = _database if engine.name == engines.DUCKDB else _table_of_spark
+    with opened(folder, engine) as (connection, mart):
         counted = connection.execute(
-            "select cast(tx_datetime as date) as day, count(*)"  # noqa: S608 - constants of ours
-            f" from {_SCHEMA}.{MART} where tx_datetime is not null group by day order by day"
+            "select cast(tx_datetime as date) as day, count(*)"  # noqa: S608 - names of ours
+            f" from {mart} where tx_datetime is not null group by day order by day"
         ).fetchall()
         for days in in_blocks(counted, block_rows):
-            wanted = {"first": days[0], "last": days[-1]}
+            wanted = {"first": days[0], "after": days[-1] + timedelta(days=1)}
             block: pl.DataFrame = connection.sql(
-                f"from {_SCHEMA}.{MART} where cast(tx_datetime as date) between $first and $last",
-                params=wanted,
+                f"from {mart} where tx_datetime >= $first and tx_datetime < $after", params=wanted
             ).pl()
             yield block
+
+
+@contextmanager
+def _database(folder: Path, engine: Engine) -> "Iterator[tuple[duckdb.DuckDBPyConnection, str]]":
+    import duckdb  # slow import, only where dbt has run
+
+    limit = {"memory_limit": f"{engine.memory_gib}GiB"}
+    with duckdb.connect(str(folder / DATABASE), read_only=True, config=limit) as connection:
+        _check_base_table(connection)
+        yield connection, f"{_SCHEMA}.{MART}"
+
+
+@contextmanager
+def _table_of_spark(
+    folder: Path, engine: Engine
+) -> "Iterator[tuple[duckdb.DuckDBPyConnection, str]]":
+    import duckdb
+
+    files = _part_files(folder / TABLE)
+    limits = {"memory_limit": f"{engine.memory_gib}GiB", "temp_directory": str(folder / "spill")}
+    with duckdb.connect(config=limits) as connection:
+        connection.read_parquet(files).create_view(MART)
+        yield connection, MART
+
+
+def _part_files(table: Path) -> list[str]:
+    """The files of Spark's table; it is a table if that folder of its own is there, and whole."""
+    inside = sorted(table.iterdir()) if table.is_dir() and not table.is_symlink() else []
+    files = [path for path in inside if path.name.startswith("part-")]
+    odd = [path.name for path in inside if path.is_symlink() or not path.is_file()]
+    if not files or odd or table / "_SUCCESS" not in inside:
+        raise _not_a_table(f"{', '.join(odd) or 'no such folder of files'} in {TABLE}")
+    return [str(path) for path in files]
 
 
 def _check_base_table(connection: "duckdb.DuckDBPyConnection") -> None:
@@ -64,13 +106,16 @@ def _check_base_table(connection: "duckdb.DuckDBPyConnection") -> None:
     ).fetchall()
     if found != [(_SCHEMA, "BASE TABLE")]:
         told = ", ".join(sorted(f"{schema}: {kind}" for schema, kind in found)) or "nothing"
-        raise DataError(
-            "OBJECT_TYPE_CHANGED",
-            f"expected {MART} to be one base table in {_SCHEMA}, found {told}",
-            file=DATABASE,
-            remedy="find out what in the dbt project replaced the table and take it out, then "
-            "`fraud-provenance run` makes the features again",
-        )
+        raise _not_a_table(f"{told} in {_SCHEMA} of {DATABASE}")
+
+
+def _not_a_table(found: str) -> DataError:
+    return DataError(
+        "OBJECT_TYPE_CHANGED",
+        f"expected {MART} to be one base table, found {found}",
+        remedy="find out what in the dbt project replaced the table and take it out, then "
+        "`fraud-provenance run` makes the features again",
+    )
 
 
 def not_built(results: Sequence[Mapping[str, Any]]) -> DataError:

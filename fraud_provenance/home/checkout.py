@@ -16,8 +16,9 @@ from fraud_provenance.home.step_code import StepCode
 class Checkout:
     """The `Attestor` of this machine: measured once, until it is told to forget."""
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, engine: str) -> None:
         self._project = project
+        self._engine = engine
 
     def code(self) -> CodeFacts:
         """See `Attestor.code`."""
@@ -60,7 +61,7 @@ class Checkout:
     @cached_property
     def _steps(self) -> StepCode:
         """The code of each step, as it was when it was first asked for."""
-        return StepCode(self._project)
+        return StepCode(self._project, engine=self._engine)
 
 
 _PACKAGES: "dict[str, Future[tuple[str, ...]]]" = {}

@@ -25,6 +25,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, reason
 from fraud_provenance.attested.ports.clock import Clock, machine_clock
 from fraud_provenance.attested.ports.object_store import Bucket
+from fraud_provenance.fraud import engines
 from fraud_provenance.home import surroundings
 from fraud_provenance.home.server_settings import Closed, Login, Mlflow, OidcLogin, Postgres
 
@@ -47,6 +48,9 @@ VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "FRAUD_PROVENANCE_MLFLOW_TOKEN_FILE": ("mlflow", "token_file"),
     "FRAUD_PROVENANCE_POSTGRES": ("postgres", "address"),
     "FRAUD_PROVENANCE_ONE_IDENTITY": ("runs", "one_identity"),
+    "FRAUD_PROVENANCE_FEATURES_ENGINE": ("features", "engine"),
+    "FRAUD_PROVENANCE_FEATURES_MASTER": ("features", "master"),
+    "FRAUD_PROVENANCE_FEATURES_MEMORY_GIB": ("features", "memory_gib"),
 }
 """Variable → where the same stands in the file."""
 _TOOLS: Final = "DBT_"  # dbt takes samples, other targets, states and flags from such variables
@@ -109,12 +113,39 @@ class Runs(Closed):
     one_identity: bool = False
 
 
+class Features(Closed):
+    """What computes the features.
+
+    Attributes:
+        engine: `duckdb` or `spark`.
+        master: Spark's: `local[*]`, `local[N]` or `spark://HOST:PORT`; empty for `local[*]`.
+        memory_gib: How much of a machine it may take; with Spark, each of its processes.
+    """
+
+    engine: engines.Name = engines.DUCKDB
+    master: str = ""
+    memory_gib: int = Field(default=2, ge=1, le=4096)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Features":
+        if self.master and self.engine != engines.SPARK:
+            raise ValueError("master needs the engine spark")
+        if self.master and not engines.is_master(self.master):
+            raise ValueError("master is not local[*], local[N] or spark://HOST:PORT")
+        return self
+
+    def chosen(self) -> engines.Engine:
+        """The engine."""
+        return engines.Engine(self.engine, self.memory_gib, self.master or engines.LOCAL_MASTER)
+
+
 _HERE: Final = Place()
 _ANY_RUNS: Final = Runs()
 _OWN_MLFLOW: Final = Mlflow()
 _NOBODY: Final = Login()
 _OWN_DAGSTER: Final = Postgres()
 _NO_LOGIN: Final = OidcLogin()
+_DUCKDB: Final = Features()
 
 
 class _Given(Closed):
@@ -126,6 +157,7 @@ class _Given(Closed):
     mlflow: Mlflow = _OWN_MLFLOW
     postgres: Postgres = _OWN_DAGSTER
     runs: Runs = _ANY_RUNS
+    features: Features = _DUCKDB
 
     @field_validator("tokens")
     @classmethod
@@ -166,6 +198,7 @@ class Settings:
     mlflow_login: Login = _NOBODY
     postgres: Postgres = _OWN_DAGSTER
     runs: Runs = _ANY_RUNS
+    features: Features = _DUCKDB
     clock: Clock = machine_clock
 
 
@@ -180,7 +213,11 @@ def settings_from(environ: Mapping[str, str], path: Path | None = None) -> Setti
     home = surroundings.place_of(named)
     given = _given(path or home / NAME, environ)
     surroundings.refuse_overrides(
-        environ, home, given.mlflow.server, postgres=bool(given.postgres.address)
+        environ,
+        home,
+        given.mlflow.server,
+        postgres=bool(given.postgres.address),
+        spark=given.features.engine == engines.SPARK,
     )
     return Settings(
         home=home,
@@ -198,6 +235,7 @@ def settings_from(environ: Mapping[str, str], path: Path | None = None) -> Setti
         mlflow_login=Login.of(environ, given.mlflow),
         postgres=given.postgres,
         runs=given.runs,
+        features=given.features,
     )
 
 

@@ -8,16 +8,19 @@ library, planning, commands) shapes no value and does not count; see docs/adr/00
 
 import ast
 from collections.abc import Callable, Iterable, Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import ConfigError, reason
+from fraud_provenance.fraud import engines
 
 _TABLES = ("polars", "pyarrow")
 _TREES = ("numpy", "xgboost-cpu")
 _STAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "ingest": ("ingest", _TABLES),
-    "features": ("transform", (*_TABLES, "dbt-core", "dbt-duckdb", "duckdb")),
+    "features": ("transform", (*_TABLES, "dbt-core")),
     "feature_store": ("features", (*_TABLES, "feast")),
     "training_set": ("training", (*_TABLES, "feast", "pandas")),
     "train": ("training", (*_TABLES, *_TREES)),
@@ -25,7 +28,9 @@ _STAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "score": ("scoring", (*_TABLES, *_TREES)),
     "release": ("release", ()),
 }
-"""Step → its module in `defs/`, and the distributions that compute its values."""
+"""Step → its module in `defs/`, and the distributions that compute its values; the features' engine
+brings more."""
+_BY_ENGINE = "features"
 _BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
 """Where a statement of Python holds statements."""
 _PACKAGE = "fraud_provenance"
@@ -47,16 +52,26 @@ def shapes_values(path: str) -> bool:
 
 def values_rest_on(distribution: str) -> bool:
     """Whether an installed distribution computes values in a step."""
-    return any(distribution in libraries for _, libraries in _STAGES.values())
+    known = (*(libraries for _, libraries in _STAGES.values()), *engines.LIBRARIES.values())
+    return any(distribution in libraries for libraries in known)
 
 
 class StepCode:
     """The code of the steps of one project, each file read once."""
 
-    def __init__(self, project: Path, version_of: Callable[[str], str] | None = None) -> None:
-        """`version_of` tells a library's version; by default, of the one that is installed."""
+    def __init__(
+        self,
+        project: Path,
+        version_of: Callable[[str], str] | None = None,
+        engine: str = engines.DUCKDB,
+    ) -> None:
+        """`version_of` tells a library's version; by default, of the one that is installed.
+
+        `engine`: what computes the features here.
+        """
         self._project = project
-        self._version = version_of or version
+        self._version = version_of or _installed
+        self._engine = engine
         self._imports: dict[Path, list[Path]] = {}
         self._files: dict[str, str] = {}
 
@@ -65,10 +80,13 @@ class StepCode:
 
         Raises:
             SyntaxError: one of its files is no Python.
+            ConfigError: TOOL_UNAVAILABLE, one of its libraries is not installed.
         """
         if step not in _STAGES:
             return ""
         stage, libraries = _STAGES[step]
+        if step == _BY_ENGINE:
+            libraries += engines.LIBRARIES[self._engine]
         if stage not in self._files:
             files = self._files_of(stage)
             self._files[stage] = self._digest_of(files) if files else ""
@@ -113,6 +131,27 @@ class StepCode:
                     packages = (module / "__init__.py", *self._packages_around(module))
                     found += [module.with_suffix(".py"), *packages]
         return self._imports[path]
+
+
+def _installed(distribution: str) -> str:
+    """The version that is installed.
+
+    Raises:
+        ConfigError: TOOL_UNAVAILABLE.
+    """
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        remedy = "`make spark`" if distribution in engines.LIBRARIES[engines.SPARK] else ""
+        raise ConfigError(
+            reason(
+                RootCause.TOOL_UNAVAILABLE,
+                f"{distribution} is not installed, and this home's features are made with it",
+                remedy=remedy
+                and f'{remedy}, or `engine = "duckdb"` under [features] in settings.toml.',
+                artifact=distribution,
+            )
+        ) from None
 
 
 def _imported_names(path: Path) -> Iterator[str]:

@@ -28,7 +28,8 @@ _OWN_VARIABLES = frozenset(
         "EVIDENCE_KEPT_DAYS", "DATA", "DATA_ENDPOINT", "DATA_REGION", "DATA_KEPT_DAYS",
         "MLFLOW_SERVER", "MLFLOW_TOKEN_FILE", "POSTGRES", "ONE_IDENTITY",
         "POSTGRES_PASSWORD", "TOKENS", "OIDC_LOGIN_ISSUER", "OIDC_LOGIN_CLIENT_ID", "TOOLS",
-        "DBT_INPUT", "DBT_OUTPUT", "DBT_WINDOW",
+        "FEATURES_ENGINE", "FEATURES_MASTER", "FEATURES_MEMORY_GIB",
+        "DBT_INPUT", "DBT_OUTPUT", "DBT_WINDOW", "DBT_MASTER", "DBT_HOST", "DBT_MEMORY_GIB",
         "WEBHOOK", "HEARTBEAT", "ALERT_LOG",  # where alerts go: `alerts.settings`
         "SMTP", "SMTP_USER", "SMTP_PASSWORD", "MAIL_FROM", "MAIL_TO",
         "OPENLINEAGE_TOKEN",  # goes with events: `proofs`
@@ -55,6 +56,11 @@ POSTGRES_PASSWORD = f"{_OWN}POSTGRES_PASSWORD"
 """The variable that holds the password; Dagster reads it there."""
 _POSTGRES_ELSEWHERE = frozenset(("PGHOSTADDR", "PGOPTIONS", "PGSERVICE", "PGSERVICEFILE"))
 """By these a client of PostgreSQL goes elsewhere than its address says."""
+_SPARK_ELSEWHERE = (
+    "SPARK_", "PYSPARK_", "HADOOP_", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS",
+    "CLASSPATH",
+)  # fmt: skip
+"""What begins so tells Spark, or its Java, to run something else than the locked packages do."""
 HARDENED = {
     "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -71,22 +77,28 @@ _UNUSABLE = re.compile(r"[%#?\x00-\x1f\x7f]")
 
 
 def refuse_overrides(
-    environ: Mapping[str, str], home: Path, mlflow_server: str = "", *, postgres: bool = False
+    environ: Mapping[str, str],
+    home: Path,
+    mlflow_server: str = "",
+    *,
+    postgres: bool = False,
+    spark: bool = False,
 ) -> None:
     """Nothing in the environment may say whom to trust or what to skip.
 
     `mlflow_server`: the one that the settings name, of which MLflow's own variables may tell.
-    `postgres`: whether the settings name a PostgreSQL server.
+    `postgres`: whether the settings name a PostgreSQL server. `spark`: whether Spark is chosen.
 
     Raises:
         VerificationError: CONFIG_OVERRIDE, one reason for each such variable.
     """
     told = (str(home), mlflow_server)
     elsewhere = _POSTGRES_ELSEWHERE if postgres else frozenset()
+    tools = _SPARK_ELSEWHERE if spark else ()
     names = [
         name
         for name in sorted(environ)
-        if name in elsewhere or _overrides(name, environ[name], *told)
+        if name in elsewhere or name.startswith(tools) or _overrides(name, environ[name], *told)
     ]
     if names:
         remedy = (

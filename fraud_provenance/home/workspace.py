@@ -255,7 +255,7 @@ class Workspace:
     @cached_property
     def attestor(self) -> Attestor:
         """Says what runs here."""
-        return Checkout(self.project)
+        return Checkout(self.project, self.settings.features.engine)
 
     @property
     def code_facts(self) -> CodeFacts:

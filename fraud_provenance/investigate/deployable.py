@@ -28,11 +28,13 @@ from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Policy, manifest_of
 from fraud_provenance.attested.lineage.nodes import Node, below
 from fraud_provenance.attested.rules.layout import Layout
+from fraud_provenance.attested.statements.materialisation import Provenance
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.causes.told import APPROVE, RUN
 from fraud_provenance.fraud.column_sources import MART_ASSET
+from fraud_provenance.fraud.engines import DUCKDB, LIBRARIES
 from fraud_provenance.home.step_code import StepCode
-from fraud_provenance.investigate.past import LOCK, Past, packages_of
+from fraud_provenance.investigate.past import LOCK, SPARK_LOCK, Past, packages_of
 from fraud_provenance.models.champion import deployments
 from fraud_provenance.models.effect import check_standing
 from fraud_provenance.models.facts import ModelEvidence, collect_model
@@ -267,10 +269,14 @@ class _Code:
     ) -> None:
         tree = past.tree(commit)
         past.lay_out({path: name for path, name in tree.items() if path.startswith(_CODE)}, folder)
-        lock = past.blob(tree[LOCK]).decode("utf-8", "replace") if LOCK in tree else ""
-        pinned = packages_of(lock)
+        pinned: dict[str, str] = {}
+        for lock in filter(tree.get, (LOCK, SPARK_LOCK)):
+            pinned |= packages_of(past.blob(tree[lock]).decode("utf-8", "replace"))
         self._commit = commit
-        self._steps = StepCode(folder, lambda name: pinned.get(name, ""))
+        self._steps = {
+            engine: StepCode(folder, lambda name: pinned.get(name, ""), engine)
+            for engine in LIBRARIES
+        }
         self._dbt = dbt_sources(folder)
 
     def differences(self, node: Node) -> Iterable[str]:
@@ -283,7 +289,7 @@ class _Code:
         if made.outputs.get("git_dirty") is not False:
             yield f"made by a tree that is not exactly commit {commit[:12]}"
         elif signed:
-            if signed != (now := self._digest(made.step)):
+            if signed != (now := self._digest(made)):
                 yield (
                     f"made by code {str(signed)[:12]} (commit {commit[:12]}), which is"
                     f" {now[:12] or 'not there'} at {self._commit[:12]}"
@@ -293,9 +299,10 @@ class _Code:
         if made.asset == MART_ASSET and made.outputs.get("dbt_sources") != self._dbt:
             yield f"made by another dbt project than {self._commit[:12]} has"
 
-    def _digest(self, step: str) -> str:
+    def _digest(self, made: Provenance) -> str:
+        step = made.step
         try:
-            return self._steps.digest(step)
+            return self._steps[made.parameters.get("engine", DUCKDB)].digest(step)
         except (SyntaxError, ValueError) as error:
             why = f"the code of {step} at {self._commit[:12]} is no Python: {error}"
             raise VerificationError(

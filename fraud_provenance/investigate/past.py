@@ -24,6 +24,7 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.gates.context import Trust
 
 LOCK = "requirements.lock"
+SPARK_LOCK = "requirements-spark.lock"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 

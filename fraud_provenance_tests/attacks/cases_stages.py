@@ -11,6 +11,7 @@ import polars as pl
 from fraud_provenance.defs import training as training_stage
 from fraud_provenance.defs import transform
 from fraud_provenance.fraud import schemas, training_checks
+from fraud_provenance.fraud.engines import Engine
 from fraud_provenance.fraud.mart import DATABASE, MART
 from fraud_provenance_tests.attacks import faults
 from fraud_provenance_tests.attacks.cases_feature_store import SOURCE
@@ -36,11 +37,11 @@ def in_the_mart(*statements: str) -> Attack:
         assert home.job("ingest", days=[NEW_DAY]).code == 0
         read = transform.read_mart
 
-        def read_later(folder: Path) -> Iterator[pl.DataFrame]:
+        def read_later(folder: Path, engine: Engine) -> Iterator[pl.DataFrame]:
             with duckdb.connect(str(folder / DATABASE)) as connection:
                 for statement in statements:
                     connection.execute(statement)
-            return read(folder)
+            return read(folder, engine)
 
         home.hold(patched(transform, "read_mart", read_later))
 

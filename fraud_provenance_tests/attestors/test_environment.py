@@ -165,6 +165,7 @@ def locks(folder: Path) -> None:
     (folder / "tools").mkdir()
     (folder / "requirements.lock").write_text(LOCK)
     (folder / "tools" / "bootstrap.lock").write_text("uv==0.13.9 \\\n")
+    (folder / "requirements-spark.lock").write_text("pyspark==4.3.0 \\\n")
     (folder / "tools" / "installed.lock").touch()
 
 

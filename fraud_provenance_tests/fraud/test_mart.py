@@ -26,7 +26,7 @@ TABLE = (
 def test_a_base_table_is_read_in_blocks_of_whole_days(tmp_path: Path) -> None:
     folder = made(tmp_path, TABLE, "create view other as select 2 as transaction_id")
     for rows, blocks in [(1, [[0], [1, 2], [5]]), (3, [[0, 1, 2], [5]]), (4, [[0, 1, 2, 5]])]:
-        found = [sorted(block["transaction_id"]) for block in read_mart(folder, rows)]
+        found = [sorted(block["transaction_id"]) for block in read_mart(folder, block_rows=rows)]
         assert found == blocks
 
 

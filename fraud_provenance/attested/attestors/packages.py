@@ -30,10 +30,13 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError
 
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE)
-_CODE = (*all_suffixes(), ".pth", ".pyo", ".pyd", ".dylib", ".dll", ".egg-link", ".egg", ".zip")
+_CODE = (
+    *all_suffixes(), ".pth", ".pyo", ".pyd", ".dylib", ".dll", ".egg-link", ".egg", ".zip",
+    ".jar", ".class", ".conf", ".properties", ".sh", ".xml",  # what Spark takes from its folders
+)  # fmt: skip
 _HOOKS = ("sitecustomize", "usercustomize")
 _EXPECTED = ("fraud-provenance", "pip")  # this project, and what Python itself brings
-_LOCKS = ("requirements.lock", "tools/bootstrap.lock")
+_LOCKS = ("requirements.lock", "requirements-spark.lock", "tools/bootstrap.lock")
 _MAX_NAMED = 20
 _TAGGED = re.compile(r"/__pycache__/[^/.]+\.[^/]+\.pyc$")
 _RUNNING = Path(__file__).resolve().parents[3]  # the work tree that this code was loaded from
