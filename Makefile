@@ -63,7 +63,7 @@ object-store: tools ## Build the object store of `make production` and the tests
 
 test: setup object-store lint policies-test ## Lint, types, policies, and every test that needs no whole home
 	@$(BIN)/dagster definitions validate -w workspace.yaml --log-level error
-	@$(BIN)/python -m pytest -m "not e2e" -n 2 --dist loadscope --no-loadscope-reorder --cov=fraud_provenance.attested.core --cov=fraud_provenance.attested.ports --cov=fraud_provenance.attested.statements --cov=fraud_provenance.attested.store --cov=fraud_provenance.attested.tlog --cov=fraud_provenance.attested.sigstore --cov=fraud_provenance.attested.rules --cov=fraud_provenance.attested.lineage \
+	@$(BIN)/python -m pytest -m "not e2e and not spark" -n 2 --dist loadscope --no-loadscope-reorder --cov=fraud_provenance.attested.core --cov=fraud_provenance.attested.ports --cov=fraud_provenance.attested.statements --cov=fraud_provenance.attested.store --cov=fraud_provenance.attested.tlog --cov=fraud_provenance.attested.sigstore --cov=fraud_provenance.attested.rules --cov=fraud_provenance.attested.lineage \
 		--cov-branch --cov-fail-under=100 \
 		--cov-report=term-missing:skip-covered
 

@@ -80,7 +80,7 @@ class Engine:
             metadata.version("pyspark")
         except metadata.PackageNotFoundError:
             raise _unavailable("Spark is not installed", "`make spark`") from None
-        java = Path(os.environ.get("JAVA_HOME", "")) / "bin" / "java"
+        java = Path(os.environ.get("JAVA_HOME") or "/usr") / "bin" / "java"
         if not (shutil.which("java") or java.is_file()):
             raise _unavailable("Spark finds no Java", "install Java 17 or newer")
 

@@ -61,6 +61,8 @@ _SPARK_ELSEWHERE = (
     "CLASSPATH",
 )  # fmt: skip
 """What begins so tells Spark, or its Java, to run something else than the locked packages do."""
+_SPARK_HARMLESS = ("SPARK_LOCAL_IP", "127.0.0.1")
+"""Pandera sets it where PySpark is installed; the profile says by itself where to bind."""
 HARDENED = {
     "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -98,7 +100,9 @@ def refuse_overrides(
     names = [
         name
         for name in sorted(environ)
-        if name in elsewhere or name.startswith(tools) or _overrides(name, environ[name], *told)
+        if name in elsewhere
+        or (name.startswith(tools) and (name, environ[name]) != _SPARK_HARMLESS)
+        or _overrides(name, environ[name], *told)
     ]
     if names:
         remedy = (

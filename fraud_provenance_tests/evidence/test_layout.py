@@ -102,6 +102,13 @@ def test_parameter_outside_of_the_layout_is_refused(layout: Layout, given: dict[
         layout.step("train").check_parameters(given)
 
 
+def test_engine_of_the_features_is_one_that_the_layout_knows(layout: Layout) -> None:
+    layout.step("features").check_parameters({"engine": "spark"})
+    for given in ({"engine": "flink"}, {"spark.jars": "more.jar"}):
+        with pytest.raises(VerificationError, match="PARAM_UNEXPECTED"):
+            layout.step("features").check_parameters(given)
+
+
 @pytest.mark.parametrize(
     ("models", "code"), [(0, "PARTITION_MISSING"), (1, ""), (2, "MATERIAL_NOT_ALLOWED")]
 )

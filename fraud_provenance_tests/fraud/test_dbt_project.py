@@ -18,7 +18,7 @@ PROJECT = Path(__file__).parents[2] / "dbt_project"
 DBT = Path(sysconfig.get_path("scripts")) / "dbt"
 
 
-def _prepare(folder: Path, days: dict[str, pl.DataFrame], wanted: list[str]) -> None:
+def prepare(folder: Path, days: dict[str, pl.DataFrame], wanted: list[str]) -> None:
     for name in ("input", "window", "output", "target", "logs"):
         (folder / name).mkdir()
     for day, frame in days.items():
@@ -27,7 +27,7 @@ def _prepare(folder: Path, days: dict[str, pl.DataFrame], wanted: list[str]) -> 
     asked.write_parquet(folder / "window" / "days.parquet")
 
 
-def _dbt(folder: Path, *arguments: str) -> None:
+def dbt(folder: Path, *arguments: str, **environment: str) -> None:
     result = subprocess.run(
         [str(DBT), *arguments, "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)],
         env={
@@ -37,10 +37,11 @@ def _dbt(folder: Path, *arguments: str) -> None:
             "FRAUD_PROVENANCE_DBT_OUTPUT": str(folder / "output"),
             "DBT_TARGET_PATH": str(folder / "target"),
             "DBT_LOG_PATH": str(folder / "logs"),
+            **environment,
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert result.returncode == 0, result.stdout[-3_000:]
@@ -52,8 +53,8 @@ def test_dbt_build_gives_the_recomputed_features_of_the_asked_days(
 ) -> None:
     asked = list(raw_days)[-wanted:]
 
-    _prepare(tmp_path, raw_days, asked)
-    _dbt(tmp_path, *DBT_BUILD)
+    prepare(tmp_path, raw_days, asked)
+    dbt(tmp_path, *DBT_BUILD)
     found = pl.concat(read_mart(tmp_path / "output"))
 
     day = pl.col("tx_datetime").dt.date().cast(pl.String)
@@ -65,8 +66,8 @@ def test_dbt_builds_from_its_sources_whatever_its_cache_says(
     tmp_path: Path, raw_days: dict[str, pl.DataFrame]
 ) -> None:
     days = dict(list(raw_days.items())[:3])
-    _prepare(tmp_path, days, list(days))
-    _dbt(tmp_path, "parse")
+    prepare(tmp_path, days, list(days))
+    dbt(tmp_path, "parse")
     cache = tmp_path / "target" / "partial_parse.msgpack"
     parsed = Manifest.from_msgpack(cache.read_bytes(), decoder=extended_mashumuro_decoder)
     parsed.nodes["model.fraud_provenance.stg_transactions"].raw_code += "\nlimit 7"
@@ -74,10 +75,10 @@ def test_dbt_builds_from_its_sources_whatever_its_cache_says(
     models_only = ("--exclude-resource-type", "test", "unit_test")
 
     cache.write_bytes(poisoned)
-    _dbt(tmp_path, *DBT_BUILD, *models_only)
+    dbt(tmp_path, *DBT_BUILD, *models_only)
     honest = pl.concat(read_mart(tmp_path / "output")).height
     cache.write_bytes(poisoned)
-    _dbt(tmp_path, "build", *models_only)
+    dbt(tmp_path, "build", *models_only)
 
     assert honest == sum(frame.height for frame in days.values())
     assert pl.concat(read_mart(tmp_path / "output")).height == 7  # so the cache would have decided

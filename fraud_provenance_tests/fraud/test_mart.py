@@ -1,12 +1,17 @@
 """The mart is read from one base table, whatever else takes its name."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from fraud_provenance.fraud import mart
+from fraud_provenance.fraud.engines import Engine
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.fraud.mart import DATABASE, MART, not_built, read_mart
+
+SPARK = Engine("spark")
 
 
 def made(folder: Path, *statements: str) -> Path:
@@ -54,6 +59,63 @@ def test_anything_else_under_its_name_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=f"OBJECT_TYPE_CHANGED.*{found}"):
         list(read_mart(made(tmp_path, *statements)))
+
+
+def written(folder: Path, *wanted: str) -> Path:
+    """Spark's managed table, as it leaves it: a part for each condition."""
+    table = folder / mart.TABLE
+    table.mkdir(parents=True)
+    for number, condition in enumerate(wanted):
+        with duckdb.connect(str(made(folder, TABLE) / DATABASE)) as connection:
+            rows = connection.sql(f"from {MART} where {condition}")
+            rows.write_parquet(str(table / f"part-0000{number}.parquet"))
+        (folder / DATABASE).unlink()
+    (table / "_SUCCESS").touch()
+    (table / "._SUCCESS.crc").touch()
+    return folder
+
+
+def test_files_of_spark_are_read_in_blocks_of_whole_days(tmp_path: Path) -> None:
+    folder = written(tmp_path, "transaction_id > 1", "transaction_id < 2")
+    for rows, blocks in [(1, [[0], [1, 2], [5]]), (4, [[0, 1, 2, 5]])]:
+        found = [sorted(block["transaction_id"]) for block in read_mart(folder, SPARK, rows)]
+        assert found == blocks
+
+
+def test_files_of_spark_without_rows_have_no_block(tmp_path: Path) -> None:
+    assert list(read_mart(written(tmp_path, "false"), SPARK)) == []
+
+
+def no_files(table: Path) -> None:
+    for path in table.glob("part-*"):
+        path.unlink()
+
+
+def not_ended(table: Path) -> None:
+    (table / "_SUCCESS").unlink()
+
+
+def another_folder(table: Path) -> None:
+    table.rename(table.with_name("elsewhere"))
+    table.symlink_to(table.with_name("elsewhere"))
+
+
+def a_linked_file(table: Path) -> None:
+    (table / "part-00009.parquet").symlink_to(table / "part-00000.parquet")
+
+
+def a_view(table: Path) -> None:
+    table.rename(table.with_name("something_else"))
+
+
+@pytest.mark.parametrize("lie", [no_files, not_ended, another_folder, a_linked_file, a_view])
+def test_anything_but_a_table_of_spark_is_refused(
+    tmp_path: Path, lie: Callable[[Path], None]
+) -> None:
+    folder = written(tmp_path, "true")
+    lie(folder / mart.TABLE)
+    with pytest.raises(DataError, match="OBJECT_TYPE_CHANGED"):
+        list(read_mart(folder, SPARK))
 
 
 def test_what_dbt_could_not_build_is_named_without_its_words() -> None:

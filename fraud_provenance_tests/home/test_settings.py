@@ -7,6 +7,7 @@ import pytest
 from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, VerificationError
 from fraud_provenance.attested.ports.object_store import Bucket
 from fraud_provenance.attested.sigstore.oidc_login import Provider
+from fraud_provenance.fraud.engines import Engine
 from fraud_provenance.home.settings import settings_from
 from fraud_provenance_tests.conftest import codes
 
@@ -226,3 +227,54 @@ def test_one_identity_a_run_needs_a_folder_with_its_token_alone(tmp_path: Path) 
     ).runs.one_identity
     (tmp_path / "settings.toml").write_text(f'tokens = "{tmp_path}"\n[runs]\none_identity = true\n')
     assert settings_from(environ(tmp_path)).runs.one_identity
+
+
+def test_features_are_made_by_duckdb_unless_the_settings_say_spark(tmp_path: Path) -> None:
+    assert settings_from(environ(tmp_path)).features.chosen() == Engine("duckdb", 2, "local[*]")
+    lines = '[features]\nengine = "spark"\nmaster = "spark://m.example.com:7077"\n'
+    (tmp_path / "settings.toml").write_text(lines)
+    found = settings_from(environ(tmp_path, FRAUD_PROVENANCE_FEATURES_MEMORY_GIB="8"))
+    assert found.features.chosen() == Engine("spark", 8, "spark://m.example.com:7077")
+    named = environ(tmp_path, FRAUD_PROVENANCE_FEATURES_MASTER="local[2]")
+    assert settings_from(named).features.chosen() == Engine("spark", 2, "local[2]")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"ENGINE": "polars"}, "features.engine (FRAUD_PROVENANCE_FEATURES_ENGINE)"),
+        ({"ENGINE": "spark", "MEMORY_GIB": "0"}, "features.memory_gib"),
+        ({"MASTER": "local[2]"}, "master needs the engine spark"),
+        ({"ENGINE": "spark", "MASTER": "yarn"}, "master is not local[*]"),
+        ({"ENGINE": "spark", "MASTER": "local[2]\nspark.jars=x"}, "master is not local[*]"),
+        ({"ENGINE": "spark", "MASTER": "spark://a:7077,b:7077"}, "master is not local[*]"),
+    ],
+    ids=lambda given: " ".join(given.values()) if isinstance(given, dict) else "",
+)
+def test_what_is_no_engine_is_refused(tmp_path: Path, given: dict[str, str], told: str) -> None:
+    named = {f"FRAUD_PROVENANCE_FEATURES_{name}": value for name, value in given.items()}
+    with pytest.raises(ConfigError) as caught:
+        settings_from(environ(tmp_path, **named))
+    assert told in caught.value.reasons[0].message
+
+
+@pytest.mark.parametrize("name", ["SPARK_HOME", "PYSPARK_SUBMIT_ARGS", "JAVA_TOOL_OPTIONS"])
+def test_variables_that_lead_spark_elsewhere_are_refused_where_it_is_chosen(
+    tmp_path: Path, name: str
+) -> None:
+    given = environ(tmp_path, **{name: "/elsewhere"})
+    assert settings_from(given).features.engine == "duckdb"
+    with pytest.raises(VerificationError, match=f"CONFIG_OVERRIDE.*{name}"):
+        settings_from({**given, "FRAUD_PROVENANCE_FEATURES_ENGINE": "spark"})
+
+
+@pytest.mark.parametrize(("address", "refused"), [("127.0.0.1", False), ("10.0.0.7", True)])
+def test_address_that_pandera_gives_spark_is_no_override(
+    tmp_path: Path, address: str, refused: bool
+) -> None:
+    given = environ(tmp_path, FRAUD_PROVENANCE_FEATURES_ENGINE="spark", SPARK_LOCAL_IP=address)
+    if refused:
+        with pytest.raises(VerificationError, match="CONFIG_OVERRIDE"):
+            settings_from(given)
+    else:
+        assert settings_from(given).features.engine == "spark"

@@ -1,11 +1,12 @@
 """The code of a step: what counts, what does not, and what follows from a change."""
 
 import shutil
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
-from fraud_provenance.attested.core.errors import VerificationError
+from fraud_provenance.attested.core.errors import ConfigError, VerificationError
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.due import planning
 from fraud_provenance.home import step_code
@@ -81,6 +82,32 @@ def test_another_version_of_a_library_is_other_code(
     before = StepCode(project).digest("features")
     monkeypatch.setattr(step_code, "version", lambda name: "0" if name == "duckdb" else "1")
     assert StepCode(project).digest("features") != before
+
+
+def test_another_engine_is_other_code_of_the_features_alone(project: Path) -> None:
+    (project / "fraud_provenance" / "defs" / "ingest.py").write_text("")
+
+    def digests(engine: str) -> list[str]:
+        code = StepCode(project, lambda name: f"1 of {name}", engine)
+        return [code.digest("ingest"), code.digest("features")]
+
+    (ingest, features), (ingest_too, features_too) = digests("duckdb"), digests("spark")
+    assert (ingest == ingest_too != "", features == features_too) == (True, False)
+
+
+def test_library_that_is_not_installed_is_told_with_what_to_do(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        if name == "pyspark":
+            raise PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(step_code, "version", version)
+    assert StepCode(project).digest("features")
+    with pytest.raises(ConfigError, match=r"TOOL_UNAVAILABLE.*pyspark") as refused:
+        StepCode(project, engine="spark").digest("features")
+    assert "make spark" in refused.value.reasons[0].remedy
 
 
 def test_step_without_code_of_its_own_has_none(project: Path) -> None:
