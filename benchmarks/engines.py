@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import os
 import subprocess
-import sys
 import sysconfig
 import tempfile
 import threading
@@ -61,13 +60,13 @@ def write_inputs(folder: Path, copies: int) -> int:
         rows.write_parquet(folder / "input" / f"{day}.parquet")
         total += rows.height
         days.append(day)
-    asked = pl.DataFrame({"day": days}).cast(pl.Date)
+    asked = pl.DataFrame({"day": days}).select(pl.col("day").str.to_date())
     asked.write_parquet(folder / "window" / "days.parquet")
     return total
 
 
-def build(folder: Path, engine: Engine) -> tuple[float, float]:
-    """Have dbt build and test the features; returns seconds and the peak of MiB held at once.
+def build(folder: Path, engine: Engine) -> tuple[float, float, float]:
+    """Have dbt build and test the features; seconds, those of the processor, MiB held at most.
 
     Raises:
         SystemExit: it failed.
@@ -90,29 +89,30 @@ def build(folder: Path, engine: Engine) -> tuple[float, float]:
         process = subprocess.Popen(
             command, env={**os.environ, **told}, stdout=said, stderr=subprocess.STDOUT
         )
-        peak: list[float] = [0.0]
-        watch = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
+        most = [0.0, 0.0]
+        watch = threading.Thread(target=_watch, args=(process.pid, most), daemon=True)
         watch.start()
         code = process.wait()
     seconds = time.perf_counter() - began
     watch.join()
     if code:
         raise SystemExit((out / "said.log").read_text("utf-8", "replace")[-4000:])
-    return seconds, peak[0]
+    return seconds, most[0], most[1]
 
 
-def _watch(pid: int, peak: list[float]) -> None:
-    """Keep the most memory that a process and all below it held at one moment."""
+def _watch(pid: int, most: list[float]) -> None:
+    """Keep the most seconds, and MiB at one moment, of a process and all below it."""
     try:
         top = psutil.Process(pid)
         while top.is_running() and top.status() != psutil.STATUS_ZOMBIE:
-            held = 0
+            held = used = 0.0
             for process in (top, *top.children(recursive=True)):
                 try:
-                    held += process.memory_info().rss
+                    held += process.memory_info().rss / 2**20
+                    used += sum(process.cpu_times()[:2])
                 except psutil.NoSuchProcess:
                     continue
-            peak[0] = max(peak[0], held / 2**20)
+            most[:] = max(most[0], used), max(most[1], held)
             time.sleep(0.2)
     except psutil.NoSuchProcess:
         return
@@ -150,13 +150,13 @@ def main() -> None:
         files = []
         for engine in asked.engine or [*LIBRARIES]:
             chosen = Engine(engine, asked.memory_gib)
-            seconds, mib = build(folder, chosen)
+            seconds, used, mib = build(folder, chosen)
             load = os.getloadavg()[0]
             reading, digests = read(folder, chosen)
             files.append(digests)
             print(
-                f"{engine}: dbt {seconds:.0f} s, {mib:.0f} MiB at most; files {reading:.0f} s;"
-                f" load {load:.1f}",
+                f"{engine}: dbt {seconds:.0f} s ({used:.0f} s of processor), {mib:.0f} MiB at most;"
+                f" files {reading:.0f} s; load {load:.1f}",
                 flush=True,
             )
     if any(found != files[0] for found in files):
@@ -165,4 +165,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
