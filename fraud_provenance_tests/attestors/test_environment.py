@@ -65,7 +65,7 @@ def test_files_that_no_package_brought_or_that_changed_are_named(tmp_path: Path)
 @pytest.mark.parametrize(
     "name",
     ["hook.pyc", "hook.so", "package.cpython-311-x86_64-linux-gnu.so", "__pycache__/plain.pyc",
-     "more.pth", "old.egg-link", "packed.zip"],
+     "more.pth", "old.egg-link", "packed.zip", "jars/more.jar", "conf/spark-defaults.conf"],
 )  # fmt: skip
 def test_anything_that_python_runs_and_no_package_brought_is_named(
     tmp_path: Path, name: str
