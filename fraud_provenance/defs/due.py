@@ -5,6 +5,7 @@ looks again when something in the home changed, or after an hour.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -157,12 +158,21 @@ _MADE = {
 """What a stage's job makes, where its contracts are a run of their own."""
 
 
+def _at_first(stage: _Stage) -> dg.DefaultSensorStatus:
+    """Whether it ticks unless somebody says otherwise: not where there is never anything to do."""
+    if stage.job is None:
+        with suppress(ProvenanceError):  # whoever opens the home says what is wrong with it
+            if not HERE.has_one_identity():
+                return dg.DefaultSensorStatus.STOPPED
+    return dg.DefaultSensorStatus.RUNNING
+
+
 def _sensor_of(stage: _Stage) -> dg.SensorDefinition:
     @dg.sensor(
         name=stage.name,
         jobs=[*([stage.job] if stage.job else []), *stage.parts],
         minimum_interval_seconds=stage.every_s,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=_at_first(stage),
         description=stage.description,
     )
     def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:

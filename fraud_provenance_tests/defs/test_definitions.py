@@ -1,12 +1,14 @@
 """The graph as people and automation know it: keys, descriptions, what runs by itself."""
 
 import json
+from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster_dbt import DbtCliResource
 
 from fraud_provenance.definitions import defs
+from fraud_provenance.defs import due
 from fraud_provenance.defs.support import dbt_resource, settings_of_run
 from fraud_provenance.defs.verification import CHECK, VERIFIED_ASSETS
 from fraud_provenance.fraud.columns import FEATURE_SCHEMA, RAW_SCHEMA
@@ -99,12 +101,27 @@ def test_column_schema_describes_every_column(asset: str, columns: set[str]) -> 
     assert all(column.description for column in schema.columns)
 
 
-def test_everything_that_ticks_is_running_by_default() -> None:
+def test_everything_that_ticks_is_running_by_default_but_what_never_has_to_do() -> None:
     sensors = {sensor.name: sensor.default_status for sensor in REPOSITORY.sensor_defs}
     schedules = {item.name: item.default_status for item in REPOSITORY.schedule_defs}
+    alone = {"due_raw_contracts", "due_feature_contracts", "due_score_contracts"}
 
-    assert set(sensors.values()) == {dg.DefaultSensorStatus.RUNNING}
+    stopped = {name for name, how in sensors.items() if how == dg.DefaultSensorStatus.STOPPED}
+    assert stopped == alone
     assert set(schedules.values()) == {dg.DefaultScheduleStatus.RUNNING}
+
+
+def test_contracts_of_their_own_run_by_default_where_each_run_has_one_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contracts = due._Stage("due_x", None, "raw_contracts", (), 10, "")
+    monkeypatch.setenv("FRAUD_PROVENANCE_HOME", str(tmp_path))
+    assert due._at_first(contracts) == dg.DefaultSensorStatus.STOPPED
+    monkeypatch.setenv("FRAUD_PROVENANCE_TOKENS", str(tmp_path))
+    monkeypatch.setenv("FRAUD_PROVENANCE_ONE_IDENTITY", "true")
+    assert due._at_first(contracts) == dg.DefaultSensorStatus.RUNNING
+    monkeypatch.delenv("FRAUD_PROVENANCE_TOKENS")
+    assert due._at_first(contracts) == dg.DefaultSensorStatus.RUNNING, "settings that are wrong"
 
 
 def test_run_that_tells_dbt_something_else_has_unexpected_parameters() -> None:
