@@ -245,15 +245,15 @@ def test_decision_to_read_an_older_version_does_not_let_it_be_read(world: Chain)
 def test_version_that_is_logged_while_a_read_is_decided_stops_the_step(
     world: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sign = access_module.sign_decision
+    sign = access_module.sign_answer
 
     def late(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - as the original
-        monkeypatch.setattr(access_module, "sign_decision", sign)
+        monkeypatch.setattr(access_module, "sign_answer", sign)
         ingest(world.trust, {FIRST: b"late rows"})
         return sign(*given, **named)
 
     with Step(world.trust, "training_set", "run", PARAMETERS["training_set"]) as step:
-        monkeypatch.setattr(access_module, "sign_decision", late)
+        monkeypatch.setattr(access_module, "sign_answer", late)
         found = step.read(FEATURES, DAYS)
         step.write("train", "training_set/train.parquet", b"rows", found.digests.values())
         with pytest.raises(VerificationError, match=INCOHERENT):
