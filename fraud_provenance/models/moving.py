@@ -73,7 +73,7 @@ def copy_records(home: Path, address: str, experiment: str) -> int:
         ConfigError: USAGE, that database is of another version of MLflow, or is in use.
         BackendError: REGISTRY_UNAVAILABLE.
     """
-    local, served = f"file://{home / 'mlflow' / 'artifacts'}", f"{SCHEME}:/{experiment}"
+    local, served = (home / "mlflow" / "artifacts").as_uri(), f"{SCHEME}:/{experiment}"
     try:
         with _store(home).connect() as old, _engine(address).begin() as new:
             if _is_there(old, new):

@@ -43,7 +43,7 @@ def _as_found() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def recorded(_as_found: None, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    home = tmp_path_factory.mktemp("moving") / "home"
+    home = tmp_path_factory.mktemp("moving") / "my home"
     artifacts = home / "mlflow" / "artifacts"
     artifacts.mkdir(parents=True)
     client = client_of(f"sqlite:///{home / 'mlflow' / moving.DATABASE}")
