@@ -342,6 +342,15 @@ def job_of(launcher: K8sRunLauncher) -> Callable[[str, dict[str, str]], dict[str
 JobOf = Callable[[str, dict[str, str]], dict[str, Any]]
 
 
+def spec_of(job: dict[str, Any]) -> dict[str, Any]:
+    """What a run's pod is made by: valid, shut in, and given no token but by name."""
+    validate(job)
+    spec: dict[str, Any] = job["spec"]["template"]["spec"]
+    check_shut_in(spec)
+    assert spec["automountServiceAccountToken"] is False
+    return spec
+
+
 def test_every_job_that_signs_as_one_has_its_pod(tags: dict[str, dict[str, str]]) -> None:
     tagged = {name for name, found in tags.items() if pods.TAG in found}
     assert tagged == set(pods.SIGNERS)
@@ -353,14 +362,11 @@ def test_run_of_a_job_is_a_pod_of_its_signer_and_has_no_other_token(
     tags: dict[str, dict[str, str]], job_of: JobOf, name: str
 ) -> None:
     job = job_of(name, tags[name])
-    validate(job)
-    spec = job["spec"]["template"]["spec"]
-    check_shut_in(spec)
+    spec = spec_of(job)
     signer = layout_of(NAMESPACE).step(pods.SIGNERS[name]).signer()
     assert signer is not None
     assert signer.subject.endswith(f"/serviceaccounts/{spec['serviceAccountName']}")
     assert ("ServiceAccount", spec["serviceAccountName"]) in OBJECTS
-    assert spec["automountServiceAccountToken"] is False
     projected = [item for item in spec["volumes"] if "projected" in item]
     (source,) = [source for item in projected for source in item["projected"]["sources"]]
     token = source["serviceAccountToken"]
@@ -379,12 +385,8 @@ def test_run_of_a_job_is_a_pod_of_its_signer_and_has_no_other_token(
 def test_run_that_is_nobodys_has_no_token(
     tags: dict[str, dict[str, str]], job_of: JobOf, name: str
 ) -> None:
-    job = job_of(name, tags[name])
-    validate(job)
-    spec = job["spec"]["template"]["spec"]
-    check_shut_in(spec)
+    spec = spec_of(job_of(name, tags[name]))
     assert spec["serviceAccountName"] == "run-without-identity"
-    assert spec["automountServiceAccountToken"] is False
     assert not [item for item in spec["volumes"] if "projected" in item]
 
 

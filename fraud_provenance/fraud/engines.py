@@ -98,10 +98,21 @@ class Engine:
             ) from error
 
 
+def or_duckdb(remedy: str) -> str:
+    """What to do where Spark cannot work: make it work, or do without.
+
+    >>> or_duckdb("`make spark`").partition(", or ")[0]
+    '`make spark`'
+    """
+    return (
+        f'{remedy}, or choose `engine = "duckdb"` under [features] in settings.toml; then '
+        "`fraud-provenance run`"
+    )
+
+
 def _unavailable(what: str, remedy: str) -> DataError:
     return DataError(
         "TOOL_UNAVAILABLE",
         what,
-        remedy=f'{remedy}, or choose `engine = "duckdb"` under [features] in settings.toml; then '
-        "`fraud-provenance run`",
+        remedy=or_duckdb(remedy),
     )

@@ -142,13 +142,12 @@ def _installed(distribution: str) -> str:
     try:
         return version(distribution)
     except PackageNotFoundError:
-        remedy = "`make spark`" if distribution in engines.LIBRARIES[engines.SPARK] else ""
+        is_spark = distribution in engines.LIBRARIES[engines.SPARK]
         raise ConfigError(
             reason(
                 RootCause.TOOL_UNAVAILABLE,
                 f"{distribution} is not installed, and this home's features are made with it",
-                remedy=remedy
-                and f'{remedy}, or `engine = "duckdb"` under [features] in settings.toml.',
+                remedy=engines.or_duckdb("`make spark`") if is_spark else "",
                 artifact=distribution,
             )
         ) from None

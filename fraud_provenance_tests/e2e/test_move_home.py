@@ -1,9 +1,7 @@
 """A home that began in a folder goes on with servers: its champion, its scores, its next day."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +11,7 @@ from fraud_provenance.run.site import HOST, MLFLOW, Site
 from fraud_provenance_tests.attacks import faults
 from fraud_provenance_tests.attacks.arena import TRAINED, Arena
 from fraud_provenance_tests.attacks.home import opened
+from fraud_provenance_tests.site_server import require_postgres, servers_of_a_site
 
 pytestmark = pytest.mark.e2e
 
@@ -20,18 +19,10 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def site() -> Iterator[Site]:
     """PostgreSQL, an object store and MLflow's server, new and empty."""
-    if site_servers.programs() is None:
-        pytest.skip(f"PostgreSQL is not installed: {site_servers.PACKAGE}")
-    with tempfile.TemporaryDirectory(prefix="site-") as folder:
-        Path(folder).chmod(0o755)  # PostgreSQL runs as another user
-        made = Site(Path(folder) / "home")
-        made.folder.mkdir(parents=True)
-        try:
-            site_servers.start(made, lambda _text: None)
-            yield made
-        finally:
-            site_servers.stop(made, [site_servers.mlflow(made), site_servers.store(made)])
-            site_servers.Postgres(made).stop()
+    require_postgres()
+    with servers_of_a_site() as made:
+        site_servers.start(made, lambda _text: None)
+        yield made
 
 
 def test_a_home_moves_and_goes_on(arena: Arena, site: Site) -> None:

@@ -4,7 +4,6 @@ import os
 import signal
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from fraud_provenance.run import production, site_servers
 from fraud_provenance.run.site import DAGSTER, EVIDENCE, MLFLOW, ROOT, Site, closed_to_others
 from fraud_provenance_tests.attacks.network import HOST, free_port
 from fraud_provenance_tests.conftest import codes
+from fraud_provenance_tests.site_server import require_postgres, servers_of_a_site
 
 SECRETS = ("store-root", "store-evidence", "store-mlflow", "database-dagster", "database-mlflow")
 _PARENT = """
@@ -38,20 +38,13 @@ def site(tmp_path: Path) -> Site:
 
 @pytest.fixture
 def open_site() -> Iterator[Site]:
-    """A site that other users can come to: PostgreSQL runs as one of them."""
-    with tempfile.TemporaryDirectory(prefix="site-") as folder:
-        Path(folder).chmod(0o755)
-        made = Site(Path(folder) / "home")
-        made.folder.mkdir(parents=True)
+    with servers_of_a_site() as made:
         yield made
-        site_servers.Postgres(made).stop()
-        site_servers.stop(made, [site_servers.mlflow(made), site_servers.store(made)])
 
 
 @pytest.fixture
 def postgres(open_site: Site) -> site_servers.Postgres:
-    if site_servers.programs() is None:
-        pytest.skip(f"PostgreSQL is not installed: {site_servers.PACKAGE}")
+    require_postgres()
     found = site_servers.Postgres(open_site)
     found.check()
     return found

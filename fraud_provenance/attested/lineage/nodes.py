@@ -115,8 +115,7 @@ class Node:
         signer = str(self.bundle.identity) if self.bundle else ""
         at = encoding.utc_text(self.bundle.signed_at) if self.bundle else ""
         named = ""
-        is_named = item.message.startswith("bundle ")  # by the node below, or when it was read
-        if self.bundle and item.code in _MISSIGNED and not is_named:
+        if self.bundle and item.code in _MISSIGNED and not item.at:  # another node's has its time
             named = f"bundle {self.bundle.bundle_digest[:12]} (log entry {self.bundle.log_index}): "
         return item.model_copy(
             update={

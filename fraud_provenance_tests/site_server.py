@@ -1,0 +1,31 @@
+"""A site of `make production` for a test: its folder, and the end of whatever was started there."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fraud_provenance.run import site_servers
+from fraud_provenance.run.site import Site
+
+
+@contextmanager
+def servers_of_a_site() -> Iterator[Site]:
+    """A site that other users can come to, for PostgreSQL runs as one of them."""
+    with tempfile.TemporaryDirectory(prefix="site-") as folder:
+        Path(folder).chmod(0o755)
+        made = Site(Path(folder) / "home")
+        made.folder.mkdir(parents=True)
+        try:
+            yield made
+        finally:
+            site_servers.Postgres(made).stop()
+            site_servers.stop(made, [site_servers.mlflow(made), site_servers.store(made)])
+
+
+def require_postgres() -> None:
+    """Skip where there is none on this machine."""
+    if site_servers.programs() is None:
+        pytest.skip(f"PostgreSQL is not installed: {site_servers.PACKAGE}")
