@@ -7,6 +7,7 @@ the trust root, so what it signs goes to the same servers.
 import io
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from fraud_provenance.attested.statements.statements import Identity, Material
 from fraud_provenance.attested.step.step import Materialisation, Step
 from fraud_provenance.fraud.model import XGBoostParameters
 from fraud_provenance.home.settings import Settings
+from fraud_provenance.home.surroundings import refuse_overrides
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.people import governing
 
@@ -366,10 +368,21 @@ def errors(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return text
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_left() -> Iterator[None]:
+    """A module that leaves an override behind fails itself, not whoever runs next to it."""
+    yield
+    refuse_overrides(os.environ, PROJECT)
+
+
 @pytest.fixture(autouse=True)
 def _no_mlflow_left() -> Iterator[None]:
-    """MLflow puts its home into the environment; for the next test that would be an override."""
+    """MLflow keeps the store that it used last; for the next test it would be an override."""
     yield
+    if "mlflow" in sys.modules:
+        import mlflow
+
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # the way to none at all
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         del os.environ[name]
 

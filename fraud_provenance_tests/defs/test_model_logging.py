@@ -34,13 +34,10 @@ DOCUMENTS = {"feature_contract.json": {"names": ["a"]}}
 
 
 @pytest.fixture(autouse=True)
-def _as_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """MLflow's client as the product runs it; afterwards it asks no server of ours."""
+def _hardened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's client as the product runs it."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     harden(os.environ)
-    before = mlflow.get_tracking_uri()
-    yield
-    mlflow.set_tracking_uri(before)
 
 
 def workspace_on(home: Path, address: str) -> Workspace:

@@ -78,7 +78,6 @@ def test_run_ends_in_mlflow_as_it_ended_in_dagster(
     fresh: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(support, "settings_from", lambda _: fresh.settings)
-    before = mlflow.get_tracking_uri()
 
     @dg.asset
     def good(mlflow: dg.ResourceParam[Any]) -> None:
@@ -108,7 +107,6 @@ def test_run_ends_in_mlflow_as_it_ended_in_dagster(
             assert done.success
     finally:
         mlflow.end_run()
-        mlflow.set_tracking_uri(before)
 
 
 def _away(_status: str) -> None:

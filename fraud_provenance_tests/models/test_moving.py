@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,17 +31,8 @@ class Recorded:
     model_id: str
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _as_found() -> Iterator[None]:
-    """MLflow keeps the store that it used last; others expect to find none of ours."""
-    harden(os.environ)
-    before = mlflow.get_tracking_uri()
-    yield
-    mlflow.set_tracking_uri(before)
-
-
 @pytest.fixture(scope="module")
-def recorded(_as_found: None, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     home = tmp_path_factory.mktemp("moving") / "my home"
     artifacts = home / "mlflow" / "artifacts"
     artifacts.mkdir(parents=True)
@@ -67,6 +57,7 @@ def recorded(_as_found: None, tmp_path_factory: pytest.TempPathFactory) -> Recor
 
 def client_of(address: str) -> MlflowClient:
     """MLflow's own client on a database, which it makes where there is none."""
+    harden(os.environ)
     mlflow.set_tracking_uri(address)  # there it looks for the model of a version
     return MlflowClient(address, address)
 
