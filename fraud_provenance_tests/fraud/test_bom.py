@@ -5,8 +5,14 @@ from typing import Any
 
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from jsonschema import Draft7Validator
 
 from fraud_provenance.fraud.bom import ml_bom
+
+
+# No package for IRIs is locked, it would slow each process down: ours are URIs, which is stricter.
+FORMATS = Draft7Validator.FORMAT_CHECKER
+FORMATS.checkers["iri-reference"] = FORMATS.checkers["uri-reference"]
 
 
 def problems(bill: dict[str, Any]) -> str:
@@ -35,3 +41,13 @@ def test_a_field_that_the_schema_does_not_know_is_found() -> None:
     bill = a_bill()
     bill["metadata"]["component"]["modelcard"] = {}
     assert "modelcard" in problems(bill)
+
+
+def test_a_reference_or_moment_that_is_none_is_found() -> None:
+    bill = a_bill()
+    bill["metadata"]["timestamp"] = "yesterday"
+    assert "date-time" in problems(bill)
+    for address, is_good in (("https://example.com/x", True), ("no address", False)):
+        bill = a_bill()
+        bill["externalReferences"] = [{"type": "website", "url": address}]
+        assert (problems(bill) == "") is is_good
