@@ -9,7 +9,6 @@ from jsonschema import Draft7Validator
 
 from fraud_provenance.fraud.bom import ml_bom
 
-
 # No package for IRIs is locked, it would slow each process down: ours are URIs, which is stricter.
 FORMATS = Draft7Validator.FORMAT_CHECKER
 FORMATS.checkers["iri-reference"] = FORMATS.checkers["uri-reference"]
