@@ -165,9 +165,21 @@ def track(home: Path, files: Sequence[Path]) -> None:
             repo.add([str(path) for path in new])
             for path in new:  # before the push: nobody may take what is there
                 _keep_pointer(home, path)
-            repo.push([str(pointer_path(path)) for path in new])
+            _push(home, repo, new)
     for path in files:
         _keep_pointer(home, path)
+
+
+def _push(home: Path, repo: Any, files: Sequence[Path]) -> None:  # noqa: ANN401 - DVC ships no types
+    """Copy the objects to the remote. By pointers, DVC would read each of these three times."""
+    from dvc.exceptions import UploadError
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    with repo.lock:
+        repo.cloud.push([HashInfo("md5", pointed_to(path)) for path in files])
+    left = [path for path in files if not _is_stored(home, path)]
+    if left:
+        raise UploadError(len(left))
 
 
 def _keep_pointer(home: Path, file: Path) -> None:

@@ -11,7 +11,11 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, VerificationError, reason
 from fraud_provenance.attested.core.secret_forms import FILES, WORDS, has_form
 
-_OFTEN = {mark: FILES[mark] for mark in (b"PRIVATE KEY", b"AGE-SECRET-KEY-", b"gh", b"AKIA")}
+_OFTEN = {
+    mark: pattern
+    for mark, pattern in FILES.items()
+    if mark.startswith((b"PRIVATE KEY", b"AGE-SECRET-KEY-", b"gh", b"AKIA"))
+}
 _KEY_BYTES = 64 * 1024
 
 

@@ -1,6 +1,6 @@
 """What private keys, tokens and passwords look like. Nothing here imports, so that errors may.
 
-Each form has a mark, a few letters of its own: only where one stands is a pattern tried. Every
+Each form has a mark, some letters of its own: only where they stand is a pattern tried. Every
 repetition has a bound, so that the time grows with the length of the text and no faster.
 Digests, identifiers, signatures and certificates have none of these forms.
 """
@@ -40,7 +40,8 @@ _KEYS: Final = {  # mark → pattern
 _TOKENS: Final = {
     # a JSON web token; alone, its parts are what any base64 of JSON is
     b"eyJ": rb"eyJ[A-Za-z0-9_-]{8,1024}\.eyJ[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]{0,2048}",
-    b"gh": rb"\bgh[pousr]_[A-Za-z0-9]{36,255}\b",
+    # a mark a kind: two letters alone stand in any large file, and then a pattern runs over it
+    **{b"gh%c_" % kind: rb"\bgh%c_[A-Za-z0-9]{36,255}\b" % kind for kind in b"pousr"},
     b"github_pat_": rb"\bgithub_pat_[A-Za-z0-9_]{36,255}",
     b"glpat-": rb"\bglpat-[A-Za-z0-9_-]{20,255}",
     b"AKIA": rb"\bAKIA[0-9A-Z]{16}\b",
