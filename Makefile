@@ -21,7 +21,7 @@ $(VENV)/.ready: requirements.lock tools/bootstrap.lock pyproject.toml
 	@echo "setup: creating $(VENV) from the hash-pinned lock"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r tools/bootstrap.lock
-	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation \
 		--config-settings editable_mode=compat --editable .
 	@$(BIN)/python -m compileall -q fraud_provenance fraud_provenance_tests benchmarks
@@ -118,9 +118,9 @@ down: ## Stop the local Sigstore of this home
 	@$(RUN) down
 
 lock: $(VENV)/.ready ## Resolve both locks anew, and write down what their packages install
-	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --override tools/overrides.txt --generate-hashes --no-emit-index-url \
 		--extra dev --extra postgres --extra kubernetes pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --override tools/overrides.txt --generate-hashes --no-emit-index-url --no-header \
 		--extra dev --extra postgres --extra kubernetes --extra spark --constraints requirements.lock \
 		$$(sed -nE 's/^([A-Za-z0-9._-]+)(\[.*\])?==.*/--no-emit-package \1/p' requirements.lock) \
 		pyproject.toml | sed '/^# The following packages/,$$d' > requirements-spark.lock

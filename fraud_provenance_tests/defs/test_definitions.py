@@ -25,6 +25,14 @@ def test_graph_equals_its_snapshot() -> None:
     assert graph() == json.loads(FILE.read_text("utf-8"))
 
 
+def test_selection_that_a_person_types_is_read() -> None:
+    """As in `dagster asset materialize --select`; by another ANTLR it would end in a traceback."""
+    chosen = dg.AssetSelection.from_string('key:"transaction_scores" or 1+key:"feature_store"')
+    assert {key.to_user_string() for key in chosen.resolve(ASSETS)} == {
+        "transaction_scores", "feature_store", "transaction_features",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("key", MADE, ids=lambda key: key.to_user_string())
 def test_asset_is_described_for_people(key: dg.AssetKey) -> None:
     node = ASSETS.get(key)
