@@ -15,15 +15,13 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import psutil
 
-from benchmarks.overhead import DAYS, HANDBOOK, ROWS_PER_DAY
+from benchmarks.landed import landed
 from fraud_provenance.fraud.engines import LIBRARIES, Engine
-from fraud_provenance.fraud.generator import generate_days
 from fraud_provenance.fraud.mart import DBT_BUILD, MART, read_mart
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.fraud.transactions import to_raw
@@ -31,32 +29,13 @@ from fraud_provenance.fraud.transactions import to_raw
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
 
 
-def landed() -> Iterator[tuple[str, pl.DataFrame]]:
-    """Day → its landed rows."""
-    if not HANDBOOK.exists():
-        yield from generate_days(DAYS, ROWS_PER_DAY, seed=7)
-        return
-    rows = pl.read_parquet(HANDBOOK).with_columns(day=pl.col("TX_DATETIME").dt.date())
-    for (day,), frame in rows.partition_by("day", as_dict=True, include_key=False).items():
-        yield str(day), frame
-
-
 def write_inputs(folder: Path, copies: int) -> int:
     """What a step gives to dbt; returns the number of rows."""
     (folder / "input").mkdir()
     (folder / "window").mkdir()
     total, days = 0, []
-    for day, frame in landed():
-        one = to_raw(frame)
-        more = [
-            one.with_columns(
-                (pl.col("transaction_id") + number * 2_000_000).cast(pl.Int32),
-                (pl.col("customer_id") + number * 10_000).cast(pl.Int32),
-                (pl.col("terminal_id") + number * 20_000).cast(pl.Int32),
-            )
-            for number in range(copies)
-        ]
-        rows = pl.concat(more)
+    for day, frame in landed(copies):
+        rows = to_raw(frame)
         rows.write_parquet(folder / "input" / f"{day}.parquet")
         total += rows.height
         days.append(day)

@@ -84,7 +84,7 @@ class Project:
             "NO_PROXY": "127.0.0.1",
         }
 
-    def command(self, home: Path, *arguments: str) -> str:
+    def command(self, home: Path, *arguments: str, deadline_s: float = SERVERS_DEADLINE_S) -> str:
         """Run one command of the product; returns its output.
 
         Raises:
@@ -93,7 +93,7 @@ class Project:
         done = subprocess.run(
             [sys.executable, "-m", "fraud_provenance.cli", *arguments],
             cwd=self.folder, env=self.environment(home), check=False, capture_output=True,
-            text=True, timeout=SERVERS_DEADLINE_S,
+            text=True, timeout=deadline_s,
         )  # fmt: skip
         if done.returncode != 0:
             raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
