@@ -2154,7 +2154,12 @@ def verify(content, root_digest="", trusted_root=None):
     """(exit code, one sentence, what is left to the file) for the bytes of a file."""
     try:
         listing, members = unpack(content)
-        demand(isinstance(listing["standing"].get("chains"), dict), "the state cannot be read")
+        state = listing["standing"]
+        closed(
+            state, environment=str, trusted_root=str, first_release=str, release=str, version=int, chains=dict
+        )
+        for newest in state["chains"].values():
+            closed(newest, sequence=int, statement=str)
         left = check_pin(listing["standing"], root_digest, trusted_root)
         evidence = Evidence(listing, members)
         question = Question(evidence, listing["subject"])

@@ -10,7 +10,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 Path = tuple[str | int, ...]
-_OTHERS: tuple[object, ...] = (
+OTHERS: tuple[object, ...] = (
     None,
     True,
     False,
@@ -72,7 +72,7 @@ def _mutations(draw: st.DrawFn, document: Any, found: list[Path]) -> Any:  # noq
     kind = draw(st.sampled_from(["bend", "bend", "bend", "replace", "remove"]))
     if kind == "remove":
         return removed(document, path)
-    other = draw(st.sampled_from(_OTHERS)) if kind == "replace" else draw(bent(value))
+    other = draw(st.sampled_from(OTHERS)) if kind == "replace" else draw(bent(value))
     assume(type(other) is not type(value) or other != value)
     return replaced(document, path, other)
 

@@ -11,9 +11,9 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
@@ -66,6 +66,15 @@ class Row(_Closed):
     path: tuple[str, ...]
 
 
+_FILLED: dict[Kind, set[str]] = {
+    "partition": {"asset", "partition", "files"},
+    "score": {"row"},
+    "model": {"model", "alias"},
+    "statement": {"statement"},
+}
+_FILLED_ANYWHERE = set().union(*_FILLED.values())
+
+
 class Subject(_Closed):
     """What the file is about; which fields are filled depends on the kind.
 
@@ -88,6 +97,14 @@ class Subject(_Closed):
     alias: str = ""
     statement: str = ""
     row: Row | None = None
+
+    @model_validator(mode="after")
+    def _has_one_kind(self) -> Self:
+        """What another kind of subject would fill says nothing here, and nobody checks it."""
+        filled = {name for name in _FILLED_ANYWHERE if getattr(self, name)}
+        if filled - _FILLED[self.kind]:
+            raise ValueError("a subject of two kinds")
+        return self
 
     @property
     def name(self) -> str:

@@ -24,9 +24,11 @@ from fraud_provenance.investigate.token_form import check_token
 from fraud_provenance_tests.conftest import open_workspace
 from fraud_provenance_tests.investigate.forging import forged, packed
 from fraud_provenance_tests.investigate.story import Story
+from fraud_provenance_tests.mutations import OTHERS, paths, removed, replaced, value_at
 
 PROGRAM = Path(verify_bundle.__file__)
-EXAMPLES = int(os.environ.get("FRAUD_PROVENANCE_MUTATIONS", "40"))
+_FEW = 40
+EXAMPLES = int(os.environ.get("FRAUD_PROVENANCE_MUTATIONS", _FEW))
 STANDING = "standing"
 
 
@@ -148,6 +150,25 @@ def test_no_changed_file_of_a_score_is_accepted(
     small: Exported, exported: Exported, data: st.DataObject
 ) -> None:
     refused(exported, small, data)
+
+
+@pytest.mark.parametrize("of", ["small", "exported"])
+def test_no_field_beside_the_members_is_free(of: str, request: pytest.FixtureRequest) -> None:
+    """Each of them is taken away, is something else, is what only looks the same."""
+    honest = request.getfixturevalue(of)
+    listing, members = verify_bundle.unpack(honest.content)
+    about = {name: value for name, value in listing.items() if name != "members"}
+    root = root_of(honest.content)
+    for place, path in enumerate(paths(about)):
+        value = value_at(about, path)
+        more = [value + 1] if isinstance(value, int) else [f"{value}x"] * isinstance(value, str)
+        others = [
+            item for item in (*OTHERS, *more) if type(item) is not type(value) or item != value
+        ]
+        alike = [item for item in others if item == value]  # true is 1, and no number
+        chosen = others if EXAMPLES > _FEW else others[place % 5 :: 5] + alike
+        for other in [removed(about, path), *(replaced(about, path, item) for item in chosen)]:
+            assert both(packed(other, members), root) == (1, 1), (path, value_at(other, path[:-1]))
 
 
 def test_the_files_that_are_changed_were_accepted(small: Exported, exported: Exported) -> None:
