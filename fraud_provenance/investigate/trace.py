@@ -199,20 +199,33 @@ def scored_day(trust: Trust, transaction_id: int) -> str:
     Raises:
         EvidenceError: no score of this transaction is stored.
     """
+    folder = trust.home / "data" / SCORES
+    paths = [folder / f"{day}.parquet" for day in sorted(trust.store.heads(SCORES))]
+    there = [path for path in paths if path.is_file()]
+    found = _holding(there, transaction_id)
+    if found is None:  # whatever lies there now is judged by its digest, not read here
+        each = (_holding([path], transaction_id) for path in reversed(there))
+        found = next((paths for paths in each if paths), [])
+    if found:
+        return max(path.stem for path in found)
+    raise _absent(transaction_id)
+
+
+def _holding(paths: list[Path], transaction_id: int) -> list[Path] | None:
+    """Those of the files with a row of this transaction; None where one of them cannot be read.
+
+    A file whose statistics exclude it is not read.
+    """
     import polars as pl
 
-    wanted = (
-        pl.col("transaction_id") == transaction_id
-    )  # a file whose statistics exclude it is not read
-    for day in sorted(trust.store.heads(SCORES), reverse=True):
-        path = trust.home / "data" / SCORES / f"{day}.parquet"
-        try:
-            found = pl.scan_parquet(path).filter(wanted).select(pl.len()).collect().item()
-        except (OSError, pl.exceptions.PolarsError):
-            continue  # whatever lies there now is judged by its digest, not read here
-        if found:
-            return day
-    raise _absent(transaction_id)
+    if not paths:
+        return []
+    try:
+        rows = pl.scan_parquet(paths, include_file_paths="path", glob=False)
+        wanted = pl.col("transaction_id") == transaction_id
+        return [Path(path) for path in rows.filter(wanted).select("path").collect()["path"]]
+    except (OSError, pl.exceptions.PolarsError):
+        return None
 
 
 def _absent(transaction_id: int) -> EvidenceError:

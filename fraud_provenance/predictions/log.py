@@ -135,9 +135,8 @@ def log_scores(trust: Trust, statement: str, folder: Path) -> VerifiedBundle:
         known = batch_about(trust, scores)
         if known is not None and known.bundle is not None and not known.reasons:
             return known.bundle
-        days = {
-            day: _day_of_batch(trust, scores, folder, day) for day in scores.manifest.partitions
-        }
+        read = _features_read(trust, scores)
+        days = {day: _day_of_batch(read, scores, folder, day) for day in scores.manifest.partitions}
         model = next((m.digest for m in scores.provenance.materials if m.name == MODEL), "")
         return _append(
             trust,
@@ -201,7 +200,7 @@ def _append(
     return signed
 
 
-def _day_of_batch(trust: Trust, scores: Node, folder: Path, day: str) -> DayOfBatch:
+def _day_of_batch(read: Mapping[str, set[str]], scores: Node, folder: Path, day: str) -> DayOfBatch:
     import io
 
     import polars as pl
@@ -222,7 +221,7 @@ def _day_of_batch(trust: Trust, scores: Node, folder: Path, day: str) -> DayOfBa
         rows=len(rows),
         merkle_root=merkle.root_of(rows),
         leaf_format=LEAF_FORMAT,
-        features_sha256=features_of(trust, scores, day),
+        features_sha256=_features_in(read, scores, day),
     )
 
 
@@ -260,15 +259,21 @@ def features_of(trust: Trust, scores: Node, day: str) -> str:
     Raises:
         VerificationError: FEATURE_TRACE_MISMATCH.
     """
-    sources = set(scores_entry(scores.manifest, day).made_from)
-    materials = scores.provenance.materials if scores.provenance else ()
-    found = {
-        entry.sha256
-        for material in materials
-        if material.name == FEATURES and material.role == "input"
-        for entry in trust.store.manifest(material.digest).entries
-        if entry.partition == day and entry.sha256 in sources
-    }
+    return _features_in(_features_read(trust, scores), scores, day)
+
+
+def _features_read(trust: Trust, scores: Node) -> Mapping[str, set[str]]:
+    """Day → SHA-256 of the feature files that scores say they read; each manifest is read once."""
+    found: dict[str, set[str]] = {}
+    for material in scores.provenance.materials if scores.provenance else ():
+        if material.name == FEATURES and material.role == "input":
+            for entry in trust.store.manifest(material.digest).entries:
+                found.setdefault(entry.partition, set()).add(entry.sha256)
+    return found
+
+
+def _features_in(read: Mapping[str, set[str]], scores: Node, day: str) -> str:
+    found = read.get(day, set()).intersection(scores_entry(scores.manifest, day).made_from)
     if len(found) == 1:
         return found.pop()
     raise VerificationError(
@@ -307,9 +312,10 @@ def batch_problems(
         problems.append(_mismatch("the batch covers other days than its scores"))
         return problems
     problems += _model_problems(trust, batch, scores)
+    read = _features_read(trust, scores)
     for day, claimed in batch.batches.items():
         try:
-            made_from = features_of(trust, scores, day)
+            made_from = _features_in(read, scores, day)
         except VerificationError as error:
             problems += error.reasons
             continue
