@@ -371,8 +371,10 @@ def errors(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_left() -> Iterator[None]:
     """A module that leaves an override behind fails itself, not whoever runs next to it."""
+    before = dict(os.environ)
     yield
-    refuse_overrides(os.environ, PROJECT)
+    left = {name: value for name, value in os.environ.items() if before.get(name) != value}
+    refuse_overrides(left, PROJECT)
 
 
 @pytest.fixture(autouse=True)
