@@ -21,6 +21,7 @@ from fraud_provenance.fraud.columns import CUSTOMER_FEATURES, TERMINAL_FEATURES
 from fraud_provenance.fraud.columns import FEATURES as INPUTS
 from fraud_provenance.fraud.contract import BROKEN, UNUSUAL, ContractReport, Failure
 from fraud_provenance.resources import ProvenanceResource
+from fraud_provenance_tests.conftest import DAYS, RAW_SUITES, Chain
 
 
 def test_numbers_of_a_day_are_those_that_move() -> None:
@@ -207,3 +208,11 @@ def test_stopped_day_says_what_to_do_and_links_to_its_validation(
     assert what_next in str(marked.metadata["next"].value)
     assert str(marked.metadata["report"].value).endswith("/raw_expectations/x.html")
     assert "report" not in mark_day("raw_transactions", report, day).metadata
+
+
+@pytest.mark.integration
+def test_what_was_made_says_who_judges_it(honest: Chain) -> None:
+    said = shown.use_of(honest.trust, RAW, f"{RAW}/{DAYS[0]}")["may be used"].value
+    assert all(suite in said for suite in RAW_SUITES)
+    assert f"`fraud-provenance verify {RAW}/{DAYS[0]}`" in said
+    assert shown.use_of(honest.trust, "feature_store", "feature_store") == {}
