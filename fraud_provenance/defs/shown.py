@@ -42,7 +42,7 @@ def evidence_metadata(
         shown["days"] = len(partitions)
         shown["span"] = " … ".join(dict.fromkeys((partitions[0], partitions[-1])))
     subject = f"{made.manifest.asset}/{partitions[-1]}" if by_day else made.manifest.asset
-    shown |= use_of(workspace.trust, made.manifest.asset, subject)
+    shown |= use_of(workspace.trust, made.manifest.asset)
     return shown | {
         "verdict": _MADE,
         "signed by": str(bundle.identity),
@@ -59,14 +59,11 @@ def evidence_metadata(
     }
 
 
-def use_of(trust: Trust, asset: str, subject: str) -> dict[str, Any]:
+def use_of(trust: Trust, asset: str) -> dict[str, Any]:
     """Who says whether it may be used: a day that is held was materialised, too."""
     contracts = trust.policies.current().layout.contracts
     judges = sorted(name for name, rule in contracts.items() if rule.asset == asset)
-    if not judges:
-        return {}
-    said = f"if its contracts hold ({', '.join(judges)}): tab Checks, or"
-    return {"may be used": dg.MetadataValue.md(f"{said} `fraud-provenance verify {subject}`")}
+    return {"may be used": f"if its Checks hold: {', '.join(judges)}"} if judges else {}
 
 
 def decision_metadata(workspace: Workspace, decision: Node, subject: str) -> dict[str, Any]:
