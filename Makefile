@@ -8,6 +8,7 @@ RUN := $(BIN)/fraud-provenance
 CODE := fraud_provenance fraud_provenance_tests benchmarks docs/*.py
 TOOLS = $$(tools/build.sh --dir)
 OPA = $(TOOLS)/opa
+RESOLVE = $(BIN)/uv pip compile --quiet --python-version 3.11 --override tools/overrides.txt --generate-hashes
 POLICY_RULES := policies/lib policies/data_access policies/model_registration policies/model_deployment
 POLICY_DATA := $(foreach name,layout principals thresholds,$(name):policies/data/$(name).json) \
 	$(foreach name,layout principals thresholds data_access model_registration model_deployment,schemas.$(name):policies/schemas/$(name).json)
@@ -118,9 +119,9 @@ down: ## Stop the local Sigstore of this home
 	@$(RUN) down
 
 lock: $(VENV)/.ready ## Resolve both locks anew, and write down what their packages install
-	@$(BIN)/uv pip compile --quiet --python-version 3.11 --override tools/overrides.txt --generate-hashes --no-emit-index-url \
+	@$(RESOLVE) \
 		--extra dev --extra postgres --extra kubernetes pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile --quiet --python-version 3.11 --override tools/overrides.txt --generate-hashes --no-emit-index-url --no-header \
+	@$(RESOLVE) --no-header \
 		--extra dev --extra postgres --extra kubernetes --extra spark --constraints requirements.lock \
 		$$(sed -nE 's/^([A-Za-z0-9._-]+)(\[.*\])?==.*/--no-emit-package \1/p' requirements.lock) \
 		pyproject.toml | sed '/^# The following packages/,$$d' > requirements-spark.lock

@@ -2160,7 +2160,7 @@ def verify(content, root_digest="", trusted_root=None):
         )
         for newest in state["chains"].values():
             closed(newest, sequence=int, statement=str)
-        left = check_pin(listing["standing"], root_digest, trusted_root)
+        left = check_pin(state, root_digest, trusted_root)
         evidence = Evidence(listing, members)
         question = Question(evidence, listing["subject"])
         question.answer()

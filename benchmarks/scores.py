@@ -23,6 +23,7 @@ from typing import Any
 
 import polars as pl
 
+from benchmarks.age import run_command
 from benchmarks.homes import RUN_DEADLINE_S, Project
 from benchmarks.landed import landed
 from benchmarks.side import APPROVER
@@ -70,13 +71,6 @@ def picked(files: Sequence[Path]) -> list[int]:
     ]
 
 
-def whole_process(project: Project, home: Path, *arguments: str) -> float:
-    """Wall seconds of one command, from its start to its end."""
-    began = time.perf_counter()
-    project.command(home, *arguments)
-    return time.perf_counter() - began
-
-
 def warm(project: Project, home: Path, transactions: Sequence[int]) -> list[float]:
     """Wall seconds of each trace in one process; the first one, which opens the home, is left."""
     done = subprocess.run(
@@ -115,10 +109,10 @@ def measure(project: Project, home: Path) -> dict[str, Any]:
         "scores": count,
         "days": len(files),
         "index_bytes_a_score": bytes_of_index(home) / count,
-        "trace_s": [whole_process(project, home, "trace", str(item)) for item in transactions],
+        "trace_s": [run_command(project, home, "trace", str(item)).wall_s for item in transactions],
         "warm_trace_s": warm(project, home, transactions),
         "recall_s": {
-            subject: [whole_process(project, home, "recall", subject) for _ in range(3)]
+            subject: [run_command(project, home, "recall", subject).wall_s for _ in range(3)]
             for subject in subjects
         },
     }

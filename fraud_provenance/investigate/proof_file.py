@@ -72,7 +72,6 @@ _FILLED: dict[Kind, set[str]] = {
     "model": {"model", "alias"},
     "statement": {"statement"},
 }
-_FILLED_ANYWHERE = set().union(*_FILLED.values())
 
 
 class Subject(_Closed):
@@ -101,8 +100,8 @@ class Subject(_Closed):
     @model_validator(mode="after")
     def _has_one_kind(self) -> Self:
         """What another kind of subject would fill says nothing here, and nobody checks it."""
-        filled = {name for name in _FILLED_ANYWHERE if getattr(self, name)}
-        if filled - _FILLED[self.kind]:
+        others = set(type(self).model_fields) - {"kind"} - _FILLED[self.kind]
+        if any(getattr(self, name) for name in others):
             raise ValueError("a subject of two kinds")
         return self
 
