@@ -57,7 +57,11 @@ class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
 
     def glance(self) -> str:
         """Another one whenever a look at the home could find something new."""
-        return glance(settings_from(os.environ), self.clock())
+        settings = settings_from(os.environ)
+        seen = glance(settings, self.clock())
+        if settings.memory.place:  # what other machines sign is no file of this home
+            seen += f" {Workspace(settings).index().state()}"
+        return seen
 
     def clock(self) -> datetime:
         """The time now."""

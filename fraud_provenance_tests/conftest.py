@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fraud_provenance_tests.attacks.arena import Arena
     from fraud_provenance_tests.mlflow_server import MlflowServer
     from fraud_provenance_tests.object_server import ObjectServer
+    from fraud_provenance_tests.postgres_server import PostgresServer
 
 PROJECT = Path(__file__).resolve().parent.parent
 DAYS = ("2018-04-01", "2018-04-02")
@@ -441,6 +442,15 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[ObjectSe
     from fraud_provenance_tests.object_server import credentials, object_server
 
     with object_server(tmp_path_factory.mktemp("objects")) as found, credentials():
+        yield found
+
+
+@pytest.fixture(scope="session")
+def postgres() -> "Iterator[PostgresServer]":
+    """A real PostgreSQL for all tests of the session; skips where none is installed."""
+    from fraud_provenance_tests.postgres_server import postgres_server
+
+    with postgres_server() as found:
         yield found
 
 

@@ -1,6 +1,5 @@
 """Dagster's runs in a real PostgreSQL: configured by the settings, worked on, and missed aloud."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,12 +17,6 @@ from fraud_provenance_tests.conftest import codes
 from fraud_provenance_tests.postgres_server import PASSWORD, PostgresServer, postgres_server
 
 ADDRESS = "postgresql://dagster@db.example.com/runs"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with postgres_server() as found:
-        yield found
 
 
 @pytest.fixture
@@ -58,9 +51,9 @@ def job() -> dg.Definitions:
 
 @pytest.mark.integration
 def test_a_run_is_kept_in_postgres_and_nothing_in_the_home(
-    workspace: Workspace, server: PostgresServer
+    workspace: Workspace, postgres: PostgresServer
 ) -> None:
-    served = on(workspace, server.address)
+    served = on(workspace, postgres.address)
     with open_instance(served) as instance:
         instance.add_dynamic_partitions("day", ["2018-04-01"])
         done = (

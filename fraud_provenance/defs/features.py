@@ -12,14 +12,8 @@ from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import shown, support
 from fraud_provenance.due.planning import FEATURE_SERVICE, ONLINE_DAYS
 from fraud_provenance.fraud.parquet import parquet_bytes
-from fraud_provenance.investigate.online_store import (
-    DEFINITIONS,
-    ONLINE,
-    offline_folder,
-    online_digest,
-    online_rows,
-    registry_digest,
-)
+from fraud_provenance.investigate.online_store import DEFINITIONS, ONLINE, online_rows
+from fraud_provenance.models.online_files import offline_folder, online_digest, registry_digest
 from fraud_provenance.models.view_skew import view_digests
 from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource

@@ -19,6 +19,7 @@ from fraud_provenance.attested.step.step import Step
 from fraud_provenance.data.landing import is_empty, landed_days
 from fraud_provenance.home.settings import PROJECT
 from fraud_provenance.home.workspace import Workspace
+from fraud_provenance.models.online_files import ONLINE_FILE, REGISTRY_FILE, loaded_here
 from fraud_provenance.models.registry import Registry, RegistryStore
 from fraud_provenance.models.registry_home import HomeStore
 from fraud_provenance.models.registry_server import ServerStore
@@ -38,7 +39,6 @@ FEATURE_SERVICE = "fraud_model_v1"
 WINDOW_DAYS = 37
 # An online lookup needs the newest row of each card and terminal; one idle for longer is new.
 ONLINE_DAYS = 30
-_FEAST_FILES = ("registry.db", "online.db")  # Feast's own, made of attested features alone
 _DBT_SOURCES = ("models", "macros", "tests", "dbt_project.yml", "profiles.yml")
 
 
@@ -255,16 +255,26 @@ def feature_store_due(workspace: Workspace) -> bool:
     """Whether the online store is gone, or was loaded from other bytes or views than now."""
     usable = usable_days(workspace, "feature_store", "transaction_features")[-ONLINE_DAYS:]
     features = current_entries(workspace, "transaction_features")
-    made = current_entries(workspace, "feature_store").get("definitions")
+    made = _loaded_entry(workspace)
     wanted = {features[day].sha256 for day in usable}
     revoked = revoked_partitions(workspace, "feature_store") or made_by_other_code(
         workspace, "feature_store"
     )
-    gone = any(not (workspace.home / "feast" / name).exists() for name in _FEAST_FILES)
+    feast = [workspace.feast / name for name in (REGISTRY_FILE, ONLINE_FILE)]
+    gone = not all(path.exists() for path in feast)
     if not usable or made is None or gone or revoked or set(made.made_from) != wanted:
         return bool(usable)
     views = outputs_of(workspace, "feature_store", "views")["definitions"]
     return bool(views != declared_views())
+
+
+def _loaded_entry(workspace: Workspace) -> FileEntry | None:
+    """What was loaded: by the newest run of all, or of this machine where several share a home."""
+    if not workspace.settings.memory.place:
+        return current_entries(workspace, "feature_store").get("definitions")
+    node = loaded_here(workspace.trust)
+    entries = node.manifest.entries if node is not None and node.manifest else ()
+    return next((entry for entry in entries if entry.partition == "definitions"), None)
 
 
 def declared_views() -> dict[str, str]:

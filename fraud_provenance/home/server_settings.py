@@ -180,6 +180,17 @@ class Postgres(Closed):
             )
         return value
 
+    def connection(self) -> dict[str, Any]:
+        """The same as arguments of PostgreSQL's own client; the password is not among them."""
+        found = self.storage()
+        return {
+            "user": found["username"],
+            "host": found["hostname"],
+            "port": found["port"],
+            "dbname": found["db_name"],
+            **found.get("params", {}),
+        }
+
     def storage(self) -> dict[str, Any]:
         """The same as Dagster's configuration, where the password is read from its variable."""
         parts = _parts(self.address)

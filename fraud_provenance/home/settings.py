@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     Field,
+    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -44,6 +45,10 @@ VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "FRAUD_PROVENANCE_DATA_ENDPOINT": ("data", "endpoint"),
     "FRAUD_PROVENANCE_DATA_REGION": ("data", "region"),
     "FRAUD_PROVENANCE_DATA_KEPT_DAYS": ("data", "kept_days"),
+    "FRAUD_PROVENANCE_MEMORY": ("memory", "place"),
+    "FRAUD_PROVENANCE_MEMORY_ENDPOINT": ("memory", "endpoint"),
+    "FRAUD_PROVENANCE_MEMORY_REGION": ("memory", "region"),
+    "FRAUD_PROVENANCE_MEMORY_KEPT_DAYS": ("memory", "kept_days"),
     "FRAUD_PROVENANCE_MLFLOW_SERVER": ("mlflow", "server"),
     "FRAUD_PROVENANCE_MLFLOW_TOKEN_FILE": ("mlflow", "token_file"),
     "FRAUD_PROVENANCE_POSTGRES": ("postgres", "address"),
@@ -61,7 +66,9 @@ Tokens = Path | Literal["ambient"] | None
 
 
 class Place(Closed):
-    """Where something of the home lies: evidence (bundles, manifests, what releases name), or data.
+    """Where something of the home lies: its evidence, its data, or what it remembers.
+
+    Evidence: bundles, manifests, what releases name.
 
     Attributes:
         place: `s3://BUCKET/PREFIX`; empty for the home's own folder.
@@ -143,6 +150,7 @@ _HERE: Final = Place()
 _ANY_RUNS: Final = Runs()
 _OWN_MLFLOW: Final = Mlflow()
 _NOBODY: Final = Login()
+_NO_PASSWORD: Final = SecretStr("")
 _OWN_DAGSTER: Final = Postgres()
 _NO_LOGIN: Final = OidcLogin()
 _DUCKDB: Final = Features()
@@ -154,6 +162,7 @@ class _Given(Closed):
     oidc_login: OidcLogin = _NO_LOGIN
     evidence: Place = _HERE
     data: Place = _HERE
+    memory: Place = _HERE
     mlflow: Mlflow = _OWN_MLFLOW
     postgres: Postgres = _OWN_DAGSTER
     runs: Runs = _ANY_RUNS
@@ -165,6 +174,20 @@ class _Given(Closed):
         if isinstance(value, Path) and not value.is_absolute():
             raise ValueError(f"is neither the full path of a folder nor {AMBIENT!r}")
         return value
+
+    @model_validator(mode="after")
+    def _shares_all(self) -> "_Given":
+        """Machines that remember together need the same evidence, files, registry and locks."""
+        shared = {
+            "evidence.place": self.evidence.place,
+            "data.place": self.data.place,
+            "mlflow.server": self.mlflow.server,
+            "postgres.address": self.postgres.address,
+        }
+        if self.memory.place and not all(shared.values()):
+            missing = ", ".join(name for name, value in shared.items() if not value)
+            raise ValueError(f"memory.place is for several machines, which need {missing}, too")
+        return self
 
     @model_validator(mode="after")
     def _has_tokens_apart(self) -> "_Given":
@@ -194,9 +217,11 @@ class Settings:
     oidc_login: OidcLogin = _NO_LOGIN
     evidence: Place = _HERE
     data: Place = _HERE
+    memory: Place = _HERE
     mlflow: Mlflow = _OWN_MLFLOW
     mlflow_login: Login = _NOBODY
     postgres: Postgres = _OWN_DAGSTER
+    postgres_password: SecretStr = _NO_PASSWORD
     runs: Runs = _ANY_RUNS
     features: Features = _DUCKDB
     clock: Clock = machine_clock
@@ -231,9 +256,11 @@ def settings_from(environ: Mapping[str, str], path: Path | None = None) -> Setti
         oidc_login=given.oidc_login,
         evidence=given.evidence,
         data=given.data,
+        memory=given.memory,
         mlflow=given.mlflow,
         mlflow_login=Login.of(environ, given.mlflow),
         postgres=given.postgres,
+        postgres_password=SecretStr(environ.get(surroundings.POSTGRES_PASSWORD, "")),
         runs=given.runs,
         features=given.features,
     )

@@ -32,6 +32,8 @@ from fraud_provenance.attested.local import (
     tool_digest,
 )
 from fraud_provenance.attested.ports.blobs import Blobs, FolderBlobs
+from fraud_provenance.attested.ports.chain_memory import ChainMemory
+from fraud_provenance.attested.ports.locks import FolderLocks, Locks
 from fraud_provenance.attested.ports.memory import FolderMemory, Memory
 from fraud_provenance.attested.ports.object_store import Bucket, ObjectBlobs
 from fraud_provenance.attested.rules.releases import Expectations, Releases
@@ -47,6 +49,7 @@ from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.step.access import GATE
 from fraud_provenance.attested.store.contents import Contents
+from fraud_provenance.attested.store.databases import Database, SqliteDatabase
 from fraud_provenance.attested.store.objects import Objects
 from fraud_provenance.attested.store.store import EvidenceStore
 from fraud_provenance.attested.tlog.checkpoints import LogKeeper, WitnessedLogs
@@ -54,6 +57,7 @@ from fraud_provenance.attested.tlog.notes import log_keys
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.home import surroundings
 from fraud_provenance.home.checkout import Checkout
+from fraud_provenance.home.postgres import PostgresDatabase, PostgresLocks, Server
 from fraud_provenance.home.settings import AMBIENT, LOCAL, Settings, settings_from
 
 PINNED_TOOLS = ("opa", "cosign")
@@ -100,8 +104,17 @@ class Workspace:
             logs = [*log_keys(root)]
         except ProvenanceError:
             logs = []  # it orders nothing; what it is instead of the released one is said by that
-        index = self.home / "evidence" / "index.sqlite"
-        return EvidenceStore(self.blobs("evidence"), index, logs, contents_of(self.settings))
+        return EvidenceStore(self.blobs("evidence"), self.index(), logs, contents_of(self.settings))
+
+    def index(self) -> Database:
+        """Where the index over the evidence lies: here, or with the machines that share it."""
+        if self.settings.memory.place:
+            return PostgresDatabase(self._server, self.settings.memory.place)
+        return SqliteDatabase(self.home / "evidence" / "index.sqlite")
+
+    @property
+    def _server(self) -> Server:
+        return Server(self.settings.postgres, self.settings.postgres_password)
 
     def blobs(self, part: str) -> Blobs:
         """Where a part of the evidence lies: `evidence` or `trust/objects`."""
@@ -109,8 +122,19 @@ class Workspace:
 
     @cached_property
     def memory(self) -> Memory:
-        """What this home remembers beside its evidence."""
-        return FolderMemory(self.home, self.home / "run" / "memory.lock")
+        """What this home remembers beside its evidence, alone or with other machines."""
+        own = FolderMemory(self.home, self.home / "run" / "memory.lock")
+        bucket = self.settings.memory.bucket()
+        if bucket is None:
+            return own
+        return ChainMemory(_below(bucket, "chains", self.settings), own)
+
+    @cached_property
+    def locks(self) -> Locks:
+        """Who goes first, among this machine's processes or among machines."""
+        if self.settings.memory.place:
+            return PostgresLocks(self._server, self.settings.memory.place)
+        return FolderLocks(self.home / "run")
 
     @cached_property
     def releases(self) -> Releases:
@@ -201,6 +225,7 @@ class Workspace:
             environment=self.environment,
             store=self.store,
             memory=self.memory,
+            locks=self.locks,
             bundles=self.bundles,
             signing=signing,
             policies=policies,
@@ -344,7 +369,8 @@ def contents_of(settings: Settings) -> Contents | None:
     if bucket is None:
         return None
     made = [settings.home / "data", settings.home / "mlflow" / "artifacts"]
-    return Contents(_below(bucket, "contents", settings), made)
+    blobs = _below(bucket, "contents", settings)
+    return Contents(blobs, made, is_shared=bool(settings.memory.place))
 
 
 def _below(bucket: Bucket, part: str, settings: Settings) -> ObjectBlobs:

@@ -6,7 +6,6 @@ makes; a member that nothing asks for is refused, for nobody would have looked a
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
@@ -19,12 +18,14 @@ from fraud_provenance.attested.sigstore.verification import BundleVerifier, Veri
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.statements.predicates import PREDICATES
+from fraud_provenance.attested.store.contents import Contents
+from fraud_provenance.attested.store.databases import Database
 from fraud_provenance.attested.store.store import ChainLink, EvidenceStore, Record
 from fraud_provenance.attested.tlog import notes
 from fraud_provenance.attested.tlog.checkpoints import LogMemory, WitnessedLogs
 from fraud_provenance.attested.tlog.notes import Checkpoint
 from fraud_provenance.attested.tlog.tiles import tile_path
-from fraud_provenance.home.workspace import Workspace
+from fraud_provenance.home.workspace import Workspace, contents_of
 from fraud_provenance.investigate.proof_file import Newest, Standing, Subject
 from fraud_provenance.investigate.token_form import check_token
 from fraud_provenance.models.registry import CHAMPION
@@ -37,11 +38,17 @@ _OF_MANIFESTS = tuple(row.uri for row in PREDICATES.values() if row.listed in ("
 class NotingStore(EvidenceStore):
     """A store that notes which statements and manifests were asked for."""
 
-    def __init__(self, blobs: Blobs, index: Path | None, logs: Iterable[bytes] = ()) -> None:
+    def __init__(
+        self,
+        blobs: Blobs,
+        index: Database,
+        logs: Iterable[bytes],
+        contents: Contents | None,
+    ) -> None:
         """As `EvidenceStore`."""
         self.statements: set[str] = set()
         self.manifests: set[str] = set()
-        super().__init__(blobs, index, logs)
+        super().__init__(blobs, index, logs, contents)
         self.manifests.clear()  # indexing read all there are
 
     def bundle(self, statement: str) -> tuple[str, bytes]:
@@ -60,8 +67,12 @@ class NotingStore(EvidenceStore):
 def noting(workspace: Workspace) -> NotingStore:
     """Have an opened home note what is read of its evidence; before anything is."""
     root = files.read_once(workspace.home / "trust" / "trusted_root.json", limit_bytes=1 << 20)
-    index = workspace.home / "evidence" / "index.sqlite"
-    store = NotingStore(workspace.blobs("evidence"), index, notes.log_keys(root))
+    store = NotingStore(
+        workspace.blobs("evidence"),
+        workspace.index(),
+        notes.log_keys(root),
+        contents_of(workspace.settings),
+    )
     workspace.store = store
     return store
 

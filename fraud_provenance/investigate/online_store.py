@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
     EvidenceError,
@@ -23,33 +23,19 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.causes.product import ProductCause
+from fraud_provenance.models.online_files import (
+    loaded_here,
+    offline_folder,
+    online_digest,
+    registry_digest,
+)
 from fraud_provenance.models.view_skew import FEATURE_STORE
 
 if TYPE_CHECKING:
     import polars as pl
 
 DEFINITIONS, ONLINE = f"{FEATURE_STORE}/definitions.json", f"{FEATURE_STORE}/online.parquet"
-_LIMIT_BYTES = 4 * 1024**3
 _MOST_NAMED = 5
-_OFFLINE = b"<offline store>"
-
-
-def offline_folder(home: Path) -> Path:
-    """Where the online store's source tables are written before they are loaded."""
-    return home / "scratch" / "feast-online"
-
-
-def registry_digest(home: Path) -> str:
-    """SHA-256 of Feast's registry, wherever the home lies."""
-    content = files.read_once(home / "feast" / "registry.db", limit_bytes=_LIMIT_BYTES)
-    return encoding.digest_bytes(content.replace(bytes(offline_folder(home)), _OFFLINE))
-
-
-def online_digest(home: Path) -> str:
-    """SHA-256 of the online store's file."""
-    return encoding.digest_bytes(
-        files.read_once(home / "feast" / "online.db", limit_bytes=_LIMIT_BYTES)
-    )
 
 
 def online_rows(home: Path) -> "pl.DataFrame":
@@ -99,7 +85,7 @@ def online_rows(home: Path) -> "pl.DataFrame":
 
 def definition_problems(trust: Trust) -> list[Reason]:
     """Whether Feast's registry still holds the attested definitions."""
-    node = _newest(trust)
+    node = loaded_here(trust)
     if node is None:
         return []
     return _found(node, lambda: _check_registry(trust, node))
@@ -107,17 +93,10 @@ def definition_problems(trust: Trust) -> list[Reason]:
 
 def online_problems(trust: Trust) -> list[Reason]:
     """Whether the online store still holds the attested rows; names the entities that changed."""
-    node = _newest(trust)
+    node = loaded_here(trust)
     if node is None:
         return []
     return _found(node, lambda: _check_online(trust, node))
-
-
-def _newest(trust: Trust) -> Node | None:
-    heads = trust.store.heads(FEATURE_STORE)
-    newest = max((head for found in heads.values() for head in found),
-                 key=lambda head: head.sequence, default=None)  # fmt: skip
-    return trust.lineage().node(newest.statement) if newest else None
 
 
 def _found(node: Node, check: Callable[[], None]) -> list[Reason]:

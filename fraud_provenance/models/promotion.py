@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
     BackendError,
@@ -142,7 +142,7 @@ def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Cha
         CAS_CONFLICT. BackendError: could not decide.
     """
     begun = len(trust.store.chain(DEPLOYMENTS))
-    with files.exclusive_lock(trust.home / "run" / "promotion.lock"):
+    with trust.locks.held("promotion"):
         trust.self_check()
         _recover_move(trust, registry)
         policy = trust.policies.current()
@@ -208,7 +208,7 @@ def last_look(trust: Trust, policy: Policy) -> None:
 def finish_move(trust: Trust, registry: Registry) -> None:
     """Complete a move that a decision allowed and a kill interrupted; cheap if there is none."""
     if trust.memory.read(_MOVE) is not None:
-        with files.exclusive_lock(trust.home / "run" / "promotion.lock"):
+        with trust.locks.held("promotion"):
             _recover_move(trust, registry)
 
 

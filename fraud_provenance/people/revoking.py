@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from fraud_provenance.alerts import Outbox, alert_of_error
-from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, GateDenied, ProvenanceError, reason
 from fraud_provenance.attested.gates.context import Trust
@@ -241,7 +241,7 @@ def _sign(
     trust: Trust, target: _Target, why: str, signer: Identity, since: datetime | None
 ) -> VerifiedBundle:
     trust.signing.sign_in(signer)
-    with files.exclusive_lock(trust.home / "run" / f"{REVOCATIONS}.lock"):
+    with trust.locks.held(REVOCATIONS):
         versions = trust.lineage().versions
         sequence, previous = versions.next(REVOCATIONS)
         now = trust.clock()

@@ -98,7 +98,11 @@ def last_batch(trust: Trust) -> tuple[VerifiedBundle, Batch] | None:
 
 def remembered_length(trust: Trust) -> int:
     """The highest sequence number that this home has logged, 0 if it remembers none."""
-    return _length_in(trust.memory.read(_MEMORY))
+    return _length_in(trust.memory.read(_MEMORY, _grew))
+
+
+def _grew(before: bytes | None, after: bytes | None) -> bool:
+    return _length_in(after) >= _length_in(before)
 
 
 def _length_in(document: bytes | None) -> int:
@@ -119,7 +123,7 @@ def _remember_length(trust: Trust, length: int) -> None:
             return before
         return encoding.canonical_json({"sequence": length})
 
-    trust.memory.change(_MEMORY, grown)
+    trust.memory.change(_MEMORY, grown, _grew)
 
 
 def log_scores(trust: Trust, statement: str, folder: Path) -> VerifiedBundle:
@@ -131,7 +135,7 @@ def log_scores(trust: Trust, statement: str, folder: Path) -> VerifiedBundle:
     scores = trust.lineage().node(statement)
     if scores.reasons or scores.provenance is None or scores.manifest is None:
         raise scores.refusal()
-    with files.exclusive_lock(trust.home / "run" / "predictions.lock"):
+    with trust.locks.held("predictions"):
         known = batch_about(trust, scores)
         if known is not None and known.bundle is not None and not known.reasons:
             return known.bundle
@@ -154,7 +158,7 @@ def log_heartbeat(trust: Trust, model_digest: str, decision: str) -> VerifiedBun
     Raises:
         VerificationError: the chain's end does not verify. BackendError: PREDLOG_UNAVAILABLE.
     """
-    with files.exclusive_lock(trust.home / "run" / "predictions.lock"):
+    with trust.locks.held("predictions"):
         last = last_batch(trust)
         if last is not None and last[0].signed_at.date() == trust.clock().date():
             return None

@@ -112,6 +112,11 @@ class Site:
                 "kept_days": KEPT_DAYS,
             },
             "data": {"place": f"s3://{EVIDENCE}/home", "endpoint": self.store_address},
+            "memory": {
+                "place": f"s3://{EVIDENCE}/home",
+                "endpoint": self.store_address,
+                "kept_days": KEPT_DAYS,
+            },
             "mlflow": {"server": self.mlflow_address},
             "postgres": {
                 "address": f"postgresql://{DAGSTER}@{HOST}:{self.ports['postgres']}/{DAGSTER}"

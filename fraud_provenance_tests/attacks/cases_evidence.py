@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.lineage.versions import Versions
 from fraud_provenance.attested.rules.layout import StepRule
-from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements import materialisation, statements
 from fraud_provenance.attested.statements.statements import Statement, Summary
 from fraud_provenance.attested.store.store import EvidenceStore
 from fraud_provenance.models import copies, facts
@@ -155,13 +155,13 @@ def other_kind(predicate: Predicate) -> None:
 
 def look_weak_digests_up() -> AbstractContextManager[object]:
     """A mutant: a digest of any kind names a material."""
-    original = statements.sha256_of
+    original = materialisation.sha256_of
 
     def found(descriptor: Any, what: str) -> str:  # noqa: ANN401 - as the original
         weak = str(descriptor.get("digest", {}).get("md5", ""))
         return _SHA256_OF[weak] if weak in _SHA256_OF else original(descriptor, what)
 
-    return patched(statements, "sha256_of", found)
+    return patched(materialisation, "sha256_of", found)
 
 
 def rests_on_nothing() -> AbstractContextManager[object]:

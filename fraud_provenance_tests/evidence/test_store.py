@@ -14,6 +14,7 @@ from fraud_provenance.attested.core.errors import EvidenceError
 from fraud_provenance.attested.ports.blobs import FolderBlobs
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.store.databases import SqliteDatabase
 from fraud_provenance.attested.store.store import EvidenceStore
 from fraud_provenance_tests.conftest import (
     DAYS,
@@ -45,7 +46,7 @@ def dump(folder: Path) -> dict[str, list[Any]]:
 
 
 def opened(folder: Path, logs: Iterable[bytes] = ()) -> EvidenceStore:
-    return EvidenceStore(FolderBlobs(folder), folder / "index.sqlite", logs)
+    return EvidenceStore(FolderBlobs(folder), SqliteDatabase(folder / "index.sqlite"), logs)
 
 
 def reopened(chain: Chain, *, rebuilt: bool = False) -> EvidenceStore:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from fraud_provenance.attested.core.errors import EvidenceError
+from fraud_provenance.attested.ports.blobs import FolderBlobs
+from fraud_provenance.attested.ports.chain_memory import ChainMemory
 from fraud_provenance.attested.ports.memory import (
     MAX_MEMORY_BYTES,
     FolderMemory,
@@ -15,6 +17,7 @@ from fraud_provenance.attested.ports.memory import (
 )
 
 FORMS: dict[str, Callable[[Path], Memory]] = {
+    "chain": lambda folder: ChainMemory(FolderBlobs(folder / "chains"), ProcessMemory()),
     "folder": lambda folder: FolderMemory(folder, folder / "run" / "memory.lock"),
     "process": lambda _: ProcessMemory(),
 }

@@ -10,6 +10,7 @@ from fraud_provenance.attested.gates.policy import Policy, PolicyEngine
 from fraud_provenance.attested.lineage.verifier import LineageVerifier, revoked_in
 from fraud_provenance.attested.lineage.versions import REVOCATIONS
 from fraud_provenance.attested.ports.clock import Clock, machine_clock
+from fraud_provenance.attested.ports.locks import Locks
 from fraud_provenance.attested.ports.memory import Memory
 from fraud_provenance.attested.sigstore.log_audit import LogAuditor
 from fraud_provenance.attested.sigstore.signing import SigningService
@@ -26,6 +27,7 @@ class Trust:
     environment: str
     store: EvidenceStore
     memory: Memory
+    locks: Locks
     bundles: BundleVerifier
     signing: SigningService
     policies: PolicyEngine

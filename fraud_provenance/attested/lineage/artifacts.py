@@ -54,7 +54,8 @@ class Artifacts:
         """The bytes that lie where an attested file should, whatever they are.
 
         Where none lie, and the home keeps its files elsewhere too, they are brought from there, if
-        the statement that names them is good.
+        the statement that names them is good. So they are where machines share a home, and what
+        lies here is an older version: another machine made the newer one.
 
         Raises:
             EvidenceError: ARTIFACT_MISSING.
@@ -64,7 +65,18 @@ class Artifacts:
         place = self.location(node) / path
         if self.store.contents and not node.reasons and not os.path.lexists(place):
             self.store.contents.bring(sha256, place)
-        return files.read_once(place)
+        content = files.read_once(place)
+        if self.store.contents and self.store.contents.is_shared and not node.reasons:
+            here = encoding.digest_bytes(content)
+            if here != sha256 and self._is_older(node, path, here):
+                self.store.contents.bring(sha256, place)
+                content = files.read_once(place)
+        return content
+
+    def _is_older(self, node: Node, path: str, sha256: str) -> bool:
+        """Whether these bytes are another version of this file, one that is superseded."""
+        known = [head for head in self.store.files_named(sha256) if head.asset == node.name]
+        return not is_written_once(node) and any(head.path == path for head in known)
 
     def read(self, node: Node, entry: FileEntry) -> bytes:
         """The bytes of an attested file, read once and equal to their digest.

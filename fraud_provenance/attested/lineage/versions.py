@@ -58,7 +58,7 @@ class SeenHeads:
         Raises:
             EvidenceError: EVIDENCE_MALFORMED.
         """
-        return _heads_in(self._memory.read(_HEADS))
+        return _heads_in(self._memory.read(_HEADS, _heads_grew))
 
     def remember(self, chain: str, sequence: int, statement: str) -> None:
         """Never again believe a store in which this link is missing."""
@@ -70,7 +70,16 @@ class SeenHeads:
             heads[chain] = SeenHead(sequence=sequence, statement=statement)
             return encoding.canonical_json(_Heads(version=1, heads=heads).model_dump(mode="json"))
 
-        self._memory.change(_HEADS, grown)
+        self._memory.change(_HEADS, grown, _heads_grew)
+
+
+def _heads_grew(before: bytes | None, after: bytes | None) -> bool:
+    """Whether no chain ends earlier, or with another statement."""
+    now = _heads_in(after)
+    return all(
+        chain in now and (now[chain].sequence > head.sequence or now[chain] == head)
+        for chain, head in _heads_in(before).items()
+    )
 
 
 def _heads_in(document: bytes | None) -> Mapping[str, SeenHead]:

@@ -15,19 +15,32 @@ from fraud_provenance.attested.core import files
 MAX_MEMORY_BYTES = 1 << 20
 Change = Callable[[bytes | None], bytes | None]
 """What a document is, to what it becomes; None stands for none."""
+Follows = Callable[[bytes | None, bytes | None], bool]
+"""Whether a document, the second, may come after another; None stands for none."""
+
+
+def anything(_before: bytes | None, _after: bytes | None) -> bool:
+    """Any document may follow any other.
+
+    >>> anything(b"2", b"1")
+    True
+    """
+    return True
 
 
 class Memory(Protocol):
     """Small documents by name."""
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, follows: Follows = anything) -> bytes | None:
         """The document under a name, or None.
+
+        `follows`: where others may write, what is there is held against what was seen here before.
 
         Raises:
             EvidenceError: SIZE_LIMIT or ARTIFACT_MISSING, what is there is no such document.
         """
 
-    def change(self, name: str, change: Change) -> None:
+    def change(self, name: str, change: Change, follows: Follows = anything) -> None:
         """Put what `change` makes of the document in its place, durably, or take it away.
 
         `change` is asked again where somebody else was quicker. What it raises leaves the
@@ -50,12 +63,12 @@ class FolderMemory:
         self._folder = folder
         self._lock = lock
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, follows: Follows = anything) -> bytes | None:
         """See `Memory.read`."""
         path = self._folder / name
         return files.read_once(path, limit_bytes=MAX_MEMORY_BYTES) if path.exists() else None
 
-    def change(self, name: str, change: Change) -> None:
+    def change(self, name: str, change: Change, follows: Follows = anything) -> None:
         """See `Memory.change`."""
         path = self._folder / name
         with files.exclusive_lock(self._lock):
@@ -80,11 +93,11 @@ class ProcessMemory:
         self._documents: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, follows: Follows = anything) -> bytes | None:
         """See `Memory.read`."""
         return self._documents.get(name)
 
-    def change(self, name: str, change: Change) -> None:
+    def change(self, name: str, change: Change, follows: Follows = anything) -> None:
         """See `Memory.change`."""
         with self._lock:
             after = change(self._documents.get(name))

@@ -26,7 +26,7 @@ def read(memory: Memory) -> dict[str, Remembered]:
     Raises:
         VerificationError: ROOT_DIGEST_MISMATCH.
     """
-    return _read(memory.read(_FILE))
+    return _read(memory.read(_FILE, _grew))
 
 
 def _read(document: bytes | None) -> dict[str, Remembered]:
@@ -37,6 +37,16 @@ def _read(document: bytes | None) -> dict[str, Remembered]:
         return {name: Remembered.model_validate(item) for name, item in content.items()}
     except (ValidationError, AttributeError) as error:
         raise missing("it cannot be read as what this home remembers") from error
+
+
+def _grew(before: bytes | None, after: bytes | None) -> bool:
+    """Whether each environment still begins with the same release, and is no older."""
+    now = _read(after)
+    return all(
+        name in now
+        and (now[name].anchor, now[name].version >= known.version) == (known.anchor, True)
+        for name, known in _read(before).items()
+    )
 
 
 def write(memory: Memory, environment: str, now: Remembered, replaceable: frozenset[str]) -> None:
@@ -51,7 +61,7 @@ def write(memory: Memory, environment: str, now: Remembered, replaceable: frozen
         content = {name: item.model_dump(mode="json") for name, item in found.items()}
         return encoding.canonical_json(content)
 
-    memory.change(_FILE, grown)
+    memory.change(_FILE, grown, _grew)
 
 
 def missing(message: str) -> VerificationError:

@@ -48,7 +48,7 @@ __all__ = [
     "STATEMENT_TYPE", "SUPERSEDE", "TEST_RESULT", "VERIFICATION_SUMMARY", "WAIVER", "Contract",
     "Identity", "Material", "Provenance", "Statement", "Summary", "build_statement",
     "contract_predicate", "parse_statement", "provenance_predicate", "read", "read_contract",
-    "read_provenance", "read_summary", "said", "sha256_of", "summary_predicate",
+    "read_provenance", "read_summary", "said", "summary_predicate",
 ]  # fmt: skip
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"

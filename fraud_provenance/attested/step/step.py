@@ -273,7 +273,7 @@ class Step:
         self.join_reads()
         self._staging.settle()
         self._refuse_overtaken()
-        with files.exclusive_lock(self.trust.home / "run" / f"{asset}.lock"):
+        with self.trust.locks.held(asset):
             self._staging.name(asset, manifest.digest)
             bundle, sequence = self._sign(asset, manifest, dict(outputs or {}))
             statement = bundle.statement.digest
@@ -297,7 +297,7 @@ class Step:
         read = {reading.view.asset for reading in readings}
         below = {name for asset in read for name in self.policy.layout.inputs(asset)}
         for asset in sorted(read | below):
-            with files.exclusive_lock(self.trust.home / "run" / f"{asset}.lock"):
+            with self.trust.locks.held(asset):
                 pass  # whoever was about to publish a version of it has done so
         found = self.lineage.snapshots.problem(readings)
         if found:

@@ -1,9 +1,9 @@
 """Bytes of attested files under their own SHA-256, kept elsewhere than in the home.
 
-The home's folders are a copy of them then: a file that is not there is brought, one that is there
-is never replaced. What comes from there is compared with the digest that evidence names, and goes
-nowhere but below the folders of files that steps make: whoever may sign for a step must not write
-settings.
+The home's folders are a copy of them then: a file that is not there is brought. One that is there
+is never replaced, but for an older version where machines share a home. What comes from there is
+compared with the digest that evidence names, and goes nowhere but below the folders of files that
+steps make: whoever may sign for a step must not write settings.
 """
 
 import os
@@ -29,9 +29,13 @@ class Contents:
     (True, False)
     """
 
-    def __init__(self, blobs: Blobs, folders: Sequence[Path]) -> None:
-        """`blobs`: where they lie. `folders`: below which a file may be brought."""
+    def __init__(self, blobs: Blobs, folders: Sequence[Path], *, is_shared: bool = False) -> None:
+        """`blobs`: where they lie. `folders`: below which a file may be brought.
+
+        `is_shared`: other machines make new versions of files that lie here.
+        """
         self._blobs = blobs
+        self.is_shared = is_shared
         self._folders = [os.path.realpath(folder) for folder in folders]
         self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="contents")
 

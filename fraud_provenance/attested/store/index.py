@@ -1,16 +1,15 @@
-"""The index over bundles: a SQLite file, or one in memory. It is derived, and only finds things.
+"""The index over bundles: tables of a database. It is derived, and only finds things.
 
 Whatever it finds is verified from the bytes, so an edited index can make evidence disappear from
 view, never make anything trusted. Deleting it rebuilds it.
 """
 
-import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import Any
 
+from fraud_provenance.attested.store.databases import Database, SqliteDatabase
 from fraud_provenance.attested.store.rows import (
     ChainLink,
     ContractResult,
@@ -20,80 +19,75 @@ from fraud_provenance.attested.store.rows import (
     VersionAt,
 )
 
-_SCHEMA = """
-create table if not exists bundles (
-    bundle text primary key, statement text not null, predicate_type text not null,
-    subject_name text not null, subject_digest text not null, step text not null,
-    asset text not null, environment text not null, result text not null, suite text not null,
-    sequence integer not null, previous text not null, log text not null,
-    log_index integer not null);
-create index if not exists by_statement on bundles (statement);
-create index if not exists by_subject on bundles (subject_digest, predicate_type);
-create index if not exists by_asset on bundles (asset, predicate_type);
-create table if not exists entries (
-    asset text not null, partition text not null, path text not null, sha256 text not null,
-    statement text not null, sequence integer not null,
-    primary key (asset, partition, path, statement));
-create index if not exists by_bytes on entries (sha256);
-create table if not exists results (
-    asset text not null, partition text not null, sha256 text not null, suite text not null,
-    suite_digest text not null, result text not null, checks integer not null,
-    rows integer not null, statement text not null, log text not null, log_index integer not null,
-    ground text not null);
-create index if not exists by_result on results (asset, sha256);
-create table if not exists revoked (statement text primary key);
-"""
-_SCHEMA_VERSION = 5  # an index of another version is thrown away and built anew
+_TABLES: Mapping[str, tuple[str, ...]] = {
+    "bundles": (
+        "bundle text primary key", "statement text not null", "predicate_type text not null",
+        "subject_name text not null", "subject_digest text not null", "step text not null",
+        "asset text not null", "environment text not null", "result text not null",
+        "suite text not null", "sequence bigint not null", "previous text not null",
+        "log text not null", "log_index bigint not null",
+    ),
+    "entries": (
+        "asset text not null", "partition text not null", "path text not null",
+        "sha256 text not null", "statement text not null", "sequence bigint not null",
+        "primary key (asset, partition, path, statement)",
+    ),
+    "results": (
+        "asset text not null", "partition text not null", "sha256 text not null",
+        "suite text not null", "suite_digest text not null", "result text not null",
+        "checks bigint not null", "rows bigint not null", "statement text not null",
+        "log text not null", "log_index bigint not null", "ground text not null",
+    ),
+    "revoked": ("statement text primary key",),
+}  # fmt: skip
+_INDEXES = (
+    "create index if not exists by_statement on bundles (statement)",
+    "create index if not exists by_subject on bundles (subject_digest, predicate_type)",
+    "create index if not exists by_asset on bundles (asset, predicate_type)",
+    "create index if not exists by_bytes on entries (sha256)",
+    "create index if not exists by_result on results (asset, sha256)",
+    "create index if not exists by_judgement on results (statement)",
+)
+_UPSERT_ENTRY = (
+    "insert into entries values (?,?,?,?,?,?) on conflict (asset, partition, path, statement) "
+    "do update set sha256 = excluded.sha256, sequence = excluded.sequence"
+)
+_VERSION = 6  # an index of another version is thrown away and built anew
 _UNKNOWN_LOG = -1
-_TABLES = ("bundles", "entries", "results", "revoked")
 
 
 class Index:
     """What is known of bundles, by what people and gates ask. Safe for threads and processes."""
 
-    def __init__(self, place: Path | None, logs: Iterable[bytes] = ()) -> None:
-        """`place`: its file; None keeps it in memory. `logs`: as for `EvidenceStore`."""
-        if place is not None:
-            place.parent.mkdir(parents=True, exist_ok=True)
-        ranks = {log_id.hex(): rank for rank, log_id in enumerate(logs)}
+    def __init__(self, database: Database | None, logs: Iterable[bytes] = ()) -> None:
+        """`database`: where it lies; None keeps it in memory. `logs`: as for `EvidenceStore`."""
         self._lock = threading.RLock()
         self._heads: dict[str, dict[str, list[Head]]] = {}
         self._heads_of = (-1, -1)
-        self._db = sqlite3.connect(place or ":memory:", timeout=30, check_same_thread=False)
-        self._db.row_factory = sqlite3.Row
-        self._db.create_function(
-            "log_rank", 1, lambda log: ranks.get(log, _UNKNOWN_LOG), deterministic=True
-        )
-        with self._transaction() as db:
-            db.execute("pragma synchronous = off")  # derived data: rebuilt when in doubt
-            if db.execute("pragma user_version").fetchone()[0] != _SCHEMA_VERSION:
-                for table in _TABLES:
-                    db.execute(f"drop table if exists {table}")
-                db.execute(f"pragma user_version = {_SCHEMA_VERSION}")
-            db.executescript(_SCHEMA)
+        known = [f"when '{log_id.hex()}' then {rank}" for rank, log_id in enumerate(logs)]
+        known = known or [f"when '' then {_UNKNOWN_LOG}"]
+        self._rank = f"case log {' '.join(known)} else {_UNKNOWN_LOG} end"
+        self._database = database or SqliteDatabase(None)
+        self._database.prepare(_VERSION, _TABLES, _INDEXES)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._db:
-            yield self._db
-
-    def _query(self, sql: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._db.execute(sql, values).fetchall()
+    def _query(self, sql: str, values: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
+        """Rows; `{rank}` in a query is where a row's log stands among those that are known."""
+        return self._database.query(sql.replace("{rank}", self._rank), values)
 
     def add(self, rows: Rows) -> None:
-        """Keep the rows of one bundle, all of them or none."""
-        with self._transaction() as db:
-            record = rows.record.model_dump()
-            marks = ",".join(f":{name}" for name in record)
-            names = ",".join(record)
-            db.execute(f"insert or replace into bundles ({names}) values ({marks})", record)  # noqa: S608 - fixed names
-            db.executemany("insert or replace into entries values (?,?,?,?,?,?)", rows.entries)
-            db.executemany(
-                "insert or replace into results values (?,?,?,?,?,?,?,?,?,?,?,?)", rows.results
-            )
-            digests = [(digest,) for digest in rows.revoked]
-            db.executemany("insert or ignore into revoked values (?)", digests)
+        """Keep the rows of one bundle, all of them or none, in place of what was kept of it."""
+        record = rows.record.model_dump()
+        again = [(rows.record.statement,)] if rows.results else []
+        self._database.write(
+            [
+                ("delete from bundles where bundle = ?", [(rows.record.bundle,)]),
+                (_insert("bundles", record), [tuple(record.values())]),
+                (_UPSERT_ENTRY, rows.entries),
+                ("delete from results where statement = ?", again),
+                (_insert("results", _columns("results")), rows.results),
+                (_insert("revoked", ["statement"]), [(digest,) for digest in rows.revoked]),
+            ]
+        )
 
     def known(self) -> dict[str, str]:
         """Bundle → the statement that it carries, of all that are indexed."""
@@ -104,7 +98,7 @@ class Index:
         """(bundle, name of its subject) of those that carry a statement, first logged first."""
         rows = self._query(
             "select bundle, subject_name from bundles where statement = ? "
-            "order by log_rank(log), log_index",
+            "order by {rank}, log_index",
             (statement,),
         )
         return [(str(row["bundle"]), str(row["subject_name"])) for row in rows]
@@ -115,7 +109,7 @@ class Index:
         Those of a log that nobody knows are among them.
         """
         rows = self._query(
-            "select bundle from bundles where (log = ? and log_index >= ?) or log_rank(log) = ?",
+            "select bundle from bundles where (log = ? and log_index >= ?) or {rank} = ?",
             (log_id.hex(), log_index, _UNKNOWN_LOG),
         )
         return [str(row["bundle"]) for row in rows]
@@ -131,13 +125,13 @@ class Index:
             "statement": statement,
         }
         used = {name: value for name, value in filters.items() if value}
-        where = " and ".join(f"{name} = ?" for name in used) or "1"
+        where = " and ".join(f"{name} = ?" for name in used) or "1 = 1"
         rows = self._query(
             f"select * from bundles where {where} "  # noqa: S608 - fixed names
-            "order by log_rank(log), log_index",
+            "order by {rank}, log_index",
             tuple(used.values()),
         )
-        return [Record(**dict(row)) for row in rows]
+        return [Record(**row) for row in rows]
 
     def heads(self, asset: str) -> dict[str, list[Head]]:
         """Partition → its newest files. Read once for each state of the index."""
@@ -157,65 +151,69 @@ class Index:
         )
         heads: dict[str, list[Head]] = {}
         for row in rows:
-            heads.setdefault(row["partition"], []).append(Head(**dict(row)))
+            heads.setdefault(row["partition"], []).append(Head(**row))
         return heads
 
     def versions(self, asset: str, partition: str = "") -> list[Head]:
         """Every attested version of an asset's partitions (or of one), oldest first."""
         rows = self._query(
-            "select * from entries where asset = ? and ? in ('', partition) order by sequence",
+            "select * from entries where asset = ? and ? in ('', partition) "
+            "order by sequence, path",
             (asset, partition),
         )
-        return [Head(**dict(row)) for row in rows]
+        return [Head(**row) for row in rows]
 
     def replaced(self, asset: str) -> list[VersionAt]:
         """The versions of those partitions that have several statements, the newest first."""
         rows = self._query(
-            "select e.partition, e.statement, group_concat(distinct e.sha256) as files, "
-            "min(log_rank(b.log)) as log, min(b.log_index) as log_index "
+            "select e.partition, e.statement, e.sequence, e.sha256, {rank} as place, b.log_index "
             "from entries e join bundles b on b.statement = e.statement "
             "where e.asset = ? and e.partition in (select partition from entries "
             "where asset = ? group by partition having count(distinct statement) > 1) "
-            "group by e.partition, e.statement order by e.sequence desc",
+            "order by e.sequence desc, e.partition, e.statement",
             (asset, asset),
         )
-        return [
-            VersionAt(
-                partition=row["partition"],
-                statement=row["statement"],
-                files=frozenset(row["files"].split(",")),
-                logged=(row["log"], row["log_index"]),
+        found = []
+        for _, group in groupby(rows, lambda row: (row["partition"], row["statement"])):
+            files = list(group)
+            found.append(
+                VersionAt(
+                    partition=files[0]["partition"],
+                    statement=files[0]["statement"],
+                    files=frozenset(row["sha256"] for row in files),
+                    logged=min((row["place"], row["log_index"]) for row in files),
+                )
             )
-            for row in rows
-        ]
+        return found
 
     def state(self) -> tuple[int, int]:
         """Another one after every change of the index, whoever made it."""
-        with self._lock:
-            others = int(self._db.execute("pragma data_version").fetchone()[0])
-            return others, self._db.total_changes
+        return self._database.state()
 
     def chain(self, name: str) -> list[ChainLink]:
         """The statements of an asset, of `deployments` or of `revocations`, in order."""
         rows = self._query(
-            "select distinct statement, sequence, previous from bundles "
-            "where asset = ? and sequence > 0 order by sequence, log_rank(log), log_index",
+            "select statement, sequence, previous from bundles "
+            "where asset = ? and sequence > 0 order by sequence, {rank}, log_index",
             (name,),
         )
-        return [ChainLink(**dict(row)) for row in rows]
+        links = {(row["statement"], row["sequence"], row["previous"]): row for row in rows}
+        return [ChainLink(**row) for row in links.values()]
 
     def files_named(self, prefix: str) -> list[Head]:
         """Every version of the attested files whose SHA-256 begins with `prefix`."""
         rows = self._query(
-            "select * from entries where sha256 >= ? and sha256 <= ? order by sequence",
+            "select * from entries where sha256 >= ? and sha256 <= ? "
+            "order by sequence, asset, path, statement",
             (prefix, f"{prefix}g"),  # the next letter after the hex digits
         )
-        return [Head(**dict(row)) for row in rows]
+        return [Head(**row) for row in rows]
 
     def statement_of_file(self, sha256: str) -> str:
         """The newest statement that attests a file with these bytes, or an empty string."""
         rows = self._query(
-            "select statement from entries where sha256 = ? order by sequence desc limit 1",
+            "select statement from entries where sha256 = ? "
+            "order by sequence desc, statement limit 1",
             (sha256,),
         )
         return str(rows[0]["statement"]) if rows else ""
@@ -226,12 +224,12 @@ class Index:
             "select partition, sha256, suite, suite_digest, result, checks, rows, statement, "
             "ground from results where asset = ? "
             "and statement not in (select statement from revoked) "
-            "order by log_rank(log), log_index",
+            "order by {rank}, log_index",
             (asset,),
         )
         found: dict[tuple[str, str], dict[str, ContractResult]] = {}
         for row in rows:
-            result = ContractResult(**dict(row))
+            result = ContractResult(**row)
             found.setdefault((result.partition, result.sha256), {})[result.suite] = result
         return found
 
@@ -239,7 +237,18 @@ class Index:
         """The statement of a suite's newest result that was not revoked, or an empty string."""
         rows = self._query(
             "select statement from results where asset = ? and suite = ? and statement not in "
-            "(select statement from revoked) order by log_rank(log) desc, log_index desc limit 1",
+            "(select statement from revoked) order by {rank} desc, log_index desc limit 1",
             (asset, suite),
         )
         return str(rows[0]["statement"]) if rows else ""
+
+
+def _columns(table: str) -> list[str]:
+    return [line.partition(" ")[0] for line in _TABLES[table]]
+
+
+def _insert(table: str, columns: Iterable[str]) -> str:
+    """What adds rows to a table; one that somebody else has just added stays as it is."""
+    names = list(columns)
+    marks = ",".join("?" * len(names))
+    return f"insert into {table} ({','.join(names)}) values ({marks}) on conflict do nothing"  # noqa: S608 - fixed names

@@ -12,6 +12,7 @@ from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.columns import DEPLOYMENTS, REVOCATIONS
 from fraud_provenance.attested.statements.manifest import Manifest, parse_manifest
 from fraud_provenance.attested.store.contents import Contents
+from fraud_provenance.attested.store.databases import Database
 from fraud_provenance.attested.store.index import Index
 from fraud_provenance.attested.store.rows import (
     ChainLink,
@@ -38,11 +39,11 @@ class EvidenceStore(Index):
     def __init__(
         self,
         blobs: Blobs,
-        index: Path | None = None,
+        index: Database | None = None,
         logs: Iterable[bytes] = (),
         contents: Contents | None = None,
     ) -> None:
-        """`index`: the file of the derived index, None for one in memory.
+        """`index`: where the tables of the derived index lie, None for memory.
 
         `logs`: the ids of the logs that evidence is in, the oldest first. What is in a later log
         was logged later, whatever its index there. What is in a log that is none of these is older
