@@ -96,7 +96,8 @@ def test_what_one_machine_makes_the_other_goes_on_from(machines: list[Machine]) 
     first.said("run")
     day = sorted((first.product.home / "data" / "transaction_scores").rglob("*.parquet"))[-1]
     assert second.trusts(f"transaction_scores/{day.stem}")
-    with ThreadPoolExecutor(2) as pool:
+    land(first, 47)
+    with ThreadPoolExecutor(2) as pool:  # both train, register and score whatever is due
         list(pool.map(lambda machine: machine.said("run"), machines))
     shutil.rmtree(second.product.home / "data")
     for machine in machines:
