@@ -11,13 +11,16 @@ from fraud_provenance.home.workspace import Workspace, opened_from
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION
 
 APPROVER = "risk.officer@example.com"
+DAYS = 60
 
 
-def command(*arguments: str) -> None:
-    """Show and run one command; the demo ends where it fails."""
+def command(*arguments: str, **variables: str) -> None:
+    """Show and run one command, with more variables; the demo ends where it fails."""
     print(f"\n$ fraud-provenance {' '.join(arguments)}", flush=True)
     done = subprocess.run(  # noqa: S603 - our own command line
-        [sys.executable, "-m", "fraud_provenance.cli", *arguments], check=False
+        [sys.executable, "-m", "fraud_provenance.cli", *arguments],
+        env={**os.environ, **variables},
+        check=False,
     )
     if done.returncode != 0:
         sys.exit(done.returncode)
@@ -39,13 +42,13 @@ def riskiest(workspace: Workspace) -> int:
     return int(scores["transaction_id"][0])
 
 
-def play(workspace: Workspace) -> int:
-    """Servers, data, graph, approval, promotion, scores, verification, trace.
+def play(workspace: Workspace, days: int = DAYS) -> int:
+    """Servers, so many days of data, graph, approval, promotion, scores, verification, trace.
 
     Returns the transaction that was traced.
     """
     command("up")
-    command("generate", "--days", "60", "--rows-per-day", "2000", "--seed", "1")
+    command("generate", "--days", str(days), "--rows-per-day", "2000", "--seed", "1")
     command("run")
     if is_waiting(workspace):
         environment = ["--environment", workspace.environment]

@@ -1,7 +1,8 @@
-"""`make production`: the demo's flow on servers of this machine, each of its own project.
+"""`make production`: a demo's home moves to servers of this machine, and goes on there.
 
 PostgreSQL, an object store, MLflow's server and the local Sigstore, on 127.0.0.1, in a home of its
-own. What runs already is used; `--down` ends each by its process id and keeps the data.
+own. What was done is not done again, what runs already is used; `--down` ends each server by its
+process id and keeps the data.
 """
 
 import os
@@ -16,7 +17,7 @@ from fraud_provenance.home.settings import PROJECT
 from fraud_provenance.home.surroundings import HOME_VARIABLE, place_of
 from fraud_provenance.home.workspace import opened_from
 from fraud_provenance.run import demo, site_servers
-from fraud_provenance.run.site import Site
+from fraud_provenance.run.site import HOST, MLFLOW, Site
 
 _NAME = ".fraud_provenance-production"
 
@@ -38,7 +39,6 @@ def begin(site: Site) -> None:
     site.check()
     site.folder.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(site.folder / "lock"):
-        site.write_settings()
         site.write_variables()
         site_servers.start(site, lambda text: print(text, flush=True))
 
@@ -48,6 +48,14 @@ def surround(site: Site, environ: MutableMapping[str, str]) -> None:
     for name in [name for name in environ if name.startswith("AWS_")]:
         del environ[name]
     environ.update(site.variables())
+
+
+def move(site: Site) -> None:
+    """Bring the home to its servers."""
+    database = f"postgresql+psycopg2://{MLFLOW}@{HOST}:{site.ports['postgres']}/{MLFLOW}"
+    chosen = str(site.write_settings())
+    around = {"PGPASSFILE": str(site.passwords(MLFLOW))}
+    demo.command("move-home", chosen, "--mlflow-database", database, **around)
 
 
 def down(site: Site) -> None:
@@ -97,8 +105,17 @@ def main(arguments: Sequence[str]) -> int:
         begin(site)
         surround(site, os.environ)
         ready = time.monotonic()
-        transaction = demo.play(opened_from(os.environ))
-        print(f"\nservers {ready - began:.0f} s, the flow {time.monotonic() - ready:.0f} s")
+        if not site.is_moved:
+            demo.play(opened_from(os.environ))
+            played = time.monotonic()
+            move(site)
+            print(
+                f"\nservers {ready - began:.0f} s, the demo {played - ready:.0f} s, "
+                f"its move {time.monotonic() - played:.0f} s"
+            )
+        moved = time.monotonic()
+        transaction = demo.play(opened_from(os.environ), demo.DAYS + 1)
+        print(f"\nthe next day, on the servers {time.monotonic() - moved:.0f} s")
         show(site, transaction)
     except ProvenanceError as error:
         for item in error.reasons:

@@ -139,18 +139,25 @@ class Site:
             wanted = self.settings().encode() if (self.folder / "ports.json").exists() else b""
             is_ours = files.read_once(path, limit_bytes=_LIMIT_BYTES) == wanted
         else:
-            is_ours = not (self.home / "trust").exists()
+            begun = (self.folder / "ports.json").exists()  # its demo runs, or is about to move
+            is_ours = begun or not (self.home / "trust").exists()
         if not is_ours:
             raise _unusable(
                 f"{self.home} is a home with other settings, which stays as it is",
-                f"Set {HOME_VARIABLE} to an empty folder, or take the variable away.",
+                f"Set {HOME_VARIABLE} to an empty folder, or take the variable away. How a home of "
+                "yours moves: docs/production.md.",
             )
 
-    def write_settings(self) -> None:
-        """Write `settings.toml` once."""
-        path = self.home / SETTINGS
-        if not path.exists():
-            files.write_atomic(path, self.settings().encode())
+    @property
+    def is_moved(self) -> bool:
+        """Whether the home lies on the servers already."""
+        return (self.home / SETTINGS).exists()
+
+    def write_settings(self) -> Path:
+        """Write what the home's `settings.toml` is to be, for `move-home`."""
+        path = self.folder / SETTINGS
+        files.write_atomic(path, self.settings().encode())
+        return path
 
     def _key(self, name: str) -> Path:
         return self.folder / "keys" / name

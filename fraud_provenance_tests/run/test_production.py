@@ -56,8 +56,8 @@ def quiet(_text: str) -> None:
 
 def test_settings_name_every_server_and_are_read_by_the_product(site: Site) -> None:
     site.check()
-    site.write_settings()
-    given = settings_from(site.variables())
+    given = settings_from(site.variables(), site.write_settings())
+    assert not site.is_moved
     assert given.home == site.home
     assert given.evidence.place == f"s3://{EVIDENCE}/home"
     assert given.evidence.endpoint == site.store_address
@@ -66,9 +66,14 @@ def test_settings_name_every_server_and_are_read_by_the_product(site: Site) -> N
     assert given.data.kept_days == 0
     assert given.mlflow.server == site.mlflow_address
     assert given.postgres.storage()["port"] == site.ports["postgres"]
+    assert given.memory.place == f"s3://{EVIDENCE}/home"
     assert len(set(site.ports.values())) == 3
     assert Site(site.home).ports == site.ports
+    (site.home / "trust").mkdir()
+    Site(site.home).check()  # its demo was broken off
+    (site.home / "settings.toml").write_text(site.settings())
     Site(site.home).check()
+    assert site.is_moved
 
 
 def test_secrets_are_random_kept_and_closed_to_others(site: Site, tmp_path: Path) -> None:
