@@ -1,10 +1,17 @@
 """Memory that machines share: stores that go back, fork, lose or delay what they took."""
 
+import random
 from dataclasses import dataclass, field
 
 import pytest
 
-from fraud_provenance.attested.core.errors import BackendError, EvidenceError, ProvenanceError
+from fraud_provenance.attested.core.codes import RootCause
+from fraud_provenance.attested.core.errors import (
+    BackendError,
+    EvidenceError,
+    ProvenanceError,
+    reason,
+)
 from fraud_provenance.attested.ports.blobs import MemoryBlobs
 from fraud_provenance.attested.ports.chain_memory import ChainMemory
 from fraud_provenance.attested.ports.memory import MAX_MEMORY_BYTES, ProcessMemory
@@ -204,6 +211,25 @@ def test_a_home_that_remembers_something_else_is_refused(shared: Shared) -> None
     assert refused(ChainMemory(shared.blobs, own)) == "EVIDENCE_ROLLBACK"
 
 
+def test_of_two_processes_the_slower_one_forgets_nothing(shared: Shared) -> None:
+    shared.machine().change(NAME, count)
+    own = ProcessMemory()
+    slow, quick = (ChainMemory(shared.blobs, own) for _ in range(2))
+    look = shared.blobs.read
+
+    def read(name: str, limit_bytes: int) -> bytes | None:
+        found = look(name, limit_bytes)
+        if name == link(2) and found is None:  # the slow one has looked: now the quick one acts
+            shared.blobs.read = look  # type: ignore[method-assign]
+            quick.change(NAME, count)
+        return found
+
+    shared.blobs.read = read  # type: ignore[method-assign]
+    assert slow.read(NAME) == b"1"
+    shared.blobs.hidden.add(link(2))
+    assert refused(slow) == "EVIDENCE_ROLLBACK"
+
+
 def test_what_is_too_large_is_refused_and_changes_nothing(shared: Shared) -> None:
     here = shared.machine()
     here.change(NAME, count)
@@ -239,6 +265,63 @@ def test_two_that_change_it_in_turn_lose_nothing(shared: Shared) -> None:
 
     here.change(NAME, after_the_other)
     assert here.read(NAME) == there.read(NAME) == b"2"
+
+
+class CutBlobs(MemoryBlobs):
+    """A store behind a network that is cut at any moment: before it hears, or before it answers."""
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__()
+        self._chance = chance
+        self.is_cut = True
+
+    def read(self, name: str, limit_bytes: int) -> bytes | None:
+        self._may_fail()
+        return super().read(name, limit_bytes)
+
+    def put(self, name: str, content: bytes) -> bool:
+        self._may_fail()
+        done = super().put(name, content)
+        self._may_fail()
+        return done
+
+    def names(self, folder: str) -> list[str]:
+        self._may_fail()
+        return super().names(folder)
+
+    def _may_fail(self) -> None:
+        if self.is_cut and self._chance.random() < 0.2:
+            raise BackendError(reason(RootCause.STORAGE_UNAVAILABLE, "the network is cut"))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_network_that_is_cut_at_any_moment_loses_nothing_and_counts_nothing_twice(
+    seed: int,
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - it decides moments, no secret
+    blobs = CutBlobs(chance)
+    owns = [ProcessMemory() for _ in range(3)]
+    done: list[str] = []
+    unknown: list[str] = []
+    for number in range(40):
+        own = chance.choice(owns)  # one machine, of which each command is a process of its own
+        mine = f"{number};"
+        try:
+            ChainMemory(blobs, own).change(
+                NAME, lambda before, m=mine: (before or b"") + m.encode()
+            )
+            done.append(mine)
+        except BackendError:
+            unknown.append(mine)
+    blobs.is_cut = False
+    kept = [ChainMemory(blobs, own).read(NAME) for own in owns]
+    assert kept[0] is not None
+    assert kept == [kept[0]] * 3
+    found = [f"{item};" for item in kept[0].decode().split(";") if item]
+    assert [item for item in found if item in done] == done, "each in its place, and once"
+    assert len(set(found)) == len(found)
+    assert set(found) <= {*done, *unknown}
+    assert unknown
 
 
 @pytest.mark.integration
