@@ -162,7 +162,14 @@ def test_a_listing_of_what_is_not_there_is_refused(shared: Shared) -> None:
     assert refused(shared.machine()) == "EVIDENCE_ROLLBACK"
 
 
-@pytest.mark.parametrize("content", [b"", b"1", b"x" * 200, b"0" * 64 + b" short kept\n1"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"1", b"x" * 200, b"0" * 64 + b" short kept\n1",
+        b"0" * 64 + b" " + b"0" * 32 + b" lost\n1", b"\xff" * 64 + b" " + b"0" * 32 + b" kept\n1",
+        b"0" * 64 + b" " + b"0" * 32 + b" kept 1",
+    ],
+)  # fmt: skip
 def test_a_link_that_is_none_is_refused(shared: Shared, content: bytes) -> None:
     shared.blobs.put(link(1), content)
     assert refused(shared.machine()) == "EVIDENCE_MALFORMED"

@@ -56,8 +56,10 @@ class _Link:
     @property
     def is_whole(self) -> bool:
         header = self.content[:_HEADER_BYTES]
-        shape = [len(word) for word in self._words]
-        return header.endswith(b"\n") and header.isascii() and shape == [64, 32, 4]
+        *names, kind = self._words
+        shape = [len(word) for word in names]
+        is_known = header.isascii() and kind in (_KEPT, _GONE)
+        return is_known and header.endswith(b"\n") and shape == [64, 32]
 
 
 class ChainMemory:
