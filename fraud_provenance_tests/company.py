@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from fraud_provenance.attested.tlog.witness import LocalWitness, create_local_wi
 from fraud_provenance_tests.attacks.arena import commit_all
 from fraud_provenance_tests.attestors.test_work_tree import git
 from fraud_provenance_tests.evidence.simulated_witness import served, speaking
+from fraud_provenance_tests.listening import serving
 from fraud_provenance_tests.product import Done, Product, copy_project
 from fraud_provenance_tests.tuf_repository import TufRepository
 
@@ -33,6 +34,7 @@ class Company:
     sigstore: LocalSigstore
     witness: str
     witness_url: str
+    log_url: str
     folder: Path
 
     def give(self, home: Path) -> None:
@@ -41,7 +43,7 @@ class Company:
         trust.mkdir(parents=True, exist_ok=True)
         for name in set(PUBLIC) - {*TARGETS, "client_trust_config.json"}:
             shutil.copy(self.sigstore.trusted_root.parent / name, trust / name)
-        log = {self.sigstore.origin: f"file://{self.folder / 'sigstore' / 'log'}"}
+        log = {self.sigstore.origin: self.log_url}
         (trust / "logs.json").write_text(json.dumps(log))
         witnesses = [{"key": self.witness, "url": self.witness_url}]
         policy = {"threshold": 1, "witnesses": witnesses}
@@ -62,21 +64,30 @@ class Company:
         made.publish({theirs: (own / ours).read_bytes() for ours, theirs in TARGETS.items()})
         return made
 
+    def lay_own(self, folder: Path, workloads: Sequence[str], people: Sequence[str]) -> None:
+        """Fresh tokens of these alone, into a folder of one host's own."""
+        for subject in workloads:
+            self._lay(folder, "workloads", subject, self.sigstore.workload_token(f"/{subject}"))
+        for subject in people:
+            self._lay(folder, "people", subject, self.sigstore.person_token(subject))
+
     def lay_tokens(self, project: Path) -> None:
         """A fresh token of each workload of the layout, and of each principal."""
+        tokens = self.folder / "tokens"
         data = project / "policies" / "data"
         layout = Layout.model_validate_json((data / "layout.json").read_bytes())
         people = json.loads((data / "principals.json").read_bytes())["principals"]
         for signer in filter(None, (rule.signer() for rule in layout.steps.values())):
             token = self.sigstore.workload_token(signer.subject)
-            self._lay(signer.issuer, signer.subject.lstrip("/"), token)
+            self._lay(tokens, signer.issuer, signer.subject.lstrip("/"), token)
         for one in (identity for person in people for identity in person["identities"]):
             if one["issuer"] == "people":
                 token = self.sigstore.person_token(one["subject"])
-                self._lay("people", one["subject"], token)
+                self._lay(tokens, "people", one["subject"], token)
 
-    def _lay(self, issuer: str, name: str, token: str) -> None:
-        path = self.folder / "tokens" / issuer / name
+    @staticmethod
+    def _lay(folder: Path, issuer: str, name: str, token: str) -> None:
+        path = folder / issuer / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(token)
 
@@ -90,8 +101,9 @@ def running_company(folder: Path) -> Iterator[Company]:
         root = sigstore.trusted_root.read_bytes()
         logs = {key.origin: key for key in log_keys(root).values()}
         key = create_local_witness(folder / "witness")
-        with served(speaking(LocalWitness(folder / "witness", logs))) as url:
-            yield Company(sigstore, key.text, url, folder)
+        witness = LocalWitness(folder / "witness", logs)
+        with served(speaking(witness)) as url, serving(folder / "sigstore" / "log") as log:
+            yield Company(sigstore, key.text, url, log, folder)
     finally:
         sigstore.down()
 

@@ -50,9 +50,12 @@ class Product:
             **more,
         }
 
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "fraud_provenance.cli", *arguments]
+
     def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "fraud_provenance.cli", *arguments],
+            self.command(*arguments),
             cwd=self.project,
             env=self.environment(**environment),
             stdout=subprocess.PIPE,

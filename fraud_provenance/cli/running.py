@@ -16,6 +16,7 @@ from fraud_provenance.cli.terminal import (
     print_reasons,
     progress,
 )
+from fraud_provenance.run.report import RunOptions, Stage
 
 
 def register(app: typer.Typer) -> None:
@@ -42,6 +43,13 @@ def run(
         list[str] | None,
         typer.Option("--score", help="A day to score; repeat for more. Default: the newest."),
     ] = None,
+    stage: Annotated[
+        list[Stage] | None,
+        typer.Option(
+            "--stage",
+            help="This part alone, on a machine that does no more; repeat for more. Default: all.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Run the graph for everything that is due: ingest, contracts, features, training, scores.
@@ -52,7 +60,6 @@ def run(
     """
     from fraud_provenance.run.jobs import refuse_one_identity
     from fraud_provenance.run.pipeline import Pipeline
-    from fraud_provenance.run.report import RunOptions
 
     options = RunOptions(
         train_start=str(day_of(train_start)) if train_start else "",
@@ -61,6 +68,7 @@ def run(
         test_days=test_days,
         retrain_after_days=retrain_after_days,
         score=tuple(str(day_of(day)) for day in score or ()),
+        stages=tuple(stage or ()),
     )
     workspace = open_workspace()
     refuse_one_identity(workspace)

@@ -46,7 +46,7 @@ from fraud_provenance.models.registry import CANDIDATE, CHAMPION
 from fraud_provenance.predictions.log import UNFINISHED, log_heartbeat
 from fraud_provenance.run.instance import history_error, open_instance
 from fraud_provenance.run.jobs import is_contract_failure, own_error, part_of, unforeseen
-from fraud_provenance.run.report import RunOptions, RunReport
+from fraud_provenance.run.report import RunOptions, RunReport, Stage
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -118,10 +118,17 @@ class Pipeline:
             self.workspace.start_check()
             notes.extend(recover(self.workspace.trust, UNFINISHED))
             self._verify_heads()
-        for stage in (
-            self._ingest, self._features, self._feature_store, self._training, self._promotion,
-            self._scoring, self._audit,
-        ):  # fmt: skip
+        stages = {
+            Stage.INGEST: self._ingest,
+            Stage.FEATURES: self._features,
+            Stage.ONLINE: self._feature_store,
+            Stage.TRAINING: self._training,
+            Stage.PROMOTION: self._promotion,
+            Stage.SCORING: self._scoring,
+        }
+        chosen = self.options.stages or stages
+        work = [stage for name, stage in stages.items() if name in chosen]
+        for stage in (*work, self._audit):
             try:
                 self._attempt(stage)
             except BackendError as error:  # what comes after could not be decided, either

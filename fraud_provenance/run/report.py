@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason
@@ -37,9 +38,20 @@ class RunReport:
         return 2 if self.undecided else int(self.newly_failed)
 
 
+class Stage(StrEnum):
+    """A part of `run`, in the order of the flow."""
+
+    INGEST = "ingest"
+    FEATURES = "features"
+    ONLINE = "online"
+    TRAINING = "training"
+    PROMOTION = "promotion"
+    SCORING = "scoring"
+
+
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run: training days and parameters, days to score."""
+    """How to run: training days and parameters, days to score, stages (all, if none is named)."""
 
     train_start: str = ""
     train_days: int = 7
@@ -47,6 +59,7 @@ class RunOptions:
     test_days: int = 7
     retrain_after_days: int = 1
     score: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = ()
 
     def run_config(self) -> dict[str, Any]:
         """Dagster run configuration: that of the `training` resource."""

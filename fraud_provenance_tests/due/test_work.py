@@ -97,7 +97,8 @@ def test_online_store_that_is_gone_is_made_again(
     (tmp_path / "feast").mkdir()
     for name in {"registry.db", "online.db"} - {lost}:
         (tmp_path / "feast" / name).touch()
-    home: Any = SimpleNamespace(home=tmp_path)
+    here = SimpleNamespace(memory=SimpleNamespace(place=""))
+    home: Any = SimpleNamespace(home=tmp_path, feast=tmp_path / "feast", settings=here)
     assert planning.feature_store_due(home) is bool(lost)
 
 

@@ -23,7 +23,7 @@ from fraud_provenance.due import trainings
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.run import pipeline
 from fraud_provenance.run.pipeline import Pipeline
-from fraud_provenance.run.report import RunOptions
+from fraud_provenance.run.report import RunOptions, Stage
 
 STAGES = ("_ingest", "_features", "_feature_store", "_training", "_promotion", "_scoring", "_audit")
 
@@ -70,6 +70,14 @@ def test_refused_stages_stop_no_other_and_all_are_told(
         "ROLLBACK", "PARTITION_MISSING", "LOG_FORK",
     ]  # fmt: skip
     assert run.report.exit_code == 1
+
+
+def test_chosen_stages_run_in_the_order_of_the_flow_and_the_log_is_looked_at(
+    run: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.options = RunOptions(stages=(Stage.SCORING, Stage.PROMOTION))
+    refusing(run, monkeypatch)
+    assert run.report.notes == ["_promotion", "_scoring", "_audit"]
 
 
 def test_what_cannot_be_decided_ends_the_run_with_2_and_hides_nothing(
