@@ -100,8 +100,9 @@ incidents: setup ## The incident game: something goes wrong, `blame` has to say 
 remedies: setup ## Every remedy of the table, done as it is printed on a real home
 	@$(BIN)/python -m fraud_provenance_tests.attacks --remedies
 
-faults: setup ## The fault campaign: kills at random moments, full disks, servers down or lying
+faults: setup object-store ## The fault campaign: kills at random moments, full disks, servers down or lying
 	@FRAUD_PROVENANCE_ALERT_KILLS=200 $(BIN)/python -m pytest -q fraud_provenance_tests/alerts/test_kills.py
+	@FRAUD_PROVENANCE_CUTS=12 $(BIN)/python -m pytest -q -k cut fraud_provenance_tests/e2e/test_three_hosts.py
 	@$(BIN)/python -m fraud_provenance_tests.attacks.campaign
 
 mutations: setup ## 5,000 changed files for an auditor: neither verifier accepts one (two hours)

@@ -163,6 +163,16 @@ def test_older_bytes_on_disk_are_named_as_such(chain: Chain) -> None:
     assert codes(chain.verdict(newer.bundle)) == ["ROLLBACK"]
 
 
+def test_newer_bytes_are_no_way_back_to_who_asks_for_an_older_version(chain: Chain) -> None:
+    ingest(chain.trust, {DAY: b"late rows"})
+    older = chain.node(chain.raw.bundle)
+    assert older.manifest is not None
+    (entry,) = [item for item in older.manifest.entries if item.partition == DAY]
+    with pytest.raises(VerificationError, match="newer version's") as caught:
+        chain.trust.lineage().artifacts.read(older, entry)
+    assert codes(caught.value) == ["DIGEST_MISMATCH"]
+
+
 def test_step_does_not_sign_a_way_back(chain: Chain) -> None:
     ingest(chain.trust, {DAY: b"late rows"})
     with pytest.raises(VerificationError, match="ROLLBACK"):

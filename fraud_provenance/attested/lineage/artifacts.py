@@ -110,8 +110,10 @@ class Artifacts:
         if known and is_written_once(node):
             code = RootCause.SUBJECT_MISMATCH
             told = "; these bytes were attested by another statement"
-        elif any((head.path, head.partition) == here for head in known):
-            code, told = RootCause.ROLLBACK, "; these bytes are an older version's"
+        elif versions := [head for head in known if (head.path, head.partition) == here]:
+            told = "; these bytes are a newer version's"
+            if not self._is_superseded(node, versions):
+                code, told = RootCause.ROLLBACK, "; these bytes are an older version's"
         elif other is not None:
             code = RootCause.SUBJECT_PARTITION_MISMATCH
             told = f"; these bytes belong to {other.partition}"
