@@ -119,6 +119,18 @@ def test_a_store_that_goes_back_is_refused_by_who_saw_more(shared: Shared) -> No
     assert there.read(NAME) == b"1"
 
 
+def test_a_new_machine_that_is_given_what_another_saw_believes_no_less(shared: Shared) -> None:
+    own = ProcessMemory()
+    here = ChainMemory(shared.blobs, own)
+    for _ in range(2):
+        here.change(NAME, count)
+    seen, given = own.read(f"{NAME}.seen"), ProcessMemory()
+    given.change(f"{NAME}.seen", lambda _: seen)
+    assert ChainMemory(shared.blobs, given).read(NAME) == b"2"
+    shared.blobs.hidden.add(link(2))
+    assert refused(ChainMemory(shared.blobs, given)) == "EVIDENCE_ROLLBACK"
+
+
 def test_another_history_is_refused_by_who_saw_the_first(shared: Shared) -> None:
     here, there, new = shared.machine(), shared.machine(), shared.machine()
     for memory in (here, there):
