@@ -22,6 +22,7 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.gates import cosign as cosign_binary
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.decisions import (
+    check_time,
     decision_statement,
     identity_fact,
     joined,
@@ -405,11 +406,11 @@ def _sign_deployment(
     )  # fmt: skip
     identity = identity_of(policy.layout, "deploy")
     if not answer.allowed:
-        trust.signing.sign(statement, identity)
+        trust.signing.sign(statement, identity, check_time)
         raise GateDenied(*answer.reasons)
     move = {"decision": statement.digest}
     trust.memory.change(_MOVE, lambda _: encoding.canonical_json(move))
-    signed = joined(trust.signing.submit(statement, identity))
+    signed = joined(trust.signing.submit(statement, identity, check_time))
     lineage.versions.seen.remember(DEPLOYMENTS, sequence, signed.statement.digest)
     return trust.lineage(policy).node(signed.statement.digest)
 

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 from fraud_provenance.attested.core import encoding
-from fraud_provenance.attested.core.errors import EvidenceError, VerificationError
+from fraud_provenance.attested.core.errors import EvidenceError, ProvenanceError, VerificationError
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS, SeenHeads
+from fraud_provenance.attested.ports.clock import machine_clock
 from fraud_provenance.attested.ports.memory import ProcessMemory
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.due.planning import registry_of
+from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.investigate.subjects import verify_subject
 from fraud_provenance_tests.conftest import (
     AUTHOR,
@@ -26,6 +28,7 @@ from fraud_provenance_tests.conftest import (
     Chain,
     Forger,
     codes,
+    featurise,
     ingest,
     open_workspace,
     raw_path,
@@ -150,6 +153,25 @@ def test_memory_that_cannot_be_read_refuses(chain: Chain, content: bytes) -> Non
     assert "EVIDENCE_MALFORMED" in codes(chain.verdict())
     (reason,) = chain.trust.lineage().versions.vanished()
     assert reason.code == "EVIDENCE_MALFORMED"
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_what_a_wrong_clock_signed_is_never_stored_and_the_next_step_goes_on(
+    chain: Chain, days: int
+) -> None:
+    off = dt.timedelta(days=days)
+    wrong = Workspace(replace(chain.workspace.settings, clock=lambda: machine_clock() + off))
+    wrong.attestor = chain.workspace.attestor
+    before = chain.trust.store.bundles()
+    for work in (ingest, lambda trust, _: featurise(trust, [DAY])):
+        with pytest.raises(ProvenanceError) as caught:
+            work(wrong.trust, {DAY: b"late rows"})
+        assert set(codes(caught.value)) <= {"TIME_SKEW", "CLOCK_BEHIND"}
+    assert chain.trust.store.bundles() == before
+    newer = ingest(chain.trust, {DAY: b"late rows"})
+    assert newer.sequence == 2
+    assert chain.verdict(newer.bundle).trusted
+    assert read_day(chain) == b"late rows"
 
 
 # --- going back --------------------------------------------------------------------------------

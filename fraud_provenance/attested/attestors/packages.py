@@ -158,7 +158,7 @@ def loaded_problems(modules: Mapping[str, object], places: Sequence[str]) -> lis
     roots = tuple(f"{os.path.realpath(place)}/" for place in own if place)
     found = []
     folders: dict[str, str] = {}
-    for name, module in list(modules.items()):
+    for name, module in dict(modules).items():  # copied at once: others import meanwhile
         path = getattr(module, "__file__", None)
         if not isinstance(path, str) or not os.path.isfile(path):
             continue

@@ -157,7 +157,7 @@ def _below(
 def _loaded(project: Path) -> set[str]:
     """The project's files that this process has imported; what is installed lies apart."""
     root, installed = f"{project.resolve()}/", f"{Path(sys.prefix).resolve()}/"
-    origins = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    origins = (getattr(module, "__file__", None) for module in dict(sys.modules).values())
     folders: dict[str, str] = {}
     found = {resolved(origin, folders) for origin in origins if isinstance(origin, str)}
     return {

@@ -95,8 +95,11 @@ def sign_answer(
     Raises:
         GateDenied: after a denial was signed and logged.
     """
-    sign = trust.signing.ask if gate in trust.gates_elsewhere else trust.signing.submit
-    pending = sign(statement, identity_of(policy.layout, gate))
+    identity = identity_of(policy.layout, gate)
+    if gate in trust.gates_elsewhere:
+        pending = trust.signing.ask(statement, identity)
+    else:
+        pending = trust.signing.submit(statement, identity, check_time)
     if not answer.allowed:
         pending.result()
         raise GateDenied(*answer.reasons)
@@ -110,5 +113,14 @@ def joined(pending: PendingSignature) -> VerifiedBundle:
         BackendError: could not sign. VerificationError: TIME_SKEW.
     """
     signed = pending.result()
-    Signers.check_clock(signed, signed.statement.predicate["timeVerified"])
+    check_time(signed)
     return signed
+
+
+def check_time(signed: VerifiedBundle) -> None:
+    """A decision's own time is that of its signature.
+
+    Raises:
+        VerificationError: TIME_SKEW.
+    """
+    Signers.check_clock(signed, signed.statement.predicate["timeVerified"])

@@ -41,6 +41,10 @@ _CERTIFICATE_USE_S = 480.0  # Fulcio's certificates live 10 minutes
 _LOOK_EVERY_S = 0.1
 
 
+Check = Callable[[VerifiedBundle], None]
+"""Looks at what was signed before anybody can rest on it; raises what is wrong with it."""
+
+
 class SigningService:
     """Signs statements under given identities; results are verified and stored."""
 
@@ -132,23 +136,32 @@ class SigningService:
         if asked := self._asked(identity):
             self._given[identity] = asked
 
-    def submit(self, statement: Statement, identity: Identity) -> "PendingSignature":
-        """Start signing; the intent is journalled before anything leaves this machine."""
+    def submit(
+        self, statement: Statement, identity: Identity, check: Check | None = None
+    ) -> "PendingSignature":
+        """Start signing; the intent is journalled before anything leaves this machine.
+
+        `check`: looks at what was signed; what it refuses is in the log, explained by its intent,
+        and never in the store: nothing can come to rest on it.
+        """
         asked = self._given.pop(identity, "") or self._asked(identity)
         if self._token_first and not asked:
             self.require(identity)
         self._store.put_intent(statement)
         given_up = threading.Event()
-        future = background(lambda: self._sign(statement, identity, given_up, asked))
+        future = background(lambda: self._sign(statement, identity, given_up, asked, check))
         return PendingSignature(future, statement, self._deadline_s, given_up)
 
-    def sign(self, statement: Statement, identity: Identity) -> VerifiedBundle:
-        """Sign and wait.
+    def sign(
+        self, statement: Statement, identity: Identity, check: Check | None = None
+    ) -> VerifiedBundle:
+        """Sign and wait; `check` as for `submit`.
 
         Raises:
             BackendError: an authority, the timestamp authority or the log did not answer.
+            Whatever `check` raises.
         """
-        return self.submit(statement, identity).result()
+        return self.submit(statement, identity, check).result()
 
     def sign_model(self, folder: Path, identity: Identity) -> VerifiedBundle:
         """Sign a model folder after the OpenSSF model signing specification; stored and verified.
@@ -173,7 +186,12 @@ class SigningService:
         return self._token(identity) if asks and self._known(identity) is None else ""
 
     def _sign(
-        self, statement: Statement, identity: Identity, given_up: threading.Event, asked: str
+        self,
+        statement: Statement,
+        identity: Identity,
+        given_up: threading.Event,
+        asked: str,
+        check: Check | None,
     ) -> VerifiedBundle:
         library.load()
         import requests
@@ -198,6 +216,8 @@ class SigningService:
         verified = self._verifier.verify(content)
         _check_signer(verified, identity, "the token made it")
         self._ahead = max(verified.signed_at - self._clock(), timedelta())
+        if check is not None:
+            check(verified)
         if given_up.is_set():  # nobody published what this is about; the intent stays journalled
             raise BackendError(reason(RootCause.LOG_UNAVAILABLE, "the answer came too late"))
         self._store.put_bundle(content)

@@ -19,6 +19,7 @@ from fraud_provenance.attested.core.errors import (
     reason,
 )
 from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.gates.decisions import check_time
 from fraud_provenance.attested.lineage.signers import identity_of
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.sigstore.signing import PendingSignature
@@ -62,7 +63,7 @@ class Keeper:
                     artifact=view.asset,
                 )
             )
-        return self.trust.signing.submit(question, identity_of(policy.layout, GATE))
+        return self.trust.signing.submit(question, identity_of(policy.layout, GATE), check_time)
 
 
 def open_questions(trust: Trust) -> list[Statement]:

@@ -341,8 +341,11 @@ class Step:
                 | outputs,
             ),
         )
-        signed = self.trust.signing.sign(statement, self.identity)
-        Signers.check_span(signed, started_at, finished_at)
+        signed = self.trust.signing.sign(
+            statement,
+            self.identity,
+            lambda made: Signers.check_span(made, started_at, finished_at),
+        )
         versions.seen.remember(asset, sequence, signed.statement.digest)
         return signed, sequence
 
