@@ -21,6 +21,8 @@ from fraud_provenance.home.surroundings import POSTGRES_PASSWORD
 
 _CONNECT_S: Final = 10
 _KEEPALIVE: Final = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+"""Seconds, seconds, and how often: a machine that is gone is known to be after a minute, here and
+there. Its locks are free then."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,14 @@ class Server:
         """
         import psycopg2
 
+        options = [f"tcp_{name}={value}" for name, value in _KEEPALIVE.items()]  # the server's side
+        options += [f"search_path={schema}"] if schema else []
         with answering():
             connection = psycopg2.connect(
                 **self.settings.connection(),
                 password=self.password.get_secret_value(),
                 connect_timeout=_CONNECT_S,
-                options=f"-c search_path={schema}" if schema else "",
+                options=" ".join(f"-c {option}" for option in options),
                 **_KEEPALIVE,
             )
         connection.autocommit = True

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def test_it_is_free_after_an_error(locks: Locks) -> None:
 def test_homes_of_one_server_do_not_wait_for_each_other(postgres: PostgresServer) -> None:
     with of(postgres).held("promotion"), of(postgres, "s3://evidence/other").held("promotion"):
         pass
+
+
+def test_a_machine_that_is_gone_is_missed_within_a_minute(postgres: PostgresServer) -> None:
+    server = Server(Postgres(address=postgres.address), SecretStr(PASSWORD))
+    with closing(server.connect()) as connection, connection.cursor() as cursor:
+        told = {}
+        for name in ("idle", "interval", "count"):
+            cursor.execute(f"show tcp_keepalives_{name}")
+            told[name] = int(cursor.fetchone()[0])
+    assert told["idle"] + told["interval"] * told["count"] <= 60
 
 
 def test_a_server_that_is_away_lets_nobody_in() -> None:
