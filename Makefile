@@ -102,7 +102,7 @@ remedies: setup ## Every remedy of the table, done as it is printed on a real ho
 
 faults: setup object-store ## The fault campaign: kills at random moments, full disks, servers down or lying
 	@FRAUD_PROVENANCE_ALERT_KILLS=200 $(BIN)/python -m pytest -q fraud_provenance_tests/alerts/test_kills.py
-	@FRAUD_PROVENANCE_CUTS=12 $(BIN)/python -m pytest -q -k cut fraud_provenance_tests/e2e/test_three_hosts.py
+	@NETWORK_CUTS=12 $(BIN)/python -m pytest -q -k cut fraud_provenance_tests/e2e/test_three_hosts.py
 	@$(BIN)/python -m fraud_provenance_tests.attacks.campaign
 
 mutations: setup ## 5,000 changed files for an auditor: neither verifier accepts one (two hours)

@@ -46,7 +46,7 @@ STAGES = {
     "second": ("training",),
     "third": ("promotion", "scoring"),
 }
-CUTS = int(os.environ.get("FRAUD_PROVENANCE_CUTS", "0"))
+CUTS = int(os.environ.get("NETWORK_CUTS", "0"))
 """How often the network is cut: `make faults` says it."""
 DAYS = 45
 
