@@ -37,19 +37,29 @@ def online_digest(home: Path) -> str:
 def loaded_here(trust: Trust) -> Node | None:
     """The version of the feature store that should lie on this machine, None for none.
 
-    It is the newest one; where machines share a home, the newest that this one loaded.
+    It is the newest one; where machines share a home, the newest that this one loaded. One that
+    lost a file of the two is not one that never loaded any.
     """
-    versions = {head.statement: head.sequence for head in trust.store.versions(FEATURE_STORE)}
-    newest_first = sorted(versions, key=lambda statement: -versions[statement])
-    if not newest_first:
+    heads = [head for found in trust.store.heads(FEATURE_STORE).values() for head in found]
+    newest = max(heads, key=lambda head: head.sequence, default=None)
+    if newest is None:
         return None
-    lineage = trust.lineage()
     if trust.store.contents is not None and trust.store.contents.is_shared:
-        if not (trust.home / "feast" / ONLINE_FILE).exists():
+        feast = trust.home / "feast"
+        there = [name for name in (REGISTRY_FILE, ONLINE_FILE) if (feast / name).exists()]
+        if not there:
             return None
-        here = online_digest(trust.home)
-        for node in map(lineage.node, newest_first):
-            attested = node.provenance.outputs if node.provenance and not node.reasons else {}
-            if attested.get("online_sha256") == here:
-                return node
-    return lineage.node(newest_first[0])
+        if ONLINE_FILE in there and (known := _attested_as(trust, online_digest(trust.home))):
+            return known
+    return trust.lineage().node(newest.statement)
+
+
+def _attested_as(trust: Trust, online_sha256: str) -> Node | None:
+    """The newest version whose online store has these bytes."""
+    versions = {head.statement: None for head in reversed(trust.store.versions(FEATURE_STORE))}
+    for node in map(trust.lineage().node, versions):
+        if node.provenance is None or node.reasons:
+            continue
+        if node.provenance.outputs.get("online_sha256") == online_sha256:
+            return node
+    return None

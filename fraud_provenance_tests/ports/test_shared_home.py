@@ -1,6 +1,7 @@
 """Two machines that work on one home: they share a store, a memory, an index and locks, no disk."""
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -11,16 +12,21 @@ import pytest
 from pydantic import SecretStr
 
 from fraud_provenance.attested.core.errors import BackendError, ProvenanceError
+from fraud_provenance.attested.ports.chain_memory import ChainMemory
+from fraud_provenance.attested.ports.memory import ProcessMemory
+from fraud_provenance.attested.ports.object_store import ObjectBlobs
 from fraud_provenance.attested.store.databases import SqliteDatabase
 from fraud_provenance.attested.store.store import EvidenceStore
 from fraud_provenance.home.postgres import PostgresDatabase, Server
 from fraud_provenance.home.server_settings import Postgres
 from fraud_provenance.home.settings import Place
 from fraud_provenance.home.workspace import Workspace
+from fraud_provenance.resources import ProvenanceResource
 from fraud_provenance.run import moving
 from fraud_provenance_tests.conftest import (
     DAYS,
     FEATURES,
+    PROJECT,
     RAW,
     Chain,
     codes,
@@ -150,6 +156,64 @@ def test_a_memory_that_is_put_back_is_missed(
     with pytest.raises(ProvenanceError) as caught:
         ingest(machines.here().trust, {DAYS[0]: b"newest"})
     assert codes(caught.value) == ["EVIDENCE_ROLLBACK"]
+
+
+def test_a_link_that_says_less_is_left_behind_as_the_documentation_has_it(
+    machines: Machines,
+) -> None:
+    """By the commands of docs/production.md, Several machines, one home."""
+    here, there = machines.here(), machines.there()
+    assert there.verdict().trusted
+    bucket = here.workspace.settings.memory.bucket()
+    assert bucket is not None
+    chains = ObjectBlobs(replace(bucket, prefix=f"{bucket.prefix}/chains"))
+    ChainMemory(chains, ProcessMemory()).change(
+        "trust/heads.json", lambda _: b'{"heads":{},"version":1}'
+    )
+    assert not machines.here().verdict().trusted
+    with pytest.raises(ProvenanceError, match="says less") as caught:
+        machines.here().trust.lineage().versions.seen.all()
+    assert "Several machines, one home" in caught.value.reasons[0].remedy
+
+    text = (PROJECT / "docs" / "production.md").read_text()
+    commands = [
+        line for line in text.splitlines() if line.startswith(("for seen in", "rm -f run/*.seen"))
+    ]
+    assert len(commands) == 2
+    subprocess.run(["sh", "-ec", "\n".join(commands)], cwd=here.workspace.home, check=True)
+    for seen in machines.second.rglob("*.seen"):
+        seen.unlink()
+    place = here.workspace.settings.memory
+    moved = place.model_copy(update={"place": f"{place.place}-anew"})
+    settings = replace(here.workspace.settings, memory=moved)
+    machines.first.workspace.settings = settings
+    assert machines.here().verdict().trusted
+    made = ingest(machines.there().trust, {DAYS[0]: b"newer"})
+    assert (made.sequence, machines.here().verdict(made.bundle).trusted) == (3, True)
+
+
+def test_an_older_version_that_is_asked_for_leaves_the_newest_where_it_lies(
+    machines: Machines,
+) -> None:
+    here = machines.here()
+    ingest(here.trust, {DAYS[0]: b"newer"})
+    older = here.trust.lineage().node(machines.first.raw.bundle.statement.digest)
+    assert older.manifest is not None
+    entry = next(item for item in older.manifest.entries if item.partition == DAYS[0])
+    with pytest.raises(ProvenanceError, match="newer version's"):
+        here.trust.lineage().artifacts.read(older, entry)
+    assert (here.workspace.home / "data" / raw_path(DAYS[0])).read_bytes() == b"newer"
+
+
+def test_a_sensors_glance_changes_when_another_machine_signs(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = machines.here().workspace.settings
+    monkeypatch.setattr("fraud_provenance.resources.settings_from", lambda _: settings)
+    before = ProvenanceResource().glance()
+    assert ProvenanceResource().glance() == before
+    ingest(machines.there().trust, {DAYS[0]: b"newer"})
+    assert ProvenanceResource().glance() != before
 
 
 def asked(store: EvidenceStore, statement: str) -> list[Any]:

@@ -74,9 +74,14 @@ class Artifacts:
         return content
 
     def _is_older(self, node: Node, path: str, sha256: str) -> bool:
-        """Whether these bytes are another version of this file, one that is superseded."""
-        known = [head for head in self.store.files_named(sha256) if head.asset == node.name]
-        return not is_written_once(node) and any(head.path == path for head in known)
+        """Whether these bytes are an older version of this file than the node's."""
+        if node.provenance is None or is_written_once(node):
+            return False
+        own = (node.name, path)
+        return any(
+            (head.asset, head.path) == own and head.sequence < node.provenance.sequence
+            for head in self.store.files_named(sha256)
+        )
 
     def read(self, node: Node, entry: FileEntry) -> bytes:
         """The bytes of an attested file, read once and equal to their digest.

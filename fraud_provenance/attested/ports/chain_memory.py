@@ -214,36 +214,32 @@ def _place(name: str, sequence: int) -> str:
 
 
 def _gone_back(name: str, sequence: int) -> EvidenceError:
-    return EvidenceError(
-        reason(
-            RootCause.EVIDENCE_ROLLBACK,
-            f"link {sequence} of what machines remember together was seen here and is not there",
-            artifact=name,
-            remedy="Put the store of the settings' [memory] back to its newest state, or point the "
-            "settings at the right one; then run again.",
-        )
+    return _refusal(
+        name,
+        f"link {sequence} of what machines remember together was seen here and is not there",
+        "Put the store of the settings' [memory] back to its newest state, or point the settings "
+        "at the right one; then run again.",
     )
 
 
 def _says_less(name: str, sequence: int) -> EvidenceError:
-    return EvidenceError(
-        reason(
-            RootCause.EVIDENCE_ROLLBACK,
-            f"link {sequence} of what machines remember together says less than was seen here",
-            artifact=name,
-            remedy="Find out who wrote that link; treat their credentials for the store as stolen. "
-            "What this machine saw stands in its own copy, beside that name in the home, as .seen.",
-        )
+    return _refusal(
+        name,
+        f"link {sequence} of what machines remember together says less than was seen here",
+        "Find out who wrote that link; treat their credentials for the store as stolen. What this "
+        f"machine saw is in {_seen_name(name)} of its home; how the home goes on with that stands "
+        "in docs/production.md, Several machines, one home.",
     )
 
 
 def _of_another(name: str) -> EvidenceError:
-    return EvidenceError(
-        reason(
-            RootCause.EVIDENCE_ROLLBACK,
-            "this home remembers something that the shared memory does not begin with",
-            artifact=name,
-            remedy="Point [memory] of the settings at this home's own place. If this home is a "
-            f"new one for that place, move {name} of the home away, then run again.",
-        )
+    return _refusal(
+        name,
+        "this home remembers something that the shared memory does not begin with",
+        "Point [memory] of the settings at this home's own place. If this home is a new one for "
+        f"that place, move {name} of the home away, then run again.",
     )
+
+
+def _refusal(name: str, why: str, remedy: str) -> EvidenceError:
+    return EvidenceError(reason(RootCause.EVIDENCE_ROLLBACK, why, artifact=name, remedy=remedy))
