@@ -59,7 +59,7 @@ class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
         """Another one whenever a look at the home could find something new."""
         settings = settings_from(os.environ)
         seen = glance(settings, self.clock())
-        if settings.memory.place:  # what other machines sign is no file of this home
+        if settings.is_shared:  # what other machines sign is no file of this home
             seen += f" {Workspace(settings).index().state()}"
         return seen
 

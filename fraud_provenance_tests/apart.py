@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -22,6 +22,7 @@ _UNSHARE = ("unshare", "--net", "--mount", "--propagation", "private")
 _OUTSIDE = 3  # seconds for a server to be connected to
 
 
+@cache
 def is_possible() -> bool:
     """Whether this machine lets us make such namespaces."""
     if shutil.which("unshare") is None or shutil.which("ip") is None:
@@ -135,7 +136,7 @@ async def _reach(folder: Path) -> None:
         await asyncio.start_server(partial(join, path), HOST, int(path.name))
 
 
-def main() -> int:
+def main() -> None:
     """Inside: hide folders, reach the bridge, run the command."""
     split = sys.argv.index("--")
     folder, hidden, command = Path(sys.argv[1]), sys.argv[2:split], sys.argv[split + 1 :]

@@ -73,17 +73,16 @@ class Company:
 
     def lay_tokens(self, project: Path) -> None:
         """A fresh token of each workload of the layout, and of each principal."""
-        tokens = self.folder / "tokens"
         data = project / "policies" / "data"
         layout = Layout.model_validate_json((data / "layout.json").read_bytes())
         people = json.loads((data / "principals.json").read_bytes())["principals"]
-        for signer in filter(None, (rule.signer() for rule in layout.steps.values())):
-            token = self.sigstore.workload_token(signer.subject)
-            self._lay(tokens, signer.issuer, signer.subject.lstrip("/"), token)
-        for one in (identity for person in people for identity in person["identities"]):
-            if one["issuer"] == "people":
-                token = self.sigstore.person_token(one["subject"])
-                self._lay(tokens, "people", one["subject"], token)
+        known = [one for person in people for one in person["identities"]]
+        signers = filter(None, (rule.signer() for rule in layout.steps.values()))
+        self.lay_own(
+            self.folder / "tokens",
+            [signer.subject.lstrip("/") for signer in signers],
+            [one["subject"] for one in known if one["issuer"] == "people"],
+        )
 
     @staticmethod
     def _lay(folder: Path, issuer: str, name: str, token: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fraud_provenance.home.surroundings import HOME_VARIABLE
 from fraud_provenance.run import site_servers
 from fraud_provenance.run.site import Site
 
@@ -23,6 +24,20 @@ def servers_of_a_site() -> Iterator[Site]:
         finally:
             site_servers.Postgres(made).stop()
             site_servers.stop(made, [site_servers.mlflow(made), site_servers.store(made)])
+
+
+@contextmanager
+def running_site() -> Iterator[Site]:
+    """PostgreSQL, an object store and MLflow's server, new and empty."""
+    require_postgres()
+    with servers_of_a_site() as made:
+        site_servers.start(made, lambda _text: None)
+        yield made
+
+
+def around(site: Site) -> dict[str, str]:
+    """The variables with the keys of its servers, for a home that lies elsewhere."""
+    return {name: text for name, text in site.variables().items() if name != HOME_VARIABLE}
 
 
 def require_postgres() -> None:

@@ -270,7 +270,7 @@ def feature_store_due(workspace: Workspace) -> bool:
 
 def _loaded_entry(workspace: Workspace) -> FileEntry | None:
     """What was loaded: by the newest run of all, or of this machine where several share a home."""
-    if not workspace.settings.memory.place:
+    if not workspace.settings.is_shared:
         return current_entries(workspace, "feature_store").get("definitions")
     node = loaded_here(workspace.trust)
     entries = node.manifest.entries if node is not None and node.manifest else ()

@@ -42,7 +42,7 @@ class Server:
 
         options = [f"tcp_{name}={value}" for name, value in _KEEPALIVE.items()]  # the server's side
         options += [f"search_path={schema}"] if schema else []
-        with answering():
+        with _answering():
             connection = psycopg2.connect(
                 **self.settings.connection(),
                 password=self.password.get_secret_value(),
@@ -55,7 +55,7 @@ class Server:
 
 
 @contextmanager
-def answering() -> Iterator[None]:
+def _answering() -> Iterator[None]:
     """What the server says instead of an answer, as an error of ours.
 
     Raises:
@@ -138,7 +138,7 @@ class PostgresDatabase:
         """A cursor; a connection that broke, or a transaction that did, is not used again."""
         from psycopg2.extras import RealDictCursor
 
-        with answering():
+        with _answering():
             if self._connection is None or not self._answers():
                 self._connection = self._server.connect(self._schema)
             try:
@@ -175,7 +175,7 @@ class PostgresLocks:
             BackendError: STORAGE_UNAVAILABLE, nobody can say who goes first.
         """
         with closing(self._server.connect()) as connection:
-            with answering(), connection.cursor() as cursor:
+            with _answering(), connection.cursor() as cursor:
                 cursor.execute("select pg_advisory_lock(%s)", (_key(self._place, name),))
             yield
 

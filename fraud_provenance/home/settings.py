@@ -226,6 +226,11 @@ class Settings:
     features: Features = _DUCKDB
     clock: Clock = machine_clock
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several machines work on this home."""
+        return bool(self.memory.place)
+
 
 def settings_from(environ: Mapping[str, str], path: Path | None = None) -> Settings:
     """The settings of the home that an environment names; `path`: by that file, not by its own.

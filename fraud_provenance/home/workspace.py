@@ -108,7 +108,7 @@ class Workspace:
 
     def index(self) -> Database:
         """Where the index over the evidence lies: here, or with the machines that share it."""
-        if self.settings.memory.place:
+        if self.settings.is_shared:
             return PostgresDatabase(self._server, self.settings.memory.place)
         return SqliteDatabase(self.home / "evidence" / "index.sqlite")
 
@@ -132,7 +132,7 @@ class Workspace:
     @cached_property
     def locks(self) -> Locks:
         """Who goes first, among this machine's processes or among machines."""
-        if self.settings.memory.place:
+        if self.settings.is_shared:
             return PostgresLocks(self._server, self.settings.memory.place)
         return FolderLocks(self.home / "run")
 
@@ -370,7 +370,7 @@ def contents_of(settings: Settings) -> Contents | None:
         return None
     made = [settings.home / "data", settings.home / "mlflow" / "artifacts"]
     blobs = _below(bucket, "contents", settings)
-    return Contents(blobs, made, is_shared=bool(settings.memory.place))
+    return Contents(blobs, made, is_shared=settings.is_shared)
 
 
 def _below(bucket: Bucket, part: str, settings: Settings) -> ObjectBlobs:

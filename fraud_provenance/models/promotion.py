@@ -25,7 +25,6 @@ from fraud_provenance.attested.gates.decisions import (
     check_time,
     decision_statement,
     identity_fact,
-    joined,
     signer_facts,
 )
 from fraud_provenance.attested.gates.policy import Answer, Policy
@@ -404,13 +403,12 @@ def _sign_deployment(
         },
         answer=answer,
     )  # fmt: skip
-    identity = identity_of(policy.layout, "deploy")
+    if answer.allowed:
+        move = {"decision": statement.digest}
+        trust.memory.change(_MOVE, lambda _: encoding.canonical_json(move))
+    signed = trust.signing.sign(statement, identity_of(policy.layout, "deploy"), check_time)
     if not answer.allowed:
-        trust.signing.sign(statement, identity, check_time)
         raise GateDenied(*answer.reasons)
-    move = {"decision": statement.digest}
-    trust.memory.change(_MOVE, lambda _: encoding.canonical_json(move))
-    signed = joined(trust.signing.submit(statement, identity, check_time))
     lineage.versions.seen.remember(DEPLOYMENTS, sequence, signed.statement.digest)
     return trust.lineage(policy).node(signed.statement.digest)
 

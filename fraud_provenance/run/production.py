@@ -17,7 +17,7 @@ from fraud_provenance.home.settings import PROJECT
 from fraud_provenance.home.surroundings import HOME_VARIABLE, place_of
 from fraud_provenance.home.workspace import opened_from
 from fraud_provenance.run import demo, site_servers
-from fraud_provenance.run.site import HOST, MLFLOW, Site
+from fraud_provenance.run.site import MLFLOW, Site
 
 _NAME = ".fraud_provenance-production"
 
@@ -52,10 +52,9 @@ def surround(site: Site, environ: MutableMapping[str, str]) -> None:
 
 def move(site: Site) -> None:
     """Bring the home to its servers."""
-    database = f"postgresql+psycopg2://{MLFLOW}@{HOST}:{site.ports['postgres']}/{MLFLOW}"
     chosen = str(site.write_settings())
     around = {"PGPASSFILE": str(site.passwords(MLFLOW))}
-    demo.command("move-home", chosen, "--mlflow-database", database, **around)
+    demo.command("move-home", chosen, "--mlflow-database", site.mlflow_database, **around)
 
 
 def down(site: Site) -> None:

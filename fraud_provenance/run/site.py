@@ -70,6 +70,11 @@ class Site:
         """MLflow's server's."""
         return f"http://{HOST}:{self.ports['mlflow']}"
 
+    @property
+    def mlflow_database(self) -> str:
+        """What is behind MLflow's server, as SQLAlchemy has it; the password is in a file."""
+        return f"postgresql+psycopg2://{MLFLOW}@{HOST}:{self.ports['postgres']}/{MLFLOW}"
+
     def secret(self, name: str) -> str:
         """A secret of this name, made when it is first asked for."""
         path = self._key(name)
@@ -134,10 +139,9 @@ class Site:
         Raises:
             ConfigError: USAGE.
         """
-        path = self.home / SETTINGS
-        if path.exists():
+        if self.is_moved:
             wanted = self.settings().encode() if (self.folder / "ports.json").exists() else b""
-            is_ours = files.read_once(path, limit_bytes=_LIMIT_BYTES) == wanted
+            is_ours = files.read_once(self.home / SETTINGS, limit_bytes=_LIMIT_BYTES) == wanted
         else:
             begun = (self.folder / "ports.json").exists()  # its demo runs, or is about to move
             is_ours = begun or not (self.home / "trust").exists()

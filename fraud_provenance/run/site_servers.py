@@ -206,10 +206,10 @@ def store(site: Site) -> Server:
 
 def mlflow(site: Site) -> Server:
     """MLflow's server: PostgreSQL behind it, artifacts in the object store, by way of itself."""
-    database, port = site.ports["postgres"], site.ports["mlflow"]
+    port = site.ports["mlflow"]
     argv = [
         sys.executable, "-m", "mlflow", "server",
-        "--backend-store-uri", f"postgresql+psycopg2://{MLFLOW}@{HOST}:{database}/{MLFLOW}",
+        "--backend-store-uri", site.mlflow_database,
         "--artifacts-destination", f"s3://{MLFLOW}/artifacts", "--serve-artifacts",
         "--host", HOST, "--port", str(port), "--workers", "1",
     ]  # fmt: skip

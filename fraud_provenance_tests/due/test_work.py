@@ -19,7 +19,7 @@ from fraud_provenance.due.work import Work
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.fraud.model import Split, TrainingConfig
 from fraud_provenance.home import surroundings
-from fraud_provenance.home.settings import Runs
+from fraud_provenance.home.settings import Runs, Settings
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
 from fraud_provenance_tests.conftest import DAYS, Chain
@@ -97,8 +97,7 @@ def test_online_store_that_is_gone_is_made_again(
     (tmp_path / "feast").mkdir()
     for name in {"registry.db", "online.db"} - {lost}:
         (tmp_path / "feast" / name).touch()
-    here = SimpleNamespace(memory=SimpleNamespace(place=""))
-    home: Any = SimpleNamespace(home=tmp_path, feast=tmp_path / "feast", settings=here)
+    home: Any = SimpleNamespace(feast=tmp_path / "feast", settings=Settings(home=tmp_path))
     assert planning.feature_store_due(home) is bool(lost)
 
 

@@ -1,9 +1,8 @@
 """Three hosts work on one home: one lands days, one makes models, one promotes and scores.
 
-The servers are on a fourth one.
-Each host has a disk of its own, the tokens of its own steps, and a network of its own in which
-nothing but the servers is reached; where this machine lets nobody make namespaces, it has all of
-that but the network. They share what `make production` starts, and a Sigstore elsewhere.
+The servers are on a fourth one: what `make production` starts, and a Sigstore. Each host has a disk
+of its own, the tokens of its own steps, and a network of its own in which nothing but the servers
+is reached; where this machine lets nobody make namespaces, it has the tokens and the folder alone.
 """
 
 import os
@@ -14,13 +13,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from fraud_provenance.home.surroundings import HOME_VARIABLE
-from fraud_provenance.run import site_servers
 from fraud_provenance.run.site import Site
 from fraud_provenance_tests.apart import Bridge, apart, bridge, is_possible
 from fraud_provenance_tests.company import (
@@ -31,7 +28,7 @@ from fraud_provenance_tests.company import (
     running_company,
 )
 from fraud_provenance_tests.product import APPROVER, Done, Product
-from fraud_provenance_tests.site_server import require_postgres, servers_of_a_site
+from fraud_provenance_tests.site_server import around, running_site
 
 pytestmark = pytest.mark.e2e
 READS = ("gates/data-access", "steps/contracts")
@@ -55,28 +52,36 @@ DAYS = 45
 class Host(Product):
     """The product's commands on one host."""
 
-    name: str = ""
-    company: Company | None = None
-    site: Site | None = None
-    hidden: tuple[Path, ...] = ()
-    way: Bridge | None = None
-    people: tuple[str, ...] = field(default=())
+    name: str
+    company: Company
+    site: Site
+    hidden: tuple[Path, ...]
+    way: Bridge | None
+    people: tuple[str, ...]
+
+    @property
+    def tokens(self) -> Path:
+        return self.home.with_name(f"{self.name}-tokens")
 
     def command(self, *arguments: str) -> list[str]:
         own = super().command(*arguments)
         return own if self.way is None else apart(self.way.folder, self.hidden, own)
 
     def run(self, *arguments: str, **environment: str) -> Done:
-        assert self.company is not None
-        assert self.site is not None
-        self.company.lay_own(
-            self.home.with_name(f"{self.name}-tokens"), HOSTS[self.name], self.people
-        )
-        around = {k: v for k, v in self.site.variables().items() if k != HOME_VARIABLE}
-        return super().run(*arguments, **around, **environment)
+        self.company.lay_own(self.tokens, HOSTS[self.name], self.people)
+        return super().run(*arguments, **around(self.site), **environment)
+
+    @property
+    def part(self) -> list[str]:
+        """The command for its part of the work."""
+        return ["run", *(word for name in STAGES[self.name] for word in ("--stage", name))]
 
     def work(self) -> Done:
-        return self.ok("run", *(word for name in STAGES[self.name] for word in ("--stage", name)))
+        return self.ok(*self.part)
+
+    def approve(self, subject: str = "model@candidate") -> Done:
+        return self.ok("approve", subject, "--environment", STAGING, "--as", APPROVER,
+                       "--reason", "reviewed")  # fmt: skip
 
     def trusts(self, *subject: str) -> bool:
         return bool(self.ok("verify", *subject, "--json").json()["trusted"])
@@ -84,9 +89,7 @@ class Host(Product):
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    require_postgres()
-    with servers_of_a_site() as made:
-        site_servers.start(made, lambda _text: None)
+    with running_site() as made:
         yield made
 
 
@@ -96,24 +99,22 @@ def hosts(site: Site, tmp_path: Path) -> Iterator[list[Host]]:
     network = bridge(tmp_path / "bridge") if is_possible() else nullcontext()
     with running_company(tmp_path) as company, network as way:
         made = []
-        homes = {name: tmp_path / name for name in HOSTS}
-        for name, home in homes.items():
-            company.give_all(home)
-            tokens = home.with_name(f"{name}-tokens")
-            settings = f'environment = "{STAGING}"\ntokens = "{tokens}"\n{site.settings()}'
-            (home / "settings.toml").write_text(settings)
-            if way is not None:
-                for port in ports_in(home):
-                    way.add(port)
-            others = [place for other, place in homes.items() if other != name]
-            hidden = (
-                *others,
-                tmp_path / "sigstore",
-                tmp_path / "witness",
-                site.folder / "postgres",
-            )
+        folders = {name: (tmp_path / name, tmp_path / f"{name}-tokens") for name in HOSTS}
+        servers = [tmp_path / "sigstore", tmp_path / "witness"]
+        servers += [site.folder / "postgres", site.folder / "store"]
+        for folder in (folder for own in folders.values() for folder in own):
+            folder.mkdir()
+        for name, (home, _) in folders.items():
+            others = [folder for other, own in folders.items() if other != name for folder in own]
+            hidden = (*others, *servers)
             people = (*AUTHORS, APPROVER) if name == "third" else ()
-            made.append(Host(home, project, name, company, site, hidden, way, people))
+            host = Host(home, project, name, company, site, hidden, way, people)
+            company.give_all(home)
+            settings = f'environment = "{STAGING}"\ntokens = "{host.tokens}"\n{site.settings()}'
+            (home / "settings.toml").write_text(settings)
+            for port in ports_in(home) if way is not None else ():
+                way.add(port)
+            made.append(host)
         yield made
 
 
@@ -127,17 +128,22 @@ def ports_in(home: Path) -> set[int]:
     return {int(port) for port in found}
 
 
-def test_what_one_host_makes_the_next_one_goes_on_from(hosts: list[Host]) -> None:
-    first, second, third = hosts
+def begin(hosts: list[Host]) -> None:
+    """Each host looks at the log, and two authors sign the first release on the third one."""
     for host in hosts:
         host.ok("up")
     for email in AUTHORS:
-        third.ok("approve", "policies", "--environment", STAGING, "--as", email,
-                 "--reason", "first release")  # fmt: skip
+        hosts[-1].ok("approve", "policies", "--environment", STAGING, "--as", email,
+                     "--reason", "first release")  # fmt: skip
+
+
+def test_what_one_host_makes_the_next_one_goes_on_from(hosts: list[Host]) -> None:
+    first, second, third = hosts
+    begin(hosts)
     first.generate(DAYS)
     first.work()
     second.work()
-    approve(third)
+    third.approve()
     third.work()
     for host in hosts:
         assert host.trusts("model@champion")
@@ -153,7 +159,7 @@ def test_what_one_host_makes_the_next_one_goes_on_from(hosts: list[Host]) -> Non
         list(pool.map(Host.work, hosts))
     for host in hosts:
         host.work()
-    approve(third)
+    third.approve()
     third.work()
     shutil.rmtree(second.home / "data")
     for host in hosts:
@@ -171,17 +177,13 @@ def test_what_one_host_makes_the_next_one_goes_on_from(hosts: list[Host]) -> Non
 def test_a_network_that_is_cut_leaves_what_the_next_run_finishes(hosts: list[Host]) -> None:
     first, _, third = hosts
     assert first.way is not None
-    for host in hosts:
-        host.ok("up")
-    for email in AUTHORS:
-        third.ok("approve", "policies", "--environment", STAGING, "--as", email,
-                 "--reason", "first release")  # fmt: skip
+    begin(hosts)
     chance = random.Random(1)  # noqa: S311 - it decides moments
     for number in range(CUTS):
         first.generate(DAYS + number)
         host = hosts[number % len(hosts)]
         with ThreadPoolExecutor(1) as pool:
-            process = pool.submit(host.run, "run", *stage_words(host))
+            process = pool.submit(host.run, *host.part)
             time.sleep(chance.uniform(1, 12))
             first.way.cut()
             time.sleep(chance.uniform(0, 3))
@@ -191,17 +193,8 @@ def test_a_network_that_is_cut_leaves_what_the_next_run_finishes(hosts: list[Hos
         assert "Traceback" not in done.text, done.text
         for each in hosts:
             each.work()
-        approve(third)
+        third.approve()
         third.work()
         for each in hosts:
             assert each.trusts()
             each.ok("audit", "--full")
-
-
-def stage_words(host: Host) -> list[str]:
-    return [word for name in STAGES[host.name] for word in ("--stage", name)]
-
-
-def approve(host: Host) -> None:
-    host.ok("approve", "model@candidate", "--environment", STAGING, "--as", APPROVER,
-            "--reason", "reviewed")  # fmt: skip
