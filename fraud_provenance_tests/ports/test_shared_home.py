@@ -29,6 +29,7 @@ from fraud_provenance_tests.conftest import (
     PROJECT,
     RAW,
     Chain,
+    Forger,
     codes,
     featurise,
     ingest,
@@ -203,6 +204,16 @@ def test_an_older_version_that_is_asked_for_leaves_the_newest_where_it_lies(
     with pytest.raises(ProvenanceError, match="newer version's"):
         here.trust.lineage().artifacts.read(older, entry)
     assert (here.workspace.home / "data" / raw_path(DAYS[0])).read_bytes() == b"newer"
+
+
+def test_a_file_that_is_written_once_is_never_replaced(machines: Machines) -> None:
+    here = machines.here()
+    made = Forger(here.trust).raw()
+    assert here.verdict(made).trusted
+    (path,) = (here.workspace.home / "forged").rglob("*.parquet")
+    path.write_bytes(b"edited")
+    assert codes(machines.here().verdict(made)) == ["DIGEST_MISMATCH"]
+    assert path.read_bytes() == b"edited"
 
 
 def test_a_sensors_glance_changes_when_another_machine_signs(
