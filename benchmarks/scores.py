@@ -2,6 +2,7 @@
 
     python -m benchmarks.scores                   # six Handbooks: ten million scores
     python -m benchmarks.scores --copies 1        # a sixth of it, in minutes
+    python -m benchmarks.scores --keep FOLDER     # keep the home there; measure again what is there
 
 A home is made whose champion scores every day. Scores that chance picks are traced, each in a
 fresh process, then again in one process that stays. A raw day in the middle and the champion are
@@ -147,17 +148,21 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--copies", type=int, default=6, help="so many times the Handbook's rows")
     parser.add_argument("--json", type=Path, help="write all numbers to this file, too")
+    parser.add_argument("--keep", type=Path, help="a folder for the home, or one that has it")
     parser.add_argument("--warm", type=int, nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.warm:
         print(json.dumps(trace_here(options.warm)))
         return
     with tempfile.TemporaryDirectory(prefix="scores-") as scratch:
+        folder = (options.keep or Path(scratch)).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        home = folder / "home"
         project = Project(Path(scratch) / "project")
         project.warm_up()
-        home = Path(scratch) / "home"
         with project.servers(home):
-            build(project, Path(scratch), home, options.copies)
+            if not scored(home):
+                build(project, folder, home, options.copies)
             found = measure(project, home)
     print_found(found)
     if options.json:

@@ -237,6 +237,14 @@ RAW: Final = (
         maximum="origin_shift_days_maximum",
     ),
     Expectation(
+        check="days_together_have_the_frauds_they_should",
+        code="LABEL_RATE",
+        statistic="run_of_frauds_surprise",
+        column="tx_fraud",
+        remedy="check the label feed of the last days: labels may be late",
+        minimum="run_of_frauds_surprise_minimum",
+    ),
+    Expectation(
         check="a_week_has_the_frauds_it_should",
         code="LABEL_RATE",
         statistic="week_of_frauds_ratio",

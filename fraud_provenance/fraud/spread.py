@@ -283,8 +283,32 @@ class _Past:
                 self.frauds_apart[day], self.frauds_noise[day] = found / expected - 1, 1 / expected
         return {
             "fraud_count_surprise": surprise,
+            "run_of_frauds_surprise": self._run_of_frauds(day, month),
             "week_of_frauds_ratio": self._week_of_frauds(day, month, own),
         }
+
+    def _run_of_frauds(self, day: int, month: list[int]) -> float:
+        """The frauds of the newest days together, up to a week: the least likely of these runs.
+
+        A run is set against the usable days before it. It speaks only where its last day is no
+        better than the whole of it: what is over, and was accepted, is no fault of today.
+        """
+        rates, frauds, rows = (self.table[name] for name in ("fraud_rate", "frauds", "rows"))
+        size, found = self.limits.days, np.nan
+        for length in range(2, size + 1):
+            run, before = [*month[1 - length :], day], month[: 1 - length]
+            if len(before) < size:
+                break
+            count, of_run = frauds[run].sum(), rows[run].sum()
+            levels = (_median(rates[days, None])[0] for days in (before[-size:], before))
+            level = min(levels, key=lambda rate: abs(count - rate * of_run))
+            is_over = frauds[day] * of_run > count * rows[day]
+            if is_over or not level * of_run >= _LEAST_EXPECTED_FRAUDS:
+                continue
+            apart = self.frauds_apart[before], self.frauds_noise[before]
+            own = float(self._unrest(*apart, self.limits.fraud_prior)[0])
+            found = float(np.fmin(found, count_surprise(count, level * of_run, own)))
+        return found
 
     def _week_of_frauds(self, day: int, month: list[int], own: float) -> float:
         """Frauds of the newest week against the week before; 1 where unrest explains it."""

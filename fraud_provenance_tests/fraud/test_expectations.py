@@ -122,6 +122,18 @@ def test_raw_expectations_of_lost_labels_name_the_label_rate(thresholds: dict[st
     assert _codes(days, thresholds, last) == {("LABEL_RATE", "fraud_counts_are_usual")}
 
 
+def test_late_labels_of_three_days_hold_the_third(thresholds: dict[str, Any]) -> None:
+    from fraud_provenance.fraud.generator import generate_days
+    from fraud_provenance.fraud.transactions import to_raw
+
+    days = {day: to_raw(frame) for day, frame in generate_days(31, 1_200, seed=11)}
+    for day in sorted(days)[-3:]:
+        days[day] = days[day].with_columns(tx_fraud=pl.lit(0, pl.Int8))
+
+    check = "days_together_have_the_frauds_they_should"
+    assert _codes(days, thresholds, max(days)) == {("LABEL_RATE", check)}
+
+
 def _shifted(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(
         pl.col("tx_datetime") + timedelta(days=1),

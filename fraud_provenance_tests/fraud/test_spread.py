@@ -96,6 +96,23 @@ def test_clustered_frauds_are_explained_and_lost_ones_are_not() -> None:
     assert last(profile(rows, [*frauds, 0.0]))["fraud_count_surprise"] < -20
 
 
+@pytest.mark.parametrize(("usual", "late"), [(9.0, 3), (7.0, 4), (4.0, 6)])
+def test_late_labels_show_in_days_together_where_no_day_does(usual: float, late: int) -> None:
+    known, rows = [usual] * (20 - late), [1_000.0] * 20
+    found = last(profile(rows, [*known, *[0.0] * late]), judged=[])
+    assert found["run_of_frauds_surprise"] < -5
+    assert found["fraud_count_surprise"] > -4.3
+    few = last(profile(rows, [*known, *[usual / 10] * late]), judged=[])
+    assert few["run_of_frauds_surprise"] < -2
+
+
+def test_days_with_labels_again_do_not_answer_for_those_without() -> None:
+    accepted = [*[30.0] * 14, 0.0, 0.0]
+    found = last(profile([1_000.0] * 17, [*accepted, 28.0]), judged=[])
+    assert found["run_of_frauds_surprise"] is None
+    assert last(profile([1_000.0] * 8, [0.0] * 8))["run_of_frauds_surprise"] is None
+
+
 def test_week_of_lost_frauds_shows_where_no_day_does() -> None:
     rows = [1_000.0] * 21
     found = last(profile(rows, [8.0] * 14 + [1.0] * 7), judged=[])
