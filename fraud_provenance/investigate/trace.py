@@ -2,6 +2,8 @@
 
 import io
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +21,14 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Node, below, sources
 from fraud_provenance.attested.store.store import Head
 from fraud_provenance.attested.tlog import merkle
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.investigate.chain import Joint, first_words, joints_of
 from fraud_provenance.investigate.subjects import verify_subject
 from fraud_provenance.investigate.why import Why, explain_score
-from fraud_provenance.models.facts import collect_model
+from fraud_provenance.models.facts import nodes_of as model_nodes
 from fraud_provenance.models.registry import Registry
 from fraud_provenance.predictions import contract as score_contract
 from fraud_provenance.predictions.batch import SCORES, leaves, read_batch, scores_entry
@@ -77,7 +79,8 @@ def is_transaction(subject: str) -> bool:
 def trace_score(trust: Trust, transaction_id: int, *, why: bool = False) -> Trace:
     """Walk back from one transaction's score.
 
-    With `why` the score is taken apart as well; where that fails, the verdict says so.
+    With `why` the score is taken apart as well; where that fails, the verdict says so. Of the files
+    those are looked at that the score was made from, however many days a batch holds.
 
     Raises:
         EvidenceError: no score of this transaction is stored.
@@ -92,12 +95,25 @@ def trace_score(trust: Trust, transaction_id: int, *, why: bool = False) -> Trac
     if batch.bundle is not None:
         claims = read_batch(batch.bundle.statement)
         extra += batch_problems(trust, claims, scores, batch.bundle.statement.subject_digest)
-        evidence = collect_model(trust, trust.policies.current(), claims.model_digest)
-        roots += [evidence.model, evidence.signature, evidence.evaluation]
+        roots += model_nodes(trust, lineage, claims.model_digest)
         roots.append(lineage.node(claims.decision))
-    verdict = lineage.verify(f"score of {transaction_id}", "trace", roots, extra)
     asked = {head.sha256 for head in trust.store.heads(SCORES)[day]}
-    return Trace(verdict, tuple(joints_of(trust, verdict, asked)), score, explained)
+    files = _files_of(roots, day)
+    verdict = lineage.verify(f"score of {transaction_id}", "trace", roots, extra, files=files)
+    about = (f"looked at the {len(files)} files of these links that it was made from",)
+    return Trace(verdict, tuple(joints_of(trust, verdict, asked)), score, explained, about)
+
+
+def _files_of(roots: Sequence[Node], day: str) -> set[str]:
+    """What a day's scores were made from, by SHA-256: of the scores the day's, of the rest all."""
+    manifests = [root.manifest for root in roots if root.manifest]
+    asked = [
+        entry.sha256
+        for manifest in manifests
+        for entry in manifest.entries
+        if manifest.asset != SCORES or entry.partition == day
+    ]
+    return sources(below(roots), asked)
 
 
 def trace_subject(trust: Trust, registry: Registry, subject: str) -> Trace:
@@ -202,13 +218,29 @@ def scored_day(trust: Trust, transaction_id: int) -> str:
     folder = trust.home / "data" / SCORES
     paths = [folder / f"{day}.parquet" for day in sorted(trust.store.heads(SCORES))]
     there = [path for path in paths if path.is_file()]
-    found = _holding(there, transaction_id)
+    found = _holding(_likely(there, transaction_id), transaction_id)
+    found = found or _holding(there, transaction_id)
     if found is None:  # whatever lies there now is judged by its digest, not read here
         each = (_holding([path], transaction_id) for path in reversed(there))
         found = next((paths for paths in each if paths), [])
     if found:
         return max(path.stem for path in found)
     raise _absent(transaction_id)
+
+
+def _likely(paths: list[Path], transaction_id: int) -> list[Path]:
+    """The one file that has the transaction where ids grow from day to day, as most do."""
+    import polars as pl
+
+    def least(path: Path) -> int:
+        found = pl.scan_parquet(path).select(pl.col("transaction_id").min()).collect().item()
+        return int(found or 0)
+
+    try:
+        place = bisect_right(paths, transaction_id, key=least)
+    except (OSError, ValueError, pl.exceptions.PolarsError):
+        return []  # what cannot be read is judged later, by its digest
+    return paths[max(place - 1, 0) : place]
 
 
 def _holding(paths: list[Path], transaction_id: int) -> list[Path] | None:

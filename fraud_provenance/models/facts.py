@@ -84,11 +84,15 @@ def collect_model(trust: Trust, policy: Policy, digest: str) -> ModelEvidence:
         EvidenceError, VerificationError: a piece is missing or is about something else.
     """
     lineage = trust.lineage(policy)
-    model = lineage.node(model_statement(trust, digest))
-    evaluation = evaluation_of(trust, lineage, digest)
-    signature = signature_of(lineage, model)
+    model, evaluation, signature = nodes_of(trust, lineage, digest)
     verdict = lineage.verify(f"{MODEL} {digest[:12]}", "deployment", [model, evaluation, signature])
     return ModelEvidence(model, evaluation, signature, verdict)
+
+
+def nodes_of(trust: Trust, lineage: LineageVerifier, digest: str) -> tuple[Node, Node, Node]:
+    """(the model, its evaluation, its signature), walked; raises as `collect_model`."""
+    model = lineage.node(model_statement(trust, digest))
+    return model, evaluation_of(trust, lineage, digest), signature_of(lineage, model)
 
 
 def evaluation_of(trust: Trust, lineage: LineageVerifier, digest: str) -> Node:

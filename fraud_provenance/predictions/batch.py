@@ -75,20 +75,22 @@ def leaves(scored: "pl.DataFrame") -> list[bytes]:
     Args:
         scored: rows x (transaction_id, customer_id, terminal_id, score f32, is_alert bool).
     """
+    import numpy as np
     import polars as pl
 
-    bits = scored["score"].fill_null(float("nan")).reinterpret(dtype=pl.UInt32)  # of f32 alone
+    scores = scored["score"].fill_null(float("nan")).reinterpret(dtype=pl.UInt32)  # of f32 alone
+    bits = np.frombuffer(scores.to_numpy().astype(">u4").tobytes().hex().encode(), dtype="S8")
     text = scored.select(
         pl.concat_str(
             pl.col("transaction_id"),
             pl.col("customer_id"),
             pl.col("terminal_id"),
-            pl.Series("bits", [f"{one:08x}" for one in bits]),
+            pl.Series("bits", bits.astype(str)),
             pl.col("is_alert").cast(pl.Int8),
             separator=",",
         )
     ).to_series()
-    return [row.encode("ascii") for row in text.to_list()]
+    return text.cast(pl.Binary).to_list()
 
 
 def leaf_hashes(rows: Sequence[bytes]) -> bytes:

@@ -41,6 +41,15 @@ def test_file_that_cannot_be_read_hides_no_other(trust: Any, lies: bytes | str) 
     assert [scored_day(trust, number) for number in (2, 4)] == ["2026-01-01", "2026-01-02"]
 
 
+def test_ids_that_do_not_grow_are_found_all_the_same(trust: Any) -> None:  # noqa: ANN401
+    folder = trust.home / "data" / SCORES
+    for day, rows in zip(ROWS, [[70, 9], [1, 80], [5, 6]], strict=True):
+        pl.DataFrame({"transaction_id": rows}).write_parquet(folder / f"{day}.parquet")
+    assert [scored_day(trust, number) for number in (9, 70, 80, 1, 5)] == [
+        "2026-01-01", "2026-01-01", "2026-01-02", "2026-01-02", "2026-01-03",
+    ]  # fmt: skip
+
+
 def test_transaction_that_nobody_scored_is_told(trust: Any) -> None:  # noqa: ANN401
     with pytest.raises(EvidenceError) as caught:
         scored_day(trust, 6)

@@ -88,6 +88,17 @@ def test_no_answer_rests_on_bytes_that_do_not_hold(
     assert f"First broken link: DIGEST_MISMATCH({place}" in found.headline
 
 
+def test_score_answers_for_what_it_was_made_from_and_verify_for_the_rest(story: Story) -> None:
+    """A day outside of all windows: it lies in the same statement as the days that count."""
+    transaction, apart = riskiest(story), story.days[5]
+    before = trace_score(story.trust, transaction)
+    edit(story.trust.home / "data" / "raw_transactions" / f"{apart}.parquet")
+    found = trace_score(story.trust, transaction, why=True)
+    assert found.verdict.trusted
+    assert found.verdict.links == before.verdict.links
+    assert not follow(story, f"transaction_scores/{story.scored_day}").verdict.trusted
+
+
 def test_damaged_features_are_named_and_made_again_with_the_attested_digest(
     told: Story, story: Story
 ) -> None:

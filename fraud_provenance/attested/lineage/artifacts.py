@@ -1,7 +1,7 @@
 """The files on disk against what is attested of them: read, compared, and none besides."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,19 +50,21 @@ class Artifacts:
             )
         return folder
 
-    def found(self, node: Node, path: str, sha256: str) -> bytes:
+    def found(self, node: Node, path: str, sha256: str, folder: Path | None = None) -> bytes:
         """The bytes that lie where an attested file should, whatever they are.
 
         Where none lie, and the home keeps its files elsewhere too, they are brought from there, if
         the statement that names them is good. So they are where machines share a home, and what
         lies here is an older version: another machine made the newer one.
 
+        `folder`: the node's location, if the caller has just asked for it.
+
         Raises:
             EvidenceError: ARTIFACT_MISSING.
             VerificationError: DIGEST_MISMATCH, what is kept elsewhere is something else.
             BackendError: STORAGE_UNAVAILABLE.
         """
-        place = self.location(node) / path
+        place = (folder or self.location(node)) / path
         if self.store.contents and not node.reasons and not os.path.lexists(place):
             self.store.contents.bring(sha256, place)
         content = files.read_once(place)
@@ -83,8 +85,10 @@ class Artifacts:
             for head in self.store.files_named(sha256)
         )
 
-    def read(self, node: Node, entry: FileEntry) -> bytes:
+    def read(self, node: Node, entry: FileEntry, folder: Path | None = None) -> bytes:
         """The bytes of an attested file, read once and equal to their digest.
+
+        `folder`: as `found`.
 
         Raises:
             EvidenceError: ARTIFACT_MISSING.
@@ -92,7 +96,7 @@ class Artifacts:
             BackendError: As `found`.
         """
         try:
-            content = self.found(node, entry.path, entry.sha256)
+            content = self.found(node, entry.path, entry.sha256, folder)
         except EvidenceError as error:
             place = {"artifact": node.name, "partition": entry.partition}
             raise EvidenceError(
@@ -134,18 +138,23 @@ class Artifacts:
             )
         )
 
-    def check(self, node: Node) -> list[Reason]:
-        """What is wrong with the files on disk, where this node is their newest version."""
+    def check(self, node: Node, wanted: Collection[str] | None = None) -> list[Reason]:
+        """What is wrong with the files on disk, where this node is their newest version.
+
+        `wanted`: those that are looked at, by their attested SHA-256; all of them by default.
+        """
         if node.manifest is None or node.provenance is None:
             return []
         heads = self.store.heads(node.manifest.asset)
         found: list[Reason] = []
         is_newest = False
         try:
-            folder = str(self.location(node))
+            folder = self.location(node)
         except ProvenanceError as error:
             return [node.explain(item) for item in error.reasons]
         for entry in node.manifest.entries:
+            if wanted is not None and entry.sha256 not in wanted:
+                continue
             if self._is_superseded(node, heads.get(entry.partition, ())):
                 continue  # the newer statement answers for the file
             is_newest = True
@@ -174,13 +183,13 @@ class Artifacts:
                 if not self._is_superseded(node, heads.get(entry.partition, ())):
                     yield entry, self.read(node, entry)
 
-    def _compare(self, node: Node, entry: FileEntry, folder: str) -> None:
+    def _compare(self, node: Node, entry: FileEntry, folder: Path) -> None:
         """Read a file, unless this process did and nothing has touched the file since."""
         path = f"{folder}/{entry.path}"
         state = _state(path)
         if state is not None and self._digests.get(state) == entry.sha256:
             return
-        self.read(node, entry)
+        self.read(node, entry, folder)
         if state is not None and state == _state(path):
             self._digests[state] = entry.sha256
 

@@ -180,6 +180,22 @@ def below(roots: Iterable[Node], *, judged: bool = True) -> list[Node]:
     return list(seen.values())
 
 
+def sources(nodes: Iterable[Node], files: Iterable[str]) -> set[str]:
+    """These files (by SHA-256), and all that they were made from as the nodes attest it."""
+    made_from: dict[str, set[str]] = {}
+    for node in nodes:
+        for entry in node.manifest.entries if node.manifest else ():
+            made_from.setdefault(entry.sha256, set()).update(entry.made_from)
+    found: set[str] = set()
+    stack = list(files)
+    while stack:
+        digest = stack.pop()
+        if digest not in found:
+            found.add(digest)
+            stack.extend(made_from.get(digest, ()))
+    return found
+
+
 def fallen(
     nodes: Sequence[Node], files_of: Callable[[Node], Collection[str]]
 ) -> list[tuple[Node, str]]:

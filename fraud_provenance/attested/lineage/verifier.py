@@ -203,6 +203,7 @@ class LineageVerifier:
         *,
         with_files: bool = True,
         partitions: Mapping[str, Collection[str]] | None = None,
+        files: Collection[str] | None = None,
     ) -> Verdict:
         """The verdict on `subject`, in this verifier's environment and for `purpose`.
 
@@ -211,13 +212,14 @@ class LineageVerifier:
         caller reads them itself, the files. `extra` is what else speaks against the subject.
 
         `partitions` are those of each root, by its statement, that the question is about (all of
-        them by default): a revoked one speaks against the verdict, the others do not.
+        them by default): a revoked one speaks against the verdict, the others do not. `files` are
+        those that are looked at, by their SHA-256 (all by default), see `nodes.sources`.
         """
         nodes = below(roots)
         more: dict[int, list[Reason]] = {}
         for node in nodes:
             if with_files and not node.reasons:
-                more[id(node)] = self.artifacts.check(node)
+                more[id(node)] = self.artifacts.check(node, files)
         problems = [*extra, *self.chain_problems(nodes)]
         for root in roots:
             about = None if partitions is None else partitions.get(root.statement, ())
