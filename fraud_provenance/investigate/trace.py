@@ -100,8 +100,7 @@ def trace_score(trust: Trust, transaction_id: int, *, why: bool = False) -> Trac
     asked = {head.sha256 for head in trust.store.heads(SCORES)[day]}
     files = _files_of(roots, day)
     verdict = lineage.verify(f"score of {transaction_id}", "trace", roots, extra, files=files)
-    about = (f"looked at the {len(files)} files of these links that it was made from",)
-    return Trace(verdict, tuple(joints_of(trust, verdict, asked)), score, explained, about)
+    return Trace(verdict, tuple(joints_of(trust, verdict, asked)), score, explained)
 
 
 def _files_of(roots: Sequence[Node], day: str) -> set[str]:
