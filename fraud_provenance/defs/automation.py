@@ -229,7 +229,7 @@ def approved_candidate(context: dg.SensorEvaluationContext) -> dg.SensorResult |
     except ProvenanceError as error:
         HERE.outbox().put(alert_of_tick(error, "approved_candidate", HERE.clock()))
         raise
-    key = "+".join([digest, *sorted(node.statement[:16] for node in waiting)])
+    key = "+".join([digest, *sorted(node.statement[:16] for node, _ in waiting)])
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key)])
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 from fraud_provenance.alerts import alert_of_error
 from fraud_provenance.attested.core.errors import BackendError, VerificationError
 from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.nodes import Decision
 from fraud_provenance.defs import shown, support
 from fraud_provenance.defs.training import check_model
 from fraud_provenance.due.planning import registry_of
@@ -48,7 +49,7 @@ def release_candidate(
             "version": int(version),
             "next": waits,
             **shown.metrics_of(trust, digest),
-            **shown.decision_metadata(workspace, decision, "model@candidate"),
+            **shown.decision_metadata(workspace, decision.expect(Decision), "model@candidate"),
         },
         data_version=dg.DataVersion(digest),
     )
@@ -59,9 +60,8 @@ def _refuse_unsafe_model(workspace: Workspace, digest: str) -> None:
     trust = workspace.trust
     policy = trust.policies.current()
     model = collect_model(trust, policy, digest).model
-    entries = model.manifest.entries if model.manifest else ()
     lineage = trust.lineage(policy)
-    files = {entry.path: lineage.artifacts.read(model, entry) for entry in entries}
+    files = {entry.path: lineage.artifacts.read(model, entry) for entry in model.entries}
     check_model(workspace, policy, model, files)
 
 

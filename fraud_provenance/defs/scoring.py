@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from fraud_provenance.attested.core.errors import BackendError, VerificationError, reason
+from fraud_provenance.attested.lineage.nodes import Verified
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.defs import columns, shown, support
@@ -101,7 +102,7 @@ def transaction_scores(
         made = step.commit(outputs, finish=prediction_log.log_scores)
     support.keep_versions(context, workspace, made)
     logged = prediction_log.batch_about(trust, trust.lineage().node(made.bundle.statement.digest))
-    if logged is None or logged.bundle is None:
+    if not isinstance(logged, Verified):
         raise BackendError(
             reason(ProductCause.PREDLOG_UNAVAILABLE, "the batch cannot be found", artifact=ASSET)
         )

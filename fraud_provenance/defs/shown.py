@@ -11,11 +11,11 @@ import dagster as dg
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Decision
 from fraud_provenance.attested.step.step import Materialisation
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
-from fraud_provenance.models.facts import METRICS, evaluation_of
+from fraud_provenance.models.facts import METRICS, evaluation_of, trusted_model
 from fraud_provenance.models.registry import CANDIDATE, Registry
 
 if TYPE_CHECKING:
@@ -66,10 +66,9 @@ def use_of(trust: Trust, asset: str) -> dict[str, Any]:
     return {"may be used": f"if its Checks hold: {', '.join(judges)}"} if judges else {}
 
 
-def decision_metadata(workspace: Workspace, decision: Node, subject: str) -> dict[str, Any]:
+def decision_metadata(workspace: Workspace, decision: Decision, subject: str) -> dict[str, Any]:
     """The same of an asset that is a gate's verified decision on a model."""
     link, bundle = decision.link(), decision.bundle
-    assert bundle is not None  # noqa: S101 - what does not verify was raised before
     return {
         "verdict": _ALLOWED,
         "signed by": link.signer,
@@ -88,7 +87,7 @@ def decision_metadata(workspace: Workspace, decision: Node, subject: str) -> dic
 def champion_metadata(workspace: Workspace, live: promotion.Champion) -> dict[str, Any]:
     """What is live, since when, by whose approval, under which policy."""
     approver = promotion.approver(live.decision)
-    said = live.decision.summary_of()
+    said = live.decision.summary
     release = workspace.releases.head().expectations
     known = f"release {release.version}, " if release.policies == said.policy_digest else ""
     metrics = metrics_of(workspace.trust, live.evidence.digest)
@@ -106,14 +105,14 @@ def champion_metadata(workspace: Workspace, live: promotion.Champion) -> dict[st
 
 def metrics_of(trust: Trust, digest: str) -> dict[str, float]:
     """The signed metrics of a model, by their names."""
-    said = evaluation_of(trust, trust.lineage(), digest).provenance
+    said = evaluation_of(trust, trust.lineage(), digest).claims.made
     measured = said.outputs.get("metrics", {}) if said is not None else {}
     return {name: float(measured[name]) for name in METRICS if name in measured}
 
 
 def evaluated_alert_rate(champion: promotion.Champion) -> object:
     """The share of alerts that was signed when the model was evaluated."""
-    return champion.evidence.evaluation.provenance_of().outputs.get("alert_rate")
+    return trusted_model(champion.evidence).evaluation.provenance.outputs.get("alert_rate")
 
 
 def what_waits(workspace: Workspace, registry: Registry) -> dg.MetadataValue:

@@ -41,14 +41,14 @@ class DataVersion:
 
 def data_versions_of(workspace: Workspace, training_set: Node) -> list[DataVersion]:
     """The feature days that a training set was made from, and the raw days of these."""
-    used = {sha for entry in _entries(training_set) for sha in entry.made_from}
+    used = {sha for entry in training_set.entries for sha in entry.made_from}
     features = _versions(workspace, FEATURES, used)
     lineage = workspace.trust.lineage()
     sources: set[str] = set()
     for head in {statement for statement, _ in features}:
         sources |= {
             sha
-            for entry in _entries(lineage.node(head))
+            for entry in lineage.node(head).entries
             if entry.sha256 in used
             for sha in entry.made_from
         }
@@ -79,10 +79,6 @@ def log_inputs(client: Any, run_id: str, versions: Collection[DataVersion]) -> N
     ]
     if inputs:
         client.log_inputs(run_id, inputs)
-
-
-def _entries(node: Node) -> tuple[Any, ...]:
-    return node.manifest.entries if node.manifest is not None else ()
 
 
 def _versions(

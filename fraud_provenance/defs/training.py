@@ -10,7 +10,7 @@ import dagster as dg
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import Reason, VerificationError
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation, Node
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import columns, shown, support, tracking
@@ -360,7 +360,8 @@ def check_model(
     """
     from fraud_provenance.fraud.errors import DataError
 
-    parameters, outputs = model.provenance_of().parameters, model.provenance_of().outputs
+    made = model.expect(Materialisation).provenance
+    parameters, outputs = made.parameters, made.outputs
     allowed = policy.data("thresholds")["allowed_model_files"]["value"]
     try:
         contract = check_model_folder(files, parameters, allowed, serving_folder(workspace.home))

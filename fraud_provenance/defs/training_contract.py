@@ -103,7 +103,7 @@ def _split_asked_for(workspace: Workspace, step: Step, read: VerifiedInput) -> "
     if len(read.nodes) != 1:
         what = f"its parts are of {len(read.nodes)} statements"
         raise VerificationError(reason(RootCause.SNAPSHOT_INCOHERENT, what, artifact=TRAINING_SET))
-    told = read.nodes[0].provenance_of().parameters
+    told = read.nodes[0].provenance.parameters
     missing = [name for name in _SPLIT_PARAMETERS if name not in told]
     if missing:
         what = f"the training set does not tell {', '.join(missing)}"

@@ -78,5 +78,5 @@ def _since(workspace: Workspace, source: str, day: str) -> str:
     nearest = min((other for other in heads if other >= day), default="")
     if not nearest:
         return ""
-    bundle = workspace.trust.lineage().node(heads[nearest][0].statement).bundle
+    bundle = workspace.trust.lineage().node(heads[nearest][0].statement).claims.bundle
     return encoding.utc_text(bundle.signed_at) if bundle is not None else ""

@@ -13,7 +13,7 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import Reason
 from fraud_provenance.attested.gates.build_rules import code_of
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.data.landing import is_empty, landed_days
@@ -154,7 +154,7 @@ def has_rows(workspace: Workspace, asset: str, day: str) -> bool:
     if not heads:
         return False
     node = workspace.trust.lineage().node(heads[0].statement)
-    if node.provenance is None or node.reasons:
+    if not isinstance(node, Materialisation):
         return True
     return bool(node.provenance.outputs["rows"].get(day) != 0)
 
@@ -273,7 +273,7 @@ def _loaded_entry(workspace: Workspace) -> FileEntry | None:
     if not workspace.settings.is_shared:
         return current_entries(workspace, "feature_store").get("definitions")
     node = loaded_here(workspace.trust)
-    entries = node.manifest.entries if node is not None and node.manifest else ()
+    entries = node.entries if node is not None else ()
     return next((entry for entry in entries if entry.partition == "definitions"), None)
 
 
@@ -344,11 +344,11 @@ def _unlogged_days(workspace: Workspace) -> set[str]:
     return {day for day, files in heads.items() if not logged[files[0].statement]}
 
 
-def newest_node(workspace: Workspace, asset: str) -> Node | None:
+def newest_node(workspace: Workspace, asset: str) -> Materialisation | None:
     """The newest materialisation of an asset, verified, or None."""
     lineage = workspace.trust.lineage()
     _, statement = lineage.versions.next(asset)
-    return lineage.node(statement) if statement else None
+    return lineage.node(statement).expect(Materialisation) if statement else None
 
 
 def outputs_of(workspace: Workspace, asset: str, name: str) -> dict[str, Any]:
@@ -356,6 +356,6 @@ def outputs_of(workspace: Workspace, asset: str, name: str) -> dict[str, Any]:
     lineage = workspace.trust.lineage()
     found = {}
     for partition, heads in workspace.store.heads(asset).items():
-        node = lineage.node(heads[0].statement)
-        found[partition] = node.provenance.outputs.get(name) if node.provenance else None
+        made = lineage.node(heads[0].statement).claims.made
+        found[partition] = made.outputs.get(name) if made else None
     return found

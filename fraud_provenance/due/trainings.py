@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import VerificationError
+from fraud_provenance.attested.statements.statements import Summary
 from fraud_provenance.attested.step.inputs import Usable
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.due.planning import (
@@ -116,7 +117,7 @@ def _due_split(workspace: Workspace, config: "TrainingConfig", usable: Usable) -
     empty = declared_empty(workspace)
     newest = training_split(config, usable, empty)
     node = newest_node(workspace, "training_set")
-    known = node.provenance.parameters if node and node.provenance else {}
+    known = node.provenance.parameters if node else {}
     before = str(known.get("train_start", ""))
     as_before = known == split_parameters(config, newest) | {"train_start": before}
     if config.train_start is not None or not before or not as_before:
@@ -169,7 +170,6 @@ def _training_set_is_made(workspace: Workspace, config: "TrainingConfig", split:
             for name, days in wanted.items()
         )
         and node is not None
-        and node.provenance is not None
         and node.provenance.parameters == split_parameters(config, split)
         and node.provenance.outputs.get("views") == declared_views()
         and not revoked_partitions(workspace, "training_set")
@@ -188,8 +188,6 @@ def _model_is_current(workspace: Workspace, config: "TrainingConfig", split: "Sp
     node = newest_node(workspace, "fraud_model")
     return (
         node is not None
-        and node.provenance is not None
-        and node.manifest is not None
         and node.provenance.parameters == model_parameters(config)
         and all(entry.made_from == (train.sha256,) for entry in node.manifest.entries)
         and not node.revoked
@@ -234,10 +232,9 @@ def _is_registered(workspace: Workspace, config: "TrainingConfig", split: "Split
     registry = registry_of(workspace)
     named = [registry.alias(alias) for alias in (CANDIDATE, CHAMPION)]
     return any(version and version.model_id == model_id for version in named) and any(
-        node.summary
-        and node.summary.allowed
-        and node.bundle
-        and node.bundle.statement.subject_digest == digest
-        and node.summary.policy_digest == policy.digest
+        isinstance(said := node.claims.said, Summary)
+        and said.allowed
+        and node.claims.subject == digest
+        and said.policy_digest == policy.digest
         for node in promotion.decisions_on(trust, policy, "release")
     )

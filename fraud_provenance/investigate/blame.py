@@ -15,6 +15,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, reason
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.investigate.breaks import (
     absent_causes,
@@ -310,7 +311,7 @@ def _day(asked: Question, symptom: Symptom, found: Blame) -> None:
     """A day that holds: it differs from the good one by its delivery alone."""
     trust, asset, day = asked.trust, symptom.asset, symptom.day
     heads = trust.store.heads(asset).get(day, [])
-    good = good_day(trust, asset, day)
+    good: tuple[Node, str, str] | None = good_day(trust, asset, day)
     named = _against(asked, "day")
     if named:
         own = trust.store.heads(named.asset)[named.day][0]
@@ -418,9 +419,8 @@ def _details(trust: Trust, change: Change, before: Recipe, now: Recipe) -> list[
     if old is None:
         return []
     told = [
-        f"accepted by {signer_of(node)[0]}: {node.acceptance.reason[:200]}"
+        f"accepted by {signer_of(node)[0]}: {node.said.reason[:200]}"
         for node in trust.lineage().acceptances(RAW, day, new.sha256)
-        if node.acceptance and node.is_sound
     ]
     frames = frames_of(trust, *((x.node, x.entry.partition, x.sha256) for x in (old, new)))
     if frames is None:

@@ -15,7 +15,7 @@ from fraud_provenance.alerts import Alert, Outbox
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason
 from fraud_provenance.attested.core.verdict import Link, Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import AcceptedDay, Materialisation, Node, Verified
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.causes.data import DataCause
@@ -81,9 +81,10 @@ def contract_causes(
         return [cause]
     heads = trust.store.heads(FEATURES).get(day, ())
     node = trust.lineage().node(heads[0].statement) if heads else None
-    entries = node.manifest.entries if node is not None and node.manifest else ()
-    entry = next((item for item in entries if item.partition == day), None)
-    if node is None or entry is None or not node.is_sound:
+    if not isinstance(node, Materialisation) or not node.is_sound:
+        return [cause]
+    entry = next((item for item in node.entries if item.partition == day), None)
+    if entry is None:
         return [cause]
     if redefined := _redefined(trust, cause, node, entry):
         return [redefined]
@@ -93,14 +94,13 @@ def contract_causes(
     return [_of_raw(trust, cause, *item) for item in unusual or own] or [cause]
 
 
-def _redefined(trust: Trust, cause: Cause, node: Node, entry: FileEntry) -> Cause | None:
+def _redefined(trust: Trust, cause: Cause, node: Materialisation, entry: FileEntry) -> Cause | None:
     """What stopped features, where the same raw bytes gave good ones by another commit."""
-    commit = str(node.provenance_of().outputs.get("git_commit", ""))
+    commit = str(node.provenance.outputs.get("git_commit", ""))
     good = good_day(trust, FEATURES, entry.partition)
     if good is None or commit_of(good) in ("", commit):
         return None
-    before = next((item for item in good[0].manifest.entries if item.sha256 == good[2]), None) if (
-        good[0].manifest) else None  # fmt: skip
+    before = next((item for item in good[0].entries if item.sha256 == good[2]), None)
     if before is None or set(before.made_from) != set(entry.made_from):
         return None
     said = f"the same raw rows gave good features by commit {commit_of(good)[:12]}"
@@ -108,7 +108,7 @@ def _redefined(trust: Trust, cause: Cause, node: Node, entry: FileEntry) -> Caus
                    commit=commit)  # fmt: skip
 
 
-def _accepted(trust: Trust, entry: FileEntry) -> list[Node]:
+def _accepted(trust: Trust, entry: FileEntry) -> list[AcceptedDay]:
     """Who signed for a raw day that was held."""
     return trust.lineage().acceptances(RAW, entry.partition, entry.sha256)
 
@@ -116,8 +116,8 @@ def _accepted(trust: Trust, entry: FileEntry) -> list[Node]:
 def _of_raw(trust: Trust, cause: Cause, node: Node, entry: FileEntry) -> Cause:
     """What stopped features, as a raw day that they were made from."""
     who, at = signer_of(node)
-    told = [f"accepted by {signer_of(item)[0]}: {item.acceptance.reason[:200]}"
-            for item in _accepted(trust, entry) if item.acceptance]  # fmt: skip
+    told = [f"accepted by {signer_of(item)[0]}: {item.said.reason[:200]}"
+            for item in _accepted(trust, entry)]  # fmt: skip
     name = f"{RAW}/{entry.partition}"
     return replace(cause, name=name, said=f"{name} is not what days are", before="",
                    after=entry.sha256, path=(*cause.path, *links_of([node])), who=who, at=at,
@@ -138,8 +138,8 @@ def contract_cause(
     who, at = signer_of(node)
     path = _to_day(trust, asset, day, node)
     code = [item for item in reasons if str(item.code) in _OF_CODE]
-    if asset == FEATURES and code and node is not None and node.provenance is not None:
-        commit = str(node.provenance.outputs.get("git_commit", ""))
+    if asset == FEATURES and code and node is not None and node.claims.made:
+        commit = str(node.claims.made.outputs.get("git_commit", ""))
         return Cause(CODE, DBT, f"{code[0].message}: made by commit {commit[:12]}",
                      after=commit, path=path, who=who, at=at, commit=commit,
                      details=tuple(told))  # fmt: skip
@@ -171,7 +171,8 @@ def _to_day(trust: Trust, asset: str, day: str, node: Node | None) -> tuple[Link
 
 def _landing(trust: Trust, node: Node | None, day: str) -> str:
     """The landing file of a raw day, with its digest."""
-    material = node.provenance.material("source") if node and node.provenance else None
+    made = node.claims.made if node else None
+    material = made.material("source") if made else None
     if material is None:
         return ""
     try:
@@ -205,7 +206,7 @@ def frames_of(
 def _frame(trust: Trust, node: Node, day: str, sha256: str) -> "pl.DataFrame | None":
     import polars as pl
 
-    for entry in node.manifest.entries if node.manifest else ():
+    for entry in node.entries:
         if entry.partition == day and sha256 in ("", entry.sha256):
             try:
                 return pl.read_parquet(io.BytesIO(bytes_of(trust, node, entry)))
@@ -276,9 +277,9 @@ def _not_built(trust: Trust) -> list[Cause]:
                   path=links_of([good[0]]), commit=commit)]  # fmt: skip
 
 
-def commit_of(good: tuple[Node, str, str] | None) -> str:
+def commit_of(good: tuple[Materialisation, str, str] | None) -> str:
     """The commit that made what `good_day` found; empty where it found none."""
-    return str(good[0].provenance_of().outputs.get("git_commit", "")) if good else ""
+    return str(good[0].provenance.outputs.get("git_commit", "")) if good else ""
 
 
 def _undelivered(trust: Trust, day: str) -> list[Cause]:
@@ -295,7 +296,7 @@ def _undelivered(trust: Trust, day: str) -> list[Cause]:
 def _declared_empty(day: str, node: Node) -> Cause:
     """Who said that a day has no transactions."""
     who, at = signer_of(node)
-    why = str(node.statement_of().predicate.get("reason", ""))[:200]
+    why = str(node.expect(Verified).bundle.statement.predicate.get("reason", ""))[:200]
     return Cause(WAIVER, f"{RAW}/{day}", f"declared empty: {why}", path=links_of([node]), who=who,
                  at=at)  # fmt: skip
 
@@ -363,7 +364,7 @@ def _waits(reasons: Sequence[Reason]) -> bool:
 def _last_signed(trust: Trust) -> datetime | None:
     """When the newest statement was signed."""
     records = trust.store.records(predicate_type=statements.PROVENANCE)[-1:]
-    bundles = [trust.lineage().node(record.statement).bundle for record in records]
+    bundles = [trust.lineage().node(record.statement).claims.bundle for record in records]
     return max((bundle.signed_at for bundle in bundles if bundle), default=None)
 
 
@@ -414,7 +415,7 @@ def approval_causes(
     who, at = signer_of(decision)
     codes = {str(item.get("code")) for item in reasons}
     if "GIT_DIRTY" in codes:
-        made = [child.provenance.outputs for child in decision.children if child.provenance]
+        made = [child.claims.made.outputs for child in decision.children if child.claims.made]
         if not all(outputs.get("git_commit") for outputs in made):
             said = "made where no repository said which code it was"
             return [Cause(INFRASTRUCTURE, "git", said, path=links_of([decision]), who=who, at=at)]
@@ -432,8 +433,9 @@ def approval_causes(
 
 def _void_approvals(trust: Trust, decision: Node) -> list[Cause]:
     """Approvals of the model that was refused which count for nothing, each with why."""
-    digest = decision.statement_of().subject_digest
-    records = trust.store.records(predicate_type=statements.APPROVAL, subject=digest)
+    records = trust.store.records(
+        predicate_type=statements.APPROVAL, subject=decision.claims.subject or ""
+    )
     nodes = [trust.lineage().node(record.statement) for record in records]
     return [
         Cause(APPROVAL, str(node.reasons[0].code), node.reasons[0].message,

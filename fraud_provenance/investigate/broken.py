@@ -12,7 +12,7 @@ from fraud_provenance.attested.core.errors import ProvenanceError, Reason
 from fraud_provenance.attested.core.verdict import Link, Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import read_policies
-from fraud_provenance.attested.lineage.nodes import Node, below
+from fraud_provenance.attested.lineage.nodes import Node, Verified, below
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.rules.expectations import policy_difference
 from fraud_provenance.attested.statements import statements
@@ -90,13 +90,14 @@ def withdrawn(trust: Trust | None, verdict: Verdict) -> list[Cause]:
     of_people = [item for item in verdict.reasons if is_of_people(item)]
     if not of_people or trust is None:
         return []
-    said = [node for record in trust.store.records(predicate_type=statements.REVOCATION)
-            if not (node := trust.lineage().node(record.statement)).reasons]  # fmt: skip
+    records = trust.store.records(predicate_type=statements.REVOCATION)
+    nodes = [trust.lineage().node(record.statement) for record in records]
+    said = [node for node in nodes if isinstance(node, Verified)]
     tops = _tops(trust, verdict)
     found = [_revoked(trust, item, verdict, said, tops) for item in of_people]
     used = _used(tops, verdict.subject.partition("/")[2])
     for node in said:
-        told = statements.read(node.statement_of(), Revocation)
+        told = statements.read(node.bundle.statement, Revocation)
         if told.kind == "partition" and used.intersection(told.digests):
             name = f"{told.artifact}/{told.partition}"
             found.append(_taken_back(name, told.reason, node, tops))
@@ -132,19 +133,19 @@ def _made(tops: Iterable[Node]) -> list[Node]:
     found, waiting = [], list(tops)
     while waiting:
         node = waiting.pop()
-        if node.provenance is not None:
+        if node.claims.made is not None:
             found.append(node)
         else:
             waiting += node.children
     return found
 
 
-def _taken_back(name: str, why: str, node: Node, tops: Sequence[Node]) -> Cause:
+def _taken_back(name: str, why: str, node: Verified, tops: Sequence[Node]) -> Cause:
     """A revocation as a cause: from the subject to what was withdrawn, and who signed that."""
     who, at = signer_of(node)
-    digests = set(statements.read(node.statement_of(), Revocation).digests)
-    attested = [other for other in below(tops) if other.provenance and other.manifest
-                and any(entry.sha256 in digests for entry in other.manifest.entries)]  # fmt: skip
+    digests = set(statements.read(node.bundle.statement, Revocation).digests)
+    attested = [other for other in below(tops) if other.claims.made
+                and any(entry.sha256 in digests for entry in other.entries)]  # fmt: skip
     ways = (path_to(tops, other.statement, to_broken=True) for other in attested)
     way = next(filter(None, ways), ())
     return Cause(REVOCATION, name, f"revoked by {who} at {at}: {why}", who=who, at=at,
@@ -236,13 +237,13 @@ def _fault(trust: Trust | None, item: Reason, verdict: Verdict) -> Cause:
 
 
 def _revoked(
-    trust: Trust, item: Reason, verdict: Verdict, said: Sequence[Node], tops: Sequence[Node]
+    trust: Trust, item: Reason, verdict: Verdict, said: Sequence[Verified], tops: Sequence[Node]
 ) -> Cause:
     name = _name(trust, item)
     if str(item.code) == "APPROVAL_REVOKED":
         name = _ROLES[statements.APPROVAL]
     for node in said:
-        told = statements.read(node.statement_of(), Revocation)
+        told = statements.read(node.bundle.statement, Revocation)
         if (told.artifact, told.partition) == (item.artifact, item.partition) and told.partition:
             return _taken_back(name, told.reason, node, tops)
     return Cause(REVOCATION, name or verdict.subject, item.message,

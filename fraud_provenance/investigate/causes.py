@@ -7,7 +7,7 @@ from typing import Any
 from fraud_provenance.alerts import Alert
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.verdict import Link, Verdict
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Node, Verified
 from fraud_provenance.investigate.chain import place_of, role_of
 from fraud_provenance.investigate.changes import CODE, DATA, Change
 from fraud_provenance.investigate.recipes import path_to
@@ -157,18 +157,18 @@ def limit_cause(change: Change, said: str, judged: Sequence[Node]) -> Cause:
 def _by_people(change: Change, said: str, by: tuple[str, str]) -> tuple[str, str, str]:
     """How a day came: a version that a person brought back was that person's decision."""
     decided = [node for node in (change.at.children if change.at else ())
-               if node.kind == "supersede" and node.is_sound]  # fmt: skip
+               if node.kind == "supersede" and isinstance(node, Verified) and node.is_sound
+               ]  # fmt: skip
     if not decided:
         return said, *by
-    why = str(decided[0].statement_of().predicate.get("reason", ""))[:200]
+    why = str(decided[0].bundle.statement.predicate.get("reason", ""))[:200]
     return f"an earlier version of the day came back: {why}", *signer_of(decided[0])
 
 
 def signer_of(node: Node | None) -> tuple[str, str]:
     """(who signed a statement, when); empty for none."""
-    if node is None or node.bundle is None:
-        return "", ""
-    return str(node.bundle.identity), encoding.utc_text(node.bundle.signed_at)
+    bundle = node.claims.bundle if node is not None else None
+    return (str(bundle.identity), encoding.utc_text(bundle.signed_at)) if bundle else ("", "")
 
 
 def links_of(path: Iterable[Node]) -> tuple[Link, ...]:

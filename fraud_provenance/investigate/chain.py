@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from fraud_provenance.attested.core.verdict import Link, Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Claims, Materialisation, Node
+from fraud_provenance.attested.statements.manifest import Manifest
+from fraud_provenance.attested.statements.people import Acceptance
+from fraud_provenance.attested.statements.statements import Contract, Provenance, Summary
 
 ORDER = (
     "alert", "scores", "prediction batch", "score contract", "model", "model signature",
@@ -66,8 +69,7 @@ def joints_of(trust: Trust, verdict: Verdict, files: Collection[str] = ()) -> li
             found.append(Joint(link.kind, link))
             continue
         below = tuple(dict.fromkeys(child.statement for child in node.children))
-        entries = node.manifest.entries if node.manifest else ()
-        days = tuple(sorted({entry.partition for entry in entries if entry.sha256 in used}))
+        days = tuple(sorted({e.partition for e in node.entries if e.sha256 in used}))
         shown = link.model_copy(update={"partitions": days or link.partitions})
         odd = [*_replacing(trust, node, days), *_odd(node)]
         found.append(Joint(role_of(node), shown, below, tuple(odd)))
@@ -79,17 +81,13 @@ def used_files(nodes: Sequence[Node], files: Collection[str] = ()) -> set[str]:
 
     By default those of a materialisation that no other one of `nodes` has read.
     """
-    made = [node for node in nodes if node.provenance and node.manifest]
+    made = [node for node in nodes if node.claims.made]
     read = {item.statement for node in made for child in node.children for item in child.children}
     used = set(files) or {
-        entry.sha256
-        for node in made
-        if node.statement not in read
-        for entry in (node.manifest.entries if node.manifest else ())
+        entry.sha256 for node in made if node.statement not in read for entry in node.entries
     }
-    for node in sorted(nodes, key=lambda node: -node.distance):
-        if node.provenance and node.manifest:
-            used |= {d for e in node.manifest.entries if e.sha256 in used for d in e.made_from}
+    for node in sorted(made, key=lambda node: -node.distance):
+        used |= {d for e in node.entries if e.sha256 in used for d in e.made_from}
     return used
 
 
@@ -97,8 +95,10 @@ def _landing(trust: Trust, nodes: Sequence[Node], used: set[str]) -> list[Joint]
     """The landing files among the files used."""
     found: dict[str, Joint] = {}
     for node in nodes:
-        material = node.provenance.material("source") if node.provenance else None
-        if material is None or node.manifest is None or node.reasons:
+        if not isinstance(node, Materialisation):
+            continue
+        material = node.provenance.material("source")
+        if material is None:
             continue
         for entry in trust.store.manifest(material.digest).entries:
             if entry.sha256 in used:
@@ -124,23 +124,25 @@ def in_order(joints: Iterable[Joint]) -> list[Joint]:
 
 
 def role_of(node: Node) -> str:
-    """What a verified statement is, in the words of `ORDER`."""
-    if node.provenance:
-        return ROLES.get(node.provenance.asset, node.provenance.asset)
-    if node.summary:
-        return _GATES.get(node.summary.gate, "access decision")
-    if node.contract and node.manifest and node.manifest.asset == "transaction_scores":
-        return "score contract"
+    """What a statement is, or seemed to be, in the words of `ORDER`."""
+    match node.claims:
+        case Claims(said=Provenance() as made):
+            return ROLES.get(made.asset, made.asset)
+        case Claims(said=Summary() as summary):
+            return _GATES.get(summary.gate, "access decision")
+        case Claims(said=Contract(), manifest=Manifest(asset="transaction_scores")):
+            return "score contract"
     return node.kind
 
 
 def _replacing(trust: Trust, node: Node, days: Collection[str]) -> list[str]:
     """Which of the days that were used came again with other bytes than the first time."""
-    if node.provenance is None or node.provenance.material("source") is None or not days:
+    made = node.claims.made
+    if made is None or made.material("source") is None or not days:
         return []
     earlier: dict[str, set[frozenset[str]]] = {}
     own: dict[str, frozenset[str]] = {}
-    for version in reversed(trust.store.replaced(node.provenance.asset)):  # the oldest first
+    for version in reversed(trust.store.replaced(made.asset)):  # the oldest first
         if version.statement == node.statement:
             own[version.partition] = version.files
         elif version.partition not in own:
@@ -154,22 +156,22 @@ def _odd(node: Node) -> list[str]:
     found = []
     if node.revoked:
         found.append(f"{len(node.revoked)} of its files were withdrawn, or made from such")
-    if node.provenance:
-        outputs = node.provenance.outputs
-        if outputs.get("git_dirty"):
-            found.append("made by a changed work tree")
-        found += [str(item) for item in outputs.get("environment_problems", ())]
-        if "rollback_to" in outputs:
-            found.append("an earlier version came back by a person's decision")
-    if node.contract and node.contract.warnings:
-        told = {item.check.replace("_", " ") for item in node.contract.warnings}
-        found.append(f"warned: not true that {', '.join(sorted(told))[:200]}")
-    if node.acceptance:
-        found.append(f"unusual, accepted by a person: {node.acceptance.reason[:200]}")
+    match node.claims.said:
+        case Provenance(outputs=outputs):
+            if outputs.get("git_dirty"):
+                found.append("made by a changed work tree")
+            found += [str(item) for item in outputs.get("environment_problems", ())]
+            if "rollback_to" in outputs:
+                found.append("an earlier version came back by a person's decision")
+        case Contract(warnings=warnings) if warnings:
+            told = {item.check.replace("_", " ") for item in warnings}
+            found.append(f"warned: not true that {', '.join(sorted(told))[:200]}")
+        case Acceptance(reason=why):
+            found.append(f"unusual, accepted by a person: {why[:200]}")
+        case Summary(allowed=False):
+            found.append("this gate refused")
     if node.kind == "waiver":
         found.append("a day was declared empty by a person")
-    if node.summary and not node.summary.allowed:
-        found.append("this gate refused")
     return found
 
 

@@ -192,8 +192,8 @@ def _policies(_trust: Trust, past: Past, a: Recipe, b: Recipe) -> list[Change]:
 def policy_of(recipe: Recipe) -> str:
     """The digest of the policy that its newest step was made under."""
     for node in recipe.roots:
-        if node.provenance is not None:
-            found = node.provenance.material("policy")
+        if node.claims.made is not None:
+            found = node.claims.made.material("policy")
             return found.digest if found else ""
     return ""
 

@@ -26,7 +26,7 @@ from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.build_rules import check_branch
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Policy, manifest_of
-from fraud_provenance.attested.lineage.nodes import Node, below
+from fraud_provenance.attested.lineage.nodes import Decision, Verified, below
 from fraud_provenance.attested.rules.layout import Layout
 from fraud_provenance.attested.statements.materialisation import Provenance
 from fraud_provenance.causes.product import ProductCause
@@ -133,7 +133,7 @@ class _Asking:
     commit: str
     checks: list[Check] = field(default_factory=list)
     deployment: Deployment = field(default_factory=Deployment)
-    decision: Node | None = None
+    decision: Decision | None = None
     model: ModelEvidence | None = None
 
     @contextmanager
@@ -191,15 +191,14 @@ class _Asking:
                 raise EvidenceError(
                     reason(RootCause.DECISION_MISSING, why, artifact=CHAMPION, remedy=_DECIDE_ANEW)
                 )
-            self._note(made[-1])
-            check_standing(self.trust, policy, made[-1], ())
-            _check_release(made[-1], policy)
+            decision = made[-1].expect(Decision)  # nothing is told of one that does not verify
+            self._note(decision)
+            check_standing(self.trust, policy, decision, ())
+            _check_release(decision, policy)
 
-    def _note(self, decision: Node) -> None:
-        """What a decision says will run; nothing of one that does not verify."""
-        if decision.reasons or decision.bundle is None:
-            raise decision.refusal()
-        said = decision.summary_of()
+    def _note(self, decision: Decision) -> None:
+        """What a decision says will run."""
+        said = decision.summary
         self.decision = decision
         self.deployment = self.deployment.model_copy(
             update={
@@ -210,7 +209,7 @@ class _Asking:
                 "approvers": tuple(
                     str(node.bundle.identity)
                     for node in decision.children
-                    if node.kind == "approval" and node.bundle
+                    if node.kind == "approval" and isinstance(node, Verified)
                 ),
             }
         )
@@ -235,10 +234,10 @@ class _Asking:
             code = _Code(self.past, self.commit, Path(folder), dbt_sources)
             nodes = below([self.model.model, self.model.evaluation], judged=False)
             found = dict.fromkeys(
-                (node.provenance.asset, why)
+                (made.asset, why)
                 for node in nodes
-                if node.provenance and layout.inputs(node.provenance.asset)  # raw days arrived
-                for why in code.differences(node)
+                if (made := node.claims.made) and layout.inputs(made.asset)  # raw days arrived
+                for why in code.differences(made)
             )
             if found:
                 raise VerificationError(*map(_other_code, found))
@@ -279,12 +278,11 @@ class _Code:
         }
         self._dbt = dbt_sources(folder)
 
-    def differences(self, node: Node) -> Iterable[str]:
+    def differences(self, made: Provenance) -> Iterable[str]:
         """In what the code that made something is not the commit's; nothing if it is.
 
         What does not say by which code it was made must have been made by this very commit.
         """
-        made = node.provenance_of()
         commit, signed = str(made.outputs.get("git_commit", "")), made.outputs.get("step_code")
         if made.outputs.get("git_dirty") is not False:
             yield f"made by a tree that is not exactly commit {commit[:12]}"
@@ -310,8 +308,8 @@ class _Code:
             ) from error
 
 
-def _check_release(decision: Node, policy: Policy) -> None:
-    said = decision.summary_of()
+def _check_release(decision: Decision, policy: Policy) -> None:
+    said = decision.summary
     if said.policy_digest != policy.digest:
         why = (
             f"it was decided under policy {said.policy_digest[:12]}, {policy.digest[:12]} is in"

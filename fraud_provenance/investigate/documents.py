@@ -14,7 +14,9 @@ from typing import Any
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node, below
+from fraud_provenance.attested.lineage.nodes import below
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements.statements import Statement
 from fraud_provenance.investigate.proof_file import Subject
 from fraud_provenance.models.facts import EVALUATION, MODEL
 from fraud_provenance.predictions.batch import SCORES, read_batch
@@ -47,7 +49,7 @@ def documents_of(trust: Trust, verdict: Verdict, subject: Subject) -> dict[str, 
     if not verdict.trusted or not model or f"data/{PLACE}.json" not in policy.contents:
         return {}
     plan = policy.data(PLACE)
-    about = _About(plan["sources"], _nodes(trust, links, model), model)
+    about = _About(plan["sources"], _bundles(trust, links, model), model)
     releases = tuple(sorted(policy.release_statements))
     found = {}
     for name, form in plan["documents"].items():
@@ -67,24 +69,27 @@ def model_of(trust: Trust, subject: Subject) -> str:
         return subject.model
     newest = trust.store.heads(SCORES).get(subject.row.day, [])[:1]
     batch = batch_about(trust, trust.lineage().node(newest[0].statement)) if newest else None
-    return read_batch(batch.statement_of()).model_digest if batch else ""
+    if batch is None:
+        return ""
+    if batch.claims.bundle is None:
+        raise batch.refusal()
+    return read_batch(batch.claims.bundle.statement).model_digest
 
 
 @dataclass(frozen=True)
 class _About:
     sources: Mapping[str, Any]
-    nodes: Sequence[Node]
+    bundles: Sequence[VerifiedBundle]
     model: str
 
-    def of(self, name: str) -> list[Node]:
+    def of(self, name: str) -> list[VerifiedBundle]:
         """The statements of one source, oldest first; the newest alone where it says so."""
         wanted = self.sources[name]
-        found = [node for node in self.nodes if self._fits(wanted, node)]
-        found.sort(key=_logged)
+        found = [item for item in self.bundles if self._fits(wanted, item.statement)]
+        found.sort(key=lambda item: item.logged)
         return found[-1:] if wanted["newest"] else found
 
-    def _fits(self, wanted: Mapping[str, Any], node: Node) -> bool:
-        said = node.statement_of()
+    def _fits(self, wanted: Mapping[str, Any], said: Statement) -> bool:
         if said.predicate_type != wanted["type"]:
             return False
         if wanted["about_model"] and said.subject_digest != self.model:
@@ -92,20 +97,15 @@ class _About:
         return all(value_at(said.predicate, one["at"]) == one["is"] for one in wanted["where"])
 
 
-def _nodes(trust: Trust, links: Iterable[str], model: str) -> list[Node]:
+def _bundles(trust: Trust, links: Iterable[str], model: str) -> list[VerifiedBundle]:
     """What was said of this model, or measured of it, and all below: other models' is left out."""
     known = [trust.lineage().node(statement) for statement in links]
-    begin = [node for node in known if node.bundle and (
-        node.statement_of().subject_digest == model
-        or (node.provenance and node.provenance.asset == EVALUATION
-            and any((item.name, item.digest) == (MODEL, model)
-                    for item in node.provenance.materials))
+    begin = [node for node in known if node.claims.subject == model or (
+        (made := node.claims.made) and made.asset == EVALUATION
+        and any((item.name, item.digest) == (MODEL, model) for item in made.materials)
     )]  # fmt: skip
-    return [node for node in below(begin) if node.bundle]
-
-
-def _logged(node: Node) -> tuple[int, int]:
-    return node.bundle.logged if node.bundle else (0, 0)
+    found = (node.claims.bundle for node in below(begin))
+    return [bundle for bundle in found if bundle is not None]
 
 
 def value_at(document: Any, path: Sequence[Any]) -> Any:  # noqa: ANN401 - JSON
@@ -137,8 +137,8 @@ def _lines(
         value = value_at(encoding.strict_json(content), row["at"]) if content else None
         return [_line(label, value, releases)]
     found = [
-        _line(label, value_at(_document(node), row["at"]), (node.statement,))
-        for node in about.of(row["from"])
+        _line(label, value_at(_document(item), row["at"]), (item.statement.digest,))
+        for item in about.of(row["from"])
     ]
     told = [line for line in found if line.proof]
     return told or [Line(label, MISSING, ())]
@@ -151,10 +151,9 @@ def _line(label: str, value: Any, proof: tuple[str, ...]) -> Line:  # noqa: ANN4
     return Line(label, json.dumps(text, ensure_ascii=True)[1:-1].replace('\\"', '"'), proof)
 
 
-def _document(node: Node) -> dict[str, Any]:
+def _document(bundle: VerifiedBundle) -> dict[str, Any]:
     """A statement as lines may speak of it."""
-    said, bundle = node.statement_of(), node.bundle
-    assert bundle is not None  # noqa: S101 - `_nodes`
+    said = bundle.statement
     return {
         "subject": said.subject_digest,
         "signer": bundle.identity.subject,

@@ -251,7 +251,7 @@ def _was_held(worlds: Worlds) -> bool:
     if source is None:
         return False
     accepted = worlds.trust.lineage().acceptances(RAW, worlds.b.scored, source.sha256)
-    return any(node.is_sound for node in accepted)
+    return bool(accepted)
 
 
 def _own_day(worlds: Worlds, effect: Effect, days: Sequence[str] | set[str]) -> None:

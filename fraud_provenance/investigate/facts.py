@@ -12,7 +12,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, reason
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Judgement, Materialisation, Node, Verified
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.investigate.chain import used_files
@@ -34,13 +34,14 @@ _TOLD_ELSEWHERE = frozenset(
      "dvc_md5", "decision", "model_signature", "ml_bom", "mlflow_run_id", "model_id")
 )  # fmt: skip
 """Outputs that stand in a section of their own, or that are new with each run."""
+_OF_PEOPLE = frozenset(("approval", "acceptance", "waiver", "supersede"))
 
 
 @dataclass(frozen=True)
 class Source:
     """One attested file that the subject is or was made from."""
 
-    node: Node
+    node: Materialisation
     entry: FileEntry
     rows: int | None = None
 
@@ -93,8 +94,8 @@ def facts_of(trust: Trust, registry: Registry, subject: str) -> Facts:
         asked = heads_of(trust, subject)
     nodes = [trust.lineage().node(link.statement) for link in facts.verdict.links if link.statement]
     facts.focus = asked[0].asset if asked else ""
-    models = {node.statement_of().subject_digest for node in nodes
-              if node.provenance and node.provenance.asset == MODEL}  # fmt: skip
+    models = {node.claims.subject for node in nodes
+              if (made := node.claims.made) and made.asset == MODEL}  # fmt: skip
     known = {node.statement: node for node in [*nodes, *_decided(trust, models)]}
     _collect(
         facts, [node for node in known.values() if node.is_sound], {head.sha256 for head in asked}
@@ -102,13 +103,13 @@ def facts_of(trust: Trust, registry: Registry, subject: str) -> Facts:
     return facts
 
 
-def _decided(trust: Trust, models: Collection[str]) -> list[Node]:
+def _decided(trust: Trust, models: Collection[str | None]) -> list[Node]:
     """The approvals that the deployment decisions on these models rest on."""
     decisions = decisions_on(trust, trust.policies.current(), "deploy")
     return [
         child
         for node in decisions
-        if node.is_sound and node.statement_of().subject_digest in models
+        if node.is_sound and node.claims.subject in models
         for child in node.children
         if child.kind == "approval"
     ]
@@ -120,8 +121,8 @@ def _of_run(trust: Trust, run: str) -> Verdict:
     found = [
         node
         for record in trust.store.records(predicate_type=statements.PROVENANCE)
-        if (node := lineage.node(record.statement)).provenance
-        and node.provenance.run_id.startswith(run)
+        if (made := (node := lineage.node(record.statement)).claims.made)
+        and made.run_id.startswith(run)
     ]
     if not found:
         raise ConfigError(reason(RootCause.USAGE, f"no run {run} left evidence that verifies"))
@@ -131,20 +132,24 @@ def _of_run(trust: Trust, run: str) -> Verdict:
 def _collect(facts: Facts, nodes: Sequence[Node], asked: Collection[str]) -> None:
     used = used_files(nodes, asked)
     for node in nodes:
-        if node.provenance and node.manifest:
-            mine = [entry for entry in node.manifest.entries if entry.sha256 in used]
-            if mine:
-                _materialisation(facts, node, mine)
-        elif node.contract and node.manifest:
-            _contract(facts, node, [e for e in node.manifest.entries if e.sha256 in used])
-        elif node.bundle and node.kind in ("approval", "acceptance", "waiver", "supersede"):
+        mine = [entry for entry in node.entries if entry.sha256 in used]
+        if isinstance(node, Materialisation) and mine:
+            _materialisation(facts, node, mine)
+        elif isinstance(node, Judgement) and mine:
+            _contract(facts, node, mine)
+        elif isinstance(node, Verified) and node.kind in (
+            "approval",
+            "acceptance",
+            "waiver",
+            "supersede",
+        ):
             said = node.bundle.statement.predicate
             facts.put("approvals", f"{node.kind} of {node.name}",
                       f"{node.bundle.identity.subject}: {said.get('reason', '')}")  # fmt: skip
 
 
-def _materialisation(facts: Facts, node: Node, entries: Iterable[FileEntry]) -> None:
-    made = node.provenance_of()
+def _materialisation(facts: Facts, node: Materialisation, entries: Iterable[FileEntry]) -> None:
+    made = node.provenance
     asset, outputs = made.asset, made.outputs
     rows = outputs.get("rows")
     for entry in entries:
@@ -180,22 +185,19 @@ def _place(asset: str, entry: FileEntry) -> str:
     return "the evaluation" if asset == EVALUATION else entry.partition
 
 
-def _is_by_partition(value: Mapping[str, Any], node: Node) -> bool:
+def _is_by_partition(value: Mapping[str, Any], node: Materialisation) -> bool:
     """Whether an output tells something of each partition: the files are compared, not this."""
-    known = set(node.manifest.partitions) if node.manifest else set()
-    return bool(value) and bool(known.intersection(value))
+    return not set(node.manifest.partitions).isdisjoint(value)
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in metrics.items() if not isinstance(value, dict | list)}
 
 
-def _contract(facts: Facts, node: Node, judged: Sequence[FileEntry]) -> None:
+def _contract(facts: Facts, node: Judgement, judged: Sequence[FileEntry]) -> None:
     found = node.contract
-    if found is None or not judged:
-        return
     days = {entry.partition for entry in judged}
-    name = f"{found.suite} on {node.manifest.asset if node.manifest else ''}"
+    name = f"{found.suite} on {node.manifest.asset}"
     facts.put("contracts", f"{name}.suite", found.suite_digest)
     facts.put("contracts", f"{name}.checks", found.checks)
     for kind, findings in (("failed", found.failures), ("held", found.held),
@@ -219,7 +221,7 @@ def _of_release(trust: Trust, version: int) -> Facts:
     for name, digest in {**expected.trust, **expected.tools}.items():
         facts.put("environment", name, digest)
     for node in nodes:
-        if node.bundle is not None:
-            why = str(node.bundle.statement.predicate.get("reason", ""))
-            facts.put("approvals", node.bundle.identity.subject, why)
+        if (bundle := node.claims.bundle) is not None:
+            why = str(bundle.statement.predicate.get("reason", ""))
+            facts.put("approvals", bundle.identity.subject, why)
     return facts

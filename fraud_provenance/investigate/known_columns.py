@@ -18,7 +18,7 @@ from pathlib import Path
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation
 from fraud_provenance.fraud import column_sources
 from fraud_provenance.fraud.column_sources import MART_ASSET, Sources
 from fraud_provenance.models.facts import MODEL
@@ -46,7 +46,7 @@ class KnownColumns:
     project: Path
     dbt_sources: Callable[[], str]
 
-    def schema(self, node: Node) -> dict[str, str]:
+    def schema(self, node: Materialisation) -> dict[str, str]:
         """Column → type of what a materialisation made; empty where nothing tells it.
 
         A model's columns are its inputs, as it was signed; their types stand in the training set.
@@ -54,13 +54,13 @@ class KnownColumns:
         Raises:
             EvidenceError, VerificationError: the file is gone or not what was attested.
         """
-        made = node.provenance_of()
+        made = node.provenance
         if made.asset == MODEL:
             return dict.fromkeys(map(str, made.outputs.get("features", ())), "")
         heads = self.trust.store.heads(made.asset)
         newest = [
             entry
-            for entry in (node.manifest.entries if node.manifest else ())
+            for entry in node.entries
             if entry.path.endswith(".parquet")
             and any(head.statement == node.statement for head in heads.get(entry.partition, ()))
         ]
@@ -75,9 +75,9 @@ class KnownColumns:
             return {}
         return {name: str(dtype) for name, dtype in found.items()}
 
-    def sources(self, node: Node) -> Sources:
+    def sources(self, node: Materialisation) -> Sources:
         """Column → (asset, column) of each that it comes from; empty where the code is another."""
-        made = node.provenance_of()
+        made = node.provenance
         code = made.outputs.get("step_code")
         if not code or code != self.trust.attestor.step_code(made.step):
             return {}

@@ -4,12 +4,13 @@ Two proofs: the very same bytes passed under the policy before; or all that was 
 the limits that were in force when the last good day passed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from fraud_provenance.attested.core.disclosure import Finding
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Contract, Summary
 from fraud_provenance.investigate.breaks import LIMITS
 from fraud_provenance.investigate.causes import Cause, limit_cause
 from fraud_provenance.investigate.changes import Change, policy_between
@@ -17,6 +18,8 @@ from fraud_provenance.investigate.past import Past
 from fraud_provenance.investigate.recipes import Recipe
 from fraud_provenance.investigate.symptoms import denial_reasons, good_day
 
+_Judged = tuple[Node, Contract]
+"""A judgement with what it says, refused or not."""
 OF_VALUES: Mapping[str, tuple[str, ...]] = {
     "METRIC_BELOW_MINIMUM": ("metrics.",),
     "THRESHOLD_OUT_OF_RANGE": ("model_threshold.", "alert_rate."),
@@ -37,57 +40,62 @@ def limit_causes(trust: Trust, past: Past, asset: str, day: str) -> list[Cause]:
     if not heads:
         return []
     judged = _judgements(trust, asset, day, heads[0].sha256)
-    stopped = [node for node in judged if node.contract and _found(node, day)]
+    stopped = [judgement for judgement in judged if _found(judgement, day)]
     if not stopped:
         return []
     now = _policy_of(trust, stopped[-1])
-    passed = [node for node in judged if not _found(node, day) and _policy_of(trust, node) != now]
-    same_suite = [node for node in passed if node.contract and stopped[-1].contract
-                  and node.contract.suite == stopped[-1].contract.suite]  # fmt: skip
+    passed = [one for one in judged if not _found(one, day) and _policy_of(trust, one) != now]
+    same_suite = [one for one in passed if one[1].suite == stopped[-1][1].suite]
     if same_suite:
         return _moved(trust, past, _policy_of(trust, same_suite[-1]), stopped[-1], ())
     good = good_day(trust, asset, day)
     before = _judgements(trust, asset, good[1], good[2]) if good else []
-    policies = [_policy_of(trust, node) for node in before]
+    policies = [_policy_of(trust, judgement) for judgement in before]
     if not policies or policies[-1] in ("", now):
         return []
     return _moved(trust, past, policies[-1], stopped[-1], _found(stopped[-1], day))
 
 
-def _judgements(trust: Trust, asset: str, day: str, sha256: str) -> list[Node]:
-    """Every verified judgement of these bytes, oldest first."""
-    found = []
+def _judged(trust: Trust) -> Iterator[_Judged]:
+    """Every judgement that can be read, oldest first, with what it says."""
     for record in trust.store.records(predicate_type=statements.TEST_RESULT):
         node = trust.lineage().node(record.statement)
-        if node.contract is None or node.manifest is None or node.manifest.asset != asset:
-            continue
-        if any((e.partition, e.sha256) == (day, sha256) for e in node.manifest.entries):
-            found.append(node)
-    return found
+        if isinstance(node.claims.said, Contract):
+            yield node, node.claims.said
 
 
-def _found(node: Node, day: str) -> tuple[Finding, ...]:
+def _judgements(trust: Trust, asset: str, day: str, sha256: str) -> list[_Judged]:
+    """Those of these bytes."""
+    return [
+        (node, contract)
+        for node, contract in _judged(trust)
+        if node.claims.manifest is not None and node.claims.manifest.asset == asset
+        and any((entry.partition, entry.sha256) == (day, sha256) for entry in node.entries)
+    ]  # fmt: skip
+
+
+def _found(judgement: _Judged, day: str) -> tuple[Finding, ...]:
     """What a contract stopped a day for."""
-    if node.contract is None:
-        return ()
-    failed = tuple(item for item in node.contract.failures if item.day == day)
-    return failed + node.contract.held_findings(day)
+    contract = judgement[1]
+    failed = tuple(item for item in contract.failures if item.day == day)
+    return failed + contract.held_findings(day)
 
 
-def _policy_of(trust: Trust, node: Node) -> str:
-    decision = trust.lineage().node(node.contract.decision) if node.contract else None
-    return decision.summary.policy_digest if decision and decision.summary else ""
+def _policy_of(trust: Trust, judgement: _Judged) -> str:
+    said = trust.lineage().node(judgement[1].decision).claims.said
+    return said.policy_digest if isinstance(said, Summary) else ""
 
 
 def _moved(
-    trust: Trust, past: Past, before: str, contract: Node, findings: tuple[Finding, ...]
+    trust: Trust, past: Past, before: str, judgement: _Judged, findings: tuple[Finding, ...]
 ) -> list[Cause]:
     """The limits that moved; with findings only if each of them keeps a limit as it was."""
-    now = _policy_of(trust, contract)
-    if not before or not now or not contract.contract:
+    now = _policy_of(trust, judgement)
+    if not before or not now:
         return []
-    section = f"{LIMITS}{contract.contract.suite}."
-    changes = [item for item in policy_between(past, before, now, contract)
+    node, contract = judgement
+    section = f"{LIMITS}{contract.suite}."
+    changes = [item for item in policy_between(past, before, now, node)
                if item.name.startswith(section)]  # fmt: skip
     freed: dict[str, Change] = {}
     for finding in findings:
@@ -96,8 +104,8 @@ def _moved(
             return []
         freed |= {item.key: item for item in kept}
     chosen = list(freed.values()) if findings else changes
-    decision = trust.lineage().node(contract.contract.decision)
-    return [limit_cause(item, "the limit", [contract, decision]) for item in chosen]
+    decision = trust.lineage().node(contract.decision)
+    return [limit_cause(item, "the limit", [node, decision]) for item in chosen]
 
 
 def released_limits(trust: Trust, past: Past, suite: str) -> list[Change]:
@@ -106,9 +114,7 @@ def released_limits(trust: Trust, past: Past, suite: str) -> list[Change]:
     Raises:
         EvidenceError: a policy's files are gone or not what was signed.
     """
-    judged = [node for record in trust.store.records(predicate_type=statements.TEST_RESULT)
-              if (node := trust.lineage().node(record.statement)).contract
-              and node.contract.suite == suite]  # fmt: skip
+    judged = [judgement for judgement in _judged(trust) if judgement[1].suite == suite]
     before = _policy_of(trust, judged[-1]) if judged else ""
     now = trust.policies.current().digest
     if before in ("", now):
@@ -143,7 +149,10 @@ def bar_causes(
 
     before, now = sides
     allowed = registration_of(trust, trust.policies.current(), before.model)
-    digests = [node.summary_of().policy_digest for node in (allowed, decision)]
+    claims = [node.claims.said for node in (allowed, decision)]
+    digests = [said.policy_digest for said in claims if isinstance(said, Summary)]
+    if len(digests) < len(claims):
+        raise allowed.refusal()
     if digests[0] == digests[1]:
         return []
     codes = {str(item.get("code")) for item in denial_reasons(decision)}

@@ -21,7 +21,7 @@ from fraud_provenance.attested.core.errors import (
     reason,
 )
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation, Node, Refused
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.online_files import (
     loaded_here,
@@ -100,7 +100,7 @@ def online_problems(trust: Trust) -> list[Reason]:
 
 
 def _found(node: Node, check: Callable[[], None]) -> list[Reason]:
-    if node.reasons:
+    if isinstance(node, Refused):
         return list(node.reasons)
     try:
         check()
@@ -110,7 +110,7 @@ def _found(node: Node, check: Callable[[], None]) -> list[Reason]:
 
 
 def _check_registry(trust: Trust, node: Node) -> None:
-    attested = node.provenance.outputs.get("registry_sha256") if node.provenance else None
+    attested = node.expect(Materialisation).provenance.outputs.get("registry_sha256")
     try:
         if registry_digest(trust.home) == attested:
             return
@@ -142,7 +142,7 @@ def _described(home: Path) -> object:
 
 
 def _check_online(trust: Trust, node: Node) -> None:
-    attested = node.provenance.outputs.get("online_sha256") if node.provenance else None
+    attested = node.expect(Materialisation).provenance.outputs.get("online_sha256")
     if online_digest(trust.home) == attested:
         return
     import polars as pl
@@ -171,7 +171,7 @@ def _check_online(trust: Trust, node: Node) -> None:
 
 
 def _attested(trust: Trust, node: Node, path: str) -> bytes:
-    for entry in node.manifest.entries if node.manifest else ():
+    for entry in node.entries:
         if entry.path == path:
             return trust.lineage().artifacts.read(node, entry)
     raise EvidenceError(

@@ -21,10 +21,13 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node, below, fallen
+from fraud_provenance.attested.lineage.nodes import Claims, Node, below, fallen
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.lineage.versions import REVOCATIONS
-from fraud_provenance.attested.statements.statements import PROVENANCE
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements.manifest import Manifest
+from fraud_provenance.attested.statements.people import Acceptance
+from fraud_provenance.attested.statements.statements import PROVENANCE, Contract, Summary
 from fraud_provenance.investigate.breaks import is_of_data
 from fraud_provenance.investigate.known_columns import KnownColumns
 from fraud_provenance.investigate.openlineage_runs import Runs, is_told
@@ -103,7 +106,8 @@ def events_of(
     events: list[RunEvent] = []
     for node in _in_order(nodes):
         against = wrong[node.statement]
-        if since is not None and node.bundle and node.bundle.signed_at.date() < since:
+        bundle = node.claims.bundle
+        if since is not None and bundle and bundle.signed_at.date() < since:
             continue
         told = [] if against else runs.events(node)
         withdrawn += not told and against <= _WITHDRAWN
@@ -143,7 +147,7 @@ def _asked(trust: Trust, registry: Registry, subject: str) -> tuple[list[Node], 
 
 def _with_decisions(lineage: LineageVerifier, nodes: list[Node]) -> list[Node]:
     """Also the decisions that scores name: what made a model champion stands below no score."""
-    named = (node.provenance.outputs.get("decision") for node in nodes if node.provenance)
+    named = (node.claims.made.outputs.get("decision") for node in nodes if node.claims.made)
     decisions = [lineage.node(one) for one in dict.fromkeys(named) if isinstance(one, str)]
     return list({node.statement: node for node in [*nodes, *below(decisions)]}.values())
 
@@ -153,24 +157,25 @@ def _gone(nodes: Iterable[Node]) -> dict[str, str]:
     found: dict[str, str] = {}
     left: set[str] = set()
     for node in nodes:
-        if node.provenance and node.manifest:
+        if node.claims.made:
             found |= {digest: item.why.code for digest, item in node.revoked.items()}
-            left |= {e.sha256 for e in node.manifest.entries if e.sha256 not in node.revoked}
+            left |= {entry.sha256 for entry in node.entries if entry.sha256 not in node.revoked}
     return {digest: code for digest, code in found.items() if digest not in left}
 
 
 def _withdrawn(node: Node, gone: Mapping[str, str]) -> set[str]:
     """Why a statement went with what it is about, which is no fault of its own."""
-    if node.contract is not None and node.manifest is not None:
-        codes = {gone.get(entry.sha256, "") for entry in node.manifest.entries}
-        return set() if "" in codes else codes
-    if node.summary is not None and node.summary.allowed and is_told(node):
-        return {n.revoked[digest].why.code for n, digest in fallen(node.children, _revoked)}
-    if node.acceptance is not None and node.revoked:
-        return {item.why.code for item in node.revoked.values()}
-    if node.kind in ("acceptance", "supersede") and node.bundle is not None:
-        about = str(node.bundle.statement.predicate.get("sha256"))
-        return {gone[about]} if about in gone else set()
+    match node.claims:
+        case Claims(said=Contract(), manifest=Manifest(entries=entries)):
+            codes = {gone.get(entry.sha256, "") for entry in entries}
+            return set() if "" in codes else codes
+        case Claims(said=Summary(allowed=True)) if is_told(node):
+            return {n.revoked[digest].why.code for n, digest in fallen(node.children, _revoked)}
+        case Claims(said=Acceptance()) if node.revoked:
+            return {item.why.code for item in node.revoked.values()}
+        case Claims(bundle=VerifiedBundle() as bundle) if node.kind in ("acceptance", "supersede"):
+            about = str(bundle.statement.predicate.get("sha256"))
+            return {gone[about]} if about in gone else set()
     return set()
 
 
@@ -196,33 +201,30 @@ def _wrong(
     chains: dict[str, set[str]] = {}
     for node in sorted(below(nodes), key=lambda node: node.distance):
         codes = own.get(node.statement, set()) | everywhere | _withdrawn(node, gone)
-        if node.provenance is not None:
-            asset = node.provenance.asset
+        if node.claims.made is not None:
+            asset = node.claims.made.asset
             if asset not in chains:
                 chains[asset] = {item.code for item in lineage.versions.problems(asset)}
             codes |= chains[asset]
-        is_denial = node.summary is not None and not node.summary.allowed
-        if not is_denial:
+        said = node.claims.said
+        if not isinstance(said, Summary) or said.allowed:
             codes = codes.union(*(_of_child(found, child) for child in node.children))
             if not node.is_sound and not codes:
                 codes = {str(RootCause.VERIFY_ERROR)}  # fail closed, whatever it was
         found[node.statement] = codes
     for node in nodes:
-        if node.kind == "approval" and node.bundle is not None:
-            found[node.statement] |= _of_approved(lineage, found, node)
+        if node.kind == "approval" and node.claims.subject is not None:
+            found[node.statement] |= _of_approved(lineage, found, node.claims.subject)
     return found
 
 
-def _of_approved(
-    lineage: LineageVerifier, found: Mapping[str, set[str]], approval: Node
-) -> set[str]:
+def _of_approved(lineage: LineageVerifier, found: Mapping[str, set[str]], digest: str) -> set[str]:
     """What speaks against the model that was approved; its approval names it and no statement."""
-    digest = approval.statement_of().subject_digest
     against = [
         found.get(record.statement, {item.code for item in made.all_reasons()})
         | {item.why.code for item in made.revoked.values()}
         for record in lineage.store.records(predicate_type=PROVENANCE, subject=digest)
-        if (made := lineage.node(record.statement)).bundle is not None
+        if (made := lineage.node(record.statement)).claims.bundle is not None
     ]
     if not against:
         return {str(RootCause.EVIDENCE_MISSING)}
@@ -235,6 +237,9 @@ def _of_child(found: Mapping[str, set[str]], child: Node) -> set[str]:
 
 def _in_order(nodes: Iterable[Node]) -> list[Node]:
     """What is told, and what would be if it verified, as it was logged."""
-    told = [node for node in nodes if node.bundle is not None and is_told(node)]
-    return sorted(told, key=lambda node: (node.bundle.logged if node.bundle else (0, 0),
-                                          node.statement))  # fmt: skip
+    told = [
+        (bundle.logged, node.statement, node)
+        for node in nodes
+        if (bundle := node.claims.bundle) is not None and is_told(node)
+    ]
+    return [node for _, _, node in sorted(told, key=lambda item: item[:2])]

@@ -13,11 +13,17 @@ from openlineage.client.event_v2 import InputDataset, OutputDataset, RunEvent, R
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import (
+    Decision,
+    Judgement,
+    Materialisation,
+    Node,
+    Verified,
+)
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.attested.statements.people import Revocation, Waiver
-from fraud_provenance.attested.statements.statements import Material
+from fraud_provenance.attested.statements.statements import Contract, Material, Provenance, Summary
 from fraud_provenance.investigate import openlineage_form as form
 from fraud_provenance.investigate.known_columns import KnownColumns
 from fraud_provenance.models.facts import EVALUATION, MODEL
@@ -51,9 +57,12 @@ class Said:
 
 def is_told(node: Node) -> bool:
     """Whether a statement is a run of its own."""
-    if node.summary is not None:
-        return node.summary.gate != _ACCESS or not node.summary.allowed
-    return node.provenance is not None or node.contract is not None or node.kind in _PEOPLE
+    match node.claims.said:
+        case Summary() as summary:
+            return summary.gate != _ACCESS or not summary.allowed
+        case Provenance() | Contract():
+            return True
+    return node.kind in _PEOPLE
 
 
 @dataclass
@@ -82,8 +91,7 @@ class Runs:
 
         Nothing when all that it made was withdrawn.
         """
-        said = self._said(node)
-        if said is None or node.bundle is None:
+        if not isinstance(node, Verified) or (said := self._said(node)) is None:
             return []
         signed_at = encoding.utc_text(node.bundle.signed_at)
         person = node.bundle.identity.subject if node.kind in _PEOPLE else ""
@@ -105,21 +113,24 @@ class Runs:
         )
         return [begun, done]
 
-    def _said(self, node: Node) -> Said | None:
-        if node.provenance is not None:
-            return self._materialisation(node)
-        if node.contract is not None:
-            return self._contract(node)
-        return self._decision(node) if node.summary is not None else self._person(node)
+    def _said(self, node: Verified) -> Said | None:
+        match node:
+            case Materialisation():
+                return self._materialisation(node)
+            case Judgement():
+                return self._contract(node)
+            case Decision():
+                return self._decision(node)
+        return self._person(node)
 
     # --- materialisations ----------------------------------------------------------------
 
-    def _materialisation(self, node: Node) -> Said | None:
-        made, manifest = node.provenance_of(), node.manifest
-        entries = [e for e in manifest.entries if e.sha256 not in node.revoked] if manifest else []
-        if manifest is None or not entries:
+    def _materialisation(self, node: Materialisation) -> Said | None:
+        made = node.provenance
+        entries = [entry for entry in node.entries if entry.sha256 not in node.revoked]
+        if not entries:
             return None
-        is_whole = len(entries) == len(manifest.entries)
+        is_whole = len(entries) == len(node.entries)
         used = None if is_whole else {digest for entry in entries for digest in entry.made_from}
         read = [item for item in made.materials if item.role in ("input", "source")]
         inputs = [self._read(item, used) for item in read]
@@ -129,7 +140,7 @@ class Runs:
         output = form.output_set(
             self.namespace,
             made.asset,
-            node.statement_of().subject_digest,
+            node.bundle.statement.subject_digest,
             form.parts_of(entries),
             form.columns_of(self.namespace, schema, sources, (item.name for item in read)),
             form.made_statistics(entries, rows if isinstance(rows, dict) else None),
@@ -164,22 +175,19 @@ class Runs:
     def _champion(self, decision: Any) -> list[InputDataset]:  # noqa: ANN401 - JSON
         """The champion as it was decided, where scores name a decision that verifies."""
         node = self.trust.lineage().node(decision) if isinstance(decision, str) else None
-        if node is None or node.summary is None or not node.is_sound:
+        if not isinstance(node, Decision) or not node.is_sound:
             return []
         if node.statement in self.untold:
             return []
         if (node.summary.gate, node.summary.allowed) != (_DEPLOYMENT, True):
             return []
-        digest = node.statement_of().subject_digest
+        digest = node.bundle.statement.subject_digest
         return [form.input_set(self.namespace, CHAMPION, digest)]
 
     # --- contracts and gates -------------------------------------------------------------
 
-    def _contract(self, node: Node) -> Said | None:
-        contract, manifest = node.contract, node.manifest
-        if contract is None or manifest is None:
-            return None
-        said = node.statement_of()
+    def _contract(self, node: Judgement) -> Said:
+        contract, manifest, said = node.contract, node.manifest, node.bundle.statement
         passed = [str(name) for name in said.predicate.get("passedTests", ())]
         entries = [entry for entry in manifest.entries if entry.sha256 not in self.gone]
         days = sorted({entry.partition for entry in entries})
@@ -195,8 +203,8 @@ class Runs:
             days=days,
         )
 
-    def _decision(self, node: Node) -> Said:
-        summary, said = node.summary_of(), node.statement_of()
+    def _decision(self, node: Decision) -> Said:
+        summary, said = node.summary, node.bundle.statement
         listed = said.predicate["annotations"].get("reasons", ())
         reasons = [f"{item.get('code')}: {item.get('message')}" for item in listed]
         failed = "" if summary.allowed else "; ".join(reasons) or "denied"
@@ -217,16 +225,17 @@ class Runs:
         """What a gate decided on: of a denial only what itself verifies."""
         approvals: list[str] = []
         for child in node.children:
-            if not child.is_sound or child.bundle is None:
+            if not isinstance(child, Verified) or not child.is_sound:
                 continue
             digest = child.bundle.statement.subject_digest
-            if child.provenance and child.provenance.asset in (MODEL, EVALUATION):
-                parts = form.parts_of(child.manifest.entries if child.manifest else ())
-                yield form.input_set(self.namespace, child.provenance.asset, digest, parts)
-            elif child.summary and child.summary.gate == _REGISTRATION:
-                yield self._set(_REGISTERED, digest)
-            elif child.kind == "approval":
+            if child.kind == "approval":
                 approvals.append(child.statement)
+            match child:
+                case Materialisation(provenance=made) if made.asset in (MODEL, EVALUATION):
+                    parts = form.parts_of(child.entries)
+                    yield form.input_set(self.namespace, made.asset, digest, parts)
+                case Decision(summary=summary) if summary.gate == _REGISTRATION:
+                    yield self._set(_REGISTERED, digest)
         if approvals:
             parts = tuple(form.Part(item, item, "statement") for item in sorted(approvals))
             yield form.input_set(self.namespace, _APPROVALS, parts=parts)
@@ -236,8 +245,8 @@ class Runs:
 
     # --- people --------------------------------------------------------------------------
 
-    def _person(self, node: Node) -> Said:
-        said = node.statement_of()
+    def _person(self, node: Verified) -> Said:
+        said = node.bundle.statement
         found = Said(job=_PEOPLE[node.kind], kind="PERSON")
         asset, digest = said.subject_name, said.subject_digest
         match node.kind:
@@ -260,9 +269,9 @@ class Runs:
                 found.days = [day]
         return found
 
-    def _revoked(self, node: Node) -> list[InputDataset]:
+    def _revoked(self, node: Verified) -> list[InputDataset]:
         """The day or model that was withdrawn; a statement or signer is no data set."""
-        told = statements.read(node.statement_of(), Revocation)
+        told = statements.read(node.bundle.statement, Revocation)
         if told.kind not in ("partition", "model") or not told.artifact:
             return []
         sole = told.digests[0] if len(told.digests) == 1 else ""

@@ -346,10 +346,10 @@ def _item(trust: Trust, joint: Joint, whole: bool) -> Item:
 
 def _statement(trust: Trust, statement: str) -> str:
     """What was signed, if it verified; a long one is cut."""
-    node = trust.lineage().node(statement)
-    if node.bundle is None:
+    bundle = trust.lineage().node(statement).claims.bundle
+    if bundle is None:
         return ""
-    said = node.bundle.statement
+    said = bundle.statement
     document = {"predicateType": said.predicate_type, "subject": said.subject_digest,
                 "predicate": said.predicate}  # fmt: skip
     text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False)

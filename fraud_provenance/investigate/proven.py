@@ -17,10 +17,17 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
-from fraud_provenance.attested.lineage.permissions import covers
+from fraud_provenance.attested.lineage.nodes import (
+    Decision,
+    Judgement,
+    Materialisation,
+    Node,
+    Verified,
+)
+from fraud_provenance.attested.lineage.permissions import accepted_by, covers
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.statements import Summary
 from fraud_provenance.attested.tlog import merkle
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.investigate.proof_file import Row, Subject
@@ -84,7 +91,7 @@ def _partition(trust: Trust, subject: Subject, found: Found) -> None:
     found.problems += _unjudged(trust, made, partition, found.roots)
 
 
-def _newest(trust: Trust, asset: str, partition: str) -> Node:
+def _newest(trust: Trust, asset: str, partition: str) -> Materialisation:
     """The newest statement that names a partition; it must verify.
 
     Raises:
@@ -93,31 +100,29 @@ def _newest(trust: Trust, asset: str, partition: str) -> Node:
     heads = trust.store.heads(asset).get(partition)
     if not heads:
         raise _missing(f"nothing attests {asset[:80]}/{partition[:80]}")
-    node = trust.lineage().node(heads[0].statement)
-    if node.manifest is None or node.provenance is None or node.reasons:
-        raise node.refusal()
-    return node
+    return trust.lineage().node(heads[0].statement).expect(Materialisation)
 
 
-def _files(node: Node, partition: str) -> dict[str, str]:
-    entries = node.manifest.entries if node.manifest else ()
-    return {entry.path: entry.sha256 for entry in entries if entry.partition == partition}
+def _files(node: Materialisation, partition: str) -> dict[str, str]:
+    return {entry.path: entry.sha256 for entry in node.entries if entry.partition == partition}
 
 
-def _unjudged(trust: Trust, made: Node, partition: str, nodes: Iterable[Node]) -> list[Reason]:
+def _unjudged(
+    trust: Trust, made: Materialisation, partition: str, nodes: Iterable[Node]
+) -> list[Reason]:
     """Every suite of the layout has judged each file of a partition, and it passed or was accepted.
 
     More than a reader of the home is asked for: a file whose failed result was left out must not
     look like one that was never judged.
     """
-    asset = made.provenance_of().asset
-    judged = [node for node in nodes if node.contract and not node.reasons]
-    accepted = [node.acceptance for node in nodes if node.acceptance and node.is_sound]
+    asset = made.provenance.asset
+    judged = [node for node in nodes if isinstance(node, Judgement)]
+    accepted = accepted_by(nodes)
     problems = []
     for suite in trust.policies.current().layout.suites(asset):
         if suite == score_contract.SUITE and not _is_due(trust, made):
             continue
-        for entry in made.manifest.entries if made.manifest else ():
+        for entry in made.entries:
             if entry.partition != partition:
                 continue
             codes = {
@@ -126,8 +131,7 @@ def _unjudged(trust: Trust, made: Node, partition: str, nodes: Iterable[Node]) -
                 and any(covers(one, asset, entry, node.contract) for one in accepted)
                 else code
                 for node in judged
-                if node.contract and node.contract.suite == suite and node.manifest
-                and entry in node.manifest.entries
+                if node.contract.suite == suite and entry in node.entries
             } or {RootCause.CHECK_MISSING}  # fmt: skip
             if codes != {None}:
                 code = next(code for code in codes if code)
@@ -154,10 +158,9 @@ def _score(trust: Trust, subject: Subject, found: Found) -> None:
     if batch is None:
         raise _missing("no prediction batch covers these scores")
     found.add(batch)
-    if batch.bundle is None or batch.reasons:
-        raise batch.refusal()
-    claims = read_batch(batch.bundle.statement)
-    found.problems += batch_problems(trust, claims, scores, batch.statement_of().subject_digest)
+    said = batch.expect(Verified).bundle.statement
+    claims = read_batch(said)
+    found.problems += batch_problems(trust, claims, scores, said.subject_digest)
     signed = claims.batches.get(row.day)
     if signed is None or (signed.merkle_root, signed.rows) != (_root(row), row.rows):
         why = f"row {row.index} of {row.rows} does not lead to the signed root"
@@ -192,9 +195,7 @@ def _root(row: Row) -> str:
 def _of_model(trust: Trust, digest: str) -> list[Node]:
     """Model, evaluation and model signature: each verifies and is of this very model."""
     lineage = trust.lineage()
-    model = lineage.node(model_statement(trust, digest))
-    if model.reasons or model.provenance is None:
-        raise model.refusal()
+    model = lineage.node(model_statement(trust, digest)).expect(Materialisation)
     return [model, evaluation_of(trust, lineage, digest), signature_of(lineage, model)]
 
 
@@ -204,7 +205,8 @@ def _model(trust: Trust, subject: Subject, found: Found) -> None:
         _champion(trust, subject.model, found)
     elif subject.alias == CANDIDATE:
         decision = _decisions(trust, "release", subject.model)[-1:]
-        if not decision or not (decision[0].summary and decision[0].summary.allowed):
+        said = decision[0].claims.said if decision else None
+        if not isinstance(said, Summary) or not said.allowed:
             raise VerificationError(reason(RootCause.DECISION_MISSING, "it was never registered"))
         found.add(*decision)
     elif subject.alias:
@@ -229,16 +231,16 @@ def _champion(trust: Trust, digest: str, found: Found) -> None:
         found.add(node)
         back = [item for item in _decisions(trust, "deploy", link.statement)
                 if item.name == f"deploy decision on {WITHDRAWN}"
-                and item.summary and not item.summary.allowed and not item.reasons]  # fmt: skip
+                and isinstance(item, Decision) and not item.summary.allowed]  # fmt: skip
         if back:
             found.add(*back)
             continue
-        said = node.summary
-        signed = said and (said.gate, said.allowed, said.facts.get("sequence"))
-        if signed != ("deploy", True, link.sequence) or node.reasons:
+        decision = node.expect(Decision)
+        said, about = decision.summary, decision.bundle.statement.subject_digest
+        if (said.gate, said.allowed, said.facts.get("sequence")) != ("deploy", True, link.sequence):
             raise node.refusal()
-        if node.statement_of().subject_digest != digest:
-            why = f"the newest decision made {node.statement_of().subject_digest[:12]} champion"
+        if about != digest:
+            why = f"the newest decision made {about[:12]} champion"
             raise VerificationError(
                 reason(ProductCause.DECISION_SUPERSEDED, why, artifact=CHAMPION)
             )

@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 
 from fraud_provenance.attested.core.errors import Reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node, fallen
+from fraud_provenance.attested.lineage.nodes import (
+    AcceptedDay,
+    Decision,
+    Judgement,
+    Materialisation,
+    Node,
+    Verified,
+    fallen,
+)
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.attested.statements.statements import Provenance
 from fraud_provenance.investigate.chain import role_of
@@ -44,7 +52,7 @@ class Touched:
         is_current: Whether it is the newest version of its partition.
     """
 
-    node: Node
+    node: Materialisation
     entry: FileEntry
     through: frozenset[str]
     is_current: bool
@@ -52,7 +60,7 @@ class Touched:
     @property
     def asset(self) -> str:
         """What it is a file of."""
-        return self.node.provenance_of().asset
+        return self.node.provenance.asset
 
 
 @dataclass
@@ -69,7 +77,7 @@ class Reach:
 
     seeds: list[Node] = field(default_factory=list)
     touched: list[Touched] = field(default_factory=list)
-    statements: list[Node] = field(default_factory=list)
+    statements: list[Verified] = field(default_factory=list)
     scores: dict[str, int] = field(default_factory=dict)
     refused: list[Reason] = field(default_factory=list)
 
@@ -105,18 +113,18 @@ class _Walk:
         lineage = self._trust.lineage()
         nodes = {record.statement: lineage.node(record.statement)
                  for record in self._trust.store.records()}  # fmt: skip
-        ordered = sorted(nodes.values(), key=lambda node: node.bundle.logged if node.bundle else ())
+        ordered = sorted(nodes.values(), key=_logged)
         for node in ordered:
-            if node.bundle is None or node.reasons:
+            if not isinstance(node, Verified):
                 self.reach.refused += node.reasons
                 continue
             is_seed = self._seeds.chosen(node)
             if is_seed:
                 self._whole.add(node.statement)
                 self.reach.seeds.append(node)
-            if node.provenance:
+            if isinstance(node, Materialisation):
                 self._materialisation(node, is_seed)
-            elif node.summary and node.summary.gate == ACCESS:
+            elif isinstance(node, Decision) and node.summary.gate == ACCESS:
                 self._access(node)
             elif self._rests(node) or is_seed:
                 self._whole.add(node.statement)
@@ -124,11 +132,11 @@ class _Walk:
                 self.reach.statements.append(node)
         return self.reach
 
-    def _materialisation(self, node: Node, is_seed: bool) -> None:
-        made, manifest = node.provenance_of(), node.manifest
+    def _materialisation(self, node: Materialisation, is_seed: bool) -> None:
+        made = node.provenance
         below, decided = self._read(node), self._decided(made)
         mine: set[str] = set()
-        for entry in manifest.entries if manifest else ():
+        for entry in node.entries:
             through = {name for source in entry.made_from for name in below.get(source, ())}
             if is_seed or entry.sha256 in self._seeds.files:
                 through.add(SEED)
@@ -145,7 +153,7 @@ class _Walk:
                     self._count(node, entry.partition)
         if mine:
             self._files[node.statement] = mine
-            self._models |= {node.statement_of().subject_digest}
+            self._models |= {node.bundle.statement.subject_digest}
             self._models |= {str(made.outputs.get(name)) for name in ("model_signature", "ml_bom")}
 
     def _heads(self, asset: str) -> set[tuple[str, str]]:
@@ -155,16 +163,17 @@ class _Walk:
             self._newest[asset] = {(head.statement, day) for day in heads for head in heads[day]}
         return self._newest[asset]
 
-    def _count(self, node: Node, day: str) -> None:
-        rows = node.provenance_of().outputs.get("rows")
+    def _count(self, node: Materialisation, day: str) -> None:
+        rows = node.provenance.outputs.get("rows")
         self.reach.scores[day] = int(rows.get(day, 0)) if isinstance(rows, dict) else 0
 
     def _read(self, node: Node) -> dict[str, set[str]]:
         """Recalled files that a materialisation read → the assets that they are files of."""
         found: dict[str, set[str]] = {}
         for decision in node.children:
-            for digest in self._files.get(decision.statement, ()) if decision.summary else ():
-                found.setdefault(digest, set()).add(decision.statement_of().subject_name)
+            if isinstance(decision, Decision):
+                for digest in self._files.get(decision.statement, ()):
+                    found.setdefault(digest, set()).add(decision.bundle.statement.subject_name)
         return found
 
     def _decided(self, made: Provenance) -> set[str]:
@@ -178,9 +187,9 @@ class _Walk:
                     found.add("" if name == "waivers" else str(day))
         return found
 
-    def _access(self, node: Node) -> None:
+    def _access(self, node: Decision) -> None:
         """What one decision let be read, as far as it is recalled."""
-        view = self._trust.store.manifest(node.statement_of().subject_digest)
+        view = self._trust.store.manifest(node.bundle.statement.subject_digest)
         readable = {entry.sha256 for entry in view.entries}
         recalled = fallen(node.children, lambda read: self._files.get(read.statement, ()))
         bad = {digest for _, digest in recalled} | self._seeds.files
@@ -190,16 +199,16 @@ class _Walk:
             bad = readable
         self._files[node.statement] = bad & readable
 
-    def _rests(self, node: Node) -> bool:
+    def _rests(self, node: Verified) -> bool:
         """Whether a statement that attests no files rests on what is recalled."""
-        said = node.statement_of()
+        said = node.bundle.statement
         if node.kind == "prediction batch":
             return bool(self._files.get(str(said.predicate.get("scores_statement")))) or (
                 str(said.predicate.get("decision")) in self._whole
             )
         if node.kind in ("contract", "acceptance"):
-            about = {item.sha256 for item in node.manifest.entries} if node.manifest else set()
-            about |= {node.acceptance.sha256} if node.acceptance else set()
+            about = {item.sha256 for item in node.entries}
+            about |= {node.said.sha256} if isinstance(node, AcceptedDay) else set()
             judged = {digest for child in node.children
                       for digest in self._files.get(child.statement, ())}  # fmt: skip
             waived = any(c.kind == "waiver" and c.statement in self._whole for c in node.children)
@@ -213,12 +222,16 @@ class _Walk:
 
     def _freed(self, node: Node) -> set[str]:
         """The files that count by a recalled contract or acceptance, and so do not count."""
-        if node.acceptance:
-            return {node.acceptance.sha256}
+        if isinstance(node, AcceptedDay):
+            return {node.said.sha256}
         waived = any(c.kind == "waiver" and c.statement in self._whole for c in node.children)
-        if node.contract and node.manifest and (self._seeds.chosen(node) or waived):
-            return {entry.sha256 for entry in node.manifest.entries}
+        if isinstance(node, Judgement) and (self._seeds.chosen(node) or waived):
+            return {entry.sha256 for entry in node.entries}
         return set()
+
+
+def _logged(node: Node) -> tuple[int, ...]:
+    return node.claims.bundle.logged if node.claims.bundle else ()
 
 
 def batches_of(reach: Reach) -> list[int]:
@@ -226,7 +239,7 @@ def batches_of(reach: Reach) -> list[int]:
     return sorted(
         read_batch(node.bundle.statement).sequence
         for node in reach.statements
-        if node.kind == "prediction batch" and node.bundle
+        if node.kind == "prediction batch"
     )
 
 

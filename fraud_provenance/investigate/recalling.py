@@ -8,15 +8,15 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, Reason, reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Node, Verified
 from fraud_provenance.attested.statements import identities, statements
-from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.attested.statements.statements import Identity, Provenance, Summary
 from fraud_provenance.investigate.chain import ranges
 from fraud_provenance.investigate.past import Past
 from fraud_provenance.investigate.reach import Reach, Seeds, batches_of, reach_of
@@ -217,15 +217,14 @@ def _model(trust: Trust, registry: Registry, subject: str, alias: str, version: 
 
 def _of_model(digest: str) -> _Target:
     def chosen(node: Node) -> bool:
-        return node.provenance is not None and node.provenance.asset == MODEL and (
-            node.statement_of().subject_digest == digest
-        )  # fmt: skip
+        made = node.claims.made
+        return made is not None and made.asset == MODEL and node.claims.subject == digest
 
     return _Target("model", MODEL, Seeds(chosen=chosen), (digest,))
 
 
 def _commit_of(node: Node) -> str:
-    return str(node.provenance.outputs.get("git_commit", "")) if node.provenance else ""
+    return str(node.claims.made.outputs.get("git_commit", "")) if node.claims.made else ""
 
 
 def _package(trust: Trust, project: Path, name: str, version: str) -> _Target:
@@ -246,12 +245,13 @@ def _package(trust: Trust, project: Path, name: str, version: str) -> _Target:
         return known[commit, digest]
 
     def chosen(node: Node) -> bool:
-        if node.provenance is None:
+        made = node.claims.made
+        if made is None:
             return False
-        library = node.provenance.outputs.get("library")
+        library = made.outputs.get("library")
         if isinstance(library, dict) and library.get("name") == name:
             return version in ("", library.get("version"))
-        lock = node.provenance.material("lock")
+        lock = made.material("lock")
         return lock is not None and has(_commit_of(node), lock.digest)
 
     lineage = trust.lineage()
@@ -271,15 +271,16 @@ def _person(trust: Trust, subject: str, identity: Identity) -> _Target:
         known |= own if is_person else set()
     lineage = trust.lineage()
     released = {
-        node.statement_of().subject_digest
+        node.bundle.statement.subject_digest
         for record in trust.store.records(predicate_type=statements.POLICY_RELEASE)
-        if (node := lineage.node(record.statement)).bundle and not node.reasons
+        if isinstance(node := lineage.node(record.statement), Verified)
         and identities.person(node.bundle.identity) in known
     }  # fmt: skip
     policies = _under(released)
 
     def chosen(node: Node) -> bool:
-        signed = node.bundle is not None and identities.person(node.bundle.identity) in known
+        bundle = node.claims.bundle
+        signed = bundle is not None and identities.person(bundle.identity) in known
         return (signed and node.kind != "revocation") or policies(node)
 
     return _statements(subject, chosen)
@@ -305,14 +306,15 @@ def _under(policies: Sequence[str] | set[str]) -> Callable[[Node], bool]:
     """Whether something was made, judged, decided or approved under one of these policies."""
 
     def chosen(node: Node) -> bool:
-        if node.provenance:
-            material = node.provenance.material("policy")
-            return material is not None and material.digest in policies
-        if node.summary:
-            return node.summary.policy_digest in policies
-        said: dict[str, Any] = node.statement_of().predicate if node.bundle else {}
+        bundle, said, _ = node.claims
+        match said:
+            case Provenance():
+                material = said.material("policy")
+                return material is not None and material.digest in policies
+            case Summary():
+                return said.policy_digest in policies
         if node.kind == "policy":
-            return node.statement_of().subject_digest in policies
-        return said.get("policy_digest") in policies
+            return node.claims.subject in policies
+        return bundle is not None and bundle.statement.predicate.get("policy_digest") in policies
 
     return chosen

@@ -10,7 +10,7 @@ from typing import Any
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation, Node
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.investigate.why import raw_days
 from fraud_provenance.models.facts import MODEL, ModelEvidence, collect_model
@@ -26,7 +26,7 @@ PARTS = ("train", "delay", "test")
 class Source:
     """One attested file and the statement that attests it."""
 
-    node: Node
+    node: Materialisation
     entry: FileEntry
 
     @property
@@ -66,7 +66,7 @@ class Recipe:
     dirty: set[str] = field(default_factory=set)
     locks: dict[str, str] = field(default_factory=dict)
     library: str = ""
-    made: dict[str, Node] = field(default_factory=dict)
+    made: dict[str, Materialisation] = field(default_factory=dict)
     """Asset → the statement that made it, of those that there is one of."""
 
     @property
@@ -95,24 +95,23 @@ def of_model(trust: Trust, digest: str, subject: str = "") -> Recipe:
 
 def of_evidence(evidence: ModelEvidence, subject: str = "") -> Recipe:
     """As `of_model`, of evidence that was collected."""
-    for node in (evidence.model, evidence.evaluation):
-        if not node.is_sound:
-            raise node.refusal()
-    roots = [evidence.evaluation, evidence.model]
+    trained = evidence.model.trusted(Materialisation)
+    evaluated = evidence.evaluation.trusted(Materialisation)
+    roots: list[Node] = [evaluated, trained]
     made = Recipe(subject or f"model {evidence.digest[:12]}", roots, model=evidence.digest)
-    model, measured = evidence.model.provenance_of(), evidence.evaluation.provenance_of()
+    model, measured = trained.provenance, evaluated.provenance
     made.parameters = dict(model.parameters)
     made.library = str((model.outputs.get("library") or {}).get("version", ""))
     told = measured.outputs.get("metrics", {})
     made.metrics = {n: float(value) for n, value in told.items() if isinstance(value, float | int)}
     if "alert_rate" in measured.outputs:
         made.metrics["alert_rate"] = float(measured.outputs["alert_rate"])
-    _note(made, evidence.model, evidence.evaluation)
-    sets = [child for child in _read(evidence.model) if child.name == TRAINING_SET]
+    _note(made, trained, evaluated)
+    sets = [child for child in _read(trained) if child.name == TRAINING_SET]
     if len(sets) != 1:
         why = f"{len(sets)} training sets below the model"
         raise EvidenceError(reason(RootCause.EVIDENCE_MISSING, why, artifact=TRAINING_SET))
-    said = sets[0].provenance_of()
+    said = sets[0].provenance
     made.days = tuple(map(str, said.outputs.get("days", ())))
     made.lengths = {name: int(said.parameters.get(name, 0)) for name in LENGTHS}
     _note(made, sets[0])
@@ -129,7 +128,7 @@ def measured_before(trust: Trust, digest: str) -> tuple[Recipe, Recipe] | None:
         As `of_model`.
     """
     now = collect_model(trust, trust.policies.current(), digest)
-    model_id = str(now.model.provenance_of().outputs.get("model_id", ""))
+    model_id = str(now.made.outputs.get("model_id", ""))
     for head in reversed(trust.store.versions(EVALUATION, model_id)):
         node = trust.lineage().node(head.statement)
         if node.statement != now.evaluation.statement and node.is_sound:
@@ -140,10 +139,10 @@ def measured_before(trust: Trust, digest: str) -> tuple[Recipe, Recipe] | None:
     return None
 
 
-def features_used(training_set: Node) -> list[tuple[Node, FileEntry]]:
+def features_used(training_set: Node) -> list[tuple[Materialisation, FileEntry]]:
     """The feature files that a training set was made from, each by its newest statement."""
-    found: dict[tuple[str, str], tuple[Node, FileEntry]] = {}
-    for features in sorted(_read(training_set), key=_sequence):
+    found: dict[tuple[str, str], tuple[Materialisation, FileEntry]] = {}
+    for features in sorted(_read(training_set), key=lambda node: node.provenance.sequence):
         for entry in _used(features, training_set):
             found[entry.partition, entry.sha256] = (features, entry)
     return [*found.values()]
@@ -155,17 +154,16 @@ def of_scores(trust: Trust, scores: Node, day: str, subject: str = "") -> Recipe
     Raises:
         VerificationError, EvidenceError: they, or something below, do not hold.
     """
-    if not scores.is_sound:
-        raise scores.refusal()
-    digests = {item.digest for item in scores.provenance_of().materials if item.name == MODEL}
+    said = scores.trusted(Materialisation)
+    digests = {item.digest for item in said.provenance.materials if item.name == MODEL}
     if len(digests) != 1:
         why = f"the scores were made from {len(digests)} models"
         raise EvidenceError(reason(RootCause.EVIDENCE_MISSING, why, artifact=SCORES, partition=day))
     made = Recipe(subject or f"{SCORES}/{day}", [scores], model=digests.pop(), scored=day)
-    _note(made, scores)
-    wanted = features_of(trust, scores, day)
+    _note(made, said)
+    wanted = features_of(trust, said, day)
     for features in _read(scores):
-        for entry in features.manifest.entries if features.manifest else ():
+        for entry in features.entries:
             if (features.name, entry.partition, entry.sha256) == (FEATURES, day, wanted):
                 _add_raw(made, features, entry)
     return made
@@ -191,12 +189,12 @@ def with_training(trust: Trust, made: Recipe) -> Recipe:
 
 def entry_of(scores: Node, day: str) -> FileEntry:
     """The file of one day's scores."""
-    return scores_entry(scores.manifest, day)
+    return scores_entry(scores.entries, day)
 
 
-def _note(made: Recipe, *nodes: Node) -> None:
+def _note(made: Recipe, *nodes: Materialisation) -> None:
     for node in nodes:
-        said = node.provenance_of()
+        said = node.provenance
         made.made[said.asset] = node
         made.commits[said.asset] = str(said.outputs.get("git_commit", ""))
         if said.outputs.get("git_dirty"):
@@ -206,30 +204,24 @@ def _note(made: Recipe, *nodes: Node) -> None:
             made.locks[said.asset] = lock.digest
 
 
-def _read(node: Node) -> list[Node]:
+def _read(node: Node) -> list[Materialisation]:
     """The materialisations that one read, under its decisions."""
     return [child for decision in node.children for child in decision.children
-            if child.provenance is not None]  # fmt: skip
+            if isinstance(child, Materialisation)]  # fmt: skip
 
 
 def _used(features: Node, by: Node) -> Iterable[FileEntry]:
-    sources = {digest for entry in (by.manifest.entries if by.manifest else ())
-               for digest in entry.made_from}  # fmt: skip
-    entries = features.manifest.entries if features.manifest else ()
-    return [entry for entry in entries if entry.sha256 in sources]
+    sources = {digest for entry in by.entries for digest in entry.made_from}
+    return [entry for entry in features.entries if entry.sha256 in sources]
 
 
-def _add_raw(made: Recipe, features: Node, entry: FileEntry) -> None:
+def _add_raw(made: Recipe, features: Materialisation, entry: FileEntry) -> None:
     made.made.setdefault(FEATURES, features)
-    made.commits.setdefault(FEATURES, str(features.provenance_of().outputs.get("git_commit", "")))
-    for node, source in raw_days(features, entry):
-        known = made.raw.get(source.partition)
-        if known is None or _sequence(known.node) < _sequence(node):
+    made.commits.setdefault(FEATURES, str(features.provenance.outputs.get("git_commit", "")))
+    for found, source in raw_days(features, entry):
+        known, node = made.raw.get(source.partition), found.expect(Materialisation)
+        if known is None or known.node.provenance.sequence < node.provenance.sequence:
             made.raw[source.partition] = Source(node, source)
-
-
-def _sequence(node: Node) -> int:
-    return node.provenance_of().sequence
 
 
 def path_to(roots: Iterable[Node], target: str, *, to_broken: bool = False) -> tuple[Node, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.statements.statements import Summary
 from fraud_provenance.investigate.breaks import DBT, LIMITS, commit_of
 from fraud_provenance.investigate.causes import INFRASTRUCTURE, TAMPERING, Cause
 from fraud_provenance.investigate.changes import CODE, POLICY
@@ -76,8 +77,9 @@ def is_definition(path: str) -> bool:
 
 def _is_lost(trust: Trust, registry: Registry) -> bool:
     """Whether the registry does not know the model that was decided on last."""
-    decided = [node.summary for node in decisions_on(trust, trust.policies.current(), "deploy")
-               if node.summary and node.summary.allowed]  # fmt: skip
+    decisions = decisions_on(trust, trust.policies.current(), "deploy")
+    decided = [said for node in decisions
+               if isinstance(said := node.claims.said, Summary) and said.allowed]  # fmt: skip
     if not decided:
         return False
     try:

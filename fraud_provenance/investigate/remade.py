@@ -46,8 +46,8 @@ def raw_changes(
 
 
 def _raw_below(features: Node, sha256: str, day: str) -> Raw | None:
-    entries = features.manifest.entries if features.manifest else ()
-    entry = next((item for item in entries if (item.partition, item.sha256) == (day, sha256)), None)
+    found = (e for e in features.entries if (e.partition, e.sha256) == (day, sha256))
+    entry = next(found, None)
     if entry is None:
         return None
     return {source.partition: (node, source) for node, source in raw_days(features, entry)}

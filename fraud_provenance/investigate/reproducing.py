@@ -18,8 +18,9 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError, reason
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation, Node
 from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.statements.statements import Provenance
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.investigate.checkouts import Checkouts
 from fraud_provenance.investigate.past import Past
@@ -106,23 +107,22 @@ class Reproduced:
 class FeatureDay:
     """One day of features, the statement that made it, and the raw days in its windows."""
 
-    node: Node
+    node: Materialisation
     entry: FileEntry
     raw: Mapping[str, Source]
 
     @property
     def ground(self) -> tuple[str, ...]:
         """What one run of the features shares: commit, lock, installed packages."""
-        return ground_of(self.node)
+        return ground_of(self.node.provenance)
 
 
-def ground_of(node: Node) -> tuple[str, str, str]:
+def ground_of(said: Provenance) -> tuple[str, str, str]:
     """(commit, lock, installed packages) of a step, as it signed them.
 
     Raises:
         ConfigError: GIT_DIRTY, no commit is its code; EVIDENCE_MISSING, it names no lock.
     """
-    said = node.provenance_of()
     commit = str(said.outputs.get("git_commit", ""))
     if said.outputs.get("git_dirty") or not commit:
         why = "it was made from a work tree that is no commit, so nobody has its code"
@@ -197,7 +197,7 @@ class _Making:
         model, joined = self.recipe.made[MODEL], self.recipe.made[TRAINING_SET]
         days = feature_days(joined)
         for node in (model, joined, *(day.node for day in days)):
-            ground_of(node)  # said before anything is made
+            ground_of(node.provenance)  # said before anything is made
         self.found.raw = len(self.recipe.raw)
         made = self._features(days)
         if made is None:
@@ -205,18 +205,16 @@ class _Making:
         parts = {name: list(own) for name, own in self.recipe.parts().items()}
         asked = {"step": TRAINING_SET, "features": made, "parts": parts}
         out = self._run(joined, asked)
-        entries = joined.manifest.entries if joined.manifest else ()
         if not all(self._same(TRAINING_SET, joined, entry, out / f"{entry.partition}.parquet")
-                   for entry in entries):  # fmt: skip
+                   for entry in joined.entries):  # fmt: skip
             return
         asked = {"step": _TRAIN, "train": str(out / f"{_TRAIN}.parquet"),
                  "parameters": dict(self.recipe.parameters)}  # fmt: skip
         self._model(model, self._run(model, asked))
 
-    def _model(self, model: Node, out: Path) -> None:
-        entries = model.manifest.entries if model.manifest else ()
-        again = [entry for entry in entries if (out / entry.path).is_file()]
-        self.found.not_compared = [entry.path for entry in entries if entry not in again]
+    def _model(self, model: Materialisation, out: Path) -> None:
+        again = [entry for entry in model.entries if (out / entry.path).is_file()]
+        self.found.not_compared = [entry.path for entry in model.entries if entry not in again]
         for entry in sorted(again, key=lambda entry: not entry.path.endswith(".ubj")):
             if not self._same(MODEL, model, entry, out / entry.path):
                 return
@@ -240,8 +238,8 @@ class _Making:
                 made[item.entry.partition] = str(path)
         return made
 
-    def _run(self, node: Node, asked: Mapping[str, Any]) -> Path:
-        commit, lock, installed = ground_of(node)
+    def _run(self, node: Materialisation, asked: Mapping[str, Any]) -> Path:
+        commit, lock, installed = ground_of(node.provenance)
         environment = self.checkouts.environment(commit, lock, installed)
         span = f" of {len(asked['days'])} days" if "days" in asked else ""
         self.checkouts.say(f"{node.name}{span} by commit {commit[:12]}")
@@ -279,7 +277,7 @@ class _Making:
 def feature_days(training_set: Node) -> list[FeatureDay]:
     """The days of features that a training set was made from, in order."""
     found = [
-        FeatureDay(node, entry, {source.partition: Source(made, source)
+        FeatureDay(node, entry, {source.partition: Source(made.expect(Materialisation), source)
                                  for made, source in raw_days(node, entry)})
         for node, entry in features_used(training_set)
     ]  # fmt: skip

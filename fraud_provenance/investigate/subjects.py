@@ -19,7 +19,7 @@ from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements.manifest import is_sha256
-from fraud_provenance.attested.statements.statements import Contract
+from fraud_provenance.attested.statements.statements import Contract, Summary
 from fraud_provenance.attested.step.catalogue import held
 from fraud_provenance.causes.data import DataCause
 from fraud_provenance.causes.told import of_day
@@ -129,7 +129,7 @@ def asset_roots(trust: Trust, asset: str, *partitions: str) -> list[Node]:
     models = list(found.values()) if asset == MODEL else []
     return [
         *found.values(),
-        *(signature_of(lineage, model) for model in models if model.provenance),
+        *(signature_of(lineage, model) for model in models if model.claims.made),
     ]
 
 
@@ -184,7 +184,8 @@ def contract_reasons(trust: Trust, asset: str, *partitions: str) -> list[Reason]
         if partitions and day not in partitions:
             continue
         for suite, result in results.get((day, heads[0].sha256), {}).items():
-            contract = lineage.node(result.statement).contract
+            said = lineage.node(result.statement).claims.said
+            contract = said if isinstance(said, Contract) else None
             if result.result == "FAILED" and day in waived and _is_empty(contract, day):
                 continue
             if result.result == "FAILED":
@@ -234,7 +235,7 @@ def _verify_model(trust: Trust, registry: Registry, alias: str, version: str) ->
     if alias != CANDIDATE:
         return evidence.verdict
     said = registration.registration_of(trust, policy, digest)
-    denied = said.summary is not None and not said.summary.allowed
+    denied = isinstance(said.claims.said, Summary) and not said.claims.said.allowed
     why = reason(RootCause.GATE_DENIED, "its registration was denied", artifact=said.name)
     roots = [said, evidence.model, evidence.evaluation, evidence.signature]
     lineage = trust.lineage(policy)

@@ -8,7 +8,8 @@ from fraud_provenance.alerts import Alert
 from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation, Node
+from fraud_provenance.attested.statements.statements import Summary
 from fraud_provenance.investigate.recipes import entry_of
 from fraud_provenance.investigate.subjects import ALIASES, MODEL_NAMES, model_named, verify_subject
 from fraud_provenance.investigate.trace import (
@@ -91,12 +92,10 @@ def _of_alert(trust: Trust, registry: Registry, name: str) -> Symptom:
     alert = alert_named(trust, name)
     if alert.kind == "gate_refused":
         denied = [node for node in _denials(trust) if _codes(node) & words_of(alert)]
-        if denied:
-            node = denied[-1]
-            digest = node.statement_of().subject_digest
+        if denied and (digest := denied[-1].claims.subject):
             found = verify_subject(trust, registry, digest)
-            return Symptom(f"model {digest[:12]}", found, "model", model=digest, refusal=node,
-                           alert=alert)  # fmt: skip
+            return Symptom(f"model {digest[:12]}", found, "model", model=digest,
+                           refusal=denied[-1], alert=alert)  # fmt: skip
     try:
         subject, _ = alert_subject(trust, name)
     except ConfigError:
@@ -114,13 +113,24 @@ def _denials(trust: Trust) -> Iterator[Node]:
     """The decisions of this environment that refused a model, oldest first."""
     policy = trust.policies.current()
     found = [node for gate in _GATES for node in decisions_on(trust, policy, gate)]
-    denied = [node for node in found if node.summary and not node.summary.allowed and node.bundle]
-    yield from sorted(denied, key=lambda node: node.bundle.logged if node.bundle else (0, 0))
+    yield from sorted(filter(_is_denial, found), key=_logged)
+
+
+def _is_denial(decision: Node) -> bool:
+    said = decision.claims.said
+    return isinstance(said, Summary) and not said.allowed
+
+
+def _logged(node: Node) -> tuple[int, int]:
+    return node.claims.bundle.logged if node.claims.bundle else (0, 0)
 
 
 def denial_reasons(decision: Node) -> list[dict[str, str]]:
     """The reasons of a gate's refusal, as it signed them."""
-    notes = decision.statement_of().predicate.get("annotations", {})
+    bundle = decision.claims.bundle
+    if bundle is None:
+        raise decision.refusal()
+    notes = bundle.statement.predicate.get("annotations", {})
     return [dict(item) for item in notes.get("reasons", ())]
 
 
@@ -132,10 +142,9 @@ def _refusal(trust: Trust, digest: str) -> Node | None:
     """The newest decision about a model, if it refused."""
     policy = trust.policies.current()
     about = [node for gate in _GATES for node in decisions_on(trust, policy, gate)
-             if node.bundle and node.bundle.statement.subject_digest == digest]  # fmt: skip
-    newest = max(about, key=lambda node: node.bundle.logged if node.bundle else (0, 0),
-                 default=None)  # fmt: skip
-    return newest if newest and newest.summary and not newest.summary.allowed else None
+             if node.claims.subject == digest]  # fmt: skip
+    newest = max(about, key=_logged, default=None)
+    return newest if newest and _is_denial(newest) else None
 
 
 def model_of(trust: Trust, registry: Registry, subject: str) -> str:
@@ -168,38 +177,40 @@ def good_model(trust: Trust, digest: str) -> str:
     policy = trust.policies.current()
     made = list(dict.fromkeys(link.statement for link in trust.store.chain(MODEL)))
     subjects = [trust.lineage().node(statement) for statement in made]
-    digests = [node.bundle.statement.subject_digest if node.bundle else "" for node in subjects]
+    digests = [node.claims.subject for node in subjects]
     before = digests[: digests.index(digest)] if digest in digests else digests
     for other in reversed(list(dict.fromkeys(filter(None, before)))):
         try:
-            decision = registration_of(trust, policy, other)
+            said = registration_of(trust, policy, other).claims.said
             evidence = collect_model(trust, policy, other)
         except ProvenanceError:
             continue
-        allowed = decision.summary is not None and decision.summary.allowed
+        allowed = isinstance(said, Summary) and said.allowed
         if other != digest and allowed and evidence.verdict.trusted:
             return other
     return ""
 
 
-def good_scores(trust: Trust, day: str, newest: Node) -> tuple[Node, str] | None:
+def good_scores(trust: Trust, day: str, newest: Node) -> tuple[Materialisation, str] | None:
     """The version of these scores before, else the newest earlier scored day, if it holds."""
     lineage = trust.lineage()
-    own = entry_of(newest, day).sha256
+    own, made = entry_of(newest, day).sha256, newest.claims.made
+    if made is None:
+        raise newest.refusal()
     candidates = [head for head in reversed(trust.store.versions(SCORES, day))
-                  if head.sequence < newest.provenance_of().sequence and head.sha256 != own
+                  if head.sequence < made.sequence and head.sha256 != own
                   and head.path.endswith(".parquet")]  # fmt: skip
     heads = trust.store.heads(SCORES)
     for other in sorted((name for name in heads if name < day), reverse=True):
         candidates += [head for head in heads[other] if head.path.endswith(".parquet")]
     for head in candidates:
         node = lineage.node(head.statement)
-        if node.is_sound and head.sha256 not in node.revoked:
+        if isinstance(node, Materialisation) and node.is_sound and head.sha256 not in node.revoked:
             return node, head.partition
     return None
 
 
-def good_day(trust: Trust, asset: str, day: str) -> tuple[Node, str, str] | None:
+def good_day(trust: Trust, asset: str, day: str) -> tuple[Materialisation, str, str] | None:
     """(statement, day, SHA-256) of the version before, else of the newest earlier day.
 
     It is sound, and passed its contracts.
@@ -214,6 +225,8 @@ def good_day(trust: Trust, asset: str, day: str) -> tuple[Node, str, str] | None
     for head in candidates:
         judged = results.get((head.partition, head.sha256), {})
         node = trust.lineage().node(head.statement)
-        if node.is_sound and judged and all(item.result == "PASSED" for item in judged.values()):
+        if not isinstance(node, Materialisation) or not node.is_sound:
+            continue
+        if judged and all(item.result == "PASSED" for item in judged.values()):
             return node, head.partition, head.sha256
     return None

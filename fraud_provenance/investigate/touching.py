@@ -21,7 +21,7 @@ from fraud_provenance.attested.core.errors import (
     reason,
 )
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation, Node
 from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.investigate.reach import Reach, Touched
 from fraud_provenance.investigate.why import RAW, bytes_of, raw_days
@@ -122,13 +122,13 @@ class _Look:
     def _rests(self, scores: Node) -> bool:
         """Whether scores were made by a touched model, or by a decision on touched evidence."""
         read = [child for decision in scores.children for child in decision.children]
-        decided = str(scores.provenance_of().outputs.get("decision", ""))
-        read += self._trust.lineage().node(decided).children if decided else []
+        decided = str(scores.expect(Materialisation).provenance.outputs.get("decision", ""))
+        read += self._trust.lineage().node(decided).children if decided else ()
         touched = self.rows.statements
         return any(
             node.statement in touched
             for node in read
-            if node.provenance and node.provenance.asset not in (RAW, FEATURES)
+            if (made := node.claims.made) and made.asset not in (RAW, FEATURES)
         )
 
     def _own(self, node: Node, entry: FileEntry) -> list[int]:

@@ -21,7 +21,7 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node, below, sources
+from fraud_provenance.attested.lineage.nodes import Node, Refused, below, sources
 from fraud_provenance.attested.store.store import Head
 from fraud_provenance.attested.tlog import merkle
 from fraud_provenance.causes.product import ProductCause
@@ -92,9 +92,9 @@ def trace_score(trust: Trust, transaction_id: int, *, why: bool = False) -> Trac
     score, explained, extra = _looked_at(trust, scores, batch, (day, transaction_id), why)
     more, roots = _of_the_day(trust, day, scores)
     roots, extra = [scores, batch, *roots], [*extra, *more]
-    if batch.bundle is not None:
-        claims = read_batch(batch.bundle.statement)
-        extra += batch_problems(trust, claims, scores, batch.bundle.statement.subject_digest)
+    if (bundle := batch.claims.bundle) is not None:
+        claims = read_batch(bundle.statement)
+        extra += batch_problems(trust, claims, scores, bundle.statement.subject_digest)
         roots += model_nodes(trust, lineage, claims.model_digest)
         roots.append(lineage.node(claims.decision))
     asked = {head.sha256 for head in trust.store.heads(SCORES)[day]}
@@ -105,7 +105,7 @@ def trace_score(trust: Trust, transaction_id: int, *, why: bool = False) -> Trac
 
 def _files_of(roots: Sequence[Node], day: str) -> set[str]:
     """What a day's scores were made from, by SHA-256: of the scores the day's, of the rest all."""
-    manifests = [root.manifest for root in roots if root.manifest]
+    manifests = [root.claims.manifest for root in roots if root.claims.manifest]
     asked = [
         entry.sha256
         for manifest in manifests
@@ -145,7 +145,7 @@ def _versions(trust: Trust, asset: str, partition: str) -> tuple[str, ...]:
     """The versions of one partition, where it was replaced: each with its digest, oldest first."""
     found: dict[str, str] = {}
     for head in trust.store.versions(asset, partition):
-        bundle = trust.lineage().node(head.statement).bundle
+        bundle = trust.lineage().node(head.statement).claims.bundle
         if bundle is not None and not head.path.endswith(".leaves"):
             at = encoding.utc_text(bundle.signed_at)
             found.setdefault(head.sha256, f"  {head.sha256[:16]} of {at} ({head.sequence})")
@@ -282,22 +282,18 @@ def _of_the_day(trust: Trust, day: str, scores: Node) -> tuple[list[Reason], lis
 
 def _batch(trust: Trust, scores: Node) -> Node:
     """The newest batch about exactly these scores."""
-    found = batch_about(trust, scores)
-    if found is None:
-        found = Node(kind="prediction batch", name=SCORES, statement="")
-        found.blame(
-            EvidenceError(
-                reason(RootCause.EVIDENCE_MISSING, "no prediction batch covers these scores")
-            )
-        )
-    return found
+    why = "no prediction batch covers these scores"
+    return batch_about(trust, scores) or Refused(
+        kind="prediction batch", name=SCORES, statement="",
+        reasons=[reason(RootCause.EVIDENCE_MISSING, why, artifact=SCORES)],
+    )  # fmt: skip
 
 
 def _prove(trust: Trust, scores: Node, batch: Node, day: str, transaction_id: int) -> Score:
     """Find the row, recompute its leaf and its path to the signed root, all in verified bytes."""
     import polars as pl
 
-    entry = scores_entry(scores.manifest, day)
+    entry = scores_entry(scores.entries, day)
     frame = pl.read_parquet(io.BytesIO(trust.lineage().artifacts.read(scores, entry)))
     index = frame["transaction_id"].index_of(transaction_id)
     if index is None:
@@ -305,7 +301,8 @@ def _prove(trust: Trust, scores: Node, batch: Node, day: str, transaction_id: in
     rows = leaves(frame)
     path = merkle.inclusion_path(rows, index)
     root = merkle.root_from_path(rows[index], index, len(rows), path)
-    signed = read_batch(batch.bundle.statement).batches.get(day) if batch.bundle else None
+    bundle = batch.claims.bundle
+    signed = read_batch(bundle.statement).batches.get(day) if bundle else None
     row = frame.row(index, named=True)
     if signed is None or (signed.merkle_root, signed.rows) != (root, len(rows)):
         raise VerificationError(

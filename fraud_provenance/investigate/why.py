@@ -20,8 +20,9 @@ from fraud_provenance.attested.core.errors import (
     reason,
 )
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation, Node
 from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.statements.statements import Provenance
 from fraud_provenance.causes.data import DataCause
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.data import versions as dvc
@@ -113,13 +114,13 @@ def explain_score(trust: Trust, scores: Node, day: str, row: dict[str, Any]) -> 
 
     from fraud_provenance.fraud.errors import DataError
 
-    _require_sound(scores)
-    features, entry = _features(trust, scores, day)
+    made = scores.trusted(Materialisation)
+    features, entry = _features(trust, made, day)
     stored = _row_of(trust, features, entry, int(row["transaction_id"]))
     try:
         comparison = Comparison(trust)
-        tolerance = comparison.tolerance(scores)
-        explained = _explained(comparison, scores, stored, row, tolerance)
+        tolerance = comparison.tolerance(made.provenance)
+        explained = _explained(comparison, made.provenance, stored, row, tolerance)
         behind, files = _rows_behind(trust, features, entry, stored, list(explained.contributions))
     except (DataError, pl.exceptions.PolarsError) as error:
         code = error.code if isinstance(error, DataError) else RootCause.EVIDENCE_MALFORMED
@@ -144,12 +145,7 @@ def explain_score(trust: Trust, scores: Node, day: str, row: dict[str, Any]) -> 
     )  # fmt: skip
 
 
-def _require_sound(node: Node) -> None:
-    if not node.is_sound:
-        raise node.refusal()
-
-
-def _features(trust: Trust, scores: Node, day: str) -> tuple[Node, FileEntry]:
+def _features(trust: Trust, scores: Materialisation, day: str) -> tuple[Node, FileEntry]:
     """The statement of the features that a day's scores were made from, and the day's file."""
     wanted = features_of(trust, scores, day)
     return _made_below(scores, FEATURES, day, wanted)
@@ -158,11 +154,11 @@ def _features(trust: Trust, scores: Node, day: str) -> tuple[Node, FileEntry]:
 def _made_below(node: Node, asset: str, partition: str, sha256: str) -> tuple[Node, FileEntry]:
     """The newest statement that `node` read under a decision and that attests these very bytes."""
     found = [
-        (read, entry)
+        (made.sequence, read, entry)
         for decision in node.children
         for read in decision.children
-        if read.provenance is not None and read.provenance.asset == asset and read.manifest
-        for entry in read.manifest.entries
+        if (made := read.claims.made) is not None and made.asset == asset
+        for entry in read.entries
         if (entry.partition, entry.sha256) == (partition, sha256)
     ]
     if not found:
@@ -170,7 +166,8 @@ def _made_below(node: Node, asset: str, partition: str, sha256: str) -> tuple[No
         raise EvidenceError(
             reason(RootCause.EVIDENCE_MISSING, why, artifact=asset, partition=partition)
         )
-    return max(found, key=lambda item: item[0].provenance_of().sequence)
+    _, newest, file = max(found, key=lambda item: item[0])
+    return newest, file
 
 
 def _row_of(trust: Trust, node: Node, entry: FileEntry, transaction_id: int) -> "pl.DataFrame":
@@ -207,7 +204,7 @@ def bytes_of(trust: Trust, node: Node, entry: FileEntry) -> bytes:
 
 def _kept(trust: Trust, node: Node, entry: FileEntry) -> bytes:
     """What DVC keeps under the address that was signed with a raw day."""
-    known = node.provenance_of().outputs.get("dvc_md5")
+    known = node.claims.made.outputs.get("dvc_md5") if node.claims.made else None
     md5 = known.get(entry.partition) if isinstance(known, dict) else None
     return dvc.stored_bytes(trust.home, md5) if isinstance(md5, str) else b""
 
@@ -233,7 +230,7 @@ def _remade(trust: Trust, node: Node, entry: FileEntry) -> bytes:
 
 def _explained(
     comparison: Comparison,
-    scores: Node,
+    scores: Provenance,
     stored: "pl.DataFrame",
     row: dict[str, Any],
     tolerance: float,
@@ -242,7 +239,7 @@ def _explained(
 
     from fraud_provenance.fraud.explain import explain
 
-    models = {item.digest for item in scores.provenance_of().materials if item.name == MODEL}
+    models = {item.digest for item in scores.materials if item.name == MODEL}
     if len(models) != 1:
         why = f"the scores were made from {len(models)} models"
         raise VerificationError(reason(RootCause.SUBJECT_MISMATCH, why, artifact=SCORES))
@@ -296,8 +293,8 @@ def raw_days(features: Node, entry: FileEntry) -> list[tuple[Node, FileEntry]]:
         source.sha256: (source.partition, source.sha256)
         for decision in features.children
         for made in decision.children
-        if made.provenance is not None and made.provenance.asset == RAW and made.manifest
-        for source in made.manifest.entries
+        if (said := made.claims.made) is not None and said.asset == RAW
+        for source in made.entries
         if source.sha256 in entry.made_from
     }
     return [_made_below(features, RAW, *place) for place in sorted(read.values())]

@@ -81,8 +81,12 @@ def approve(
     return trust.signing.sign(statements.said(MODEL, evidence.digest, said), identity)
 
 
-def approval_nodes(trust: Trust, policy: Policy) -> list[Node]:
-    """Every stored approval that verifies as a signature, whoever signed it.
+Signed = tuple[Node, VerifiedBundle]
+"""A statement whose signature verified, refused or not, and its bundle."""
+
+
+def approval_nodes(trust: Trust, policy: Policy) -> list[Signed]:
+    """Every stored approval that verifies as a signature, whoever signed it, with its bundle.
 
     The policy judges role, subject, environment and expiry; only signatures that do not verify at
     all are left out here.
@@ -92,17 +96,16 @@ def approval_nodes(trust: Trust, policy: Policy) -> list[Node]:
         lineage.node(record.statement)
         for record in trust.store.records(predicate_type=statements.APPROVAL)
     ]
-    return [node for node in nodes if node.bundle is not None]
+    return [(node, bundle) for node in nodes if (bundle := node.claims.bundle) is not None]
 
 
-def approval_fact(policy: Policy, node: Node, *, superseded: bool) -> dict[str, Any] | None:
+def approval_fact(policy: Policy, given: Signed, *, superseded: bool) -> dict[str, Any] | None:
     """One approval as policy input; None where its signer is no principal or it is malformed.
 
     It was issued when the timestamp authority says, whatever the approver's clock said.
     `superseded`: a deployment came after it.
     """
-    assert node.bundle is not None  # noqa: S101 - approval_nodes returns only these
-    bundle = node.bundle
+    node, bundle = given
     principal = policy.layout.principal(bundle.identity, bundle.signed_at)
     enrolled = principal.enrolled(bundle.identity) if principal else None
     if principal is None or enrolled is None:
@@ -131,7 +134,10 @@ def premature(evidence: ModelEvidence, approvals: Iterable[Node]) -> dict[str, l
     roots = (evidence.model, evidence.evaluation, evidence.signature)
     found = {}
     for node in approvals:
-        if node.statement_of().predicate.get("evidence_set") != evidence.evidence_set:
+        bundle = node.claims.bundle
+        if bundle is None or (
+            bundle.statement.predicate.get("evidence_set") != evidence.evidence_set
+        ):
             continue  # of other evidence, which the policy judges
         try:
             Signers.check_assent(node, below(roots))

@@ -17,10 +17,10 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Decision, Node, Verified
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.statements import statements
-from fraud_provenance.attested.statements.statements import Identity
+from fraud_provenance.attested.statements.statements import Identity, Summary
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.effect import check_standing, taken_back
 from fraud_provenance.models.facts import MODEL, ModelEvidence, collect_model
@@ -34,7 +34,7 @@ class Champion:
 
     version: str
     evidence: ModelEvidence
-    decision: Node
+    decision: Decision
 
 
 def digest_of_model(trust: Trust, model_id: str) -> str:
@@ -48,8 +48,8 @@ def digest_of_model(trust: Trust, model_id: str) -> str:
     statements_of = dict.fromkeys(head.statement for head in trust.store.versions(MODEL, model_id))
     nodes = [lineage.node(statement) for statement in statements_of] if model_id else []
     for node in nodes:
-        if not node.reasons:
-            return node.statement_of().subject_digest
+        if isinstance(node, Verified):
+            return node.bundle.statement.subject_digest
     if nodes:
         raise nodes[0].refusal()
     raise VerificationError(
@@ -87,8 +87,10 @@ def deployments(trust: Trust, policy: Policy) -> list[Node]:
     found = []
     for link in lineage.versions.links(DEPLOYMENTS):
         node = lineage.node(link.statement)
-        said = node.summary
-        signed = said and (said.gate, said.allowed, said.facts.get("sequence"))
+        said = node.claims.said
+        signed = None
+        if isinstance(said, Summary):
+            signed = (said.gate, said.allowed, said.facts.get("sequence"))
         if link.statement not in back and signed in (None, ("deploy", True, link.sequence)):
             found.append(node)
     return found
@@ -102,11 +104,8 @@ def check_registered(
     Raises:
         VerificationError: SOURCE_SCHEME or SOURCE_MISMATCH. BackendError: REGISTRY_UNAVAILABLE.
     """
-    model = evidence.model
-    location = model.provenance.outputs["location"] if model.provenance else ""
-    entries = model.manifest.entries if model.manifest else ()
-    attested = {entry.path: entry.sha256 for entry in entries}
-    registry.check_location(version, str(location), attested)
+    attested = {entry.path: entry.sha256 for entry in evidence.manifest.entries}
+    registry.check_location(version, str(evidence.made.outputs["location"]), attested)
 
 
 def was_promoted(trust: Trust, registry: Registry) -> bool:
@@ -141,7 +140,7 @@ def find_champion(trust: Trust, registry: Registry, policy: Policy | None = None
         )
     decision = _current_decision(alias, decided)
     assert alias is not None  # noqa: S101 - checked by _current_decision
-    evidence = collect_model(trust, policy, decision.bundle.statement.subject_digest)  # type: ignore[union-attr]  # _current_decision returns only decisions with a bundle
+    evidence = collect_model(trust, policy, decision.bundle.statement.subject_digest)
     check_standing(trust, policy, decision, evidence.verdict.reasons)
     check_registered(registry, alias, evidence)
     skew = skew_problems(trust, evidence.model)
@@ -161,7 +160,7 @@ def _fail_closed(message: str, *more: Reason) -> BackendError:
     return BackendError(reason(ProductCause.FAIL_CLOSED, message, artifact=CHAMPION), *more)
 
 
-def _current_decision(alias: RegisteredVersion | None, allowed: list[Node]) -> Node:
+def _current_decision(alias: RegisteredVersion | None, allowed: list[Node]) -> Decision:
     """The newest allowing decision, which must be the one for the aliased version."""
     named = f"version {alias.version}" if alias else "no version"
     if not allowed:
@@ -172,16 +171,15 @@ def _current_decision(alias: RegisteredVersion | None, allowed: list[Node]) -> N
                 artifact=CHAMPION,
             )
         )
-    newest = allowed[-1]
-    if newest.reasons:
-        raise newest.refusal()
-    model_ids = [str(n.summary.facts.get("model_id")) if n.summary else "" for n in allowed]
-    versions = [str(n.summary.facts.get("version")) if n.summary else "" for n in allowed]
-    if alias is None or alias.model_id != model_ids[-1]:
+    newest = allowed[-1].expect(Decision)
+    facts = newest.summary.facts
+    if alias is None or alias.model_id != str(facts.get("model_id")):
+        said = [node.claims.said for node in allowed]
+        earlier = {str(s.facts.get("model_id")) for s in said if isinstance(s, Summary)}
         code: Cause = ProductCause.ALIAS_WITHOUT_DECISION
-        if alias is not None and alias.version == versions[-1]:
+        if alias is not None and alias.version == str(facts.get("version")):
             code = RootCause.SOURCE_MISMATCH  # the decided version, with another model behind it
-        elif alias is not None and alias.model_id in model_ids:
+        elif alias is not None and alias.model_id in earlier:
             code = ProductCause.DECISION_SUPERSEDED
         raise VerificationError(
             reason(
@@ -208,6 +206,6 @@ def champion_verdict(trust: Trust, registry: Registry) -> tuple[Verdict, Champio
 def approver(decision: Node) -> Identity | None:
     """Who approved, from a decision's inputs."""
     for node in decision.children:
-        if node.kind == "approval" and node.bundle:
+        if node.kind == "approval" and isinstance(node, Verified):
             return node.bundle.identity
     return None

@@ -4,10 +4,13 @@ Whoever reads a wrong one is misled all the same, so a copy that differs from wh
 told as an alert. It changes no decision.
 """
 
+from collections.abc import Iterable
+
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.statements.statements import Provenance
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.champion import digest_of_model
 from fraud_provenance.models.facts import MODEL, model_statement
@@ -32,10 +35,11 @@ def copy_problems(trust: Trust, registry: Registry) -> list[Reason]:
 def _differing(trust: Trust, registry: Registry, version: RegisteredVersion) -> list[Reason]:
     digest = digest_of_model(trust, version.model_id)
     model = trust.lineage().node(model_statement(trust, digest))
-    if model.provenance is None:
+    made = model.claims.made
+    if made is None:
         return list(model.all_reasons())
-    signed = _signed(trust, model, digest)
-    run = str(model.provenance.outputs.get("mlflow_run_id", ""))
+    signed = _signed(trust, made, model.entries, digest)
+    run = str(made.outputs.get("mlflow_run_id", ""))
     return [
         reason(
             ProductCause.EVIDENCE_SIDECAR_MISMATCH,
@@ -47,11 +51,11 @@ def _differing(trust: Trust, registry: Registry, version: RegisteredVersion) -> 
     ]
 
 
-def _signed(trust: Trust, model: Node, digest: str) -> dict[str, list[str]]:
+def _signed(
+    trust: Trust, made: Provenance, entries: Iterable[FileEntry], digest: str
+) -> dict[str, list[str]]:
     """What the copies may say, by their names; names that are not here are anybody's notes."""
-    assert model.provenance is not None  # noqa: S101 - checked by the caller
-    outputs, entries = model.provenance.outputs, model.manifest.entries if model.manifest else ()
-    read, lock = model.provenance.material("input"), model.provenance.material("lock")
+    outputs, read, lock = made.outputs, made.material("input"), made.material("lock")
     decided = trust.store.records(predicate_type=statements.VERIFICATION_SUMMARY, subject=digest)
     registered, deployed = (
         [record.statement for record in decided if record.step == step]
@@ -66,7 +70,7 @@ def _signed(trust: Trust, model: Node, digest: str) -> dict[str, list[str]]:
         "manifest_sha256": [digest],
         "registration_decision": registered,
         "deployment_decision": deployed,
-    } | {name: _texts(value) for name, value in model.provenance.parameters.items()}
+    } | {name: _texts(value) for name, value in made.parameters.items()}
     return {name: values or ["nothing"] for name, values in found.items()}
 
 

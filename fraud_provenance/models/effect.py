@@ -19,7 +19,7 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.decisions import decision_statement
 from fraud_provenance.attested.gates.policy import Answer, Policy
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Decision, Verified
 from fraud_provenance.attested.lineage.signers import MAX_CLOCK_SKEW, identity_of
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.causes.product import ProductCause
@@ -32,7 +32,7 @@ _MAX_REASONS = 50
 
 
 def check_standing(
-    trust: Trust, policy: Policy, decision: Node, problems: Sequence[Reason]
+    trust: Trust, policy: Policy, decision: Decision, problems: Sequence[Reason]
 ) -> None:
     """A champion's decision still counts; `problems`: what its evidence says today.
 
@@ -77,8 +77,8 @@ def taken_back(trust: Trust, policy: Policy) -> frozenset[str]:
     for record in trust.store.records(predicate_type=statements.VERIFICATION_SUMMARY):
         if record.subject_name == WITHDRAWN and record.step == "deploy":
             node = lineage.node(record.statement)
-            if node.summary and not node.summary.allowed and not node.reasons:
-                found.add(node.statement_of().subject_digest)
+            if isinstance(node, Decision) and not node.summary.allowed:
+                found.add(node.bundle.statement.subject_digest)
     return frozenset(found)
 
 
@@ -89,11 +89,12 @@ def _check_undone(trust: Trust, policy: Policy, statement: str) -> None:
     if not verdict.trusted:
         error = VerificationError if verdict.decided else BackendError
         raise error(*verdict.reasons)
+    decided = decision.expect(Decision)
     minutes = int(policy.data("thresholds")[_MINUTES]["value"])
     bound = timedelta(minutes=minutes)
-    _check_clock(trust, decision)
-    _check_age(trust, decision, bound, "it was decided, and not carried out,", f"{minutes} minutes")
-    summary = decision.summary_of()
+    _check_clock(trust, decided)
+    _check_age(trust, decided, bound, "it was decided, and not carried out,", f"{minutes} minutes")
+    summary = decided.summary
     if summary.policy_digest != policy.digest:
         raise VerificationError(
             reason(
@@ -105,13 +106,13 @@ def _check_undone(trust: Trust, policy: Policy, statement: str) -> None:
         )
     for approval in decision.children:
         if approval.kind == "approval":
-            _check_approval(trust, policy, approval)
+            _check_approval(trust, policy, approval.expect(Verified))
 
 
-def _check_clock(trust: Trust, decision: Node) -> None:
+def _check_clock(trust: Trust, decision: Decision) -> None:
     """A clock that says that the decision lies ahead cannot tell how old it is."""
-    signed_at, now = decision.bundle.signed_at if decision.bundle else None, trust.clock()
-    if signed_at is not None and signed_at > now + MAX_CLOCK_SKEW:
+    signed_at, now = decision.bundle.signed_at, trust.clock()
+    if signed_at > now + MAX_CLOCK_SKEW:
         raise BackendError(
             reason(
                 ProductCause.FAIL_CLOSED,
@@ -122,23 +123,22 @@ def _check_clock(trust: Trust, decision: Node) -> None:
         )
 
 
-def _check_age(trust: Trust, decision: Node, limit: timedelta, what: str, bound: str) -> None:
-    signed_at = decision.bundle.signed_at if decision.bundle else None
-    if signed_at is None or trust.clock() > signed_at + limit:
+def _check_age(trust: Trust, decision: Decision, limit: timedelta, what: str, bound: str) -> None:
+    signed_at = decision.bundle.signed_at
+    if trust.clock() > signed_at + limit:
         raise VerificationError(
             reason(
                 ProductCause.DECISION_EXPIRED,
                 f"{what} more than {bound} ago",
                 artifact=CHAMPION,
-                at=encoding.utc_text(signed_at) if signed_at else "",
+                at=encoding.utc_text(signed_at),
             )
         )
 
 
-def _check_approval(trust: Trust, policy: Policy, approval: Node) -> None:
+def _check_approval(trust: Trust, policy: Policy, approval: Verified) -> None:
     """It has not ended, and its signer is still an approver."""
-    signed = approval.statement_of()
-    now, identity = trust.clock(), approval.bundle.identity if approval.bundle else None
+    signed, identity, now = approval.bundle.statement, approval.bundle.identity, trust.clock()
     if now >= encoding.parse_utc(str(signed.predicate["expires_at"])):
         raise VerificationError(
             reason(
@@ -147,7 +147,7 @@ def _check_approval(trust: Trust, policy: Policy, approval: Node) -> None:
                 identity=str(identity),
             )
         )
-    principal = policy.layout.principal(identity, now) if identity else None
+    principal = policy.layout.principal(identity, now)
     if principal is None or policy.layout.step("approve").signer_role not in principal.roles:
         raise VerificationError(
             reason(

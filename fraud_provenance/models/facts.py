@@ -12,10 +12,18 @@ from fraud_provenance.attested.gates.build_rules import code_of
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.decisions import identity_fact, signer_facts
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.lineage.nodes import Node
-from fraud_provenance.attested.lineage.permissions import covers
+from fraud_provenance.attested.lineage.nodes import (
+    Claims,
+    Judgement,
+    Materialisation,
+    Node,
+    Verified,
+)
+from fraud_provenance.attested.lineage.permissions import accepted_by, covers
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.statements.manifest import Manifest
+from fraud_provenance.attested.statements.statements import Provenance, Summary
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.causes.told import APPROVE, RUN
 
@@ -30,17 +38,26 @@ METRICS = ("auc_roc", "average_precision", "card_precision_100")
 
 @dataclass(frozen=True)
 class ModelEvidence:
-    """A model with everything that speaks for it, walked and verified."""
+    """A model with everything that speaks for it, walked; the verdict says whether it verified."""
 
     model: Node
     evaluation: Node
     signature: Node
     verdict: Verdict
+    made: Provenance
+    """What the model's statement says, also where it is refused."""
+    manifest: Manifest
+    """The model's files, as that statement names them."""
 
     @property
     def digest(self) -> str:
         """The model's manifest digest."""
-        return self.model.bundle.statement.subject_digest if self.model.bundle else ""
+        return self.manifest.digest
+
+    @property
+    def model_id(self) -> str:
+        """The model's partition: the registry's id of the logged model."""
+        return self.manifest.partitions[0]
 
     @property
     def statements(self) -> list[str]:
@@ -53,10 +70,14 @@ class ModelEvidence:
         """The digest that an approval binds: all statements the decision rests on."""
         return encoding.digest_json(self.statements)
 
-    @property
-    def model_id(self) -> str:
-        """The model's partition: the registry's id of the logged model."""
-        return self.model.manifest.partitions[0] if self.model.manifest else ""
+
+@dataclass(frozen=True)
+class TrustedModel:
+    """The three of a model's evidence, none of them refused."""
+
+    model: Materialisation
+    evaluation: Materialisation
+    signature: Verified
 
 
 def model_statement(trust: Trust, digest: str) -> str:
@@ -86,7 +107,7 @@ def collect_model(trust: Trust, policy: Policy, digest: str) -> ModelEvidence:
     lineage = trust.lineage(policy)
     model, evaluation, signature = nodes_of(trust, lineage, digest)
     verdict = lineage.verify(f"{MODEL} {digest[:12]}", "deployment", [model, evaluation, signature])
-    return ModelEvidence(model, evaluation, signature, verdict)
+    return ModelEvidence(model, evaluation, signature, verdict, *_read_whole(model))
 
 
 def nodes_of(trust: Trust, lineage: LineageVerifier, digest: str) -> tuple[Node, Node, Node]:
@@ -105,10 +126,11 @@ def evaluation_of(trust: Trust, lineage: LineageVerifier, digest: str) -> Node:
     records = trust.store.records(predicate_type=statements.PROVENANCE, asset=EVALUATION)
     for record in reversed(records):
         node = lineage.node(record.statement)
-        materials = node.provenance.materials if node.provenance else ()
+        made = node.claims.made
+        materials = made.materials if made else ()
         if any(item.name == MODEL and item.digest == digest for item in materials):
             return node
-        if node.provenance is None and record.subject_name == EVALUATION:
+        if made is None and record.subject_name == EVALUATION:
             return node  # broken: its reasons belong into the verdict
     lost = lineage.versions.problems(EVALUATION)
     if lost:
@@ -128,10 +150,10 @@ def signature_of(lineage: LineageVerifier, model: Node) -> Node:
     Raises:
         VerificationError: the model itself does not verify, or PREDICATE_TYPE.
     """
-    if model.provenance is None or model.manifest is None:
-        raise model.refusal()
-    node = lineage.node(str(model.provenance.outputs.get("model_signature", "")))
-    if node.bundle is not None and not node.reasons:
+    made, manifest = _read_whole(model)
+    node = lineage.node(str(made.outputs.get("model_signature", "")))
+    if isinstance(node, Verified):
+        problems = []
         if node.bundle.statement.predicate_type != statements.MODEL_SIGNATURE:
             why = f"{node.bundle.statement.predicate_type} stands for the model signature"
             raise VerificationError(model.explain(reason(RootCause.PREDICATE_TYPE, why)))
@@ -139,31 +161,32 @@ def signature_of(lineage: LineageVerifier, model: Node) -> Node:
         how = predicate.get("serialization")
         ignored = how.get("ignore_paths", []) if isinstance(how, dict) else None
         if not isinstance(ignored, list) or not _IGNORED.issuperset(map(str, ignored)):
-            node.blame(
-                VerificationError(
-                    reason(
-                        ProductCause.IGNORE_PATHS_UNEXPECTED,
-                        f"the model signature leaves out {str(ignored)[:200]}",
-                        artifact="model signature",
-                    )
-                )
+            why = f"the model signature leaves out {str(ignored)[:200]}"
+            problems.append(
+                reason(ProductCause.IGNORE_PATHS_UNEXPECTED, why, artifact="model signature")
             )
         listed = {
             str(item.get("name")): str(item.get("digest"))
             for item in predicate.get("resources", ())
         }
-        attested = {entry.path: entry.sha256 for entry in model.manifest.entries}
-        if listed != attested:
-            node.blame(
-                VerificationError(
-                    reason(
-                        RootCause.SUBJECT_MISMATCH,
-                        "the model signature covers other files than the model's manifest",
-                        artifact="model signature",
-                    )
-                )
-            )
+        if listed != {entry.path: entry.sha256 for entry in manifest.entries}:
+            why = "the model signature covers other files than the model's manifest"
+            problems.append(reason(RootCause.SUBJECT_MISMATCH, why, artifact="model signature"))
+        if problems:
+            return lineage.refuse(node, VerificationError(*problems))
     return node
+
+
+def _read_whole(model: Node) -> tuple[Provenance, Manifest]:
+    """What a model's statement says, refused or not: all of it was read.
+
+    Raises:
+        VerificationError: it was not; the reasons say why.
+    """
+    match model.claims:
+        case Claims(said=Provenance() as made, manifest=Manifest() as manifest):
+            return made, manifest
+    raise model.refusal()
 
 
 def registration_input(trust: Trust, policy: Policy, evidence: ModelEvidence) -> dict[str, Any]:
@@ -172,9 +195,7 @@ def registration_input(trust: Trust, policy: Policy, evidence: ModelEvidence) ->
     Raises:
         VerificationError: a node that the facts come from did not verify.
     """
-    for node in (evidence.model, evidence.evaluation, evidence.signature):
-        if node.reasons or node.bundle is None:
-            raise VerificationError(*evidence.verdict.reasons or node.all_reasons())
+    whole = trusted_model(evidence)
     code = code_of([evidence.model, evidence.evaluation])
     return {
         "request": {
@@ -183,9 +204,9 @@ def registration_input(trust: Trust, policy: Policy, evidence: ModelEvidence) ->
             "environment": trust.environment,
             "at": encoding.utc_text(trust.clock()),
         },
-        "model": _model_fact(evidence),
+        "model": _model_fact(evidence.digest, whole.model),
         "code": [asdict(item) for item in code],
-        "evaluation": _evaluation_fact(evidence),
+        "evaluation": _evaluation_fact(whole),
         "days": day_facts(trust, policy, evidence),
         "contracts": _contract_facts([evidence.model, evidence.evaluation]),
         "evidence": {
@@ -195,10 +216,26 @@ def registration_input(trust: Trust, policy: Policy, evidence: ModelEvidence) ->
         },
         "model_signature": {
             key: value
-            for key, value in signer_facts(evidence.signature).items()
+            for key, value in signer_facts(whole.signature.bundle).items()
             if key != "signed_at"
         },
     }
+
+
+def trusted_model(evidence: ModelEvidence) -> TrustedModel:
+    """A model, its evaluation and its signature, each whole.
+
+    Raises:
+        VerificationError: one of them is refused; the verdict's reasons, if it has any.
+    """
+    try:
+        return TrustedModel(
+            evidence.model.expect(Materialisation),
+            evidence.evaluation.expect(Materialisation),
+            evidence.signature.expect(Verified),
+        )
+    except VerificationError as error:
+        raise VerificationError(*evidence.verdict.reasons or error.reasons) from error
 
 
 def _gate_identity(policy: Policy, gate: str) -> statements.Identity:
@@ -207,43 +244,31 @@ def _gate_identity(policy: Policy, gate: str) -> statements.Identity:
     return identity_of(policy.layout, gate)
 
 
-def _model_fact(evidence: ModelEvidence) -> dict[str, Any]:
-    provenance, manifest = evidence.model.provenance, evidence.model.manifest
-    assert provenance is not None  # noqa: S101 - verified by the caller
-    assert manifest is not None  # noqa: S101 - verified by the caller
-    outputs = provenance.outputs
+def _model_fact(digest: str, model: Materialisation) -> dict[str, Any]:
+    outputs = model.provenance.outputs
     return {
         "name": MODEL,
-        "digest": evidence.digest,
+        "digest": digest,
         "format": outputs["format"],
-        "files": [entry.path for entry in manifest.entries],
+        "files": [entry.path for entry in model.manifest.entries],
         "features": outputs["features"],
-        "parameters": provenance.parameters,
-    } | signer_facts(evidence.model)
+        "parameters": model.provenance.parameters,
+    } | signer_facts(model.bundle)
 
 
-def _evaluation_fact(evidence: ModelEvidence) -> dict[str, Any]:
-    provenance, manifest = evidence.evaluation.provenance, evidence.evaluation.manifest
-    assert provenance is not None  # noqa: S101 - verified by the caller
-    assert manifest is not None  # noqa: S101 - verified by the caller
-    model_files = (
-        {e.sha256 for e in evidence.model.manifest.entries} if evidence.model.manifest else set()
-    )
-    sources = {digest for entry in manifest.entries for digest in entry.made_from} - model_files
-    judged = next((m.digest for m in provenance.materials if m.name == MODEL), "")
-    training = (
-        {d for e in evidence.model.manifest.entries for d in e.made_from}
-        if evidence.model.manifest
-        else set()
-    )
-    facts = signer_facts(evidence.evaluation)
-    outputs = provenance.outputs
+def _evaluation_fact(whole: TrustedModel) -> dict[str, Any]:
+    evaluation, model_files = whole.evaluation, whole.model.manifest.entries
+    read = {digest for entry in evaluation.manifest.entries for digest in entry.made_from}
+    sources = read - {entry.sha256 for entry in model_files}
+    materials = evaluation.provenance.materials
+    facts = signer_facts(evaluation.bundle)
+    outputs = evaluation.provenance.outputs
     return {
         "statement": facts["statement"],
         "signer": facts["signer"],
-        "model_digest": judged,
+        "model_digest": next((m.digest for m in materials if m.name == MODEL), ""),
         "dataset_sha256": dataset if (dataset := outputs["dataset_sha256"]) in sources else "",
-        "training_sha256": sorted(training),
+        "training_sha256": sorted({d for entry in model_files for d in entry.made_from}),
         "metrics": {name: outputs["metrics"][name] for name in METRICS},
         "rows": outputs["metrics"]["rows"],
         "frauds": outputs["metrics"]["frauds"],
@@ -272,17 +297,16 @@ def _train_days(model: Node) -> list[str]:
     """The days whose features the train parts below a model were made from."""
     days: list[str] = []
     for made in _read_by(model, _TRAINING_SET):
-        manifest = made.manifest
         sources = {
             digest
-            for entry in (manifest.entries if manifest else ())
+            for entry in made.entries
             if entry.partition == _TRAIN
             for digest in entry.made_from
         }
         days += [
             entry.partition
             for features in _read_by(made)
-            for entry in (features.manifest.entries if features.manifest else ())
+            for entry in features.entries
             if entry.sha256 in sources
         ]
         days += _signed_days(made, _TRAIN, last=True)
@@ -295,23 +319,28 @@ def _read_by(node: Node, asset: str = "") -> list[Node]:
         child
         for decision in node.children
         for child in decision.children
-        if child.provenance is not None and asset in ("", child.provenance.asset)
+        if (made := child.claims.made) is not None and asset in ("", made.asset)
     ]
+
+
+def _event_times(node: Node) -> dict[str, Any]:
+    """The times of the first and last event of each part, as its own step signed them."""
+    times = node.claims.made.outputs.get("event_time") if node.claims.made else None
+    return times if isinstance(times, dict) else {}
 
 
 def _signed_days(node: Node, part: str, *, last: bool) -> list[str]:
     """The day of the first or last event of a part, as its own step signed it; none if not told."""
-    times = node.provenance.outputs.get("event_time") if node.provenance else None
-    ends = times.get(part) if isinstance(times, dict) else None
+    ends = _event_times(node).get(part)
     return [str(ends[-1 if last else 0])[:10]] if isinstance(ends, list) and ends else []
 
 
 def _tested_days(evaluation: Node) -> list[str]:
     """The first test day; where none is told, the first day of whatever was measured on."""
-    times = evaluation.provenance.outputs.get("event_time") if evaluation.provenance else None
-    parts = times if isinstance(times, dict) else {}
     return _signed_days(evaluation, _TESTED, last=False) or [
-        day for part in parts for day in _signed_days(evaluation, part, last=False)
+        day
+        for part in _event_times(evaluation)
+        for day in _signed_days(evaluation, part, last=False)
     ]
 
 
@@ -325,11 +354,9 @@ def _newest_day(trust: Trust, policy: Policy) -> str:
     return ""
 
 
-def _still_held(node: Node, nodes: Iterable[Node]) -> set[str]:
+def _still_held(node: Judgement, nodes: Iterable[Node]) -> set[str]:
     """The partitions that a contract holds and that nobody of these accepted."""
-    if node.contract is None or node.manifest is None:
-        return set()
-    known = [item.acceptance for item in nodes if item.acceptance and item.is_sound]
+    known = accepted_by(nodes)
     return {
         entry.partition
         for entry in node.manifest.entries
@@ -345,7 +372,7 @@ def _contract_facts(roots: Iterable[Node]) -> list[dict[str, Any]]:
     checks: dict[tuple[str, str], int] = {}
     nodes = {node.statement: node for root in roots for node in root.walk()}
     for node in nodes.values():
-        if node.kind == "contract" and node.manifest and node.bundle and not node.reasons:
+        if isinstance(node, Judgement):
             notes = node.bundle.statement.predicate["annotations"]
             key = (node.manifest.asset, notes["suite"])
             failed = set(notes["failedPartitions"]) | _still_held(node, nodes.values())
@@ -355,15 +382,16 @@ def _contract_facts(roots: Iterable[Node]) -> list[dict[str, Any]]:
                 for entry in node.manifest.entries
                 if entry.partition not in failed and notes["rows"].get(entry.partition, 0) > 0
             )
-        for decision in node.children if node.provenance else ():
-            if decision.summary is None:
+        for decision in node.children if node.claims.made else ():
+            summary = decision.claims.said
+            if not isinstance(summary, Summary):
                 continue
-            partitions = set(decision.summary.facts.get("partitions", ()))
-            read.setdefault(str(decision.summary.facts.get("asset")), set()).update(
+            partitions = set(summary.facts.get("partitions", ()))
+            read.setdefault(str(summary.facts.get("asset")), set()).update(
                 (entry.partition, entry.sha256)
                 for child in decision.children
-                if child.kind == "materialisation" and child.manifest is not None
-                for entry in child.manifest.entries
+                if child.kind == "materialisation"
+                for entry in child.entries
                 if entry.partition in partitions
             )
     return [

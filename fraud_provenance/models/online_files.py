@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation, Node
 from fraud_provenance.models.view_skew import FEATURE_STORE
 
 REGISTRY_FILE, ONLINE_FILE = "registry.db", "online.db"
@@ -58,7 +58,7 @@ def _attested_as(trust: Trust, online_sha256: str) -> Node | None:
     """The newest version whose online store has these bytes."""
     versions = {head.statement: None for head in reversed(trust.store.versions(FEATURE_STORE))}
     for node in map(trust.lineage().node, versions):
-        if node.provenance is None or node.reasons:
+        if not isinstance(node, Materialisation):
             continue
         if node.provenance.outputs.get("online_sha256") == online_sha256:
             return node

@@ -28,11 +28,13 @@ from fraud_provenance.attested.gates.decisions import (
     signer_facts,
 )
 from fraud_provenance.attested.gates.policy import Answer, Policy
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Claims, Decision, Node, Verified
 from fraud_provenance.attested.lineage.signers import identity_of
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.people import PromotionRequest
+from fraud_provenance.attested.statements.statements import Summary
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.approvals import premature
 from fraud_provenance.models.champion import (
@@ -53,6 +55,7 @@ from fraud_provenance.models.facts import (
     ModelEvidence,
     collect_model,
     registration_input,
+    trusted_model,
 )
 from fraud_provenance.models.registration import ask, registration_of
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION, RegisteredVersion, Registry
@@ -100,7 +103,7 @@ def live_model(trust: Trust) -> str:
     For people to read: whoever relies on a champion asks `find_champion`.
     """
     made = deployments(trust, trust.policies.current())
-    return made[-1].statement_of().subject_digest if made and made[-1].bundle else ""
+    return (made[-1].claims.subject if made else None) or ""
 
 
 def _chosen(
@@ -162,7 +165,7 @@ def promote(trust: Trust, registry: Registry, cosign: Callable[[], Path]) -> Cha
             _check_copies(trust, registry, evidence)
         decision = _decide(trust, registry, policy, evidence, cosign, version)
         _finish_move(trust, registry)
-        return Champion(version.version, evidence, decision)
+        return Champion(version.version, evidence, decision.expect(Decision))
 
 
 def _asked_for(
@@ -246,7 +249,8 @@ def _gone(_move: bytes | None) -> None:
 
 
 def _move_alias(trust: Trust, registry: Registry, decision: str, newest: Node | None) -> None:
-    if newest is None or newest.summary is None or newest.statement != decision:
+    said = newest.claims.said if newest is not None and newest.statement == decision else None
+    if not isinstance(said, Summary):
         raise VerificationError(
             reason(
                 ProductCause.CAS_CONFLICT,
@@ -254,7 +258,7 @@ def _move_alias(trust: Trust, registry: Registry, decision: str, newest: Node | 
                 artifact=MODEL,
             )
         )
-    facts, current = newest.summary.facts, registry.alias(CHAMPION)
+    facts, current = said.facts, registry.alias(CHAMPION)
     if (current.version if current else "") != facts.get("version"):
         with registry.asking(lambda: take_effect(trust, decision)):
             registry.move(CHAMPION, str(facts.get("from_version")), str(facts.get("version")))
@@ -273,11 +277,11 @@ def _check_copies(trust: Trust, registry: Registry, evidence: ModelEvidence) -> 
 
 def metric_problems(registry: Registry, evidence: ModelEvidence) -> list[Reason]:
     """One reason for each metric in MLflow that is not the signed one; no gate reads MLflow's."""
-    model, judged = evidence.model.provenance, evidence.evaluation.provenance
-    if model is None or judged is None:
+    judged = evidence.evaluation.claims.made
+    if judged is None:
         return [*evidence.model.reasons, *evidence.evaluation.reasons]
     signed = judged.outputs["metrics"]
-    found = registry.metrics(str(model.outputs["mlflow_run_id"]), evidence.model_id)
+    found = registry.metrics(str(evidence.made.outputs["mlflow_run_id"]), evidence.model_id)
     return [
         reason(
             ProductCause.METRIC_UNSIGNED,
@@ -299,12 +303,9 @@ def _decide(
 ) -> Node:
     if not evidence.verdict.decided:
         raise BackendError(*evidence.verdict.reasons)
-    if not evidence.digest:  # a decision needs a subject
-        raise VerificationError(*evidence.verdict.reasons)
     request = _request(trust, policy, evidence)
     registration = registration_of(trust, policy, evidence.digest)
-    if registration.summary is None or registration.bundle is None:
-        raise registration.refusal()
+    registered = _registration_facts(registration)
     roots = [evidence.model, evidence.evaluation, evidence.signature, registration, request]
     known = known_approvals(trust, policy, evidence.digest)
     early = premature(evidence, [node for node, _ in known])
@@ -315,10 +316,11 @@ def _decide(
             "step": "deploy",
             "identity": identity_fact(identity_of(policy.layout, "deploy")),
             "environment": trust.environment,
-            "at": encoding.utc_text(request.bundle.signed_at) if request.bundle else "",
+            "at": encoding.utc_text(request.bundle.signed_at),
         }
-        document |= _deployment_facts(trust, policy, evidence, registration)
-        checked = [*roots, *(node for node, _ in known)]
+        document |= {"registration": registered} | _deployment_facts(trust, policy, evidence)
+        signed = [node.claims.bundle for node in (*roots, *(node for node, _ in known))]
+        checked = [bundle for bundle in signed if bundle is not None]
         document |= {
             "cosign": {
                 "verified": cosign_binary.count_accepted(trust, cosign(), checked),
@@ -356,7 +358,7 @@ def _binds(fact: dict[str, Any], document: dict[str, Any]) -> bool:
     ) and str(fact["expires_at"]) > str(document["request"]["at"])
 
 
-def _request(trust: Trust, policy: Policy, evidence: ModelEvidence) -> Node:
+def _request(trust: Trust, policy: Policy, evidence: ModelEvidence) -> Verified:
     """Sign that a promotion is about to be decided: the time-stamp tells the time.
 
     Raises:
@@ -370,7 +372,7 @@ def _request(trust: Trust, policy: Policy, evidence: ModelEvidence) -> Node:
     statement = statements.said(MODEL, evidence.digest, said)
     signed = trust.signing.sign(statement, identity_of(policy.layout, "promotion_request"))
     node = trust.lineage(policy).node(signed.statement.digest)
-    if node.reasons:
+    if not isinstance(node, Verified):
         raise VerificationError(*node.reasons)
     return node
 
@@ -391,7 +393,7 @@ def _sign_deployment(
     current = registry.alias(CHAMPION)
     statement = decision_statement(
         trust, policy, gate="deploy", name=MODEL, digest=evidence.digest,
-        inputs=[node.statement for node in inputs if node.bundle],
+        inputs=[node.statement for node in inputs if node.claims.bundle],
         facts={
             "evidence_set": evidence.evidence_set,
             "model_id": evidence.model_id,
@@ -399,7 +401,7 @@ def _sign_deployment(
             "previous": previous,
             "from_version": current.version if current else "",
             "version": version.version,
-            "approvers": [str(node.bundle.identity) for node in approvals if node.bundle],
+            "approvers": [str(said.identity) for node in approvals if (said := node.claims.bundle)],
         },
         answer=answer,
     )  # fmt: skip
@@ -413,34 +415,34 @@ def _sign_deployment(
     return trust.lineage(policy).node(signed.statement.digest)
 
 
-def _deployment_facts(
-    trust: Trust, policy: Policy, evidence: ModelEvidence, registration: Node
-) -> dict[str, Any]:
-    assert registration.summary is not None  # noqa: S101 - checked by the caller
-    assert registration.bundle is not None  # noqa: S101 - checked by the caller
-    assert evidence.model.bundle is not None  # noqa: S101 - registration_input checked it
-    earlier = deployments(trust, policy)
-    trainer = policy.layout.principal(
-        evidence.model.bundle.identity, evidence.model.bundle.signed_at
-    )
-    facts = signer_facts(registration)
+def _registration_facts(registration: Node) -> dict[str, Any]:
+    """What the registration gate said; where that is refused, it allowed nothing.
+
+    Raises:
+        VerificationError: it cannot be read at all.
+    """
+    match registration.claims:
+        case Claims(bundle=VerifiedBundle() as bundle, said=Summary() as said):
+            facts = signer_facts(bundle)
+            return {
+                "statement": facts["statement"],
+                "signer": facts["signer"],
+                "allow": said.allowed and not registration.reasons,
+                "model_digest": bundle.statement.subject_digest,
+                "policy_digest": said.policy_digest,
+            }
+    raise registration.refusal()
+
+
+def _deployment_facts(trust: Trust, policy: Policy, evidence: ModelEvidence) -> dict[str, Any]:
+    earlier, model = deployments(trust, policy), trusted_model(evidence).model.bundle
+    trainer = policy.layout.principal(model.identity, model.signed_at)
     return {
-        "registration": {
-            "statement": facts["statement"],
-            "signer": facts["signer"],
-            "allow": registration.summary.allowed and not registration.reasons,
-            "model_digest": registration.bundle.statement.subject_digest,
-            "policy_digest": registration.summary.policy_digest,
-        },
         "policy": {"digest": policy.digest, "authors": list(policy.authors)},
         "trainer": {"principal": trainer.id if trainer else ""},
         "evidence_set": evidence.evidence_set,
         "current": {
-            "champion_digest": (
-                earlier[-1].bundle.statement.subject_digest
-                if earlier and earlier[-1].bundle
-                else ""
-            ),
+            "champion_digest": (earlier[-1].claims.subject if earlier else None) or "",
             "sequence": len(earlier),
         },
     }

@@ -11,7 +11,13 @@ from fraud_provenance.attested.gates.decisions import sign_decision
 from fraud_provenance.attested.gates.policy import Answer, Policy
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.models.champion import decisions_on
-from fraud_provenance.models.facts import MODEL, ModelEvidence, collect_model, registration_input
+from fraud_provenance.models.facts import (
+    MODEL,
+    ModelEvidence,
+    collect_model,
+    registration_input,
+    trusted_model,
+)
 from fraud_provenance.models.registry import CANDIDATE, Registry
 
 
@@ -40,8 +46,7 @@ def register_candidate(trust: Trust, registry: Registry, digest: str) -> str:
         answer=answer,
     )
     decision = pending.result()
-    assert evidence.model.provenance is not None  # noqa: S101 - registration_input checked it
-    outputs = evidence.model.provenance.outputs
+    outputs = trusted_model(evidence).model.provenance.outputs
     version = registry.register(
         evidence.model_id,
         str(outputs["mlflow_run_id"]),
@@ -61,7 +66,7 @@ def ask(
     is signed and logged like any other.
     """
     code = code_of([evidence.model, evidence.evaluation])
-    found = surroundings_problems(trust, policy, evidence.model, code)
+    found = surroundings_problems(trust, policy, trusted_model(evidence).model, code)
     answer = trust.policies.ask(gate, document, policy)
     return Answer(allowed=answer.allowed and not found, reasons=(*found, *answer.reasons))
 
@@ -73,9 +78,7 @@ def registration_of(trust: Trust, policy: Policy, digest: str) -> Node:
         EvidenceError: DECISION_MISSING.
     """
     found = [
-        node
-        for node in decisions_on(trust, policy, "release")
-        if node.bundle and node.bundle.statement.subject_digest == digest
+        node for node in decisions_on(trust, policy, "release") if node.claims.subject == digest
     ]
     if not found:
         raise EvidenceError(

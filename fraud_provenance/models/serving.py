@@ -127,8 +127,7 @@ class ChampionLease:
                     artifact=CHAMPION,
                 )
             )
-        model = found.evidence.model.provenance
-        require_private(self._trust.home, str(model.outputs["location"]) if model else "")
+        require_private(self._trust.home, str(found.evidence.made.outputs["location"]))
         thresholds = self._trust.policies.current().data("thresholds")
         self._until_s = time.monotonic() + float(thresholds[_LEASE]["value"])
         self._champion = found

@@ -6,7 +6,7 @@ from typing import Any
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import Reason, reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation, Node
 from fraud_provenance.causes.product import ProductCause
 
 FEATURE_STORE, TRAINING_SET = "feature_store", "training_set"
@@ -30,7 +30,7 @@ def skew_problems(trust: Trust, model: Node) -> list[Reason]:
     online = _views(trust.lineage().node(newest.statement)) if newest else {}
     learnt: dict[str, str] = {}
     for node in model.walk():
-        if node.provenance and node.provenance.asset == TRAINING_SET:
+        if (made := node.claims.made) and made.asset == TRAINING_SET:
             learnt |= _views(node)
     if not learnt or not online:
         return [_skew("", "training set or online store do not say which views they used")]
@@ -42,7 +42,7 @@ def skew_problems(trust: Trust, model: Node) -> list[Reason]:
 
 
 def _views(node: Node) -> dict[str, str]:
-    found = node.provenance.outputs.get("views") if node.provenance and not node.reasons else None
+    found = node.provenance.outputs.get("views") if isinstance(node, Materialisation) else None
     return found if isinstance(found, dict) else {}
 
 

@@ -8,8 +8,9 @@ finding that was not seen, needs another look; `revoke` with the acceptance's di
 from typing import Any
 
 from fraud_provenance.attested.core.codes import RootCause
-from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
+from fraud_provenance.attested.core.errors import ConfigError, reason
 from fraud_provenance.attested.lineage.acceptances import predicate_of
+from fraud_provenance.attested.lineage.nodes import Judgement
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.issuing import issued
 from fraud_provenance.attested.statements.people import Acceptance
@@ -65,9 +66,7 @@ def _contracts(workspace: Workspace, asset: str, day: str, sha256: str) -> dict[
     for suite in SUITES[asset]:
         if suite not in results:
             raise _unusable(asset, day, f"{suite} has not judged it yet: `fraud-provenance run`")
-        node = lineage.node(results[suite].statement)
-        if node.contract is None or node.all_reasons():
-            raise VerificationError(*node.all_reasons())
+        node = lineage.trusted(results[suite].statement, Judgement)
         said = node.contract.judges(day)
         if said == RootCause.DATA_HELD:
             found[node.statement] = node.contract

@@ -10,11 +10,11 @@ from typing import Any
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError, reason
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation, Node
 from fraud_provenance.attested.lineage.verifier import revoked_in
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.issuing import issued
-from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.statements.people import Supersede
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.step.step import Step
@@ -47,7 +47,8 @@ def put_back(workspace: Workspace, asset: str, partition: str, to: str = "") -> 
         why = f"{asset} follows from raw days: roll these back and run; in force: "
         raise ConfigError(reason(RootCause.USAGE, why + newest.sha256[:12], artifact=asset))
     restored = []
-    for entry in _sound(workspace.trust.lineage().node(newest.statement), partition):
+    _, view = _sound(workspace.trust.lineage().node(newest.statement), partition)
+    for entry in view.entries:
         path = workspace.data / entry.path
         if not path.exists() or encoding.digest_bytes(files.read_once(path)) != entry.sha256:
             kept = data_versions.kept_bytes(workspace.home, path)
@@ -57,16 +58,16 @@ def put_back(workspace: Workspace, asset: str, partition: str, to: str = "") -> 
     return restored
 
 
-def _sound(node: Node, partition: str) -> tuple[FileEntry, ...]:
-    """The files of a partition as a statement that holds and is in force names them.
+def _sound(node: Node, partition: str) -> tuple[Materialisation, Manifest]:
+    """A statement that holds, and its files of a partition, which are in force.
 
     Raises:
         VerificationError: it does not hold, or was revoked.
     """
     bad = [*node.all_reasons(), *revoked_in(node, [partition])]
-    if node.manifest is None or node.provenance is None or bad:
+    if not isinstance(node, Materialisation) or bad:
         raise VerificationError(*bad)
-    return node.manifest.select([partition]).entries
+    return node, node.manifest.select([partition])
 
 
 def _require(content: bytes, sha256: str, asset: str, partition: str) -> None:
@@ -90,13 +91,13 @@ def rollback_day(
     """
     version = _version(workspace, ASSET, day, to)
     signer = person_for(workspace, "supersede", email)
-    node = workspace.trust.lineage().node(version.statement)
-    entry, said = _sound(node, day)[0], node.provenance_of()
+    node, view = _sound(workspace.trust.lineage().node(version.statement), day)
+    entry, said = view.entries[0], node.provenance
     content = data_versions.stored_bytes(workspace.home, said.outputs["dvc_md5"][day])
     _require(content, version.sha256, ASSET, day)
     source = said.material("source")
     sources = workspace.store.manifest(source.digest).select([day]) if source else None
-    decision = _decide(workspace, node, version, signer, why)
+    decision = _decide(workspace, view, version, signer, why)
     run_id = f"rollback-{uuid.uuid4()}"
     with Step(workspace.trust, "ingest", run_id, {"partitions": [day, day]}) as step:
         if sources is not None:
@@ -121,14 +122,12 @@ def rollback_day(
     }
 
 
-def _decide(workspace: Workspace, node: Node, version: Head, signer: Identity, why: str) -> str:
+def _decide(workspace: Workspace, view: Manifest, version: Head, signer: Identity, why: str) -> str:
     """Sign that `version` replaces the present head; returns the statement's digest.
 
     It names the head that it replaces, so that it allows exactly one step back, once.
     """
     trust, day = workspace.trust, version.partition
-    assert node.manifest is not None  # noqa: S101 - checked by the caller
-    view = node.manifest.select([day])
     trust.store.put_manifest(view)
     trust.signing.sign_in(signer)
     said = Supersede(

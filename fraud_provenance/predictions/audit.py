@@ -14,10 +14,11 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, ProvenanceError, Reason, reason
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Node, Verified
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.statements.statements import Summary
 from fraud_provenance.attested.tlog import merkle
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.promotion import decisions_on
@@ -65,10 +66,10 @@ def read_chain(trust: Trust) -> tuple[list[Node], list[Logged], list[Reason]]:
     chain: list[Logged] = []
     problems: list[Reason] = []
     for node in nodes:
-        if node.bundle is None or node.reasons:
+        if not isinstance(node, Verified):
             continue  # the node's own reasons tell
         try:
-            chain.append(Logged(node, node.bundle, read_batch(node.bundle.statement)))
+            chain.append(Logged(node, read_batch(node.bundle.statement)))
         except ProvenanceError as error:
             problems += error.reasons
     chain.sort(key=lambda item: (item.batch.sequence, item.bundle.logged))
@@ -88,7 +89,7 @@ def chain_problems(trust: Trust, chain: list[Logged]) -> list[Reason]:
         scores = trust.lineage().node(named) if named else None
         subject = item.bundle.statement.subject_digest
         problems += batch_problems(trust, item.batch, scores, subject)
-        made = scores.bundle if scores and scores.bundle else item.bundle
+        made = (scores.claims.bundle if scores else None) or item.bundle
         if item.batch.decision not in _in_force(decisions, made, lease):
             problems.append(
                 reason(
@@ -146,25 +147,30 @@ def _breaks(before: Logged | None, item: Logged) -> str | None:
     return None
 
 
-def _allowing_decisions(trust: Trust) -> list[Node]:
-    nodes = decisions_on(trust, trust.policies.current(), "deploy")
-    return [node for node in nodes if node.bundle and node.summary and node.summary.allowed]
+def _allowing_decisions(trust: Trust) -> list[VerifiedBundle]:
+    """The permissions to deploy, oldest first; refused ones, too: they ended those before."""
+    claims = [node.claims for node in decisions_on(trust, trust.policies.current(), "deploy")]
+    return [
+        bundle
+        for bundle, said, _ in claims
+        if bundle and isinstance(said, Summary) and said.allowed
+    ]
 
 
-def _in_force(decisions: list[Node], made: VerifiedBundle, lease: timedelta) -> set[str]:
+def _in_force(decisions: list[VerifiedBundle], made: VerifiedBundle, lease: timedelta) -> set[str]:
     """The decisions that scores may follow: in force when they were logged, or within the lease.
 
     The log's order says which was the newest then: timestamps know whole seconds only.
     """
-    earlier = [node for node in decisions if node.bundle and node.bundle.logged < made.logged]
+    earlier = [bundle for bundle in decisions if bundle.logged < made.logged]
     followed = earlier[1:]  # each decision ended when the next one was signed
-    ended = [node.bundle.signed_at for node in followed if node.bundle]
+    ended = [bundle.signed_at for bundle in followed]
     leased = {
-        node.statement
-        for node, end in zip(earlier, ended, strict=False)
+        bundle.statement.digest
+        for bundle, end in zip(earlier, ended, strict=False)
         if end > made.signed_at - lease
     }
-    return leased | {node.statement for node in earlier[-1:]}
+    return leased | {bundle.statement.digest for bundle in earlier[-1:]}
 
 
 def _unlogged(trust: Trust, chain: list[Logged]) -> list[Reason]:
@@ -229,7 +235,7 @@ def _day_problems(trust: Trust, version: Version) -> tuple[list[Reason], bytes]:
     """What is wrong with a day's score file, and its bytes if they are the logged ones."""
     item, scores, day, claimed = version.item, version.scores, version.day, version.claimed
     try:
-        entry = scores_entry(scores.manifest, day)
+        entry = scores_entry(scores.entries, day)
         content = trust.lineage().artifacts.found(scores, entry.path, entry.sha256)
         rows = _rows_of(content)
     except ProvenanceError as error:
@@ -275,8 +281,7 @@ def _first_difference(
     import numpy as np
 
     name = entry.path.removesuffix(".parquet") + ".leaves"
-    entries = scores.manifest.entries if scores.manifest else ()
-    kept = next((item for item in entries if item.path == name), None)
+    kept = next((item for item in scores.entries if item.path == name), None)
     try:
         before = trust.lineage().artifacts.read(scores, kept) if kept else b""
     except ProvenanceError:

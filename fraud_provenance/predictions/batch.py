@@ -1,6 +1,6 @@
 """What a prediction batch says, and what a row of scores is as a Merkle leaf."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, VerificationError, reason
 from fraud_provenance.attested.statements import statements
-from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.statements.manifest import FileEntry
 from fraud_provenance.attested.statements.statements import Statement
 from fraud_provenance.attested.tlog import merkle
 
@@ -98,13 +98,13 @@ def leaf_hashes(rows: Sequence[bytes]) -> bytes:
     return b"".join(merkle.leaf_hash(row) for row in rows)
 
 
-def scores_entry(manifest: Manifest | None, day: str) -> FileEntry:
+def scores_entry(entries: Iterable[FileEntry], day: str) -> FileEntry:
     """The entry of a day's score file.
 
     Raises:
         EvidenceError: EVIDENCE_MISSING.
     """
-    for entry in manifest.entries if manifest else ():
+    for entry in entries:
         if entry.partition == day and entry.path.endswith(".parquet"):
             return entry
     raise EvidenceError(

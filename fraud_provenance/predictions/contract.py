@@ -9,7 +9,7 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import Reason, reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Judgement, Node
 from fraud_provenance.attested.rules.releases import Release
 from fraud_provenance.predictions.batch import SCORES, scores_entry
 
@@ -40,7 +40,8 @@ def _knows_suite(trust: Trust, release: Release) -> bool:
 
 def is_due(scores: Node, since: tuple[int, int] | None) -> bool:
     """Whether these scores must have been judged; `since` as `due_since` gives it."""
-    return since is not None and scores.bundle is not None and scores.bundle.logged > since
+    bundle = scores.claims.bundle
+    return since is not None and bundle is not None and bundle.logged > since
 
 
 def result_of(trust: Trust, scores: Node, day: str) -> Node | None:
@@ -49,27 +50,26 @@ def result_of(trust: Trust, scores: Node, day: str) -> Node | None:
     Raises:
         EvidenceError: EVIDENCE_MISSING, the scores are not of this day.
     """
-    sha256 = scores_entry(scores.manifest, day).sha256
+    sha256 = scores_entry(scores.entries, day).sha256
     found = trust.store.contract_results(SCORES).get((day, sha256), {}).get(SUITE)
     return trust.lineage().node(found.statement) if found else None
 
 
 def result_problems(result: Node, scores: Node, day: str) -> list[Reason]:
     """Why a result does not speak for a day's scores: it is refused, of other bytes, or failed."""
-    entry = scores_entry(scores.manifest, day)
-    contract = result.contract
+    entry = scores_entry(scores.entries, day)
     place = {"artifact": SCORES, "partition": day}
     if result.reasons:
         return list(result.reasons)
     if (
-        contract is None
-        or contract.suite != SUITE
-        or result.manifest is None
-        or entry not in result.manifest.entries
+        not isinstance(result, Judgement)
+        or result.contract.suite != SUITE
+        or entry not in result.entries
     ):
         return [
             reason(RootCause.CHECK_MISSING, f"{result.name} is not about these scores", **place)
         ]
+    contract = result.contract
     code = contract.judges(day)
     own = [
         reason(

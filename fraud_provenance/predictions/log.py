@@ -9,7 +9,7 @@ Scores are logged after they are signed and before they are published: what cann
 never seen, and what a kill interrupts in between is completed by the next run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ from fraud_provenance.attested.core.errors import (
     reason,
 )
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Decision, Materialisation, Node, Verified
 from fraud_provenance.attested.lineage.signers import identity_of
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
-from fraud_provenance.attested.statements.manifest import Manifest
+from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.statements.statements import Provenance
 from fraud_provenance.attested.step.staging import Finish
 from fraud_provenance.attested.tlog import merkle
 from fraud_provenance.causes.product import ProductCause
@@ -80,9 +81,7 @@ def last_batch(trust: Trust) -> tuple[VerifiedBundle, Batch] | None:
     records = [record for record in records if record.environment == trust.environment]
     found = None
     if records:
-        node = trust.lineage().node(records[-1].statement)
-        if node.reasons or node.bundle is None:
-            raise node.refusal()
+        node = trust.lineage().trusted(records[-1].statement, Verified)
         found = (node.bundle, read_batch(node.bundle.statement))
     remembered, length = remembered_length(trust), found[1].sequence if found else 0
     if length < remembered:
@@ -132,14 +131,12 @@ def log_scores(trust: Trust, statement: str, folder: Path) -> VerifiedBundle:
     Raises:
         VerificationError: the scores do not verify. BackendError: PREDLOG_UNAVAILABLE.
     """
-    scores = trust.lineage().node(statement)
-    if scores.reasons or scores.provenance is None or scores.manifest is None:
-        raise scores.refusal()
+    scores = trust.lineage().node(statement).expect(Materialisation)
     with trust.locks.held("predictions"):
         known = batch_about(trust, scores)
-        if known is not None and known.bundle is not None and not known.reasons:
+        if isinstance(known, Verified):
             return known.bundle
-        read = _features_read(trust, scores)
+        read = _features_read(trust, scores.provenance)
         days = {day: _day_of_batch(read, scores, folder, day) for day in scores.manifest.partitions}
         model = next((m.digest for m in scores.provenance.materials if m.name == MODEL), "")
         return _append(
@@ -174,7 +171,7 @@ def _append(
     *,
     model_digest: str,
     decision: str,
-    scores: Node | None,
+    scores: Materialisation | None,
     days: dict[str, DayOfBatch],
 ) -> VerifiedBundle:
     last = last_batch(trust)
@@ -204,12 +201,14 @@ def _append(
     return signed
 
 
-def _day_of_batch(read: Mapping[str, set[str]], scores: Node, folder: Path, day: str) -> DayOfBatch:
+def _day_of_batch(
+    read: Mapping[str, set[str]], scores: Materialisation, folder: Path, day: str
+) -> DayOfBatch:
     import io
 
     import polars as pl
 
-    entry = scores_entry(scores.manifest, day)
+    entry = scores_entry(scores.entries, day)
     content = files.read_once(folder / entry.path)
     if encoding.digest_bytes(content) != entry.sha256:
         raise VerificationError(
@@ -225,7 +224,7 @@ def _day_of_batch(read: Mapping[str, set[str]], scores: Node, folder: Path, day:
         rows=len(rows),
         merkle_root=merkle.root_of(rows),
         leaf_format=LEAF_FORMAT,
-        features_sha256=_features_in(read, scores, day),
+        features_sha256=_features_in(read, scores.entries, day),
     )
 
 
@@ -238,12 +237,13 @@ UNFINISHED: Mapping[str, Finish] = {SCORES: log_scores}
 
 def batch_about(trust: Trust, scores: Node) -> Node | None:
     """The newest batch about exactly this statement of scores, verified, or None."""
-    digest = scores.bundle.statement.subject_digest if scores.bundle else ""
-    found = trust.store.records(predicate_type=statements.PREDICTION_BATCH, subject=digest)
+    found = trust.store.records(
+        predicate_type=statements.PREDICTION_BATCH, subject=scores.claims.subject or ""
+    )
     for record in reversed(found):
         node = trust.lineage().node(record.statement)
-        statement = node.bundle.statement if node.bundle else None
-        if statement is None or statement.predicate.get("scores_statement") == scores.statement:
+        said = node.claims.bundle
+        if said is None or said.statement.predicate.get("scores_statement") == scores.statement:
             return node
     return None
 
@@ -257,27 +257,27 @@ def is_logged(trust: Trust, scores_statement: str) -> bool:
     )
 
 
-def features_of(trust: Trust, scores: Node, day: str) -> str:
+def features_of(trust: Trust, scores: Materialisation, day: str) -> str:
     """SHA-256 of the feature file that a day's scores were made from.
 
     Raises:
         VerificationError: FEATURE_TRACE_MISMATCH.
     """
-    return _features_in(_features_read(trust, scores), scores, day)
+    return _features_in(_features_read(trust, scores.provenance), scores.entries, day)
 
 
-def _features_read(trust: Trust, scores: Node) -> Mapping[str, set[str]]:
+def _features_read(trust: Trust, scores: Provenance) -> Mapping[str, set[str]]:
     """Day → SHA-256 of the feature files that scores say they read; each manifest is read once."""
     found: dict[str, set[str]] = {}
-    for material in scores.provenance.materials if scores.provenance else ():
+    for material in scores.materials:
         if material.name == FEATURES and material.role == "input":
             for entry in trust.store.manifest(material.digest).entries:
                 found.setdefault(entry.partition, set()).add(entry.sha256)
     return found
 
 
-def _features_in(read: Mapping[str, set[str]], scores: Node, day: str) -> str:
-    found = read.get(day, set()).intersection(scores_entry(scores.manifest, day).made_from)
+def _features_in(read: Mapping[str, set[str]], entries: Sequence[FileEntry], day: str) -> str:
+    found = read.get(day, set()).intersection(scores_entry(entries, day).made_from)
     if len(found) == 1:
         return found.pop()
     raise VerificationError(
@@ -308,18 +308,19 @@ def batch_problems(
         return problems
     if scores.statement != batch.scores_statement:
         problems.append(_mismatch("the batch names other scores"))
-    if scores.provenance is None or scores.manifest is None or scores.manifest.asset != SCORES:
+    _, made, manifest = scores.claims
+    if not isinstance(made, Provenance) or manifest is None or manifest.asset != SCORES:
         return problems + (list(scores.reasons) or [_mismatch("what the batch names is no scores")])
-    if subject and scores.manifest.digest != subject:
+    if subject and manifest.digest != subject:
         problems.append(_mismatch("the batch is about other files than its scores"))
-    if set(scores.manifest.partitions) != set(batch.batches):
+    if set(manifest.partitions) != set(batch.batches):
         problems.append(_mismatch("the batch covers other days than its scores"))
         return problems
-    problems += _model_problems(trust, batch, scores)
-    read = _features_read(trust, scores)
+    problems += _model_problems(trust, batch, made, manifest)
+    read = _features_read(trust, made)
     for day, claimed in batch.batches.items():
         try:
-            made_from = _features_in(read, scores, day)
+            made_from = _features_in(read, manifest.entries, day)
         except VerificationError as error:
             problems += error.reasons
             continue
@@ -344,13 +345,11 @@ def _decision_problems(trust: Trust, batch: Batch) -> list[Reason]:
     decision = trust.lineage().node(batch.decision)
     if decision.reasons:
         return list(decision.reasons)
-    summary, bundle = decision.summary, decision.bundle
     if (
-        summary is None
-        or bundle is None
-        or summary.gate != "deploy"
-        or not summary.allowed
-        or bundle.statement.subject_digest != batch.model_digest
+        not isinstance(decision, Decision)
+        or decision.summary.gate != "deploy"
+        or not decision.summary.allowed
+        or decision.bundle.statement.subject_digest != batch.model_digest
     ):
         return [
             reason(
@@ -363,22 +362,20 @@ def _decision_problems(trust: Trust, batch: Batch) -> list[Reason]:
     return []
 
 
-def _model_problems(trust: Trust, batch: Batch, scores: Node) -> list[Reason]:
+def _model_problems(trust: Trust, batch: Batch, made: Provenance, scores: Manifest) -> list[Reason]:
     """The scores must have been made from that model's files, all of them, and no other model's."""
-    assert scores.provenance is not None  # noqa: S101 - checked by the caller
-    assert scores.manifest is not None  # noqa: S101 - checked by the caller
-    read = {item.digest for item in scores.provenance.materials if item.name == MODEL}
+    read = {item.digest for item in made.materials if item.name == MODEL}
     try:
         model = trust.lineage().node(model_statement(trust, batch.model_digest))
     except EvidenceError as error:
         return list(error.reasons)
-    parts = {entry.sha256 for entry in model.manifest.entries} if model.manifest else set()
+    parts = {entry.sha256 for entry in model.entries}
     if (
         model.reasons
         or not parts
         or read != {batch.model_digest}
-        or not all(parts.issubset(entry.made_from) for entry in scores.manifest.entries)
-        or scores.provenance.outputs.get("decision") != batch.decision
+        or not all(parts.issubset(entry.made_from) for entry in scores.entries)
+        or made.outputs.get("decision") != batch.decision
     ):
         return [
             *model.reasons,

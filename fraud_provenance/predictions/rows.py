@@ -8,7 +8,8 @@ from typing import Any
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, Reason, VerificationError, reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation
+from fraud_provenance.attested.statements.statements import Provenance
 from fraud_provenance.models.facts import MODEL, model_statement
 from fraud_provenance.models.serving import serving_folder
 from fraud_provenance.predictions import contract as score_contract
@@ -39,7 +40,7 @@ class Comparison:
         try:
             ubj, contract = self.model(version.item.batch.model_digest)
             frames = [pl.read_parquet(io.BytesIO(content)) for content in (scores, features)]
-            day, tolerance = version.day, self.tolerance(version.scores)
+            day, tolerance = version.day, self.tolerance(version.made)
             report = check_scores({day: frames[0]}, {day: frames[1]}, ubj, contract, tolerance)
         except ProvenanceError as error:
             return list(error.reasons)
@@ -58,9 +59,9 @@ class Comparison:
             for finding in report.failures
         ]
 
-    def tolerance(self, scores: Node) -> float:
+    def tolerance(self, scores: Provenance) -> float:
         """How far scores may be from those computed again: 0 with the libraries that scored."""
-        lock = scores.provenance_of().material(_LOCK)
+        lock = scores.material(_LOCK)
         now = next(
             item.digest for item in self.trust.attestor.code().materials if item.role == _LOCK
         )
@@ -80,12 +81,10 @@ class Comparison:
 
         if digest not in self._models:
             lineage = self.trust.lineage()
-            node = lineage.node(model_statement(self.trust, digest))
-            if node.reasons or node.manifest is None:
-                raise node.refusal()
+            node = lineage.node(model_statement(self.trust, digest)).expect(Materialisation)
             files = {e.path: lineage.artifacts.read(node, e) for e in node.manifest.entries}
             allowed = self.trust.policies.current().data("thresholds")["allowed_model_files"]
-            parameters, scratch = node.provenance_of().parameters, serving_folder(self.trust.home)
+            parameters, scratch = node.provenance.parameters, serving_folder(self.trust.home)
             try:
                 contract = check_model_folder(files, parameters, allowed["value"], scratch)
             except DataError as error:
@@ -104,11 +103,12 @@ def judgement_problems(trust: Trust, version: Version) -> list[Reason]:
         return score_contract.result_problems(result, version.scores, version.day)
     heads = trust.store.heads(FEATURES).get(version.day, ())
     is_current = any(head.sha256 == version.claimed.features_sha256 for head in heads)
+    bundle = version.scores.claims.bundle
     hours = trust.policies.current().data("thresholds")["max_prediction_silence_hours"]["value"]
     if (
         not is_current  # the next run scores the day again
-        or version.scores.bundle is None
-        or trust.clock() - version.scores.bundle.signed_at <= timedelta(hours=int(hours))
+        or bundle is None
+        or trust.clock() - bundle.signed_at <= timedelta(hours=int(hours))
         or not score_contract.is_due(version.scores, score_contract.due_since(trust))
     ):
         return []

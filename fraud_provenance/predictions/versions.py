@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from fraud_provenance.attested.core.errors import Reason, reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node, Withdrawal
+from fraud_provenance.attested.lineage.nodes import Node, Verified, Withdrawal
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.statements.statements import Provenance
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.predictions.batch import (
     FEATURES,
@@ -31,9 +32,13 @@ from fraud_provenance.predictions.log import batch_about
 class Logged:
     """One batch of the chain, verified."""
 
-    node: Node
-    bundle: VerifiedBundle
+    node: Verified
     batch: Batch
+
+    @property
+    def bundle(self) -> VerifiedBundle:
+        """Its signature, certificate, time and place in the log."""
+        return self.node.bundle
 
     @property
     def name(self) -> str:
@@ -47,6 +52,8 @@ class Version:
 
     item: Logged
     scores: Node
+    made: Provenance
+    """What the statement of the scores says, also where it is refused."""
     day: str
     claimed: DayOfBatch
 
@@ -57,27 +64,26 @@ class Version:
 
     def is_withdrawn_before(self, other: "Version") -> bool:
         """Whether that was logged before the other version's scores."""
-        found, bundle = self._withdrawal, other.scores.bundle
+        found, bundle = self._withdrawal, other.scores.claims.bundle
         return found is not None and bundle is not None and found.logged < bundle.logged
 
     @property
     def _withdrawal(self) -> Withdrawal | None:
-        return self.scores.revoked.get(scores_entry(self.scores.manifest, self.day).sha256)
+        return self.scores.revoked.get(scores_entry(self.scores.entries, self.day).sha256)
 
     @property
-    def features(self) -> Node | None:
-        """The statement of the features that these scores were made from, as it was read."""
+    def features(self) -> Provenance | None:
+        """What the statement of the features says that these scores were made from."""
         wanted = (self.day, self.claimed.features_sha256)
         found = [
-            read
+            made
             for decision in self.scores.children
             for read in decision.children
-            if read.provenance is not None
-            and read.provenance.asset == FEATURES
-            and read.manifest is not None
-            and wanted in {(entry.partition, entry.sha256) for entry in read.manifest.entries}
+            if (made := read.claims.made)
+            and made.asset == FEATURES
+            and wanted in {(entry.partition, entry.sha256) for entry in read.entries}
         ]
-        return max(found, key=lambda node: node.provenance_of().sequence, default=None)
+        return max(found, key=lambda made: made.sequence, default=None)
 
 
 def versions_by_day(trust: Trust, chain: Iterable[Logged]) -> dict[str, list[Version]]:
@@ -90,12 +96,14 @@ def versions_by_day(trust: Trust, chain: Iterable[Logged]) -> dict[str, list[Ver
         if not item.batch.scores_statement:
             continue
         scores = trust.lineage().node(item.batch.scores_statement)
-        covered = scores.manifest.partitions if scores.manifest and scores.provenance else ()
-        for day in set(covered).intersection(item.batch.batches):
-            version = Version(item, scores, day, item.batch.batches[day])
+        if (made := scores.claims.made) is None:
+            continue
+        covered = {entry.partition for entry in scores.entries}
+        for day in covered.intersection(item.batch.batches):
+            version = Version(item, scores, made, day, item.batch.batches[day])
             found.setdefault(day, []).append(version)
     for versions in found.values():
-        versions.sort(key=lambda v: (v.scores.provenance_of().sequence, v.item.batch.sequence))
+        versions.sort(key=lambda v: (v.made.sequence, v.item.batch.sequence))
     return found
 
 
@@ -105,9 +113,9 @@ def versions_of_day(trust: Trust, day: str) -> list[Version]:
     chain = []
     for statement in named:
         node = batch_about(trust, trust.lineage().node(statement))
-        if node is None or node.bundle is None or node.reasons:
+        if not isinstance(node, Verified):
             continue  # whoever needs this batch says what is wrong with it
-        chain.append(Logged(node, node.bundle, read_batch(node.bundle.statement)))
+        chain.append(Logged(node, read_batch(node.bundle.statement)))
     return versions_by_day(trust, chain).get(day, [])
 
 
@@ -149,14 +157,14 @@ def _is_explained(before: Version, after: Version) -> bool:
     if old.features_sha256 == new.features_sha256:
         return False
     made = [version.features for version in (before, after)]
-    sequences = [node.provenance_of().sequence if node else 0 for node in made]
+    sequences = [item.sequence if item else 0 for item in made]
     return sequences[0] < sequences[1]
 
 
 def _gap(version: Version) -> list[Reason]:
     """One row for each row of the features, as the step that made these has counted them."""
     features = version.features
-    counted = features.provenance_of().outputs.get("rows") if features else None
+    counted = features.outputs.get("rows") if features else None
     expected = counted.get(version.day) if isinstance(counted, dict) else None
     if expected is None or expected == version.claimed.rows:
         return []

@@ -4,9 +4,10 @@ from typing import Any
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.lineage.acceptances import predicate_of
+from fraud_provenance.attested.lineage.nodes import Judgement
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.issuing import issued
-from fraud_provenance.attested.statements.statements import Contract, read_contract
+from fraud_provenance.attested.statements.statements import Contract
 from fraud_provenance_tests.attacks.cases_data import NEW_DAY, landed
 from fraud_provenance_tests.attacks.home import Home
 from fraud_provenance_tests.attacks.judges import RAW, data_access
@@ -26,7 +27,7 @@ def a_held_day(home: Home) -> tuple[str, dict[str, Contract]]:
     held = [item.statement for item in results if item.result == "WARNED"]
     assert held, "nothing holds the day"
     lineage = workspace.trust.lineage()
-    return sha256, {name: read_contract(lineage.node(name).statement_of()) for name in held}
+    return sha256, {name: lineage.trusted(name, Judgement).contract for name in held}
 
 
 def accepted(who: str = OWNER, **lies: Any) -> Attack:
@@ -49,8 +50,7 @@ def of_fewer_findings(home: Home) -> None:
     accept(home)
     forger = home.forger()
     (statement, contract), *_ = contracts.items()
-    view = forger.trust.lineage().node(statement).manifest
-    assert view is not None
+    view = forger.trust.lineage().trusted(statement, Judgement).manifest
     more = contract.held[0].model_copy(update={"check": "amount_mean_ratios_are_usual"})
     node = forger.trust.lineage().node(contract.decision)
     forger.contract(

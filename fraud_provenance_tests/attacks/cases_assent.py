@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.lineage.nodes import Verified
 from fraud_provenance.attested.lineage.signers import Signers
 from fraud_provenance.attested.sigstore import bundle_form
 from fraud_provenance.attested.sigstore.bundle_form import BundleForm
@@ -69,7 +70,7 @@ def evaluation_signed(approve_when: str) -> Attack:
         with home.surroundings():
             trust = home.workspace().trust
             node = trust.lineage().node(newest(home, EVALUATION).statement)
-            said = node.statement_of()
+            said = node.expect(Verified).bundle.statement
             predicate = as_of_now(deepcopy(said.predicate))
             sequence, previous = trust.lineage().versions.next(EVALUATION)
             internal = predicate["buildDefinition"]["internalParameters"]

@@ -12,8 +12,9 @@ from fraud_provenance.attested.core.errors import BackendError, reason
 from fraud_provenance.attested.gates import cosign
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Decision
 from fraud_provenance.attested.rules.layout import StepRule
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.due.planning import registry_of
@@ -196,14 +197,14 @@ def goes_back(home: Home) -> Outcome:
 def own_approvals_only() -> Iterator[None]:
     """A mutant: a promotion uses up the approvals that it rests on, and no others."""
 
-    def used_up(trust: Trust, policy: Policy) -> Callable[[Node], bool]:
+    def used_up(trust: Trust, policy: Policy) -> Callable[[VerifiedBundle], bool]:
         used = {
             digest
             for node in waiting.decisions_on(trust, policy, "deploy")
-            if node.summary and node.summary.allowed
+            if isinstance(node, Decision) and node.summary.allowed
             for digest in node.summary.inputs
         }
-        return lambda node: node.statement in used
+        return lambda given: given.statement.digest in used
 
     with patched(waiting, "_used_up", used_up):
         yield

@@ -7,7 +7,7 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.lineage import demands
 from fraud_provenance.attested.lineage.artifacts import Artifacts
 from fraud_provenance.attested.lineage.demands import Demands
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Draft, Node
 from fraud_provenance.attested.lineage.permissions import manifest_of
 from fraud_provenance.attested.rules.layout import StepRule
 from fraud_provenance.attested.statements import statements
@@ -36,11 +36,11 @@ _material = Demands._material
 
 
 def _any_material(
-    self: Demands, node: Node, provenance: Provenance, material: Material, rule: StepRule
+    self: Demands, draft: Draft, provenance: Provenance, material: Material, rule: StepRule
 ) -> Generator[str, Node, Manifest]:
     if material.role == "source":
-        return (yield from _material(self, node, provenance, material, rule))
-    node.children.append((yield material.decision))
+        return (yield from _material(self, draft, provenance, material, rule))
+    draft.children.append((yield material.decision))
     return manifest_of(self._store, material.digest, material.name)
 
 

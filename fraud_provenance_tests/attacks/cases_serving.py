@@ -16,7 +16,7 @@ from fraud_provenance.attested.core import files
 from fraud_provenance.attested.gates.decisions import sign_decision
 from fraud_provenance.attested.gates.policy import Answer
 from fraud_provenance.attested.lineage.artifacts import Artifacts
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Decision, Node
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import champion as champions
@@ -66,9 +66,7 @@ def decide_again(model_id: str, version: str) -> Attack:
     def attack(home: Home) -> None:
         trust = home.workspace().trust
         policy = trust.policies.current()
-        before = promotion.decisions_on(trust, policy, "deploy")[-1]
-        assert before.summary is not None
-        assert before.bundle is not None
+        before = promotion.decisions_on(trust, policy, "deploy")[-1].expect(Decision)
         sign_decision(
             trust,
             policy,

@@ -13,7 +13,7 @@ from typing import Any
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import Reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Decision, Judgement, Verified
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
 from fraud_provenance.attested.statements import statements
@@ -89,7 +89,8 @@ def play(workspace: Workspace, every: int = 1) -> Played:
         trust.policies.releases.signed_for,
     )  # fmt: skip
     records = {record.statement: record for record in trust.store.records()}
-    valid = {name: node for name in records if (node := walker.node(name)).is_sound}
+    nodes = {name: walker.node(name) for name in records}
+    valid = {name: node.trusted(Verified) for name, node in nodes.items() if node.is_sound}
     manifests = sorted(
         {r.subject_digest for r in records.values() if _has_manifest(trust.store, r.subject_digest)}
     )
@@ -120,11 +121,11 @@ def _has_manifest(store: EvidenceStore, digest: str) -> bool:
 
 
 def _slots(
-    node: Node, known: Iterable[str], manifests: Iterable[str]
+    node: Verified, known: Iterable[str], manifests: Iterable[str]
 ) -> Iterator[tuple[Path, str]]:
     """Each place in a statement that names a known statement or manifest."""
     wanted = {*known, *manifests}
-    document = json.loads(node.statement_of().content)
+    document = json.loads(node.bundle.statement.content)
     waiting: list[tuple[Path, Any]] = [((), document)]
     while waiting:
         path, value = waiting.pop()
@@ -136,15 +137,14 @@ def _slots(
             yield path, value
 
 
-def _with(node: Node, path: Path, instead: str) -> Statement:
-    document = replaced(json.loads(node.statement_of().content), path, instead)
+def _with(node: Verified, path: Path, instead: str) -> Statement:
+    document = replaced(json.loads(node.bundle.statement.content), path, instead)
     return statements.parse_statement(encoding.canonical_json(document))
 
 
 def _passes(
-    trust: Trust, overlay: Overlay, walker: LineageVerifier, node: Node, changed: Statement
+    trust: Trust, overlay: Overlay, walker: LineageVerifier, node: Verified, changed: Statement
 ) -> bool:
-    assert node.bundle is not None
     overlay.put(node.bundle, changed)
     try:
         made = walker.node(changed.digest)
@@ -162,10 +162,10 @@ def _problems(trust: Trust, changed: Statement) -> list[Reason]:
     return batch_problems(trust, batch, scores, changed.subject_digest)
 
 
-def _facts(node: Node) -> object:
+def _facts(node: Verified) -> object:
     """All that a statement says which counts where it is used: who says what about what."""
-    said = node.statement_of()
-    if node.summary:
+    said = node.bundle.statement
+    if isinstance(node, Decision):
         facts = node.summary
         return (
             said.subject_digest,
@@ -173,7 +173,7 @@ def _facts(node: Node) -> object:
             facts.allowed,
             encoding.canonical_json(facts.facts),
         )
-    if node.contract:
+    if isinstance(node, Judgement):
         found = node.contract
         return (said.subject_digest, found.suite, found.failed, found.rows)
     return said.digest

@@ -9,6 +9,7 @@ import pytest
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.gates import cosign
+from fraud_provenance.attested.lineage.nodes import Verified
 from fraud_provenance.attested.local import tool
 from fraud_provenance.home.settings import Settings
 from fraud_provenance.home.workspace import Workspace
@@ -135,7 +136,7 @@ def test_cosign_accepts_every_bundle_in_the_store(product: Product) -> None:
     for record in records:
         node = trust.lineage().node(record.statement)
         done = subprocess.run(
-            cosign.node_arguments(trust, tool("cosign"), node),
+            cosign.bundle_arguments(trust, tool("cosign"), node.trusted(Verified).bundle),
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{record.subject_name}: {done.stderr}"

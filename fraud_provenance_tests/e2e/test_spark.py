@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fraud_provenance.attested.lineage.nodes import Materialisation
 from fraud_provenance.attested.statements.materialisation import Provenance
 from fraud_provenance.home.settings import Settings
 from fraud_provenance.home.workspace import Workspace
@@ -53,7 +54,7 @@ def made(product: Product) -> tuple[dict[str, str], Provenance]:
     trust = Workspace(Settings(home=product.home, project=product.project)).trust
     heads = {day: found[0] for day, found in trust.store.heads(FEATURES).items()}
     (statement,) = {head.statement for head in heads.values()}
-    said = trust.lineage().node(statement).provenance_of()
+    said = trust.lineage().trusted(statement, Materialisation).provenance
     return {day: head.sha256 for day, head in heads.items()}, said
 
 

@@ -1,17 +1,19 @@
 """What is asked for as a kind is that kind, verified, or a refusal."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
     ConfigError,
     EvidenceError,
     VerificationError,
     reason,
 )
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Decision, Materialisation, Verified
 from fraud_provenance.attested.rules import trial
 from fraud_provenance.attested.rules.releases import Releases
 from fraud_provenance.attested.sigstore.verification import load_issuers
@@ -22,10 +24,41 @@ from fraud_provenance_tests import scored
 from fraud_provenance_tests.conftest import DAYS, RAW, Chain, Forger, codes
 
 
-@pytest.mark.parametrize("kind", ["statement_of", "summary_of", "provenance_of"])
-def test_node_that_is_not_of_the_kind_asked_for_refuses(kind: str) -> None:
-    with pytest.raises(VerificationError, match="PREDICATE_TYPE"):
-        getattr(Node("leaf", "x", "0" * 64), kind)()
+def test_node_that_is_not_of_the_kind_asked_for_refuses(chain: Chain) -> None:
+    lineage, made = chain.trust.lineage(), chain.raw.bundle.statement.digest
+    assert lineage.trusted(made, Materialisation).manifest == chain.raw.manifest
+    assert lineage.trusted(made, Verified).bundle == chain.raw.bundle
+    assert lineage.node(made).expect(Materialisation) is lineage.node(made)
+    for ask in (lineage.node(made).expect, partial(lineage.trusted, made)):
+        with pytest.raises(VerificationError, match=r"PREDICATE_TYPE.*a materialisation"):
+            ask(Decision)
+
+
+def test_what_is_refused_is_trusted_as_nothing_and_says_why(chain: Chain, forger: Forger) -> None:
+    lineage, refused = (
+        chain.trust.lineage(),
+        forger.features(chain.raw.manifest, None).statement.digest,
+    )
+    with pytest.raises(VerificationError) as caught:
+        lineage.trusted(refused, Materialisation)
+    assert [item.code for item in caught.value.reasons] == codes(lineage.node(refused)) != []
+    with pytest.raises(VerificationError):
+        lineage.node(refused).expect(Verified)
+
+
+def test_what_is_refused_later_is_refused_in_every_verdict(chain: Chain) -> None:
+    lineage = chain.trust.lineage()
+    features = lineage.node(chain.features.bundle.statement.digest)
+    raw = lineage.node(chain.raw.bundle.statement.digest)
+    assert raw in features.walk()
+    why = reason(RootCause.SUBJECT_MISMATCH, "its user sees something else")
+    refused = lineage.refuse(raw, VerificationError(why))
+    assert lineage.node(raw.statement) is refused
+    assert refused.claims == raw.claims
+    assert not refused.is_sound
+    verdict = lineage.verify("features", "test", [features], with_files=False)
+    assert [str(item.code) for item in verdict.reasons] == ["SUBJECT_MISMATCH"]
+    assert [link.name for link in verdict.links if link.reasons] == [RAW]
 
 
 def test_permission_to_read_that_rests_on_something_else_too_is_refused(
@@ -66,9 +99,9 @@ def test_permission_about_a_model_rests_on_what_its_gate_demands_and_on_nothing_
     trust = chain.trust
     made = scored.deploy(trust)
     lineage = trust.lineage()
-    inputs = list(lineage.node(made.decision).summary_of().inputs)
-    release = next(item for item in inputs if lineage.node(item).summary)
-    rests_on = list(lineage.node(release).summary_of().inputs)
+    inputs = list(lineage.trusted(made.decision, Decision).summary.inputs)
+    release = next(item for item in inputs if isinstance(lineage.node(item), Decision))
+    rests_on = list(lineage.trusted(release, Decision).summary.inputs)
     gate = Identity(issuer="workloads", subject="/gates/deployment")
     stranger = {"environment": "elsewhere", "at": "2026-01-01T00:00:00Z"}
     refused = scored._sign(trust, statements.PROMOTION_REQUEST, made.digest, stranger, gate)

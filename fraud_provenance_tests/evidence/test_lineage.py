@@ -13,7 +13,7 @@ import pytest
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.errors import ProvenanceError, VerificationError
 from fraud_provenance.attested.lineage import artifacts, walk
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Claims, Decision, Declaration, Refused
 from fraud_provenance.attested.lineage.signers import Signers
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.rules.layout import Layout
@@ -115,7 +115,7 @@ def test_honest_chain_is_trusted_link_by_link(honest: Chain) -> None:
 def test_honest_policy_release_is_trusted(honest: Chain) -> None:
     record = honest.trust.store.records(predicate_type=statements.POLICY_RELEASE)[0]
     node = honest.trust.lineage().node(record.statement)
-    assert (node.kind, node.reasons, node.distance) == ("policy", [], 0)
+    assert (node.kind, node.reasons, node.distance) == ("policy", (), 0)
 
 
 def test_forger_who_tells_no_lie_is_trusted(shared: Chain, forger: Forger) -> None:
@@ -130,7 +130,8 @@ def test_node_is_verified_once_and_shared(honest: Chain) -> None:
     node = lineage.node(honest.features.bundle.statement.digest)
     assert lineage.node(honest.features.bundle.statement.digest) is node
     assert len(list(node.walk())) == 8
-    assert len(list(Node("a", "b", "c", children=[node, node]).walk())) == 9
+    above = Refused(kind="a", name="b", statement="c", children=[node, node])
+    assert len(list(above.walk())) == 9
 
 
 # --- lies in a materialisation -----------------------------------------------------------------
@@ -850,9 +851,9 @@ def test_verdict_without_files_looks_at_evidence_only(chain: Chain) -> None:
 
 def test_read_file_of_a_node_without_manifest_still_compares(chain: Chain) -> None:
     lineage = chain.trust.lineage()
-    bare = Node("evidence", "bare", "d" * 64)
+    bare = Refused(kind="evidence", name="bare", statement="d" * 64)
     entry = FileEntry(path=raw_path(DAYS[0]), partition=DAYS[0], size=1, sha256="d" * 64)
-    located = replace(bare, provenance=chain.node(chain.raw.bundle).provenance)
+    located = replace(bare, claims=Claims(said=chain.node(chain.raw.bundle).claims.made))
     with pytest.raises(ProvenanceError, match="DIGEST_MISMATCH"):
         lineage.artifacts.read(located, entry)
     with pytest.raises(ProvenanceError, match="ARTIFACT_MISSING"):
@@ -916,14 +917,18 @@ def test_materialisation_that_tells_another_time_is_refused(
     assert codes(shared.verdict(forger.raw(**lie))) == ["TIME_SKEW"]
 
 
-def approved(chain: Chain, forger: Forger, **lies: str) -> tuple[Node, Summary]:
+def approved(chain: Chain, forger: Forger, **lies: str) -> tuple[Declaration, Summary]:
     """An approval of `e…e`, and a permission that rests on it."""
     said = {
         "environment": "local", "evidence_set": "e" * 64, "policy_digest": "f" * 64,
         "issued_at": encoding.utc_text(chain.trust.clock()), "expires_at": "", "reason": "good",
     } | lies  # fmt: skip
     who = "risk.officer@example.com"
-    node = chain.node(forger.sign(statements.APPROVAL, "fraud_model", "d" * 64, said, who))
+    bundle = forger.sign(statements.APPROVAL, "fraud_model", "d" * 64, said, who)
+    node = Declaration(
+        kind="approval", name="fraud_model", statement=bundle.statement.digest, bundle=bundle,
+        said=None,
+    )  # fmt: skip
     decided = Summary(
         gate="deploy", environment="local", resource="", policy_digest="f" * 64, inputs=(),
         allowed=True, at="", facts={"evidence_set": "e" * 64},
@@ -952,14 +957,13 @@ def test_permission_does_not_rest_on_an_approval_from_before_its_evidence(
     lineage = shared.trust.lineage()
     evidence = lineage.node(shared.features.bundle.statement.digest)
     below = evidence.children[0]
-    assert approval.bundle is not None
-    assert below.bundle is not None
+    assert isinstance(below, Decision)
     later = approval.bundle.signed_at + dt.timedelta(seconds=1)
     moved = replace(below, bundle=below.bundle.model_copy(update={"signed_at": later}))
     evidence = replace(evidence, children=[moved])
     with pytest.raises(VerificationError, match="APPROVAL_BEFORE_EVIDENCE"):
         lineage.demands.permissions.check_approval(approval, decided, [evidence])
-    unread = Node(kind="evidence", name="unread", statement="0" * 64)
+    unread = Refused(kind="evidence", name="unread", statement="0" * 64)
     Signers.check_assent(approval, [unread])  # what was not read has no time
     Signers.check_assent(unread, [evidence])
 

@@ -156,7 +156,7 @@ def test_person_who_takes_their_time_signs_what_says_when_it_was_signed(
         done.append(workspace.clock())
 
     workspace.show_login = slow
-    raw, officer = company.chain.node(company.chain.raw.bundle), identities.of_person(OFFICER)
+    raw, officer = company.chain.raw.manifest.select([DAY]), identities.of_person(OFFICER)
     model = SimpleNamespace(digest="a" * 64, evidence_set="b" * 64)
     make: dict[str, Callable[[], Any]] = {
         "accept": lambda: accept_day(workspace, RAW, DAY, "Black Friday", OWNER),
@@ -173,8 +173,8 @@ def test_person_who_takes_their_time_signs_what_says_when_it_was_signed(
     make[what]()
     (made,) = [item for item in workspace.store.records() if item.statement not in before]
     node = trust.lineage().node(made.statement)
-    assert node.bundle is not None
-    said = encoding.parse_utc(node.bundle.statement.predicate["issued_at"])
+    assert node.claims.bundle is not None
+    said = encoding.parse_utc(node.claims.bundle.statement.predicate["issued_at"])
     assert said >= done[0].replace(microsecond=0)
     assert len(done) == 1
 

@@ -18,6 +18,7 @@ import verify_bundle
 from fraud_provenance.attested.core.errors import BackendError, ConfigError, VerificationError
 from fraud_provenance.attested.gates import cosign
 from fraud_provenance.attested.gates.context import Trust
+from fraud_provenance.attested.lineage.nodes import Verified
 from fraud_provenance.attested.local import tool
 from fraud_provenance.attested.sigstore import verification
 from fraud_provenance.attested.sigstore.ambient import ambient_token
@@ -140,7 +141,7 @@ def test_each_step_is_signed_by_a_workload_of_another_issuer(
     assert verdict.trusted, verdict.reasons
     assert str(identity("gitlab")) in {link.signer for link in verdict.links}
     for node in found.node(made.bundle).walk():
-        command = cosign.node_arguments(trust, tool("cosign"), node)
+        command = cosign.bundle_arguments(trust, tool("cosign"), node.trusted(Verified).bundle)
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
     opened = place.workspace

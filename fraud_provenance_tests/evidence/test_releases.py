@@ -260,7 +260,7 @@ def test_release_of_the_same_policy_verifies_beside_the_first(opened: Workspace)
     trust = anew(opened).trust
     first, second = trust.policies.releases.signed_for(trust.policies.current().digest)
     nodes = [trust.lineage().node(statement) for statement in (*first, *second)]
-    assert [node.reasons for node in nodes] == [[], [], [], []]
+    assert [node.reasons for node in nodes] == [(), (), (), ()]
     assert trust.lineage().verify("policies", "verify", nodes).trusted
 
 

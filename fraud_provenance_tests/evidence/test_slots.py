@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from fraud_provenance.attested.lineage.demands import Demands
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Draft
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance_tests.attacks import slots
 from fraud_provenance_tests.attacks.home import patched
@@ -17,8 +17,8 @@ def test_no_slot_of_the_honest_chain_takes_another_valid_statement(chain: Chain)
 
 
 def test_slots_that_nobody_looks_at_are_seen_by_the_matrix(chain: Chain) -> None:
-    def believe(_self: Demands, node: Node, _bundle: VerifiedBundle) -> Iterator[str]:
-        node.kind = "decision"
+    def believe(_self: Demands, draft: Draft, _bundle: VerifiedBundle) -> Iterator[str]:
+        draft.kind = "decision"
         yield from ()
 
     with patched(Demands, "_fill_decision", believe):

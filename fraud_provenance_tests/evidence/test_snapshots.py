@@ -11,7 +11,7 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import VerificationError
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage import demands
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Claims, Refused
 from fraud_provenance.attested.lineage.snapshots import Reading, Snapshots, rests_of, two_versions
 from fraud_provenance.attested.ports.blobs import MemoryBlobs
 from fraud_provenance.attested.statements import statements
@@ -290,9 +290,11 @@ def reading(asset: str, entries: Mapping[FileEntry, Any], location: str = "data"
         environment="local", asset=asset, step="s", parameters={}, sequence=1, previous="",
         run_id="", started_at="", finished_at="", materials=(), outputs={"location": location},
     )  # fmt: skip
-    node = Node("materialisation", asset, "0" * 64, manifest=view, provenance=provenance)
-    node.rests = dict(entries)
-    return Reading(view, (node, Node("contract", asset, "1" * 64)))
+    node = Refused(
+        kind="materialisation", name=asset, statement="0" * 64, rests=dict(entries),
+        claims=Claims(said=provenance, manifest=view),
+    )  # fmt: skip
+    return Reading(view, (node, Refused(kind="contract", name=asset, statement="1" * 64)))
 
 
 OLD, NEW = ("raw", "d1", "a" * 64), ("raw", "d1", "b" * 64)
@@ -316,7 +318,9 @@ def test_model_is_a_world_of_its_own(tmp_path: Path) -> None:
     features = reading("features", {entry("2@d2"): frozenset([NEW])})
     assert two_versions([model, features]) is None
     assert model.rests() == {("model", "m", "5" * 64)}
-    judge = Snapshots(EvidenceStore(MemoryBlobs()), lambda _: Node("", "", ""))
+    judge = Snapshots(
+        EvidenceStore(MemoryBlobs()), lambda _: Refused(kind="", name="", statement="")
+    )
     assert judge.problem([model, features]) is None
 
 

@@ -50,7 +50,7 @@ def delete(chain: Chain, *bundles: VerifiedBundle, rebuilt: bool) -> None:
 
 def every_bundle_about(chain: Chain, asset: str) -> list[VerifiedBundle]:
     store, lineage = chain.trust.store, chain.trust.lineage()
-    bundles = [lineage.node(link.statement).bundle for link in store.chain(asset)]
+    bundles = [lineage.node(link.statement).claims.bundle for link in store.chain(asset)]
     return [bundle for bundle in bundles if bundle]
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from fraud_provenance.attested.gates.build_rules import Code, code_of, surroundings_problems
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Claims, Node, Refused
+from fraud_provenance.attested.statements.statements import Provenance
 
 COMMIT = "a" * 40
 DEMANDS: dict[str, Any] = {
@@ -67,14 +68,19 @@ def test_environment_that_the_policy_forgot_demands_everything() -> None:
 
 
 def made(asset: str, *below: Node, dirty: bool | None = False) -> Node:
-    node = Node("materialisation", asset, f"{asset} {dirty}", children=list(below))
     told = {} if dirty is None else {"git_commit": COMMIT, "git_dirty": dirty}
-    node.provenance = SimpleNamespace(asset=asset, outputs=told)  # type: ignore[assignment]
-    return node
+    said = Provenance(
+        environment="local", asset=asset, step="s", parameters={}, sequence=1, previous="",
+        run_id="", started_at="", finished_at="", materials=(), outputs=told,
+    )  # fmt: skip
+    return Refused(
+        kind="materialisation", name=asset, statement=f"{asset} {dirty}", children=below,
+        claims=Claims(said=said),
+    )  # fmt: skip
 
 
 def decision(*inputs: Node) -> Node:
-    return Node("decision", "data access", "decision", children=list(inputs))
+    return Refused(kind="decision", name="data access", statement="decision", children=inputs)
 
 
 def test_code_is_that_of_everything_in_the_lineage() -> None:
@@ -89,7 +95,9 @@ def test_code_is_that_of_everything_in_the_lineage() -> None:
 
 def test_what_a_contract_read_in_order_to_judge_made_nothing() -> None:
     earlier = made("raw_transactions", dirty=True)
-    contract = Node("contract", "raw_expectations", "contract", children=[decision(earlier)])
+    contract = Refused(
+        kind="contract", name="raw_expectations", statement="contract", children=[decision(earlier)]
+    )
     model = made("fraud_model", decision(contract))
     assert code_of([model]) == [Code("fraud_model", COMMIT, False)]
 

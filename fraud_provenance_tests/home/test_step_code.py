@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fraud_provenance.attested.core.errors import ConfigError, VerificationError
+from fraud_provenance.attested.lineage.nodes import Materialisation
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.due import planning
 from fraud_provenance.home import step_code
@@ -138,7 +139,7 @@ def test_changed_code_makes_features_due_and_nobody_learns_from_the_old_ones(
     workspace = coded("first")
     made = featurise(workspace.trust, DAYS)
     node = workspace.trust.lineage().node(made.bundle.statement.digest)
-    assert node.provenance_of().outputs["step_code"] == "first of features"
+    assert node.expect(Materialisation).provenance.outputs["step_code"] == "first of features"
     assert planning.made_by_other_code(workspace, FEATURES) == set()
     judge(workspace.trust, FEATURES, DAYS, FEATURE_SUITES)
 

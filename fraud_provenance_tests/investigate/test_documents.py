@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import verify_bundle
+from fraud_provenance.attested.lineage.nodes import Materialisation
 from fraud_provenance.attested.statements.manifest import is_sha256
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate.documents import value_at
@@ -86,7 +87,7 @@ def test_each_line_names_a_statement_in_the_file_or_is_missing(
 def test_lines_say_what_was_signed(exported: Exported, judged: Story) -> None:
     text = papers(exported)[RISK].decode()
     node = judged.trust.lineage().node(judged.deployed.model.bundle.statement.digest)
-    parameters = json.dumps(node.provenance_of().parameters, sort_keys=True)
+    parameters = json.dumps(node.expect(Materialisation).provenance.parameters, sort_keys=True)
     assert f"- **Parameters**: {parameters} (`{node.statement}`)" in text
     assert "- **Approved by**: risk.officer@example.com (`" in text
     bar = judged.trust.policies.current().data("thresholds")["metrics"]["auc_roc"]["value"]

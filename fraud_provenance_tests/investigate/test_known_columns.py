@@ -2,12 +2,12 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from fraud_provenance.attested.core.errors import BackendError
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation
 from fraud_provenance.attested.statements.statements import Provenance
 from fraud_provenance.fraud.columns import FEATURE_SCHEMA, FEATURES, RAW_SCHEMA
 from fraud_provenance.investigate.known_columns import KnownColumns, compiled_models
@@ -16,12 +16,12 @@ from fraud_provenance_tests.conftest import PROJECT
 CODE, SOURCES = "c" * 64, "d" * 64
 
 
-def made(asset: str, step: str, **outputs: Any) -> Node:
+def made(asset: str, step: str, **outputs: Any) -> Materialisation:
     provenance = Provenance(
         environment="local", asset=asset, step=step, parameters={}, sequence=1, previous="",
         run_id="run", materials=(), outputs=outputs, started_at="", finished_at="",
     )  # fmt: skip
-    return Node("materialisation", asset, "a" * 64, provenance=provenance)
+    return cast("Materialisation", SimpleNamespace(provenance=provenance, entries=()))
 
 
 @pytest.fixture(scope="module")

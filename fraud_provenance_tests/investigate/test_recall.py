@@ -206,8 +206,8 @@ def test_what_is_withdrawn_is_what_was_told(story: Story, subject: str) -> None:
     withdrawn = {
         (node.statement, entry.sha256)
         for node in nodes
-        if node.provenance and node.manifest
-        for entry in node.manifest.entries
+        if node.claims.made
+        for entry in node.entries
         if entry.sha256 in node.revoked or not node.is_sound
     }
     assert told == withdrawn

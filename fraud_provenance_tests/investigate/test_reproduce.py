@@ -15,8 +15,9 @@ import pytest
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import ConfigError, EvidenceError, ProvenanceError
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation
 from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.statements.statements import Provenance
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.fraud.generator import generate_days
 from fraud_provenance.fraud.model import XGBoostParameters
@@ -123,7 +124,7 @@ def _day(day: str, raw: Mapping[str, str], commit: str = "c") -> FeatureDay:
         asset="transaction_features", outputs={"git_commit": commit, "git_dirty": False},
         material=lambda _role: lock,
     )  # fmt: skip
-    node = cast("Node", SimpleNamespace(provenance_of=lambda: said))
+    node = cast("Materialisation", SimpleNamespace(provenance=said))
     sources = {
         name: Source(node, FileEntry(path=name, partition=name, size=1, sha256=digest * 64))
         for name, digest in raw.items()
@@ -166,14 +167,14 @@ def test_a_day_far_away_needs_nothing_of_the_others() -> None:
 def test_code_that_is_no_commit_cannot_be_decided(told: Mapping[str, Any]) -> None:
     said = SimpleNamespace(asset=MODEL, outputs=told, material=lambda _role: None)
     with pytest.raises(ConfigError) as caught:
-        ground_of(cast("Node", SimpleNamespace(provenance_of=lambda: said)))
+        ground_of(cast("Provenance", said))
     assert (caught.value.reasons[0].code, caught.value.exit_code) == ("GIT_DIRTY", 2)
 
 
 def test_a_step_without_a_lock_cannot_be_decided() -> None:
     said = SimpleNamespace(asset=MODEL, outputs={"git_commit": "c"}, material=lambda _role: None)
     with pytest.raises(ConfigError) as caught:
-        ground_of(cast("Node", SimpleNamespace(provenance_of=lambda: said)))
+        ground_of(cast("Provenance", said))
     assert caught.value.exit_code == 2
 
 

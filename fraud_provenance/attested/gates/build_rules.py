@@ -11,7 +11,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import Reason, VerificationError, reason
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.lineage.nodes import Node, below
+from fraud_provenance.attested.lineage.nodes import Materialisation, Node, below
 
 _LOCAL = "local"
 _ENVIRONMENT_CODES = (RootCause.ENV_LOCK_MISMATCH, RootCause.ENV_FILE_MISMATCH)
@@ -28,7 +28,7 @@ class Code:
 
 def code_of(roots: Iterable[Node]) -> list[Code]:
     """The code that `roots` and everything they were made from was made with, each once."""
-    made = [node.provenance for node in below(roots, judged=False) if node.provenance]
+    made = [node.claims.made for node in below(roots, judged=False)]
     return sorted(
         {
             Code(
@@ -37,23 +37,23 @@ def code_of(roots: Iterable[Node]) -> list[Code]:
                 item.outputs.get("git_dirty") is not False,
             )
             for item in made
+            if item is not None
         }
     )
 
 
 def surroundings_problems(
-    trust: Trust, policy: Policy, model: Node, code: Iterable[Code]
+    trust: Trust, policy: Policy, model: Materialisation, code: Iterable[Code]
 ) -> list[Reason]:
     """What speaks against a model's packages and commits, by this environment's demands.
 
     `code`: what the model, its evaluation and everything below them was made with. The reasons are
     ENV_LOCK_MISMATCH, ENV_FILE_MISMATCH, COMMIT_UNTRUSTED or INPUT_MISSING.
     """
-    outputs = model.provenance.outputs if model.provenance else {}
     thresholds = policy.data("thresholds")
     found: list[Reason] = []
     if _is_locked(thresholds, trust.environment):
-        found += _package_reasons(outputs.get("environment_problems"))
+        found += _package_reasons(model.provenance.outputs.get("environment_problems"))
     return [*found, *_commit_reasons(trust, thresholds, code)]
 
 

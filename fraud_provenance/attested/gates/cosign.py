@@ -11,27 +11,24 @@ from pathlib import Path
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 
 _DEADLINE_S = 60
 _WORDS = b"Verified OK"
 
 
-def count_accepted(trust: Trust, cosign: Path, nodes: Iterable[Node]) -> int:
-    """How many of the nodes' bundles cosign accepts, exact identity included.
+def count_accepted(trust: Trust, cosign: Path, bundles: Iterable[VerifiedBundle]) -> int:
+    """How many of the bundles cosign accepts, exact identity included.
 
     Raises:
         BackendError: TOOL_UNAVAILABLE or VERIFY_ERROR, cosign gave no answer.
     """
-    return sum(1 for node in nodes if run(trust, node_arguments(trust, cosign, node)))
+    return sum(1 for bundle in bundles if run(trust, bundle_arguments(trust, cosign, bundle)))
 
 
-def node_arguments(trust: Trust, cosign: Path, node: Node) -> list[str]:
+def bundle_arguments(trust: Trust, cosign: Path, bundle: VerifiedBundle) -> list[str]:
     """The command line with which anyone can check one bundle of the store."""
-    assert node.bundle is not None  # noqa: S101 - callers pass verified nodes
-    path = trust.store.bundle_path(node.bundle.bundle_digest)
-    return arguments(trust, cosign, node.bundle, path)
+    return arguments(trust, cosign, bundle, trust.store.bundle_path(bundle.bundle_digest))
 
 
 def arguments(trust: Trust, cosign: Path, expected: VerifiedBundle, path: Path) -> list[str]:

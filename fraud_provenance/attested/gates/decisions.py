@@ -8,7 +8,6 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import GateDenied
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Answer, Policy
-from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.lineage.signers import Signers, identity_of
 from fraud_provenance.attested.sigstore.signing import PendingSignature
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
@@ -21,13 +20,12 @@ def identity_fact(identity: Identity) -> dict[str, str]:
     return {"issuer": identity.issuer, "subject": identity.subject}
 
 
-def signer_facts(node: Node) -> dict[str, Any]:
-    """Statement, signer and time of a verified node as policy input."""
-    assert node.bundle is not None  # noqa: S101 - callers pass verified nodes only
+def signer_facts(bundle: VerifiedBundle) -> dict[str, Any]:
+    """Statement, signer and time of a verified bundle as policy input."""
     return {
-        "statement": node.statement,
-        "signer": identity_fact(node.bundle.identity),
-        "signed_at": encoding.utc_text(node.bundle.signed_at),
+        "statement": bundle.statement.digest,
+        "signer": identity_fact(bundle.identity),
+        "signed_at": encoding.utc_text(bundle.signed_at),
     }
 
 

@@ -14,9 +14,9 @@ from fraud_provenance.attested.core.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation, Node
 from fraud_provenance.attested.statements.manifest import FileEntry
-from fraud_provenance.attested.statements.statements import PROVENANCE
+from fraud_provenance.attested.statements.statements import PROVENANCE, Provenance
 from fraud_provenance.attested.store.store import EvidenceStore, Head
 
 _MAX_STRANGERS = 20  # files that are named one by one
@@ -27,7 +27,7 @@ DATA = "data"
 class Artifacts:
     """The attested files of one home.
 
-    `node` gives the verified node of a statement, `known` only if it was verified already.
+    `node` gives the node of a statement, `known` only if it was looked at already.
     """
 
     home: Path
@@ -42,7 +42,8 @@ class Artifacts:
         Raises:
             VerificationError: SOURCE_MISMATCH.
         """
-        relative = str(node.provenance.outputs.get("location", DATA)) if node.provenance else ""
+        made = node.claims.made
+        relative = str(made.outputs.get("location", DATA)) if made else ""
         folder = (self.home / relative).resolve()
         if not folder.is_relative_to(self.home.resolve()):
             raise VerificationError(
@@ -77,13 +78,11 @@ class Artifacts:
 
     def _is_older(self, node: Node, path: str, sha256: str) -> bool:
         """Whether these bytes are an older version of this file than the node's."""
-        if node.provenance is None or is_written_once(node):
-            return False
-        own = (node.name, path)
-        return any(
-            (head.asset, head.path) == own and head.sequence < node.provenance.sequence
+        made = node.claims.made
+        return made is not None and not is_written_once(made) and any(
+            (head.asset, head.path, head.sequence < made.sequence) == (node.name, path, True)
             for head in self.store.files_named(sha256)
-        )
+        )  # fmt: skip
 
     def read(self, node: Node, entry: FileEntry, folder: Path | None = None) -> bytes:
         """The bytes of an attested file, read once and equal to their digest.
@@ -114,14 +113,15 @@ class Artifacts:
         """Say whose bytes lie there instead, as far as evidence knows them."""
         here = (entry.path, entry.partition)
         known = [head for head in self.store.files_named(found) if head.asset == node.name]
+        made = node.claims.made
         other = next((head for head in known if head.partition != entry.partition), None)
         code, told = RootCause.DIGEST_MISMATCH, ""
-        if known and is_written_once(node):
+        if made and known and is_written_once(made):
             code = RootCause.SUBJECT_MISMATCH
             told = "; these bytes were attested by another statement"
         elif versions := [head for head in known if (head.path, head.partition) == here]:
             told = "; these bytes are a newer version's"
-            if not self._is_superseded(node, versions):
+            if not (made and self._is_superseded(made, versions)):
                 code, told = RootCause.ROLLBACK, "; these bytes are an older version's"
         elif other is not None:
             code = RootCause.SUBJECT_PARTITION_MISMATCH
@@ -143,7 +143,7 @@ class Artifacts:
 
         `wanted`: those that are looked at, by their attested SHA-256; all of them by default.
         """
-        if node.manifest is None or node.provenance is None:
+        if not isinstance(node, Materialisation):
             return []
         heads = self.store.heads(node.manifest.asset)
         found: list[Reason] = []
@@ -155,7 +155,7 @@ class Artifacts:
         for entry in node.manifest.entries:
             if wanted is not None and entry.sha256 not in wanted:
                 continue
-            if self._is_superseded(node, heads.get(entry.partition, ())):
+            if self._is_superseded(node.provenance, heads.get(entry.partition, ())):
                 continue  # the newer statement answers for the file
             is_newest = True
             try:
@@ -176,11 +176,11 @@ class Artifacts:
         """
         for record in self.store.records(predicate_type=PROVENANCE):
             node = self.node(record.statement)
-            if node.manifest is None or node.provenance is None or node.reasons:
+            if not isinstance(node, Materialisation):
                 continue  # `verify` says what is wrong with it
             heads = self.store.heads(node.manifest.asset)
             for entry in node.manifest.entries:
-                if not self._is_superseded(node, heads.get(entry.partition, ())):
+                if not self._is_superseded(node.provenance, heads.get(entry.partition, ())):
                     yield entry, self.read(node, entry)
 
     def _compare(self, node: Node, entry: FileEntry, folder: Path) -> None:
@@ -193,20 +193,17 @@ class Artifacts:
         if state is not None and state == _state(path):
             self._digests[state] = entry.sha256
 
-    def _is_superseded(self, node: Node, heads: Sequence[Head]) -> bool:
+    def _is_superseded(self, old: Provenance, heads: Sequence[Head]) -> bool:
         """Whether a newer statement really attests the partition; the index alone is no proof."""
-        if is_written_once(node):
+        if is_written_once(old):
             return False
-        old = node.provenance
         for head in heads:
-            newer = self.node(head.statement)
-            new = newer.provenance
-            if (
-                old and new and newer.manifest and not newer.reasons
-                and (new.asset, new.sequence > old.sequence) == (old.asset, True)
-                and head.partition in newer.manifest.partitions
-            ):  # fmt: skip
-                return True
+            match self.node(head.statement):
+                case Materialisation(provenance=new, manifest=manifest) if (
+                    new.asset,
+                    new.sequence > old.sequence,
+                ) == (old.asset, True) and head.partition in manifest.partitions:
+                    return True
         return False
 
     def unattested(self, node: Node) -> list[Reason]:
@@ -216,13 +213,14 @@ class Artifacts:
         pointers to these; anywhere else the folder is the manifest. The index says what the other
         partitions are; where their statement was verified already, that decides.
         """
-        if node.provenance is None or node.manifest is None:
+        made = node.claims.made
+        if made is None or node.claims.manifest is None:
             return []
-        folder, names = self.location(node), {entry.path for entry in node.manifest.entries}
+        folder, names = self.location(node), {entry.path for entry in node.entries}
         prefix = ""
-        if not is_written_once(node):
-            prefix = f"{node.manifest.asset}/"
-            heads = self.store.heads(node.manifest.asset)
+        if not is_written_once(made):
+            prefix = f"{made.asset}/"
+            heads = self.store.heads(made.asset)
             names |= self._attested([head for found in heads.values() for head in found])
             names |= {f"{name}.dvc" for name in names} | {f"{prefix}.gitignore"}
         present = files.names_below(folder / prefix) if (folder / prefix).is_dir() else []
@@ -231,17 +229,17 @@ class Artifacts:
             reason(
                 RootCause.UNATTESTED_FILE,
                 f"{name} is named by no evidence",
-                artifact=node.manifest.asset,
+                artifact=made.asset,
             )
             for name in strangers[:_MAX_STRANGERS]
         ]
 
     def _attested(self, heads: Sequence[Head]) -> set[str]:
         """The paths of index rows, without those that their verified statement does not attest."""
-        verified = {head.statement: self.known(head.statement) for head in heads}
+        known = {head.statement: self.known(head.statement) for head in heads}
         paths = {
-            statement: {entry.path for entry in node.manifest.entries} if node.manifest else set()
-            for statement, node in verified.items()
+            statement: {entry.path for entry in node.entries}
+            for statement, node in known.items()
             if node is not None
         }
         return {
@@ -251,12 +249,12 @@ class Artifacts:
         }
 
 
-def is_written_once(node: Node) -> bool:
+def is_written_once(made: Provenance) -> bool:
     """Whether a materialisation's folder is its manifest, for good: any but those below `data/`.
 
     Such a folder has a name of its own, as a model's has. What is made next lies elsewhere.
     """
-    return node.provenance is not None and node.provenance.outputs.get("location", DATA) != DATA
+    return bool(made.outputs.get("location", DATA) != DATA)
 
 
 def _state(path: str) -> tuple[int, ...] | None:

@@ -12,7 +12,15 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, VerificationError, reason
 from fraud_provenance.attested.lineage.acceptances import accepted_findings
 from fraud_provenance.attested.lineage.artifacts import is_written_once
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import (
+    Claims,
+    Decision,
+    Draft,
+    Judgement,
+    Materialisation,
+    Node,
+    Verified,
+)
 from fraud_provenance.attested.lineage.permissions import (
     ACCESS,
     Permissions,
@@ -52,23 +60,23 @@ class Demands:
         self._snapshots, self._versions, self._released = snapshots, versions, released
         self.permissions = Permissions(store, layout, signers)
 
-    def fill(self, node: Node, bundle: VerifiedBundle, row: Predicate) -> Work:
-        """Judge a statement by its kind, and note in `node` what it says."""
+    def fill(self, draft: Draft, bundle: VerifiedBundle, row: Predicate) -> Work:
+        """Judge a statement by its kind, and note in `draft` what it says."""
         if row.model is Provenance:
-            yield from self._fill_materialisation(node, bundle)
+            yield from self._fill_materialisation(draft, bundle)
         elif row.model is Summary:
-            yield from self._fill_decision(node, bundle)
+            yield from self._fill_decision(draft, bundle)
         elif row.model is Contract:
-            yield from self._fill_contract(node, bundle)
+            yield from self._fill_contract(draft, bundle)
         else:
-            yield from self._fill_leaf(node, bundle, row)
+            yield from self._fill_leaf(draft, bundle, row)
 
     # --- what is made ------------------------------------------------------------------------
 
-    def _fill_materialisation(self, node: Node, bundle: VerifiedBundle) -> Work:
+    def _fill_materialisation(self, draft: Draft, bundle: VerifiedBundle) -> Work:
         provenance = statements.read_provenance(bundle.statement)
-        node.provenance = provenance
-        node.name = provenance.asset
+        draft.claims = Claims(bundle, provenance)
+        draft.name = provenance.asset
         self._signers.check_environment(provenance.environment)
         rule = self._signers.check_workload(bundle, provenance.step)
         if rule.produces != provenance.asset or provenance.asset != bundle.statement.subject_name:
@@ -82,14 +90,14 @@ class Demands:
         rule.check_parameters(provenance.parameters)
         rule.check_complete(provenance.parameters)
         manifest = manifest_of(self._store, bundle.statement.subject_digest, provenance.asset)
-        node.manifest = manifest
-        yield from self._check_written_once(node, provenance, manifest)
+        draft.claims = Claims(bundle, provenance, manifest)
+        yield from self._check_written_once(provenance, manifest)
         views: list[Manifest] = []
         for material in provenance.materials:
             if material.role == "policy" and not self._released(material.digest):
                 raise _never_in_force(material.digest)
             if material.role in ("input", "source"):
-                views.append((yield from self._material(node, provenance, material, rule)))
+                views.append((yield from self._material(draft, provenance, material, rule)))
         rule.check_materials(
             {(view.asset, entry.partition) for view in views for entry in view.entries}
         )
@@ -103,42 +111,44 @@ class Demands:
                         partition=entry.partition,
                     )
                 )
-        yield from self._check_snapshot(node, manifest)
+        yield from self._check_snapshot(draft, bundle, manifest)
         if any(material.role == "source" for material in provenance.materials):
-            yield from self._check_not_back(node, provenance, manifest)
+            yield from self._check_not_back(draft, provenance, manifest)
 
-    def _check_snapshot(self, node: Node, manifest: Manifest) -> Work:
+    def _check_snapshot(self, draft: Draft, bundle: VerifiedBundle, manifest: Manifest) -> Work:
         """All that was read rests on one version of each partition, the newest at that time."""
         readings = [
             Reading(
                 manifest_of(
                     self._store,
-                    child.statement_of().subject_digest,
-                    child.statement_of().subject_name,
+                    child.bundle.statement.subject_digest,
+                    child.bundle.statement.subject_name,
                 ),
                 tuple(child.children),
                 child.bundle.logged,
             )
-            for child in node.children
-            if child.bundle and child.summary and child.summary.gate == ACCESS
+            for child in draft.children
+            if isinstance(child, Decision) and child.summary.gate == ACCESS
         ]
-        node.rests = rests_of(manifest.entries, readings)
-        if node.bundle and node.bundle.signed_at >= SINCE:
+        draft.rests = rests_of(manifest.entries, readings)
+        if bundle.signed_at >= SINCE:
             found = yield from self._snapshots.judge(readings)
             if found:
                 raise VerificationError(found)
 
-    def _check_written_once(self, node: Node, provenance: Provenance, manifest: Manifest) -> Work:
+    def _check_written_once(self, provenance: Provenance, manifest: Manifest) -> Work:
         """Nobody changes a folder that is a manifest, not even who wrote it first."""
-        if not is_written_once(node):
+        if not is_written_once(provenance):
             return
         for partition in manifest.partitions:
             for version in self._store.versions(provenance.asset, partition):
                 if version.sequence >= provenance.sequence:
                     continue
                 before = yield version.statement
-                is_same = before.manifest == manifest  # attested anew, and nothing changed
-                if not before.reasons and is_written_once(before) and not is_same:
+                if (
+                    isinstance(before, Materialisation) and is_written_once(before.provenance)
+                    and before.manifest != manifest  # else attested anew, and nothing changed
+                ):  # fmt: skip
                     raise VerificationError(
                         reason(
                             RootCause.SUBJECT_MISMATCH,
@@ -148,7 +158,7 @@ class Demands:
                         )
                     )
 
-    def _check_not_back(self, node: Node, provenance: Provenance, manifest: Manifest) -> Work:
+    def _check_not_back(self, draft: Draft, provenance: Provenance, manifest: Manifest) -> Work:
         """Bytes that a later version had replaced came back only if a person decided that."""
         decided = provenance.outputs.get("supersede")
         back = self._versions.gone_back(provenance.asset, provenance.sequence, manifest.entries)
@@ -162,8 +172,8 @@ class Demands:
             if not isinstance(statement, str):
                 raise went_back(provenance.asset, partition)
             back_without = went_back(provenance.asset, partition)
-            decision = yield from self._child(node, statement, "supersede", back_without)
-            said = statements.read(decision.statement_of(), Supersede)
+            decision = yield from self._child(draft, statement, "supersede", back_without)
+            said = statements.read(decision.bundle.statement, Supersede)
             if (
                 decision.name != provenance.asset
                 or (said.partition, said.sha256) != (partition, entry.sha256)
@@ -173,9 +183,9 @@ class Demands:
             self._signers.check_assent(decision, [(yield replaced.statement)])
 
     def _material(
-        self, node: Node, provenance: Provenance, material: Material, rule: StepRule
+        self, draft: Draft, provenance: Provenance, material: Material, rule: StepRule
     ) -> Generator[str, Node, Manifest]:
-        """The manifest of what was read; its decision becomes a child of `node`."""
+        """The manifest of what was read; its decision becomes a child of `draft`."""
         allowed = rule.material(material.name)
         if allowed is None:
             raise VerificationError(
@@ -188,57 +198,58 @@ class Demands:
                     reason(RootCause.EVIDENCE_MISSING, f"{material.name} was read unattested")
                 )
             return manifest
-        decision = yield from self._access(node, material.decision, provenance.step, material.name)
-        if decision.statement_of().subject_digest != material.digest:
+        decision = yield from self._access(draft, material.decision, provenance.step, material.name)
+        if decision.bundle.statement.subject_digest != material.digest:
             raise unread(material.name)
         return manifest
 
     def _access(
-        self, node: Node, statement: str, step: str, asset: str
-    ) -> Generator[str, Node, Node]:
-        """The decision that let `step` read `asset`, now a child of `node`.
+        self, draft: Draft, statement: str, step: str, asset: str
+    ) -> Generator[str, Node, Decision]:
+        """The decision that let `step` read `asset`, now a child of `draft`.
 
         What it let be read was attested and judged: that was looked at when it was verified.
         """
-        decision = yield from self._child(node, statement, "decision", unread(asset))
-        summary = decision.summary_of()
+        decision = yield from self._child(draft, statement, "decision", unread(asset))
         if (
-            summary.gate != ACCESS
-            or not summary.allowed
-            or (summary.facts.get("step"), summary.facts.get("asset")) != (step, asset)
+            not isinstance(decision, Decision)
+            or (decision.summary.gate, decision.summary.allowed) != (ACCESS, True)
+            or (decision.summary.facts.get("step"), decision.summary.facts.get("asset"))
+            != (step, asset)
         ):
             raise unread(asset)
         return decision
 
     # --- what gates, contracts and people say ------------------------------------------------
 
-    def _fill_decision(self, node: Node, bundle: VerifiedBundle) -> Work:
+    def _fill_decision(self, draft: Draft, bundle: VerifiedBundle) -> Work:
         summary = statements.read_summary(bundle.statement)
-        node.summary = summary
+        draft.claims = Claims(bundle, summary)
         self._signers.check_environment(summary.environment)
         self._signers.check_workload(bundle, summary.gate)
         self._signers.check_clock(bundle, summary.at)
-        node.name = f"{summary.gate} decision on {bundle.statement.subject_name}"
-        yield from self._check_policy(node, summary.policy_digest)
+        draft.name = f"{summary.gate} decision on {bundle.statement.subject_name}"
+        yield from self._check_policy(draft, summary.policy_digest)
         inputs: list[Node] = []
         for digest in summary.inputs:
             inputs.append((yield digest))
-        node.children += inputs
+        draft.children += inputs
         for child in inputs:
-            self._signers.check_order(node, child)
+            self._signers.check_order(draft, child)
         if not summary.allowed:
             return  # a denial may rest on what is wrong: that is why it is one
         if summary.gate == ACCESS:
-            self.permissions.check_access(node, summary, inputs)
-        elif any(child.reasons for child in inputs):
+            self.permissions.check_access(bundle.statement, summary, inputs)
+            return
+        verified = [child for child in inputs if isinstance(child, Verified)]
+        if len(verified) < len(inputs):
             raise RefusedBelow
-        else:
-            self.permissions.check_inputs(node, summary, inputs)
+        self.permissions.check_inputs(bundle.statement, summary, verified)
 
-    def _fill_contract(self, node: Node, bundle: VerifiedBundle) -> Work:
+    def _fill_contract(self, draft: Draft, bundle: VerifiedBundle) -> Work:
         contract = statements.read_contract(bundle.statement)
-        node.contract = contract
-        node.name = f"{contract.suite[:80]} on {bundle.statement.subject_name}"
+        draft.claims = Claims(bundle, contract)
+        draft.name = f"{contract.suite[:80]} on {bundle.statement.subject_name}"
         self._signers.check_environment(contract.environment)
         rule = self._layout.contract(contract.suite)
         self._signers.check_workload(bundle, rule.step)
@@ -253,27 +264,27 @@ class Demands:
         if set(judged.partitions) < set(contract.rows):
             why = f"{contract.suite} judged more partitions than those of its subject"
             raise VerificationError(reason(RootCause.SUBJECT_MISMATCH, why))
-        node.manifest = judged
-        yield from self._check_waivers(node, contract, judged.asset)
-        decision = yield from self._access(node, contract.decision, rule.step, judged.asset)
-        view = manifest_of(self._store, decision.statement_of().subject_digest, judged.asset)
+        draft.claims = Claims(bundle, contract, judged)
+        yield from self._check_waivers(draft, contract, judged.asset)
+        decision = yield from self._access(draft, contract.decision, rule.step, judged.asset)
+        view = manifest_of(self._store, decision.bundle.statement.subject_digest, judged.asset)
         if not set(view.entries).issuperset(judged.entries):
             raise unread(judged.asset)
 
-    def _check_waivers(self, node: Node, contract: Contract, asset: str) -> Work:
+    def _check_waivers(self, draft: Draft, contract: Contract, asset: str) -> Work:
         """What a contract took for declared empty was declared so, before; they are children."""
         makers = [step for step in self._layout.steps.values() if step.produces == asset]
         sources = {asset, *(material.asset for step in makers for material in step.materials)}
         for day, statement in sorted(contract.waivers.items()):
             why = f"{day[:80]} was not declared empty by a waiver"
             absent = VerificationError(reason(RootCause.PREDICATE_TYPE, why, partition=day[:80]))
-            child = yield from self._child(node, statement, "waiver", absent)
-            declared = statements.read(child.statement_of(), Waiver)
+            child = yield from self._child(draft, statement, "waiver", absent)
+            declared = statements.read(child.bundle.statement, Waiver)
             if declared.partition != day or declared.asset not in sources:
                 why = f"the waiver is of {declared.asset[:80]}/{declared.partition[:80]}"
                 raise VerificationError(reason(RootCause.SUBJECT_MISMATCH, why, partition=day))
 
-    def _fill_leaf(self, node: Node, bundle: VerifiedBundle, row: Predicate) -> Work:
+    def _fill_leaf(self, draft: Draft, bundle: VerifiedBundle, row: Predicate) -> Work:
         """A statement that rests on no other."""
         statement, predicate = bundle.statement, bundle.statement.predicate
         match row.signer:
@@ -290,26 +301,23 @@ class Demands:
         if row.clock:
             self._signers.check_clock(bundle, predicate.get(row.clock))
         said = statements.read(statement, row.model) if is_said(row.model) else None
+        draft.claims = Claims(bundle, said)
         if isinstance(said, Acceptance):
-            node.acceptance = said
-            yield from self._check_acceptance(node, bundle, said)
+            yield from self._check_acceptance(draft, bundle, said)
         if row.is_about_attested:
             yield from self._check_attested(bundle)
         if isinstance(said, Approval):
-            yield from self._check_policy(node, said.policy_digest)
+            yield from self._check_policy(draft, said.policy_digest)
 
-    def _check_acceptance(self, node: Node, bundle: VerifiedBundle, said: Acceptance) -> Work:
+    def _check_acceptance(self, draft: Draft, bundle: VerifiedBundle, said: Acceptance) -> Work:
         """What a person accepted is what these results say of these bytes, and was said before."""
         judged = []
         for statement in said.contracts:
             child = yield statement
-            node.children.append(child)
-            if child.bundle is None or child.reasons:
+            draft.children.append(child)
+            if not isinstance(child, Verified):
                 raise RefusedBelow
-            entries = child.manifest.entries if child.manifest else ()
-            about = {(entry.partition, entry.sha256) for entry in entries}
-            of_asset = child.manifest is not None and child.manifest.asset == said.asset
-            if child.contract is None or not of_asset or (said.partition, said.sha256) not in about:
+            if not isinstance(child, Judgement) or not _is_on(child.manifest, said):
                 why = f"{child.name[:80]} does not judge the day that was accepted"
                 raise VerificationError(reason(RootCause.SUBJECT_MISMATCH, why))
             if bundle.logged < child.bundle.logged:
@@ -328,7 +336,7 @@ class Demands:
         )
         for record in reversed(records):
             made = yield record.statement
-            if made.provenance and made.provenance.asset == said.subject_name:
+            if made.claims.made and made.claims.made.asset == said.subject_name:
                 return
         raise VerificationError(
             reason(
@@ -347,7 +355,7 @@ class Demands:
                 )
             )
 
-    def _check_policy(self, node: Node, digest: str) -> Work:
+    def _check_policy(self, draft: Draft, digest: str) -> Work:
         """The policy that decided was in force; the signatures that put it there are children."""
         releases = self._released(digest)
         if not releases:
@@ -355,26 +363,32 @@ class Demands:
         first: list[Node] = []
         for statement in releases[0]:
             first.append((yield statement))
-        node.children.extend(first)
+        draft.children.extend(first)
         for release in first:
-            self._signers.check_order(node, release)
+            self._signers.check_order(draft, release)
 
     def _child(
-        self, node: Node, statement: str, kind: str, absent: ProvenanceError
-    ) -> Generator[str, Node, Node]:
-        """The verified statement of `kind` that `node` rests on, now a child of it.
+        self, draft: Draft, statement: str, kind: str, absent: ProvenanceError
+    ) -> Generator[str, Node, Verified]:
+        """The verified statement of `kind` that `draft` rests on, now a child of it.
 
         There is no third way between such a statement and a refusal: one of another kind is
         `absent`, and where the statement itself is refused, nothing can rest on it.
         """
         child = yield statement
-        node.children.append(child)
-        if child.bundle is None or child.reasons:
+        draft.children.append(child)
+        if not isinstance(child, Verified):
             raise RefusedBelow
         if child.kind != kind:
             raise absent
-        self._signers.check_order(node, child)
+        self._signers.check_order(draft, child)
         return child
+
+
+def _is_on(judged: Manifest, said: Acceptance) -> bool:
+    """Whether a contract judged the very day that was accepted."""
+    files = {(entry.partition, entry.sha256) for entry in judged.entries}
+    return judged.asset == said.asset and (said.partition, said.sha256) in files
 
 
 def _never_in_force(policy: str) -> VerificationError:

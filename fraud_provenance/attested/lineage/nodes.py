@@ -1,8 +1,9 @@
-"""`Node`: one statement of a chain, verified or refused, with what hangs below it."""
+"""One statement of a chain with what hangs below it: refused, or whole and of a type of its own."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
@@ -10,8 +11,10 @@ from fraud_provenance.attested.core.errors import ProvenanceError, Reason, Verif
 from fraud_provenance.attested.core.verdict import Link
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
-from fraud_provenance.attested.statements.people import Acceptance
-from fraud_provenance.attested.statements.statements import Contract, Provenance, Statement, Summary
+from fraud_provenance.attested.statements.people import Acceptance, Said
+from fraud_provenance.attested.statements.statements import Contract, Provenance, Summary
+
+_Kind = TypeVar("_Kind", bound="Node")
 
 _MISSIGNED = frozenset(
     (
@@ -42,76 +45,29 @@ class Withdrawal(NamedTuple):
     logged: tuple[int, int]
 
 
-@dataclass
-class Node:
-    """One verified (or refused) statement and what hangs below it.
+class Claims(NamedTuple):
+    """What a statement says of itself; of a refused one, as far as it could be read.
 
-    `reasons` speak against the statement itself, hence against everything above it. `revoked`
-    holds, by SHA-256, the files of its manifest that were revoked or made from revoked ones: a
-    statement over 183 days does not fall with one of them, what was made from that one does.
+    Its bundle verified, what it says was read, and the manifest has the digest that was signed:
+    None is what was not come to. For whoever shows broken chains, and judges what they rest on.
     """
 
-    kind: str
-    name: str
-    statement: str
     bundle: VerifiedBundle | None = None
+    said: Provenance | Summary | Contract | Said | None = None
     manifest: Manifest | None = None
-    provenance: Provenance | None = None
-    summary: Summary | None = None
-    contract: Contract | None = None
-    acceptance: Acceptance | None = None
-    children: list["Node"] = field(default_factory=list)
-    reasons: list[Reason] = field(default_factory=list)
-    revoked: dict[str, Withdrawal] = field(default_factory=dict)
-    rests: dict[FileEntry, frozenset[Version]] = field(default_factory=dict)
-    """Each file of a materialisation with every version that it was made from."""
-    distance: int = 0
-    is_sound: bool = False
-    """Neither it nor anything below it is refused. What was not looked through is not sound."""
 
-    def statement_of(self) -> Statement:
-        """The verified statement.
+    @property
+    def made(self) -> Provenance | None:
+        """What a materialisation says of itself; None for anything else."""
+        return self.said if isinstance(self.said, Provenance) else None
 
-        Raises:
-            VerificationError: it did not verify; the reasons say why.
-        """
-        if self.bundle is None:
-            raise self.refusal()
-        return self.bundle.statement
+    @property
+    def subject(self) -> str | None:
+        """The digest of what it is about; None where not even its signature verifies."""
+        return self.bundle.statement.subject_digest if self.bundle else None
 
-    def summary_of(self) -> Summary:
-        """What a decision says.
-
-        Raises:
-            VerificationError: this is no decision that verified.
-        """
-        if self.summary is None:
-            raise self.refusal()
-        return self.summary
-
-    def provenance_of(self) -> Provenance:
-        """What a materialisation says of itself.
-
-        Raises:
-            VerificationError: this is no materialisation that verified.
-        """
-        if self.provenance is None:
-            raise self.refusal()
-        return self.provenance
-
-    def refusal(self) -> VerificationError:
-        """Why this cannot be used, the reason nearest the raw data first. Never without one."""
-        found = self.all_reasons() or [
-            reason(RootCause.PREDICATE_TYPE, f"a {self.kind} stands here", artifact=self.name)
-        ]
-        return VerificationError(*found)
-
-    def blame(self, error: ProvenanceError) -> None:
-        """Record an error as this node's own, naming this node where it names nothing."""
-        self.reasons.extend(self.explain(item) for item in error.reasons)
-
-    def explain(self, item: Reason) -> Reason:
-        """A reason that names this node, its signer and its time where it names nothing."""
+    def explain(self, name: str, item: Reason) -> Reason:
+        """A reason that names a statement, its signer and its time where it names nothing."""
         signer = str(self.bundle.identity) if self.bundle else ""
         at = encoding.utc_text(self.bundle.signed_at) if self.bundle else ""
         named = ""
@@ -120,11 +76,77 @@ class Node:
         return item.model_copy(
             update={
                 "message": f"{named}{item.message}",
-                "artifact": item.artifact or self.name,
+                "artifact": item.artifact or name,
                 "identity": item.identity or signer,
                 "at": item.at or at,
             }
         )
+
+
+_NOTHING = Claims()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Node(ABC):
+    """One statement of a chain and what hangs below it: refused, or of the kind that it is.
+
+    `revoked` holds, by SHA-256, the files of its manifest that were revoked or made from revoked
+    ones: a statement over 183 days does not fall with one of them, what was made from that one
+    does. `rests` is each file of a materialisation with every version that it was made from.
+    """
+
+    kind: str
+    name: str
+    statement: str
+    children: Sequence["Node"] = ()
+    reasons: Sequence[Reason] = ()
+    """What speaks against the statement itself, hence against all above it: of a `Refused` only."""
+    revoked: Mapping[str, Withdrawal] = field(default_factory=dict)
+    rests: Mapping[FileEntry, frozenset[Version]] = field(default_factory=dict)
+    distance: int = 0
+    is_sound: bool = False
+    """Neither it nor anything below it is refused. What was not looked through is not sound."""
+
+    @property
+    @abstractmethod
+    def claims(self) -> Claims:
+        """What it says of itself, also where it is refused."""
+
+    @property
+    def entries(self) -> Sequence[FileEntry]:
+        """The files of its manifest; none where none was read."""
+        return self.claims.manifest.entries if self.claims.manifest else ()
+
+    def expect(self, kind: type[_Kind]) -> _Kind:
+        """This node as what it should be, whole. What is below it may still be refused.
+
+        Raises:
+            VerificationError: it is refused, or something else; the reasons say why.
+        """
+        if not isinstance(self, kind):
+            raise self.refusal()
+        return self
+
+    def trusted(self, kind: type[_Kind]) -> _Kind:
+        """As `expect`, where nothing below it is refused either.
+
+        Raises:
+            VerificationError: as `expect`, or what it rests on is refused.
+        """
+        if not self.is_sound:
+            raise self.refusal()
+        return self.expect(kind)
+
+    def refusal(self) -> VerificationError:
+        """Why this cannot be used, the reason nearest the raw data first. Never without one."""
+        found = self.all_reasons() or [
+            reason(RootCause.PREDICATE_TYPE, f"a {self.kind} stands here", artifact=self.name)
+        ]
+        return VerificationError(*found)
+
+    def explain(self, item: Reason) -> Reason:
+        """A reason that names this node, its signer and its time where it names nothing."""
+        return self.claims.explain(self.name, item)
 
     def walk(self) -> list["Node"]:
         """This node and all below it, each once."""
@@ -141,27 +163,146 @@ class Node:
 
     def link(self, more: Iterable[Reason] = ()) -> Link:
         """This node as a link of a verdict; `more` is what speaks against it beside its reasons."""
-        commit = self.provenance.material("source_code") if self.provenance else None
+        bundle, made = self.claims.bundle, self.claims.made
+        commit = made.material("source_code") if made else None
         return Link(
             kind=self.kind,
             name=self.name,
-            digest=self.bundle.statement.subject_digest if self.bundle else "",
+            digest=bundle.statement.subject_digest if bundle else "",
             statement=self.statement,
-            signer=str(self.bundle.identity) if self.bundle else "",
-            signed_at=encoding.utc_text(self.bundle.signed_at) if self.bundle else "",
-            log_index=self.bundle.log_index if self.bundle else None,
-            git_commit=(
-                str(self.provenance.outputs.get("git_commit", "")) if self.provenance else ""
-            )
+            signer=str(bundle.identity) if bundle else "",
+            signed_at=encoding.utc_text(bundle.signed_at) if bundle else "",
+            log_index=bundle.log_index if bundle else None,
+            git_commit=(str(made.outputs.get("git_commit", "")) if made else "")
             or (commit.digest[:12] if commit else ""),
-            partitions=_partitions(self),
-            detail=_detail(self),
+            partitions=_partitions(self.claims),
+            detail=_detail(self.claims.said),
             distance=self.distance,
             reasons=tuple(
                 item.model_copy(update={"distance": self.distance})
                 for item in dict.fromkeys([*self.reasons, *more])
             ),
         )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Refused(Node):
+    """A statement that does not count, with the reasons and what it seemed to be."""
+
+    claims: Claims = _NOTHING
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Verified(Node):
+    """A statement that is not refused: its bundle verified, and it is one of the types below."""
+
+    bundle: VerifiedBundle
+
+    @property
+    def claims(self) -> Claims:
+        """All of it."""
+        return Claims(self.bundle)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Materialisation(Verified):
+    """What a step made: who made what from what, and which files."""
+
+    provenance: Provenance
+    manifest: Manifest
+
+    @property
+    def claims(self) -> Claims:
+        """All of it."""
+        return super().claims._replace(said=self.provenance, manifest=self.manifest)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Decision(Verified):
+    """A gate's answer, a permission or a denial."""
+
+    summary: Summary
+
+    @property
+    def claims(self) -> Claims:
+        """All of it."""
+        return super().claims._replace(said=self.summary)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Judgement(Verified):
+    """What a contract found of the files of a manifest."""
+
+    contract: Contract
+    manifest: Manifest
+
+    @property
+    def claims(self) -> Claims:
+        """All of it."""
+        return super().claims._replace(said=self.contract, manifest=self.manifest)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Declaration(Verified):
+    """What people say, and whatever else is signed: batches, model signatures, releases.
+
+    `said` is what is read here; of the others, whoever uses them reads the predicate.
+    """
+
+    said: Said | None
+
+    @property
+    def claims(self) -> Claims:
+        """All of it."""
+        return super().claims._replace(said=self.said)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AcceptedDay(Declaration):
+    """An unusual day that a person looked at and found right."""
+
+    said: Acceptance
+
+
+@dataclass
+class Draft:
+    """A statement while it is looked at; `node` is what came of it."""
+
+    name: str
+    statement: str
+    kind: str = "evidence"
+    claims: Claims = _NOTHING
+    children: list[Node] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
+    revoked: dict[str, Withdrawal] = field(default_factory=dict)
+    rests: Mapping[FileEntry, frozenset[Version]] = field(default_factory=dict)
+
+    def blame(self, error: ProvenanceError) -> None:
+        """Record an error as this statement's own, naming it where the error names nothing."""
+        self.reasons.extend(self.claims.explain(self.name, item) for item in error.reasons)
+
+    def node(self) -> Node:
+        """What it is: refused if anything speaks against it or is lacking, else whole."""
+        deepest = max((child.distance for child in self.children), default=-1)
+        found: dict[str, Any] = {
+            "kind": self.kind, "name": self.name, "statement": self.statement,
+            "children": tuple(self.children), "revoked": self.revoked, "rests": self.rests,
+            "distance": 1 + deepest,
+        }  # fmt: skip
+        if self.reasons or self.claims.bundle is None:
+            return Refused(**found, reasons=tuple(self.reasons), claims=self.claims)
+        found |= {"bundle": self.claims.bundle, "is_sound": all(c.is_sound for c in self.children)}
+        match self.claims:
+            case Claims(said=Provenance() as made, manifest=Manifest() as manifest):
+                return Materialisation(**found, provenance=made, manifest=manifest)
+            case Claims(said=Contract() as contract, manifest=Manifest() as manifest):
+                return Judgement(**found, contract=contract, manifest=manifest)
+            case Claims(said=Summary() as summary):
+                return Decision(**found, summary=summary)
+            case Claims(said=Acceptance() as accepted):
+                return AcceptedDay(**found, said=accepted)
+        said = self.claims.said
+        return Declaration(**found, said=said if isinstance(said, Said) else None)
 
 
 def below(roots: Iterable[Node], *, judged: bool = True) -> list[Node]:
@@ -184,7 +325,7 @@ def sources(nodes: Iterable[Node], files: Iterable[str]) -> set[str]:
     """These files (by SHA-256), and all that they were made from as the nodes attest it."""
     made_from: dict[str, set[str]] = {}
     for node in nodes:
-        for entry in node.manifest.entries if node.manifest else ():
+        for entry in node.entries:
             made_from.setdefault(entry.sha256, set()).update(entry.made_from)
     found: set[str] = set()
     stack = list(files)
@@ -207,34 +348,32 @@ def fallen(
     again = {
         entry.sha256
         for node in nodes
-        if node.provenance and node.manifest
-        for entry in node.manifest.entries
+        if node.claims.made and node.claims.manifest
+        for entry in node.claims.manifest.entries
         if entry.sha256 not in files_of(node)
     }
     return [
         (node, digest)
         for node in nodes
         for digest in files_of(node)
-        if node.provenance is None or digest not in again
+        if node.claims.made is None or digest not in again
     ]
 
 
-def _partitions(node: Node) -> tuple[str, ...]:
-    if node.acceptance:
-        return (node.acceptance.partition,)
-    return node.manifest.partitions if node.manifest else ()
+def _partitions(claims: Claims) -> tuple[str, ...]:
+    if isinstance(claims.said, Acceptance):
+        return (claims.said.partition,)
+    return claims.manifest.partitions if claims.manifest else ()
 
 
-def _detail(node: Node) -> str:
-    if node.summary:
-        outcome = "allowed" if node.summary.allowed else "denied"
-        return f"{node.summary.gate}: {outcome}, policy {node.summary.policy_digest[:12]}"
-    if node.contract:
-        found = node.contract
-        return f"{found.suite}: {found.checks} checks, {sum(found.rows.values())} rows"
-    if node.acceptance:
-        accepted = sorted({item.check.replace("_", " ") for item in node.acceptance.findings})
-        return (
-            f"not true that {', '.join(accepted)[:200]}; accepted: {node.acceptance.reason[:200]}"
-        )
+def _detail(said: Provenance | Summary | Contract | Said | None) -> str:
+    match said:
+        case Summary():
+            outcome = "allowed" if said.allowed else "denied"
+            return f"{said.gate}: {outcome}, policy {said.policy_digest[:12]}"
+        case Contract():
+            return f"{said.suite}: {said.checks} checks, {sum(said.rows.values())} rows"
+        case Acceptance():
+            accepted = sorted({item.check.replace("_", " ") for item in said.findings})
+            return f"not true that {', '.join(accepted)[:200]}; accepted: {said.reason[:200]}"
     return ""

@@ -3,18 +3,26 @@
 Not here: whether that evidence holds; it was verified before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import VerificationError, reason
 from fraud_provenance.attested.lineage.acceptances import finding_ids
-from fraud_provenance.attested.lineage.nodes import Node, below
+from fraud_provenance.attested.lineage.nodes import (
+    AcceptedDay,
+    Decision,
+    Judgement,
+    Materialisation,
+    Node,
+    Verified,
+    below,
+)
 from fraud_provenance.attested.lineage.signers import Signers
 from fraud_provenance.attested.rules.layout import Layout
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 from fraud_provenance.attested.statements.people import Acceptance, Approval
-from fraud_provenance.attested.statements.statements import Contract, Summary
+from fraud_provenance.attested.statements.statements import Contract, Provenance, Statement, Summary
 from fraud_provenance.attested.store.store import EvidenceStore
 
 ACCESS = "data_access"
@@ -33,13 +41,13 @@ class Permissions:
     def __init__(self, store: EvidenceStore, layout: Layout, signers: Signers) -> None:
         self._store, self._layout, self._signers = store, layout, signers
 
-    def check_access(self, node: Node, summary: Summary, inputs: Sequence[Node]) -> None:
+    def check_access(self, said: Statement, summary: Summary, inputs: Sequence[Node]) -> None:
         """What may be read was attested for its partition and passed its contracts, all of it.
 
         The inputs are that evidence and nothing else.
         """
-        said, facts = node.statement_of(), summary.facts
-        asset, reader = said.subject_name, self._layout.steps.get(str(facts.get("step")))
+        facts, asset = summary.facts, said.subject_name
+        reader = self._layout.steps.get(str(facts.get("step")))
         allowed = reader.material(asset) if reader else None
         if allowed is None or facts.get("asset") != asset:
             raise unread(asset)
@@ -48,29 +56,36 @@ class Permissions:
             raise unread(asset)
         self._check_view(view, inputs, allowed.requires_suites)
         for child in inputs:
-            suite = child.contract.suite if child.contract else ""
-            is_evidence = child.manifest is not None and child.manifest.asset == asset
-            is_known = is_evidence and suite in ("", *allowed.requires_suites)
-            is_known |= child.acceptance is not None and _is_about(child.acceptance, view)
-            if not is_known and not child.reasons:
+            match child:
+                case Materialisation(manifest=manifest):
+                    is_known = manifest.asset == asset
+                case Judgement(manifest=manifest, contract=contract):
+                    known = ("", *allowed.requires_suites)
+                    is_known = manifest.asset == asset and contract.suite in known
+                case AcceptedDay(said=accepted):
+                    is_known = _is_about(accepted, view)
+                case _:
+                    is_known = bool(child.reasons)
+            if not is_known:
                 raise _foreign(child)
 
     def _check_view(self, view: Manifest, evidence: Sequence[Node], suites: Sequence[str]) -> None:
         """Every file of `view` was attested for its partition and passed its contracts."""
         attested: set[FileEntry] = set()
         judged: dict[tuple[str, str, str], set[RootCause | None]] = {}
-        accepted = [item.acceptance for item in evidence if item.acceptance and item.is_sound]
-        for child in evidence:
-            if child.manifest is None or child.manifest.asset != view.asset:
+        accepted = accepted_by(evidence)
+        for child in evidence:  # also what is refused: that speaks for itself
+            _, claim, manifest = child.claims
+            if manifest is None or manifest.asset != view.asset:
                 continue
-            if child.provenance:
-                attested.update(child.manifest.entries)
-            if child.contract:
-                for entry in child.manifest.entries:
-                    key = (child.contract.suite, entry.partition, entry.sha256)
-                    said = child.contract.judges(entry.partition)
+            if isinstance(claim, Provenance):
+                attested.update(manifest.entries)
+            if isinstance(claim, Contract):
+                for entry in manifest.entries:
+                    key = (claim.suite, entry.partition, entry.sha256)
+                    said = claim.judges(entry.partition)
                     if said == RootCause.DATA_HELD and any(
-                        covers(item, view.asset, entry, child.contract) for item in accepted
+                        covers(item, view.asset, entry, claim) for item in accepted
                     ):
                         said = None
                     judged.setdefault(key, set()).add(said)
@@ -98,25 +113,23 @@ class Permissions:
                         )
                     )
 
-    def check_inputs(self, node: Node, summary: Summary, inputs: Sequence[Node]) -> None:
+    def check_inputs(self, said: Statement, summary: Summary, inputs: Sequence[Verified]) -> None:
         """A permission about a model rests on what its gate demands, each about that very model."""
         demanded = _DEMANDED.get(summary.gate, {})
-        said = node.statement_of()
         subject = [
-            child
+            child.provenance
             for child in inputs
-            if child.provenance and child.provenance.asset == said.subject_name
-            and child.statement_of().subject_digest == said.subject_digest
+            if isinstance(child, Materialisation) and child.provenance.asset == said.subject_name
+            and child.bundle.statement.subject_digest == said.subject_digest
         ]  # fmt: skip
-        named = {
-            str(value) for child in subject for value in child.provenance_of().outputs.values()
-        }
+        named = {str(value) for made in subject for value in made.outputs.values()}
         for child in inputs:
-            read = child.provenance.materials if child.provenance else ()
-            digests = {child.statement_of().subject_digest, *(item.digest for item in read)}
+            read = child.provenance.materials if isinstance(child, Materialisation) else ()
+            digests = {child.bundle.statement.subject_digest, *(item.digest for item in read)}
             if said.subject_digest not in digests and child.statement not in named:
                 raise _foreign(child)
-            decided = child.summary and (child.summary.gate, child.summary.allowed)
+            gate = child.summary if isinstance(child, Decision) else None
+            decided = gate and (gate.gate, gate.allowed)
             if child.kind not in demanded or decided not in (None, (_REGISTRATION, True)):
                 raise _foreign(child)
         kinds = [child.kind for child in inputs]
@@ -131,9 +144,11 @@ class Permissions:
             if child.kind == "approval":
                 self.check_approval(child, summary, evidence)
 
-    def check_approval(self, approval: Node, summary: Summary, evidence: Sequence[Node]) -> None:
+    def check_approval(
+        self, approval: Verified, summary: Summary, evidence: Sequence[Node]
+    ) -> None:
         """An approval that a permission rests on is of what was decided, and came after it."""
-        said = statements.read(approval.statement_of(), Approval)
+        said = statements.read(approval.bundle.statement, Approval)
         decided = (
             summary.environment,
             summary.facts.get("evidence_set"),
@@ -162,6 +177,11 @@ def covers(acceptance: Acceptance, asset: str, entry: FileEntry, contract: Contr
     place = (acceptance.asset, acceptance.partition, acceptance.sha256)
     ids = finding_ids(entry.partition, contract)
     return place == (asset, entry.partition, entry.sha256) and acceptance.covered.issuperset(ids)
+
+
+def accepted_by(nodes: Iterable[Node]) -> list[Acceptance]:
+    """What people accepted among these statements, as far as it counts."""
+    return [node.said for node in nodes if isinstance(node, AcceptedDay) and node.is_sound]
 
 
 def _is_about(acceptance: Acceptance, view: Manifest) -> bool:

@@ -12,9 +12,9 @@ from datetime import datetime
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import Reason, reason
-from fraud_provenance.attested.lineage.nodes import Node, Withdrawal
+from fraud_provenance.attested.lineage.nodes import Node, Verified, Withdrawal
 from fraud_provenance.attested.rules.layout import Layout
-from fraud_provenance.attested.sigstore.verification import PAYLOAD_TYPE
+from fraud_provenance.attested.sigstore.verification import PAYLOAD_TYPE, VerifiedBundle
 from fraud_provenance.attested.statements import identities, statements
 from fraud_provenance.attested.statements.people import Revocation
 from fraud_provenance.attested.statements.statements import Identity, Statement
@@ -45,22 +45,20 @@ class Revocations:
     def of(cls, nodes: Iterable[Node], layout: Layout) -> "Revocations":
         """From the nodes of all stored revocations."""
         found = cls()
-        for node in sorted(nodes, key=lambda node: node.bundle.logged if node.bundle else (0, 0)):
-            if node.bundle is not None and not node.reasons:
-                found._add(statements.read(node.bundle.statement, Revocation), node, layout)
+        for node in sorted(nodes, key=_logged):
+            if isinstance(node, Verified):
+                found._add(statements.read(node.bundle.statement, Revocation), node.bundle, layout)
             elif not any(item.code in _NEVER_COUNTED for item in node.reasons):
                 found.problems += node.reasons
         return found
 
-    def _add(self, revocation: Revocation, node: Node, layout: Layout) -> None:
-        assert node.bundle is not None  # noqa: S101 - `of` passes verified nodes only
-        at, logged = encoding.utc_text(node.bundle.signed_at), node.bundle.logged
-        said = f"revoked by {node.bundle.identity.subject} at {at}: {revocation.reason[:200]}"
+    def _add(self, revocation: Revocation, bundle: VerifiedBundle, layout: Layout) -> None:
+        at, logged = encoding.utc_text(bundle.signed_at), bundle.logged
+        said = f"revoked by {bundle.identity.subject} at {at}: {revocation.reason[:200]}"
 
         def because(code: str) -> Reason:
             place = {"artifact": revocation.artifact, "partition": revocation.partition}
-            return reason(code, said, identity=str(node.bundle and node.bundle.identity), at=at,
-                          **place)  # fmt: skip
+            return reason(code, said, identity=str(bundle.identity), at=at, **place)
 
         def withdraw(known: dict[str, Withdrawal], code: str) -> None:
             """What was withdrawn before stays withdrawn since then."""
@@ -112,6 +110,10 @@ class Revocations:
     def of_file(self, sha256: str) -> Withdrawal | None:
         """Why a file's bytes are revoked, if they are."""
         return self._files.get(sha256)
+
+
+def _logged(node: Node) -> tuple[int, int]:
+    return node.claims.bundle.logged if node.claims.bundle else (0, 0)
 
 
 def _identities(revocation: Revocation, layout: Layout) -> tuple[Identity, ...]:

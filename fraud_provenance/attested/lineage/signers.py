@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import VerificationError, reason
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Draft, Node
 from fraud_provenance.attested.rules.layout import Layout, StepRule
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements.statements import Identity
@@ -112,28 +112,29 @@ class Signers:
     @staticmethod
     def check_assent(assent: Node, named: Iterable[Node]) -> None:
         """Nobody agrees to what was not there: `assent` was signed after all that it names."""
-        if assent.bundle is None:
+        given = assent.claims.bundle
+        if given is None:
             return
-        given = assent.bundle.signed_at
         for item in named:
-            if item.bundle is not None and _is_before(given, item.bundle.signed_at):
+            bundle = item.claims.bundle
+            if bundle is not None and _is_before(given.signed_at, bundle.signed_at):
+                at = encoding.utc_text(given.signed_at)
                 raise VerificationError(
                     reason(
                         RootCause.APPROVAL_BEFORE_EVIDENCE,
-                        f"signed at {encoding.utc_text(given)}, before {item.name[:80]} was"
-                        f" ({encoding.utc_text(item.bundle.signed_at)})",
+                        f"signed at {at}, before {item.name[:80]} was"
+                        f" ({encoding.utc_text(bundle.signed_at)})",
                         artifact=assent.name,
-                        identity=str(assent.bundle.identity),
-                        at=encoding.utc_text(given),
+                        identity=str(given.identity),
+                        at=at,
                     )
                 )
 
     @staticmethod
-    def check_order(later: Node, earlier: Node) -> None:
+    def check_order(later: Draft, earlier: Node) -> None:
         """An input was signed before its output."""
-        if later.bundle is None or earlier.bundle is None:
-            return
-        if _is_before(later.bundle.signed_at, earlier.bundle.signed_at):
+        output, given = later.claims.bundle, earlier.claims.bundle
+        if output and given and _is_before(output.signed_at, given.signed_at):
             raise VerificationError(
                 reason(RootCause.ORDER_INVALID, f"signed before its input {earlier.name}")
             )

@@ -16,8 +16,9 @@ from functools import cached_property
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import Reason, reason
 from fraud_provenance.attested.lineage.artifacts import is_written_once
-from fraud_provenance.attested.lineage.nodes import Node, Version
+from fraud_provenance.attested.lineage.nodes import Node, Verified, Version
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
+from fraud_provenance.attested.statements.statements import Provenance
 from fraud_provenance.attested.store.store import EvidenceStore, Head, VersionAt
 
 SINCE = datetime(2026, 11, 28, tzinfo=UTC)
@@ -40,14 +41,14 @@ class Reading:
     logged: tuple[int, int] | None = None
 
     @cached_property
-    def attesting(self) -> tuple[Node, ...]:
+    def attesting(self) -> tuple[tuple[Node, Provenance], ...]:
         """The materialisations of the view's asset that later versions may replace."""
         return tuple(
-            node
+            (node, made)
             for node in self.nodes
-            if node.provenance
-            and node.provenance.asset == self.view.asset
-            and not is_written_once(node)
+            if (made := node.claims.made)
+            and made.asset == self.view.asset
+            and not is_written_once(made)
         )
 
     @cached_property
@@ -65,7 +66,7 @@ class Reading:
     def below(self) -> Mapping[FileEntry, frozenset[Version]]:
         """The attested files with every version that they were made from."""
         found: dict[FileEntry, frozenset[Version]] = {}
-        for node in self.attesting:
+        for node, _ in self.attesting:
             found |= node.rests
         return found
 
@@ -153,9 +154,9 @@ class Snapshots:
         found: dict[str, Reason] = {}
         for partition, files in heads.items() if replaced else ():
             node = self.node(files[0].statement)
-            if node.manifest is None:
+            if node.claims.manifest is None:
                 continue  # whoever reads it is told why
-            view = node.manifest.select([partition])
+            view = node.claims.manifest.select([partition])
             if any(not replaced.isdisjoint(entry.made_from) for entry in view.entries):
                 why = self.problem([Reading(view, (node,))])
                 found |= {partition: why} if why else {}
@@ -174,8 +175,8 @@ class Snapshots:
                 return _replaced(reading.view.asset, entry.partition, newest)
         inputs = {
             material.name
-            for node in reading.attesting
-            for material in node.provenance_of().materials
+            for _, made in reading.attesting
+            for material in made.materials
             if material.role == "input"
         }
         sources = {digest for entry in reading.view.entries for digest in entry.made_from}
@@ -234,7 +235,7 @@ class Snapshots:
 
 
 def _is_before(node: Node, logged: tuple[int, int] | None) -> bool:
-    return logged is None or (node.bundle is not None and node.bundle.logged < logged)
+    return logged is None or (isinstance(node, Verified) and node.bundle.logged < logged)
 
 
 def _replaced(asset: str, partition: str, newest: VersionAt) -> Reason:

@@ -9,15 +9,25 @@ others.
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.disclosure import Finding
-from fraud_provenance.attested.core.errors import Reason, VerificationError, reason
+from fraud_provenance.attested.core.errors import ProvenanceError, Reason, VerificationError, reason
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.lineage.acceptances import ids_of
 from fraud_provenance.attested.lineage.artifacts import Artifacts
 from fraud_provenance.attested.lineage.demands import Demands, Released
-from fraud_provenance.attested.lineage.nodes import Node, Withdrawal, below, fallen
+from fraud_provenance.attested.lineage.nodes import (
+    AcceptedDay,
+    Claims,
+    Draft,
+    Node,
+    Verified,
+    Withdrawal,
+    below,
+    fallen,
+)
 from fraud_provenance.attested.lineage.revocations import Revocations
 from fraud_provenance.attested.lineage.signers import Signers
 from fraud_provenance.attested.lineage.snapshots import Snapshots
@@ -27,9 +37,12 @@ from fraud_provenance.attested.ports.memory import Memory
 from fraud_provenance.attested.rules.layout import Layout
 from fraud_provenance.attested.sigstore.verification import BundleVerifier, VerifiedBundle
 from fraud_provenance.attested.statements import statements
-from fraud_provenance.attested.statements.people import Waiver
+from fraud_provenance.attested.statements.people import Acceptance, Waiver
 from fraud_provenance.attested.statements.predicates import PREDICATES
+from fraud_provenance.attested.statements.statements import Provenance
 from fraud_provenance.attested.store.store import EvidenceStore
+
+_Kind = TypeVar("_Kind", bound=Node)
 
 
 class LineageVerifier:
@@ -62,27 +75,39 @@ class LineageVerifier:
     # --- nodes -----------------------------------------------------------------------------
 
     def node(self, statement: str) -> Node:
-        """The verified node of a statement; problems are recorded in it, not raised."""
+        """The node of a statement, verified or refused; problems are not raised."""
         return self._walk.node(statement)
+
+    def trusted(self, statement: str, kind: type[_Kind]) -> _Kind:
+        """A statement as what it should be, whole, and nothing is refused of it or below it.
+
+        Raises:
+            VerificationError: it is refused, or rests on what is, or is something else.
+        """
+        return self.node(statement).trusted(kind)
+
+    def refuse(self, node: Node, error: ProvenanceError) -> Node:
+        """A node refused for what this library does not know of; it stays so for this verifier."""
+        return self._walk.refuse(node, error)
 
     def _name_of(self, statement: str) -> str:
         known = self.store.records(statement=statement)
         return known[0].subject_name if known else f"statement {statement[:12]}"
 
-    def _fill(self, node: Node) -> Work:
-        _, content = self.store.bundle(node.statement)
+    def _fill(self, draft: Draft) -> Work:
+        _, content = self.store.bundle(draft.statement)
         bundle = self.bundles.verify(content)
-        if bundle.statement.digest != node.statement:
+        if bundle.statement.digest != draft.statement:
             raise VerificationError(
                 reason(RootCause.SUBJECT_MISMATCH, "the bundle carries another statement")
             )
-        node.bundle = bundle
-        node.name = bundle.statement.subject_name
+        draft.claims = Claims(bundle)
+        draft.name = bundle.statement.subject_name
         row = PREDICATES[bundle.statement.predicate_type]
-        node.kind = row.kind
-        yield from self.demands.fill(node, bundle, row)
+        draft.kind = row.kind
+        yield from self.demands.fill(draft, bundle, row)
         if bundle.statement.predicate_type != statements.REVOCATION:
-            self._check_revoked(node, bundle)  # a revocation counts, whoever is revoked besides
+            self._check_revoked(draft, bundle)  # a revocation counts, whoever is revoked besides
 
     def waivers(self, asset: str) -> dict[str, str]:
         """Day → statement, for the days of `asset` that people declared empty.
@@ -92,13 +117,13 @@ class LineageVerifier:
         found = {}
         for record in self.store.records(predicate_type=statements.WAIVER):
             node = self.node(record.statement)
-            if node.bundle is not None and not node.reasons:
+            if isinstance(node, Verified):
                 waiver = statements.read(node.bundle.statement, Waiver)
                 if waiver.asset == asset:
                     found[waiver.partition] = record.statement
         return found
 
-    def acceptances(self, asset: str, partition: str, sha256: str) -> list[Node]:
+    def acceptances(self, asset: str, partition: str, sha256: str) -> list[AcceptedDay]:
         """Those of one day's bytes that count, the newest first.
 
         One that does not verify, or was revoked, accepts nothing.
@@ -109,22 +134,20 @@ class LineageVerifier:
         return [
             node
             for node in nodes
-            if node.acceptance and (node.acceptance.asset, node.acceptance.partition) == place
+            if isinstance(node, AcceptedDay) and (node.said.asset, node.said.partition) == place
             and node.is_sound and not node.revoked
         ]  # fmt: skip
 
     def accepting(
         self, place: tuple[str, str, str], suite: str, findings: Iterable[Finding]
-    ) -> Node | None:
+    ) -> AcceptedDay | None:
         """The newest acceptance of all that a suite holds a day for.
 
         `place` is the asset, the partition and the SHA-256 of its file.
         """
         needed = ids_of(suite, findings)
         known = self.acceptances(*place) if needed else []
-        return next(
-            (n for n in known if n.acceptance and n.acceptance.covered.issuperset(needed)), None
-        )
+        return next((node for node in known if node.said.covered.issuperset(needed)), None)
 
     # --- revocations ---------------------------------------------------------------------------
 
@@ -138,7 +161,7 @@ class LineageVerifier:
             )
         return self._revocations
 
-    def _check_revoked(self, node: Node, bundle: VerifiedBundle) -> None:
+    def _check_revoked(self, draft: Draft, bundle: VerifiedBundle) -> None:
         """Refuse what is revoked; note which files of a manifest are, or were made from such.
 
         A materialisation or contract that is revoked as a whole takes its files along, and so
@@ -146,37 +169,38 @@ class LineageVerifier:
         """
         signer = self.revocations.of_signer(bundle.identity, bundle.signed_at)
         found = self.revocations.of_statement(bundle.statement)
-        if node.acceptance is not None:  # it takes along what it freed, and nothing else
+        _, said, manifest = draft.claims
+        if isinstance(said, Acceptance):  # it takes along what it freed, and nothing else
             found = found or (Withdrawal(signer, bundle.logged) if signer else None)
             if found:
-                whole = found._replace(why=node.explain(found.why))
-                node.revoked = {node.acceptance.sha256: whole}
+                whole = found._replace(why=draft.claims.explain(draft.name, found.why))
+                draft.revoked = {said.sha256: whole}
             return
         if signer:
-            node.blame(VerificationError(signer))
-        if found and node.provenance is None and node.contract is None:
-            node.blame(VerificationError(found.why))
-        if node.manifest is None:
+            draft.blame(VerificationError(signer))
+        if manifest is None:
+            if found:
+                draft.blame(VerificationError(found.why))
             return
         if found:
-            whole = found._replace(why=node.explain(found.why))
-            node.revoked = {entry.sha256: whole for entry in node.manifest.entries}
+            whole = found._replace(why=draft.claims.explain(draft.name, found.why))
+            draft.revoked = {entry.sha256: whole for entry in manifest.entries}
             return
-        if node.provenance is None:
+        if not isinstance(said, Provenance):
             return
         tainted = {
             digest: child.revoked[digest]
-            for decision in node.children
+            for decision in draft.children
             for child, digest in fallen(decision.children, lambda read: read.revoked)
         }
-        for entry in node.manifest.entries:
+        for entry in manifest.entries:
             causes = [self.revocations.of_file(entry.sha256)]
             for source in entry.made_from:
                 causes += [tainted.get(source), self.revocations.of_file(source)]
             known = list(filter(None, causes))
             if known:
                 first = min(cause.logged for cause in known)
-                node.revoked[entry.sha256] = Withdrawal(known[0].why, first)
+                draft.revoked[entry.sha256] = Withdrawal(known[0].why, first)
 
     # --- verdicts ----------------------------------------------------------------------------
 
@@ -184,8 +208,8 @@ class LineageVerifier:
         """Gaps, forks and lost heads of the assets concerned, and of the revocations."""
         distances: dict[str, int] = {}
         for node in nodes:
-            if node.provenance is not None:
-                asset = node.provenance.asset
+            if made := node.claims.made:
+                asset = made.asset
                 distances[asset] = min(node.distance, distances.get(asset, node.distance))
         found = [
             item.model_copy(update={"distance": distance})
@@ -215,7 +239,7 @@ class LineageVerifier:
         them by default): a revoked one speaks against the verdict, the others do not. `files` are
         those that are looked at, by their SHA-256 (all by default), see `nodes.sources`.
         """
-        nodes = below(roots)
+        nodes = list(dict.fromkeys(map(self._walk.latest, below(roots))))
         more: dict[int, list[Reason]] = {}
         for node in nodes:
             if with_files and not node.reasons:
@@ -230,10 +254,9 @@ class LineageVerifier:
 
 def revoked_in(node: Node, partitions: Collection[str] | None = None) -> list[Reason]:
     """Why partitions of a materialisation (all of them by default) may not be used any more."""
-    entries = node.manifest.entries if node.manifest else ()
     found = [
         node.revoked[entry.sha256].why
-        for entry in entries
+        for entry in node.entries
         if entry.sha256 in node.revoked and (partitions is None or entry.partition in partitions)
     ]
     return list(dict.fromkeys(found))

@@ -110,7 +110,7 @@ class Versions:
             return links
         first: dict[int, tuple[tuple[int, int], ChainLink]] = {}
         for link in links:
-            bundle = self.node(link.statement).bundle
+            bundle = self.node(link.statement).claims.bundle
             if bundle is not None:
                 logged = (bundle.logged, link)
                 first[link.sequence] = min(logged, first.get(link.sequence, logged), key=_logged)

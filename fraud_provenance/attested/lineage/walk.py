@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import ProvenanceError, VerificationError, reason
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Draft, Node, Refused
 
 _MAX_LINEAGE_NODES = 100_000
 _MAX_SECONDS = 600.0
@@ -23,26 +23,27 @@ class RefusedBelow(Exception):  # noqa: N818 - ends a node's work, is never seen
 class Walk:
     """Nodes by their statement, each kept, so that shared history costs once."""
 
-    def __init__(self, fill: Callable[[Node], Work], name_of: Callable[[str], str]) -> None:
-        """`fill` verifies one node; `name_of` names a statement that nobody has read yet."""
+    def __init__(self, fill: Callable[[Draft], Work], name_of: Callable[[str], str]) -> None:
+        """`fill` verifies one statement; `name_of` names a statement that nobody has read yet."""
         self._fill, self._name_of = fill, name_of
         self._nodes: dict[str, Node] = {}
         self._open: set[str] = set()
+        self._refused: dict[Node, Refused] = {}
 
     def known(self, statement: str) -> Node | None:
         """The node of a statement that was verified before."""
         return self._nodes.get(statement)
 
     def node(self, statement: str) -> Node:
-        """The verified node of a statement; problems are recorded in it, not raised.
+        """The node of a statement, verified or refused; problems are not raised.
 
         Without recursion: a chain of any length gives a verdict.
         """
         deadline = time.monotonic() + _MAX_SECONDS
-        stack: list[tuple[Node, Work]] = []
+        stack: list[tuple[Draft, Work]] = []
         found = self._known_or_begun(statement, stack)
         while stack:
-            node, work = stack[-1]
+            draft, work = stack[-1]
             try:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"verification took longer than {_MAX_SECONDS:.0f} s")
@@ -52,27 +53,40 @@ class Walk:
             except (StopIteration, RefusedBelow):
                 pass
             except ProvenanceError as error:
-                node.blame(error)
+                draft.blame(error)
             except Exception as error:
-                node.blame(VerificationError(reason(RootCause.VERIFY_ERROR, repr(error))))
+                draft.blame(VerificationError(reason(RootCause.VERIFY_ERROR, repr(error))))
             stack.pop()
-            self._open.discard(node.statement)
-            node.distance = 1 + max((child.distance for child in node.children), default=-1)
-            node.is_sound = not node.reasons and all(child.is_sound for child in node.children)
-            self._nodes[node.statement] = found = node
+            self._open.discard(draft.statement)
+            self._nodes[draft.statement] = found = draft.node()
         assert found is not None  # noqa: S101 - the last node to be taken from the stack
         return found
 
-    def _known_or_begun(self, statement: str, stack: list[tuple[Node, Work]]) -> Node | None:
+    def refuse(self, node: Node, error: ProvenanceError) -> Refused:
+        """A node that is refused by who uses it, and so from now on."""
+        why = tuple(node.explain(item) for item in error.reasons)
+        refused = Refused(
+            kind=node.kind, name=node.name, statement=node.statement, children=node.children,
+            reasons=(*node.reasons, *why), revoked=node.revoked, rests=node.rests,
+            distance=node.distance, claims=node.claims,
+        )  # fmt: skip
+        self._nodes[node.statement] = self._refused[node] = refused
+        return refused
+
+    def latest(self, node: Node) -> Node:
+        """The node, or what it became since it was found below others."""
+        return self._refused.get(node, node)
+
+    def _known_or_begun(self, statement: str, stack: list[tuple[Draft, Work]]) -> Node | None:
         """The node if it can be had at once; None after its work was put on the stack."""
         if statement in self._nodes:
             return self._nodes[statement]
-        node = Node(kind="evidence", name=self._name_of(statement), statement=statement)
+        draft = Draft(self._name_of(statement), statement)
         if statement in self._open or len(self._nodes) + len(stack) >= _MAX_LINEAGE_NODES:
-            node.blame(
+            draft.blame(
                 VerificationError(reason(RootCause.LINEAGE_CYCLE, "the lineage has no end here"))
             )
-            return node
+            return draft.node()
         self._open.add(statement)
-        stack.append((node, self._fill(node)))
+        stack.append((draft, self._fill(draft)))
         return None

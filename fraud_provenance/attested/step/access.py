@@ -17,12 +17,12 @@ from fraud_provenance.attested.gates.decisions import (
 )
 from fraud_provenance.attested.gates.policy import Answer, Policy
 from fraud_provenance.attested.lineage.acceptances import finding_ids
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Judgement, Materialisation
 from fraud_provenance.attested.lineage.signers import identity_of
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.sigstore.signing import PendingSignature
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
-from fraud_provenance.attested.statements.statements import Contract, Statement
+from fraud_provenance.attested.statements.statements import Statement
 from fraud_provenance.attested.step.inputs import entry_of
 from fraud_provenance.attested.store.store import Head
 
@@ -39,7 +39,11 @@ class AccessGate:
     step: str
 
     def decide(
-        self, view: Manifest, heads: Sequence[Head], nodes: Mapping[str, Node], purpose: str
+        self,
+        view: Manifest,
+        heads: Sequence[Head],
+        nodes: Mapping[str, Materialisation],
+        purpose: str,
     ) -> PendingSignature:
         """Ask the policy about reading exactly `view`, and sign what it says.
 
@@ -51,7 +55,9 @@ class AccessGate:
         self.trust.store.put_manifest(view)
         return sign_answer(self.trust, self.policy, GATE, statement, answer)
 
-    def verified(self, asset: str, heads: Sequence[Head], purpose: str) -> dict[str, Node]:
+    def verified(
+        self, asset: str, heads: Sequence[Head], purpose: str
+    ) -> dict[str, Materialisation]:
         """The statements of these files, each with all that it rests on, by digest.
 
         The files are not looked at: who reads them compares them.
@@ -70,13 +76,13 @@ class AccessGate:
         )
         if not verdict.trusted:
             raise VerificationError(*verdict.reasons)
-        return nodes
+        return {statement: node.expect(Materialisation) for statement, node in nodes.items()}
 
     def judged(
         self,
         view: Manifest,
         heads: Sequence[Head],
-        nodes: Mapping[str, Node],
+        nodes: Mapping[str, Materialisation],
         purpose: str,
         at: datetime,
     ) -> tuple[Statement, Answer]:
@@ -117,7 +123,7 @@ class AccessGate:
         return statement, answer
 
     def _partitions(
-        self, asset: str, heads: Sequence[Head], nodes: Mapping[str, Node]
+        self, asset: str, heads: Sequence[Head], nodes: Mapping[str, Materialisation]
     ) -> tuple[list[dict[str, Any]], set[str]]:
         """The facts on each partition, and every statement that they are taken from."""
         rule = self.policy.layout.step(self.step).material(asset)
@@ -140,10 +146,10 @@ class AccessGate:
                 {
                     "partition": entry.partition,
                     "sha256": entry.sha256,
-                    "environment": node.provenance.environment if node.provenance else "",
+                    "environment": node.provenance.environment,
                     "contracts": contracts,
                 }
-                | signer_facts(node)
+                | signer_facts(node.bundle)
             )
         return facts, inputs
 
@@ -152,10 +158,8 @@ class AccessGate:
         node = self.lineage.node(statement)
         if node.reasons:
             raise VerificationError(*node.reasons)
-        contract = node.contract
-        judged = node.manifest.entries if node.manifest else ()
-        known = {(item.partition, item.sha256) for item in judged}
-        if contract is None or (entry.partition, entry.sha256) not in known:
+        known = {(item.partition, item.sha256) for item in node.entries}
+        if not isinstance(node, Judgement) or (entry.partition, entry.sha256) not in known:
             raise VerificationError(
                 reason(
                     RootCause.CHECK_MISSING,
@@ -163,9 +167,10 @@ class AccessGate:
                     partition=entry.partition,
                 )
             )
+        contract = node.contract
         rule = self.policy.layout.contract(contract.suite)
         rule.check_suite(contract.suite, contract.suite_digest)
-        facts = signer_facts(node)
+        facts = signer_facts(node.bundle)
         found = {
             "suite": contract.suite,
             "result": "FAILED" if entry.partition in contract.failed else "PASSED",
@@ -176,11 +181,11 @@ class AccessGate:
         }
         if contract.judges(entry.partition) != RootCause.DATA_HELD:
             return found
-        return found | {"result": "WARNED"} | self._accepted_fact(node, entry, contract)
+        return found | {"result": "WARNED"} | self._accepted_fact(node, entry)
 
-    def _accepted_fact(self, node: Node, entry: FileEntry, contract: Contract) -> dict[str, Any]:
+    def _accepted_fact(self, node: Judgement, entry: FileEntry) -> dict[str, Any]:
         """What a contract holds these bytes for, and what a person accepted of it."""
-        place = (node.manifest.asset if node.manifest else "", entry.partition, entry.sha256)
+        contract, place = node.contract, (node.manifest.asset, entry.partition, entry.sha256)
         held_by = contract.held_findings(entry.partition)
         fitting = self.lineage.accepting(place, contract.suite, held_by)
         shown = [fitting] if fitting else self.lineage.acceptances(*place)[:1]
@@ -188,14 +193,13 @@ class AccessGate:
             "findings": list(finding_ids(entry.partition, contract)),
             "acceptances": [
                 {
-                    "asset": said.asset,
-                    "partition": said.partition,
-                    "sha256": said.sha256,
-                    "environment": said.environment,
-                    "findings": sorted(said.covered),
+                    "asset": item.said.asset,
+                    "partition": item.said.partition,
+                    "sha256": item.said.sha256,
+                    "environment": item.said.environment,
+                    "findings": sorted(item.said.covered),
                 }
-                | signer_facts(item)
+                | signer_facts(item.bundle)
                 for item in shown
-                if (said := item.acceptance)
             ],
         }

@@ -12,6 +12,7 @@ from fraud_provenance.attested.core.disclosure import Finding
 from fraud_provenance.attested.core.errors import EvidenceError, Reason, reason
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Policy
+from fraud_provenance.attested.lineage.nodes import Judgement
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.statements.statements import Contract
 from fraud_provenance.attested.step.inputs import Usable, VerifiedFile
@@ -87,8 +88,8 @@ class Catalogue:
 
     def frees(self, head: Head, result: ContractResult) -> bool:
         """Whether somebody accepted all that a result holds these bytes for."""
-        contract = self.lineage.node(result.statement).contract
-        found = contract.held_findings(head.partition) if contract else ()
+        said = self.lineage.node(result.statement).claims.said
+        found = said.held_findings(head.partition) if isinstance(said, Contract) else ()
         place = (head.asset, head.partition, head.sha256)
         return self.lineage.accepting(place, result.suite, found) is not None
 
@@ -123,7 +124,7 @@ class Catalogue:
         """What a suite's newest result says, if it and all that it rests on verifies."""
         statement = self.trust.store.newest_result(asset, suite)
         node = self.lineage.node(statement) if statement else None
-        return None if node is None or node.all_reasons() else node.contract
+        return node.contract if isinstance(node, Judgement) and not node.all_reasons() else None
 
 
 def held(asset: str, partition: str, suite: str) -> Reason:

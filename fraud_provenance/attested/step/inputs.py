@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, Reason, reason
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation
 from fraud_provenance.attested.sigstore.signing import PendingSignature
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 from fraud_provenance.attested.statements.statements import Material
@@ -31,7 +31,7 @@ class VerifiedInput:
     asset: str
     view: Manifest
     files: tuple[VerifiedFile, ...]
-    nodes: tuple[Node, ...] = ()
+    nodes: tuple[Materialisation, ...] = ()
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -61,17 +61,16 @@ class Taken:
     material: Material
     view: Manifest
     pending: PendingSignature | None = None
-    nodes: tuple[Node, ...] = ()
+    nodes: tuple[Materialisation, ...] = ()
 
 
-def entry_of(node: Node, head: Head) -> FileEntry:
+def entry_of(node: Materialisation, head: Head) -> FileEntry:
     """A head's file in the verified manifest of its statement.
 
     Raises:
         EvidenceError: EVIDENCE_MISSING, the manifest has no such file.
     """
-    entries = node.manifest.entries if node.manifest else ()
-    for entry in entries:
+    for entry in node.manifest.entries:
         if entry.partition == head.partition and entry.path == head.path:
             return entry
     raise EvidenceError(

@@ -106,10 +106,10 @@ def _heads(lineage: LineageVerifier, view: Manifest, asked: Summary) -> list[Hea
     known: dict[tuple[str, str, str], Head] = {}
     nodes = [lineage.node(statement) for statement in asked.inputs]
     for node in nodes:
-        made = node.provenance
-        if made is None or node.manifest is None or made.asset != view.asset:
+        made = node.claims.made
+        if made is None or made.asset != view.asset:
             continue
-        for entry in node.manifest.entries:
+        for entry in node.entries:
             place = (entry.partition, entry.path, entry.sha256)
             if place not in known or known[place].sequence < made.sequence:
                 known[place] = Head(

@@ -22,7 +22,7 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.decisions import joined
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.lineage.nodes import Node
+from fraud_provenance.attested.lineage.nodes import Materialisation as Attested
 from fraud_provenance.attested.lineage.signers import Signers, identity_of
 from fraud_provenance.attested.lineage.snapshots import Reading, two_versions
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
@@ -124,9 +124,7 @@ class Step:
         Raises:
             As `read`.
         """
-        node = self.lineage.node(statement)
-        if node.provenance is None or node.manifest is None:
-            raise node.refusal()
+        node = self.lineage.node(statement).expect(Attested)
         asset, sequence = node.provenance.asset, node.provenance.sequence
         chosen = [
             Head(
@@ -166,11 +164,10 @@ class Step:
         """
         now = self.trust.attestor.step_code(self.policy.layout.producer(read.asset))
         for node in read.nodes:
-            code = node.provenance_of().outputs.get("step_code")
+            code = node.provenance.outputs.get("step_code")
             if code and now and code != now:
                 why = f"made by the code {str(code)[:12]}, which is {now[:12]} now"
-                partitions = node.manifest.partitions if node.manifest else ()
-                first = min({*partitions} & {*read.view.partitions}, default="")
+                first = min({*node.manifest.partitions} & {*read.view.partitions}, default="")
                 raise VerificationError(
                     reason(
                         RootCause.CODE_VERSION_MISMATCH, why, artifact=read.asset, partition=first
@@ -195,7 +192,7 @@ class Step:
         if found:
             raise VerificationError(found)
 
-    def _content(self, node: Node, entry: FileEntry) -> bytes:
+    def _content(self, node: Attested, entry: FileEntry) -> bytes:
         """The attested bytes; a partition whose file is gone is one that is not there."""
         try:
             return self.lineage.artifacts.read(node, entry)
