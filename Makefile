@@ -13,7 +13,7 @@ POLICY_RULES := policies/lib policies/data_access policies/model_registration po
 POLICY_DATA := $(foreach name,layout principals thresholds,$(name):policies/data/$(name).json) \
 	$(foreach name,layout principals thresholds data_access model_registration model_deployment,schemas.$(name):policies/schemas/$(name).json)
 
-.PHONY: help setup spark spark-test tools object-store demo production production-down test acceptance attacks incidents remedies faults mutations lint types policies-test dbt-test unit ui bench down clean lock
+.PHONY: help setup spark spark-test tools object-store demo production production-down test acceptance attacks incidents remedies faults mutations lint types policies-test dbt-test unit ui bench past-models down clean lock resolve
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -116,12 +116,17 @@ ui: setup ## Dagster's UI and daemon, MLflow's UI and the Data Docs of this home
 bench: setup ## Cost of provenance: the handbook graph with and without it
 	@$(BIN)/python -m benchmarks.overhead
 
+past-models: setup ## Thirty past models made again: ten of other commits, five of other locks (over an hour)
+	@$(BIN)/python -m benchmarks.past_models
+
 down: ## Stop the local Sigstore of this home
 	@$(RUN) down
 
-lock: $(VENV)/.ready ## Resolve both locks anew, and write down what their packages install
-	@$(RESOLVE) \
+resolve: ## Resolve the first lock alone; UPGRADE="--upgrade-package NAME==VERSION" moves one package
+	@$(RESOLVE) $(UPGRADE) \
 		--extra dev --extra postgres --extra kubernetes pyproject.toml -o requirements.lock
+
+lock: $(VENV)/.ready resolve ## Resolve both locks anew, and write down what their packages install
 	@$(RESOLVE) --no-header \
 		--extra dev --extra postgres --extra kubernetes --extra spark --constraints requirements.lock \
 		$$(sed -nE 's/^([A-Za-z0-9._-]+)(\[.*\])?==.*/--no-emit-package \1/p' requirements.lock) \

@@ -47,11 +47,26 @@ def copy_project(target: Path) -> Path:
     for path in manifest.parent.iterdir():
         if path.is_file():
             shutil.copy2(path, parsed / path.name)
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "copy"]):
-        subprocess.run(["git", *command], cwd=target, check=True, env={**os.environ, **_NOBODY})
+    git(target, "init", "-q")
+    commit_all(target, "copy")
     compiled = [sys.executable, "-m", "compileall", "-q", "fraud_provenance", "benchmarks"]
     subprocess.run(compiled, cwd=target, check=True)
     return target
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What git prints, in a repository of nobody."""
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, env={**os.environ, **_NOBODY},
+        capture_output=True, text=True,
+    ).stdout.strip()  # fmt: skip
+
+
+def commit_all(folder: Path, message: str) -> str:
+    """Commit the whole work tree; returns the commit."""
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", message)
+    return git(folder, "rev-parse", "HEAD")
 
 
 @dataclass(frozen=True)
@@ -90,14 +105,21 @@ class Project:
         Raises:
             SystemExit: it failed.
         """
-        done = subprocess.run(
-            [sys.executable, "-m", "fraud_provenance.cli", *arguments],
-            cwd=self.folder, env=self.environment(home), check=False, capture_output=True,
-            text=True, timeout=deadline_s,
-        )  # fmt: skip
+        done = self.ask(home, *arguments, deadline_s=deadline_s)
         if done.returncode != 0:
             raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
+
+    def ask(
+        self, home: Path, *arguments: str, python: str = sys.executable,
+        deadline_s: float = SERVERS_DEADLINE_S,
+    ) -> "subprocess.CompletedProcess[str]":  # fmt: skip
+        """Run one command of the product, with an interpreter, to whatever end it comes."""
+        return subprocess.run(
+            [python, "-m", "fraud_provenance.cli", *arguments],
+            cwd=self.folder, env=self.environment(home), check=False, capture_output=True,
+            text=True, timeout=deadline_s,
+        )  # fmt: skip
 
     def warm_up(self) -> None:
         """What is paid once for each installation is paid before the clock starts."""

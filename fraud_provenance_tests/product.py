@@ -39,6 +39,7 @@ class Product:
 
     home: Path
     project: Path
+    python: str = sys.executable
 
     def environment(self, **more: str) -> dict[str, str]:
         """This process's, without what MLflow left in it: of another home it is an override."""
@@ -51,7 +52,7 @@ class Product:
         }
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "fraud_provenance.cli", *arguments]
+        return [self.python, "-m", "fraud_provenance.cli", *arguments]
 
     def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(

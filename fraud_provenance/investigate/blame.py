@@ -45,6 +45,7 @@ from fraud_provenance.investigate.effects import Effect, metric_effect, score_ef
 from fraud_provenance.investigate.limits import OF_VALUES, bar_causes, limit_causes
 from fraud_provenance.investigate.past import Past
 from fraud_provenance.investigate.past_code import Codes
+from fraud_provenance.investigate.past_libraries import Libraries
 from fraud_provenance.investigate.quick import ranked
 from fraud_provenance.investigate.recipes import (
     Recipe,
@@ -364,9 +365,12 @@ def _replayed(
     if asked.quick:
         ranked(asked.trust, found, sides, changes)
         return
+    libraries = Libraries(past, asked.trust.home / "cache" / "libraries")
+    changes, folders = libraries.between(before, now, changes)
+    found.notes += libraries.notes
     with Codes(past) as codes:
         replayable = {item.key: item for item in changes.replayable}
-        worlds = Worlds(asked.trust, codes, before, now, replayable, fixed)
+        worlds = Worlds(asked.trust, codes, before, now, replayable, fixed, folders)
         effect = score_effect(worlds, transaction) if now.scored else metric_effect(worlds, about)
         found.notes += dict.fromkeys(worlds.notes)
         _told(asked.trust, found, sides, changes, effect)

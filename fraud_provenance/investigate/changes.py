@@ -1,8 +1,8 @@
 """Everything that changed between two recipes, one by one, each so that it can be put back alone.
 
-What can be put back is data, the days of the training, parameters and the fraud package's code.
-What cannot (the code around it, libraries, a changed work tree) is a change as well: it explains
-only what is left when all else is put back.
+What can be put back is data, the days of the training, parameters, the fraud package's code and
+the libraries that it computes with. What cannot (the code around it, other libraries, a changed
+work tree) is a change as well: it explains only what is left when all else is put back.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,10 @@ from fraud_provenance.models.facts import MODEL, model_statement
 DATA, DAYS, PARAMETER, CODE, LIBRARY, POLICY = (
     "data", "days", "parameter", "code", "library", "policy",
 )  # fmt: skip
+COMPUTING = {
+    "numpy": "numpy", "polars": "polars", "scikit-learn": "sklearn", "xgboost-cpu": "xgboost",
+}  # fmt: skip
+"""The distributions that `fraud.replay` computes with, and the module of each."""
 TRAINING_DAYS = "days of the training"
 SWAPPED = "model"
 
@@ -167,7 +171,9 @@ def _code(_trust: Trust, past: Past, a: Recipe, b: Recipe) -> list[Change]:
 
 
 def _libraries(_trust: Trust, past: Past, a: Recipe, b: Recipe) -> list[Change]:
+    """The lines of all locks that differ, each once; those of the replay's own can be put back."""
     found: dict[str, Change] = {}
+    own = {a.lock, b.lock}
     for asset in sorted(a.locks.keys() & b.locks.keys()):
         if a.locks[asset] == b.locks[asset]:
             continue
@@ -176,7 +182,9 @@ def _libraries(_trust: Trust, past: Past, a: Recipe, b: Recipe) -> list[Change]:
             if pins[0].get(name) != pins[1].get(name):
                 found[name] = Change(
                     LIBRARY, name, pins[0].get(name, ""), pins[1].get(name, ""),
-                    b.made.get(asset), can_be_put_back=False, shapes_values=values_rest_on(name),
+                    b.made.get(asset), shapes_values=values_rest_on(name),
+                    can_be_put_back=len(own) > 1 and all(name in pin for pin in pins)
+                    and name in COMPUTING,
                 )  # fmt: skip
     return list(found.values())
 

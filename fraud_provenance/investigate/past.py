@@ -7,7 +7,7 @@ signed SHA-256; a policy's files lie under theirs.
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -152,6 +152,17 @@ def packages_of(lock: str) -> dict[str, str]:
         for name, rest in pins
         if name[:1].isalnum() and rest.split()
     }
+
+
+def requirements_of(lock: str, names: Collection[str]) -> str:
+    """The lines of some packages in a requirements lock, with their hashes."""
+    kept, is_wanted = [], False
+    for line in lock.splitlines():
+        if line[:1].isalnum():
+            is_wanted = bool(packages_of(line).keys() & set(names))
+        if is_wanted and line.strip() and not line.lstrip().startswith("#"):
+            kept.append(line)
+    return "".join(f"{line}\n" for line in kept)
 
 
 def leaves_of(value: Any, place: str = "") -> dict[str, Any]:  # noqa: ANN401 - any JSON value

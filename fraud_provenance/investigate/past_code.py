@@ -25,18 +25,22 @@ PACKAGE = "fraud_provenance/fraud/"
 _ABOVE = "fraud_provenance/__init__.py"
 _DEADLINE_S = 120.0
 _BOOT = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "import sys; sys.path[:0] = sys.argv[1].splitlines(); "
     "scope = {'__name__': 'made_again'}; "
     "exec(compile(open(sys.argv[2]).read(), sys.argv[2], 'exec'), scope); scope[sys.argv[3]]()"
 )
 
 
-def by_other_code(python: str, code: Path, script: str, entry: str, *asked: str) -> list[str]:
+def by_other_code(
+    python: str, code: Path, script: str, entry: str, *asked: str, libraries: Sequence[Path] = ()
+) -> list[str]:
     """The command that runs `entry` of a script of today, which imports the package from `code`.
 
-    The entry finds what it is asked for in `sys.argv`, from the fifth on.
+    The entry finds what it is asked for in `sys.argv`, from the fifth on. `libraries`: folders that
+    go before the interpreter's own packages.
     """
-    return [python, "-I", "-B", "-c", _BOOT, str(code), script, entry, *asked]
+    first = "\n".join(map(str, (code, *libraries)))
+    return [python, "-I", "-B", "-c", _BOOT, first, script, entry, *asked]
 
 
 class Engine(Protocol):
@@ -68,7 +72,7 @@ class Codes:
     def __init__(self, past: Past) -> None:
         """`past` reads the commits."""
         self._past = past
-        self._engines: dict[tuple[tuple[str, str], ...], Engine] = {}
+        self._engines: dict[tuple[object, ...], Engine] = {}
         self._workers: list[Worker] = []
         self._folder = tempfile.TemporaryDirectory(prefix="replay-")
 
@@ -95,19 +99,21 @@ class Codes:
             if path == _ABOVE or (path.startswith(PACKAGE) and path.endswith(".py"))
         }
 
-    def engine(self, files: Mapping[str, str]) -> Engine:
+    def engine(self, files: Mapping[str, str], libraries: Sequence[Path] = ()) -> Engine:
         """The engine that runs these files; this process's own where they are the same.
+
+        `libraries`: folders of libraries that are not the installed ones, see `past_libraries`.
 
         Raises:
             BackendError: GIT_UNAVAILABLE.
         """
-        if not files or self._past.is_running(files):
+        if not files or (not libraries and self._past.is_running(files)):
             return self._engines.setdefault((), _own())
-        key = tuple(sorted(files.items()))
+        key = (*sorted(files.items()), *libraries)
         if key not in self._engines:
             folder = Path(self._folder.name) / str(len(self._workers))
             self._past.lay_out(files, folder)
-            self._workers.append(Worker(folder))
+            self._workers.append(Worker(folder, libraries))
             self._engines[key] = self._workers[-1]
         return self._engines[key]
 
@@ -121,13 +127,15 @@ def _own() -> Engine:
 class Worker:
     """One process that answers by other code."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, libraries: Sequence[Path] = ()) -> None:
         """`folder` holds the code; rows are handed over in files beside it."""
         from fraud_provenance.fraud import replay
 
         self._folder = folder
         self._known: set[str] = set()
-        command = by_other_code(sys.executable, folder, str(replay.__file__), "serve")
+        command = by_other_code(
+            sys.executable, folder, str(replay.__file__), "serve", libraries=libraries
+        )
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter; code of signed commits
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             text=True, cwd=folder,

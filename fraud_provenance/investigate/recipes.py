@@ -74,6 +74,11 @@ class Recipe:
         """The commit that the values were computed by: the model's, else the scores'."""
         return self.commits.get(MODEL) or self.commits.get(SCORES, "")
 
+    @property
+    def lock(self) -> str:
+        """The lock of the step that `commit` is of."""
+        return self.locks.get(MODEL) or self.locks.get(SCORES, "")
+
     def parts(self) -> dict[str, tuple[str, ...]]:
         """The days of train, delay and test."""
         found, start = {}, 0
@@ -135,6 +140,7 @@ def measured_before(trust: Trust, digest: str) -> tuple[Recipe, Recipe] | None:
             sides = of_evidence(replace(now, evaluation=node)), of_evidence(now)
             for side in sides:  # the trees are the same: what measured them is what differs
                 side.commits[MODEL] = side.commits[EVALUATION]
+                side.locks[MODEL] = side.locks.get(EVALUATION, "")
             return sides
     return None
 

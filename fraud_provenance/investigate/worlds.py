@@ -8,6 +8,7 @@ nothing is put back must give what was signed, else nothing is said by putting b
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fraud_provenance.attested.core import encoding
@@ -17,12 +18,14 @@ from fraud_provenance.investigate.changes import (
     CODE,
     DATA,
     DAYS,
+    LIBRARY,
     PARAMETER,
     SWAPPED,
     TRAINING_DAYS,
     Change,
 )
 from fraud_provenance.investigate.past_code import Codes, Engine
+from fraud_provenance.investigate.past_libraries import Sides
 from fraud_provenance.investigate.recipes import LENGTHS, PARTS, Recipe, Source, entry_of
 from fraud_provenance.investigate.why import bytes_of
 from fraud_provenance.models.facts import MODEL
@@ -45,6 +48,8 @@ class World:
     scored: str
     model: str
     """The digest of the model where it is not trained again, else ""."""
+    libraries: tuple[Path, ...] = ()
+    """The folders of libraries that are not the installed ones."""
 
     @property
     def rows(self) -> str:
@@ -57,6 +62,7 @@ class Worlds:
     """The worlds between two recipes.
 
     `model`: the digest of the one model that both sides have, where it is not made again.
+    `libraries`: see `past_libraries`.
     """
 
     trust: Trust
@@ -65,6 +71,7 @@ class Worlds:
     b: Recipe
     changes: Mapping[str, Change]
     model: str = ""
+    libraries: Mapping[str, Sides] = field(default_factory=dict)
     _frames: dict[str, "pl.DataFrame"] = field(default_factory=dict)
     _made: dict[str, Any] = field(default_factory=dict)
     _fixed: dict[str, Any] = field(default_factory=dict)
@@ -77,7 +84,7 @@ class Worlds:
         return World(
             tuple(raw[day] for day in sorted(raw)), self._parts(back, sorted(raw)),
             self._parameters(back), self._files(back), self._scored(back),
-            self._model(back),
+            self._model(back), self._libraries(back),
         )  # fmt: skip
 
     def _raw(self, back: Sequence[Change]) -> dict[str, Source]:
@@ -130,6 +137,12 @@ class Worlds:
             elif item.kind == CODE:
                 files.pop(item.name, None)
         return files
+
+    def _libraries(self, back: Sequence[Change]) -> tuple[Path, ...]:
+        names = {item.name for item in back if item.kind == LIBRARY}
+        folders = (before if name in names else now
+                   for name, (before, now) in sorted(self.libraries.items()))  # fmt: skip
+        return tuple(folder for folder in folders if folder is not None)
 
     def _model(self, back: Sequence[Change]) -> str:
         return self.a.model if any(item.kind == SWAPPED for item in back) else self.model
@@ -200,12 +213,13 @@ class Worlds:
         return encoding.digest_json(
             {"rows": world.rows, "parts": {n: list(d) for n, d in world.parts.items()},
              "parameters": dict(world.parameters), "files": dict(world.files),
-             "scored": world.scored, "model": world.model}
+             "scored": world.scored, "model": world.model,
+             "libraries": [folder.name for folder in world.libraries]}
         )  # fmt: skip
 
     def _loaded(self, world: World) -> Engine:
         files = world.files or self._now()
-        engine = self.codes.engine(files)
+        engine = self.codes.engine(files, world.libraries)
         if not engine.knows(world.rows):
             engine.load(world.rows, self._rows(world))
         return engine

@@ -1,15 +1,20 @@
 """What people do, a source delivers and machines suffer: what incidents are put together from."""
 
 import hashlib
+import shutil
 import sqlite3
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
+from benchmarks import locks
 from fraud_provenance_tests.attacks.arena import commit_all
 from fraud_provenance_tests.incidents.changes import Change, same
 from fraud_provenance_tests.incidents.place import SAME_DAYS, Place, Plant, day
+from fraud_provenance_tests.product import PROJECT
 
 MODEL = "fraud_provenance/fraud/model.py"
 THRESHOLDS, CONTRACTS = "policies/data/thresholds.json", "policies/data/contracts.json"
@@ -104,6 +109,30 @@ def default(name: str, before: str, after: str) -> Plant:
         place.edit(MODEL, line, changed, f"another {name}")
 
     return plant
+
+
+def locked(versions: Mapping[str, str]) -> Plant:
+    """Other real versions of libraries are locked, installed and committed; what follows runs so.
+
+    Their environment is one of its own, and is kept beside the homes by the lock's digest.
+    """
+
+    def plant(place: Place) -> None:
+        locks.resolve(place.project, versions)
+        name = sha256_of(place.project / locks.LOCK)[:12]
+        python = locks.build(place.project, place.home.parent / "environments" / name)
+        commit_all(place.project, "other versions of libraries")
+        place.product = replace(place.product, python=python)
+
+    return plant
+
+
+def todays_lock(place: Place) -> None:
+    """The libraries are upgraded to what is locked today, and what follows runs so."""
+    for name in locks.LOCKED:
+        shutil.copy2(PROJECT / name, place.project / name)
+    commit_all(place.project, "upgrade the libraries")
+    place.product = replace(place.product, python=sys.executable)
 
 
 def limit(path: str, before: str, after: str) -> Plant:

@@ -8,6 +8,7 @@ from fraud_provenance_tests.incidents import (
     cases_beside,
     cases_days,
     cases_evidence,
+    cases_libraries,
     cases_machine,
     cases_people,
     cases_training,
@@ -19,5 +20,6 @@ CASES = (
     *cases_days.CASES,
     *cases_machine.CASES,
     *cases_training.CASES,
+    *cases_libraries.CASES,
     *cases_beside.CASES,
 )
