@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -17,6 +19,9 @@ from fraud_provenance.home.settings import PROJECT
 
 _GRACE_S = 20.0
 _LOOK_S = 0.5
+_SERVICES = "fraud_provenance.run.services"
+_PAGES = ("--live-data-poll-rate", "2000", "--log-format", "colored")
+_CODE = "the code's server"
 _QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # MLflow's UI only shows things here
 
 
@@ -33,6 +38,7 @@ def ui(
     Exits 2 if one of them ends by itself; the others are ended then.
     """
     from fraud_provenance.due.planning import mlflow_uri
+    from fraud_provenance.run.code_server import CodeServer
     from fraud_provenance.run.instance import open_instance
 
     workspace = open_workspace()
@@ -40,7 +46,7 @@ def ui(
     open_instance(workspace).dispose()
     mlflow_port = pages.port_of(workspace.home) + 1
     host = ["--host", pages.HOST]
-    commands = {"Dagster": ["dagster", "dev", "-w", "workspace.yaml", *host, "--port", str(port)]}
+    commands = {}
     mlflow = workspace.settings.mlflow.server
     if not mlflow:
         mlflow = f"http://{pages.HOST}:{mlflow_port}/"
@@ -51,20 +57,39 @@ def ui(
     with ExitStack() as ends:
         docs = ends.enter_context(pages.served(workspace.home))
         signal.signal(signal.SIGTERM, _interrupted)
-        started = {}
-        for name, command in commands.items():
+        folder = ends.enter_context(TemporaryDirectory(prefix="fraud-provenance-"))
+        code = CodeServer(Path(folder))
+        ends.enter_context(code.told())
+        started: dict[str, subprocess.Popen[bytes]] = {}
+
+        def start(name: str, command: Sequence[str]) -> None:
             started[name] = _start(command)
             ends.callback(_end, started[name])
+
+        start(_CODE, code.command)
+        ends.callback(code.shut_down)
+        for name, command in commands.items():
+            start(name, command)
         err.print(f"Dagster    http://{pages.HOST}:{port}/", markup=False)
         err.print(f"MLflow     {mlflow}", markup=False)
         err.print(f"Data Docs  {docs}", markup=False)
         with suppress(KeyboardInterrupt):
-            while all(process.poll() is None for process in started.values()):
-                time.sleep(_LOOK_S)
+            if code.wait(lambda: _all_run(started)):
+                place = ["--workspace", str(code.workspace)]
+                pages_at = [*host, "--port", str(port), *_PAGES]
+                start("Dagster's pages", [_SERVICES, "pages", *pages_at, *place])
+                start("Dagster's daemon", [_SERVICES, "daemon", "run", *place])
+                while _all_run(started):
+                    time.sleep(_LOOK_S)
             gone = [name for name, process in started.items() if process.poll() is not None]
-            err.print(f"ended by itself: {', '.join(gone)}", style="red", markup=False)
+            said = f"ended by itself: {', '.join(gone)}" if gone else f"does not answer: {_CODE}"
+            err.print(said, style="red", markup=False)
             return 2
     return 0
+
+
+def _all_run(started: "Mapping[str, subprocess.Popen[bytes]]") -> bool:
+    return all(process.poll() is None for process in started.values())
 
 
 def _interrupted(*_: object) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import dagster as dg  # heavy
 
 _OURS: Final = "# Written from settings.toml of the home; what is changed here is lost.\n"
+_HISTORY: Final = "fraud_provenance.run.history"
 _BEFORE: Final = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 _MAX_BYTES: Final = 1 << 20
 
@@ -72,7 +73,7 @@ def write_configuration(workspace: Workspace) -> None:
         ConfigError: USAGE.
     """
     path = workspace.dagster / "dagster.yaml"
-    wanted = _configuration(workspace.settings)
+    wanted = _configuration(workspace)
     kept = files.read_once(path, limit_bytes=_MAX_BYTES).decode() if path.exists() else ""
     if not kept or kept == _BEFORE or kept.startswith(_OURS):
         if kept != wanted:
@@ -84,11 +85,24 @@ def write_configuration(workspace: Workspace) -> None:
         )
 
 
-def _configuration(settings: Settings) -> str:
+def _configuration(workspace: Workspace) -> str:
     """Dagster's settings, as YAML that is also JSON."""
+    settings = workspace.settings
     wanted: dict[str, Any] = {"telemetry": {"enabled": False}, "nux": {"enabled": False}}
-    if not settings.postgres.address:
-        return _BEFORE
+    if settings.postgres.address:
+        wanted["storage"] = {"postgres": {"postgres_db": _server(settings)}}
+    else:
+        kept = {"base_dir": str(workspace.dagster)}
+        wanted["storage"] = {"custom": {"module": _HISTORY, "class": "History", "config": kept}}
+    return f"{_OURS}{json.dumps(wanted, indent=2)}\n"
+
+
+def _server(settings: Settings) -> dict[str, Any]:
+    """The PostgreSQL server, as Dagster takes it.
+
+    Raises:
+        ConfigError: USAGE, it cannot be used from here.
+    """
     if find_spec("dagster_postgres") is None:
         raise _unusable(
             "PostgreSQL is set, and dagster-postgres is not installed",
@@ -96,8 +110,7 @@ def _configuration(settings: Settings) -> str:
         )
     if not os.environ.get(POSTGRES_PASSWORD):
         raise _unusable(f"{POSTGRES_PASSWORD} is not set", f"Set {POSTGRES_PASSWORD}.")
-    wanted["storage"] = {"postgres": {"postgres_db": settings.postgres.storage()}}
-    return f"{_OURS}{json.dumps(wanted, indent=2)}\n"
+    return settings.postgres.storage()
 
 
 def _has(kept: str, settings: Settings) -> bool:
