@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ _NAMES = {
     "dagster dev": "dagster dev",
     "mlflow": "MLflow",
     "http.server": "issuer",
+    "services daemon": "Dagster's daemon",
+    "services pages": "Dagster's pages",
     "fraud_provenance.cli ui": "ui, Data Docs",
     "resource_tracker": "code server",
 }
@@ -119,7 +121,7 @@ def _all_ticked(home: Path, began: float) -> bool:
         "select min(at) from (select max(strftime('%s', timestamp)) + 0 as at from job_ticks "
         "where type = 'SENSOR' group by selector_id)"
     )
-    with suppress(sqlite3.Error), sqlite3.connect(_ticks_of(home)) as database:
+    with suppress(sqlite3.Error), closing(sqlite3.connect(_ticks_of(home))) as database:
         (oldest,) = database.execute(asked).fetchone()
         return oldest is not None and oldest >= began
     return False
@@ -127,6 +129,34 @@ def _all_ticked(home: Path, began: float) -> bool:
 
 def _ticks_of(home: Path) -> Path:
     return home / "dagster" / "schedules" / "schedules.db"
+
+
+def wait_for_quiet(home: Path, settle_s: float) -> int:
+    """Until no run is at work and none began for `settle_s` seconds; returns how many there were.
+
+    Raises:
+        SystemExit: there is always one.
+    """
+    end, count, since = time.monotonic() + _READY_S, -1, time.monotonic()
+    while time.monotonic() - since < settle_s:
+        if time.monotonic() > end:
+            raise SystemExit(f"runs are started all the time: see {home / 'ui.log'}")
+        found, at_work = _runs_of(home)
+        if found != count or at_work:
+            count, since = found, time.monotonic()
+        time.sleep(2)
+    return count
+
+
+def _runs_of(home: Path) -> tuple[int, int]:
+    """(all, those at work)."""
+    asked = (
+        "select count(*), count(*) filter (where status not in ('SUCCESS', 'FAILURE', 'CANCELED'))"
+        " from runs"
+    )
+    with closing(sqlite3.connect(home / "dagster" / "history" / "runs.db")) as database:
+        every, at_work = database.execute(asked).fetchone()
+    return int(every), int(at_work)
 
 
 def measure(roots: Sequence[psutil.Process], minutes: float) -> dict[str, float]:
@@ -148,14 +178,20 @@ def build(project: Project, home: Path, options: argparse.Namespace) -> None:
 
 
 def add_ticks(home: Path, count: int) -> None:
-    """The skipped ticks of a week, of which Dagster keeps one row each."""
-    with sqlite3.connect(_ticks_of(home)) as database:
-        database.execute(
-            "insert into job_ticks (job_origin_id, selector_id, status, type, timestamp, tick_body)"
-            " select t.job_origin_id, t.selector_id, t.status, t.type,"
-            " datetime(t.timestamp, '-' || ((row_number() over ()) % 600000) || ' seconds'),"
-            " t.tick_body from job_ticks t, generate_series(1, ?) limit ?",
-            (count, count),
+    """Skipped ticks of the week before, of which Dagster keeps a row each."""
+    step_s = 7 * 86_400 / count
+    with closing(sqlite3.connect(_ticks_of(home))) as database, database:
+        kept = database.execute(
+            "select job_origin_id, selector_id, status, type, tick_body from job_ticks limit 20"
+        ).fetchall()
+        database.executemany(
+            "insert into job_ticks"
+            " (job_origin_id, selector_id, status, type, tick_body, timestamp)"
+            " values (?, ?, ?, ?, ?, strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour', ?))",
+            (
+                (*kept[place % len(kept)], f"-{place * step_s:.0f} seconds")
+                for place in range(count)
+            ),
         )
 
 
@@ -164,8 +200,13 @@ def idle(project: Project, home: Path, options: argparse.Namespace) -> dict[str,
     listed = json.loads(project.command(home, "status", "--json"))["servers"]
     servers = [psutil.Process(server["pid"]) for server in listed if server["pid"]]
     with ui(project, home) as process:
-        time.sleep(options.settle)
-        return measure([process, *servers], options.minutes)
+        if options.ticks:
+            add_ticks(home, options.ticks)
+        before = wait_for_quiet(home, options.settle)
+        found = measure([process, *servers], options.minutes)
+    if _runs_of(home)[0] != before:
+        raise SystemExit("a run began meanwhile: that is not idle, begin again")
+    return found
 
 
 def main() -> int:
@@ -178,7 +219,9 @@ def main() -> int:
     parser.add_argument("--rows-per-day", type=int, default=500)
     parser.add_argument("--ticks", type=int, default=0, help="skipped ticks of the week before")
     parser.add_argument("--minutes", type=float, default=3.0, help="for which it is watched")
-    parser.add_argument("--settle", type=float, default=60.0, help="seconds before that")
+    parser.add_argument(
+        "--settle", type=float, default=60.0, help="seconds without a run before that"
+    )
     parser.add_argument("--home", type=Path, help="a home that is there, servers running")
     parser.add_argument("--json", type=Path, help="write all numbers to this file, too")
     options = parser.parse_args()

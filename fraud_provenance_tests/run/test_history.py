@@ -43,8 +43,8 @@ def test_history_of_dagsters_own_storage_goes_on(workspace: Workspace) -> None:
         events = instance.get_records_for_run(run_id).records
         assert events
         second = _nothing.execute_in_process(instance=instance).run_id
-    with DagsterSqliteStorage.from_local(str(workspace.dagster)) as after:
-        assert after.run_storage.get_run_by_id(second)
+    after = DagsterSqliteStorage.from_local(str(workspace.dagster))
+    assert [run.run_id for run in after.run_storage.get_runs()] == [second, run_id]
 
 
 def test_home_that_moved_has_its_history_with_it(workspace: Workspace, tmp_path: Path) -> None:
