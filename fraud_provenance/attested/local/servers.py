@@ -10,7 +10,7 @@ from fraud_provenance.attested.local.tools import tools_dir
 from fraud_provenance.attested.local.trust_root import Settings, private_folder
 
 TOOLS = ("ct-test-srv", "fulcio", "rekor-server", "timestamp-server")
-# One signature alone waits for its batch; its checkpoint is published at once. Of many at a time one
+# One signature waits for its batch; its checkpoint is published at once. Of many at a time each
 # waits for the interval as well. Half of it makes none of them faster. Neither costs while idle.
 CHECKPOINT_INTERVAL = "20ms"
 BATCH_MAX_AGE = "5ms"
