@@ -7,6 +7,7 @@ from fraud_provenance.causes.told import (
     APPROVE,
     BACKUP,
     IMPORT,
+    MISSIGNED,
     RELEASE,
     RELEASED,
     REPLACE,
@@ -90,8 +91,7 @@ class ProductCause(Told):
     CHAIN_BROKEN = (
         auto(),
         "The batches of the prediction log do not follow each other.",
-        "Treat the prediction log as edited. Copy the backup of evidence/ over the home's and "
-        "keep what is newer there.",
+        f"Treat the prediction log as edited. {MISSIGNED}",
     )
     HEARTBEAT_MISSING = (
         auto(),

@@ -248,8 +248,8 @@ REMEDIES: Final[Mapping[str, str]] = {
         f"Mend what is named (`git fsck` helps) or clone anew, then {RUN}."
     ),
     RootCause.PARTITION_DUPLICATE: (
-        f"A raw day: name the one that counts, {ROLLBACK_DAY}. Anything else: materialise the "
-        "partition again in the UI."
+        "Find out which of the two counts. `fraud-provenance revoke DIGEST --reason TEXT`, with "
+        f"the statement of the other one, withdraws it; then {RUN}."
     ),
     RootCause.POLICY_DATA_INVALID: (
         "Repair policies/data in the checkout and have it signed by two policy authors, each "

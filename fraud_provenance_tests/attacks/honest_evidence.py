@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,12 +11,20 @@ from typing import Any
 import psutil
 
 from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.core.errors import EvidenceError
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.predictions import log as prediction_log
-from fraud_provenance_tests.attacks.bundles import forget_index
+from fraud_provenance_tests.attacks.bundles import (
+    as_of_now,
+    document_of,
+    forget_index,
+    newest,
+    payload_of,
+)
 from fraud_provenance_tests.attacks.cases_data import DAY
 from fraud_provenance_tests.attacks.cases_log import rewritten_log, sign_something
+from fraud_provenance_tests.attacks.cases_scores import unscored_day
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import RAW
 from fraud_provenance_tests.attacks.model import Attack
@@ -42,10 +51,19 @@ def made_of_nothing(home: Home) -> None:
 
 def signed_twice(home: Home) -> None:
     """Two processes sign a day's next version at once: both claim the same number."""
+    record = newest(home, RAW)
     with home.surroundings():
         sequence, previous = home.workspace().trust.lineage().versions.next(RAW)
-    raw_day(home, sequence=sequence, previous=previous)
-    raw_day(home, sequence=sequence, previous=previous, run_id="run-other")
+        for run in ("run-one", "run-other"):
+            said = as_of_now(json.loads(payload_of(document_of(home, record)))["predicate"])
+            said["buildDefinition"]["internalParameters"] |= {
+                "sequence": sequence, "previous": previous
+            }  # fmt: skip
+            said["runDetails"]["metadata"]["invocationId"] = run
+            made = home.forger().sign(
+                statements.PROVENANCE, RAW, record.subject_digest, said, "/steps/ingest"
+            )
+    home.notes["statement"] = made.statement.digest
 
 
 def of_another_environment(home: Home) -> None:
@@ -74,8 +92,9 @@ def manifest_in_other_bytes(home: Home) -> None:
         forger = home.forger()
         material, digest = forger.source()
         made = Manifest.of(RAW, [forger.forged_entry([digest], DAY)])
-        forger.provenance(RAW, "ingest", entries=made.entries, materials=[material],
-                          manifest=Loose(made))  # fmt: skip
+        with suppress(EvidenceError):  # it is logged and stored, though no index takes it
+            forger.provenance(RAW, "ingest", entries=made.entries, materials=[material],
+                              manifest=Loose(made))  # fmt: skip
 
 
 def read_before_allowed(home: Home) -> None:
@@ -92,7 +111,9 @@ def read_before_allowed(home: Home) -> None:
 
         with patched(signing, "sign", not_yet):
             decision = forger.decision(view, _inputs(home, judged=True))
-        forger.features(view, decision, entries=[forger.forged_entry([view.entries[0].sha256], DAY)])
+        forger.features(
+            view, decision, entries=[forger.forged_entry([view.entries[0].sha256], DAY)]
+        )
         time.sleep(2.1)  # timestamps know whole seconds
         signing.sign(*later[0])
 
@@ -132,10 +153,10 @@ def contract_of(**lies: Any) -> Attack:
 
 
 def batch_lost(home: Home) -> None:
-    """The newest batch is gone from the store."""
+    """One more day is scored; the batch before it is gone from the store."""
+    assert home.job("scoring", days=[unscored_day(home)]).code == 0
     store = home.workspace().store
-    record = store.records(predicate_type=statements.PREDICTION_BATCH)[-1]
-    store.bundle_path(record.bundle).unlink()
+    store.bundle_path(store.records(predicate_type=statements.PREDICTION_BATCH)[0].bundle).unlink()
     forget_index(home)
 
 
@@ -180,5 +201,3 @@ def log_itself(home: Home, _backup: Path) -> None:
     """The hand: what served the old head is taken away."""
     shutil.rmtree(home.path / "log")
     (home.path / NEWEST_HEAD).rename(home.path / "log")
-
-

@@ -16,19 +16,24 @@ from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.local import tools
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.step import access
+from fraud_provenance.attested.step.inputs import VerifiedInput
+from fraud_provenance.attested.step.step import Step
 from fraud_provenance.attested.tlog.notes import log_keys
 from fraud_provenance.attested.tlog.witness import LocalWitness, create_local_witness
 from fraud_provenance.cli import home as commands
 from fraud_provenance.home.settings import Settings
+from fraud_provenance.home.workspace import Workspace
+from fraud_provenance.models import registration
 from fraud_provenance.predictions import audit
 from fraud_provenance_tests.attacks import cases_governance, cases_rotation, honest
+from fraud_provenance_tests.attacks.cases_data import DAY
 from fraud_provenance_tests.attacks.cases_governance import AUTHOR, REVIEWER
 from fraud_provenance_tests.attacks.cases_log import sign_something
 from fraud_provenance_tests.attacks.cases_policy import wake_the_canaries
 from fraud_provenance_tests.attacks.cases_reproducibility import demand
 from fraud_provenance_tests.attacks.home import Home, patched
-from fraud_provenance_tests.attacks.judges import RAW
-from fraud_provenance_tests.attacks.model import Attack
+from fraud_provenance_tests.attacks.judges import RAW, question
+from fraud_provenance_tests.attacks.model import Attack, Judge
 from fraud_provenance_tests.attacks.network import free_port
 from fraud_provenance_tests.evidence.simulated_witness import served, speaking
 
@@ -56,9 +61,7 @@ def released(name: str, change: Change, *, tried: bool = False) -> Attack:
 
 def reads(**change: Any) -> Attack:
     """In the next release the features step is another one."""
-    return released(
-        "data/layout.json", lambda layout: layout["steps"]["features"].update(change)
-    )
+    return released("data/layout.json", lambda layout: layout["steps"]["features"].update(change))
 
 
 def asks_of_the_request(change: Change) -> Attack:
@@ -86,14 +89,24 @@ def other_words(request: Any) -> None:  # noqa: ANN401 - JSON
     request["properties"]["purpose"] = {"type": "string", "enum": ["to read"]}
 
 
-def material_twice(home: Home) -> None:
-    """Both authors' signatures are under a layout that contradicts itself."""
+def no_age(home: Home) -> None:
+    """Both authors' signatures are under a layout that lacks what its schema demands."""
 
-    def twice(layout: Any) -> None:  # noqa: ANN401 - JSON
-        layout["steps"]["features"]["materials"] *= 2
+    def forget(layout: Any) -> None:  # noqa: ANN401 - JSON
+        del layout["steps"]["features"]["max_age_days"]
 
-    cases_governance.edit_layout(home, twice)
+    cases_governance.edit_layout(home, forget)
     cases_governance.force(home)
+
+
+def read_for(purpose: str) -> Judge:
+    """P1: the features step reads a day for a purpose that it names."""
+
+    def read(workspace: Workspace) -> None:
+        with Step(workspace.trust, "features", "judge") as step:
+            step.read(RAW, [DAY], purpose)
+
+    return question("P1", read)
 
 
 # --- rules ---------------------------------------------------------------------------------------
@@ -108,8 +121,12 @@ def rule_released(name: str, before: str, after: str) -> Attack:
     return attack
 
 
-anybody_reads = rule_released("lib/request.rego", "not identity_authorized", "not true")
-silent_no = rule_released("data_access/data_access.rego", "count(reasons) == 0", "count(reasons) == 99")
+anybody_signs = rule_released(
+    "data_access/data_access.rego", "not signed_by_producer(partition)", "not true"
+)
+silent_no = rule_released(
+    "data_access/data_access.rego", "count(reasons) == 0", "count(reasons) == 99"
+)
 
 
 def back_to_the_first(home: Home) -> None:
@@ -208,10 +225,29 @@ def principals_apart(home: Home, _backup: Path) -> None:
     cases_governance.edit(home, "data/principals.json", add)
 
 
-def nobody_ingests(layout: Any) -> None:  # noqa: ANN401 - JSON
-    """What the ingest step signs is called a source that nobody signs."""
-    layout["steps"]["ingest"]["produces"] = None
-    layout["sources"].append("raw_transactions")
+# --- code ----------------------------------------------------------------------------------------
+
+
+def reads_the_source(home: Home) -> None:
+    """A step's code asks for what the ingest step reads, not for what it makes."""
+    honest_read = Step.read
+
+    def read(step: Step, _asset: str, _partitions: object, purpose: str = "") -> VerifiedInput:
+        return honest_read(step, "landing", [], purpose)
+
+    home.hold(patched(Step, "read", read))
+
+
+def asks_as_another(home: Home) -> None:
+    """The code that asks the gate of registration says that it is another step."""
+    told = registration.registration_input
+
+    def changed(*arguments: Any) -> dict[str, Any]:
+        document: dict[str, Any] = told(*arguments)
+        document["request"]["step"] = "released"
+        return document
+
+    home.hold(patched(registration, "registration_input", changed))
 
 
 # --- homes ---------------------------------------------------------------------------------------

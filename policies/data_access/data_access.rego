@@ -128,7 +128,7 @@ reasons contains lib.reason(rego.metadata.rule(), asset_name, message) if {
 # custom:
 #   short_name: partitions_unique
 #   code: PARTITION_DUPLICATE
-#   remedy: "A raw day: name the one that counts, `fraud-provenance rollback raw_transactions DAY --to DIGEST`. Anything else: materialise the partition again in the UI."
+#   remedy: "Find out which of the two counts. `fraud-provenance revoke DIGEST --reason TEXT`, with the statement of the other one, withdraws it; then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), asset_name, "A partition is given from several statements, or its name or statement is missing.") if {
 	not one_statement_each
 }
