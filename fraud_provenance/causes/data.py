@@ -137,8 +137,9 @@ class DataCause(Told):
     IMMATURE_LABELS = (
         auto(),
         "Labels are used before the delay after which they are known.",
-        "Train on earlier days, `fraud-provenance run --train-start DAY`, or wait until the "
-        "delay has gone by.",
+        "Train on earlier days, with the delay that label_delay_days in "
+        "policies/data/thresholds.json demands: `fraud-provenance run --delay-days N --train-start "
+        "DAY`. Or wait until the delay has gone by.",
     )
     TRIGGER_SUSPECT = (
         auto(),

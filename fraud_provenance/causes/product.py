@@ -3,7 +3,19 @@
 from enum import auto
 
 from fraud_provenance.attested.core.codes import Kind
-from fraud_provenance.causes.told import APPROVE, DELIVER, RELEASE, REPLACE, RUN, UP, Told
+from fraud_provenance.causes.told import (
+    APPROVE,
+    BACKUP,
+    IMPORT,
+    MISSIGNED,
+    RELEASE,
+    RELEASED,
+    REPLACE,
+    RUN,
+    TOOLS,
+    UP,
+    Told,
+)
 
 
 class ProductCause(Told):
@@ -79,8 +91,7 @@ class ProductCause(Told):
     CHAIN_BROKEN = (
         auto(),
         "The batches of the prediction log do not follow each other.",
-        "Treat the prediction log as edited. Copy the backup of evidence/ over the home's and "
-        "keep what is newer there.",
+        f"Treat the prediction log as edited. {MISSIGNED}",
     )
     HEARTBEAT_MISSING = (
         auto(),
@@ -166,7 +177,8 @@ class ProductCause(Told):
     COSIGN_REJECTED = (
         auto(),
         "The independent verifier (cosign) refuses what this one accepts.",
-        "Treat the artifact as tampered and look at both verifiers' outputs.",
+        f"Find out which of the two is wrong. Where cosign was replaced: {TOOLS}. Where it is "
+        f"right, treat the artifact as tampered. {BACKUP}.",
     )
     APPROVAL_MISSING = (
         auto(),
@@ -220,12 +232,14 @@ class ProductCause(Told):
     MODEL_TOO_OLD = (
         auto(),
         "The model is older than the layout allows.",
-        f"Bring newer days in: {DELIVER}; it trains on them. Then {APPROVE}.",
+        f"{RUN} trains on the newest days; where none is newer, {IMPORT} first. Then {APPROVE}, "
+        "and run once more.",
     )
     FEATURES_TOO_FEW = (
         auto(),
         "The model has fewer features than the policy demands.",
-        f"Restore the lost feature view, then {RUN} trains again.",
+        f"Restore the lost feature view, then {RUN} trains again; or have the threshold in "
+        f"policies/data/thresholds.json changed: {RELEASED}.",
     )
     LEAKAGE_FEATURE = (
         auto(),
@@ -278,17 +292,19 @@ class ProductCause(Told):
     POLICY_AUTHOR_UNKNOWN = (
         auto(),
         "Fewer than two distinct principals signed the policy.",
-        f"Have two policy authors sign it, each with {RELEASE}.",
+        "Have each policy author be a principal of its own in policies/data/principals.json, and "
+        f"have that signed by {RELEASED}. Then {RUN} registers the model under it; {APPROVE}, and "
+        "run once more.",
     )
     PRODUCER_UNKNOWN = (
         auto(),
         "No step of the layout produces this asset.",
-        "Read an asset that the layout knows.",
+        f"Read an asset that the layout knows, or have the layout changed: {RELEASED}.",
     )
     PURPOSE_NOT_ALLOWED = (
         auto(),
         "The step may not read for this purpose.",
-        "Ask as the layout lists it, or have the layout changed.",
+        f"Ask as the layout lists it, or have the layout changed: {RELEASED}.",
     )
     REGISTRATION_POLICY = (
         auto(),
@@ -298,7 +314,9 @@ class ProductCause(Told):
     ROLE_CONFLICT = (
         auto(),
         "One principal holds two roles that must be apart.",
-        "Have another principal act.",
+        "Give the trainer and each policy author principals of their own in "
+        f"policies/data/principals.json, and have that signed by {RELEASED}. Then {RUN} registers "
+        f"the model under it; {APPROVE}, and run once more.",
     )
     STEP_UNKNOWN = (
         auto(),
@@ -309,7 +327,7 @@ class ProductCause(Told):
         auto(),
         "Nobody answers for the identity that trained the model.",
         "Add it to policies/data/principals.json, with the role trainer, and have that signed by "
-        f"two policy authors, each with {RELEASE}.",
+        f"{RELEASED}. Then {RUN} registers the model under it; {APPROVE}, and run once more.",
     )
     REGISTRY_UNAVAILABLE = (
         auto(),

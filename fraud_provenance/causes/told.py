@@ -22,6 +22,11 @@ APPROVE: Final = (
     "`fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`"
 )
 RELEASE: Final = "`fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`"
+RELEASED: Final = f"two policy authors, each with {RELEASE}"
+TOOLS: Final = (
+    "delete the folder that `tools/build.sh --dir` prints (a tool that is there is kept), then "
+    "`make tools`"
+)
 BACKUP: Final = "Copy the backup of evidence/ over the home's and keep what is newer there"
 
 OUT: Final = (
@@ -31,7 +36,15 @@ OUT: Final = (
 FORGED: Final = f"Treat the bundle as forged. {OUT}"
 MISSIGNED: Final = (
     f"{FORGED} `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, "
-    f"withdraws its entry; {RUN} makes anew what is missing."
+    f"withdraws its entry; {RUN} makes anew what is missing, and a model made anew is approved "
+    f"anew: {APPROVE}, then {RUN}."
+)
+
+
+FACTS: Final = (
+    "The product's code tells a gate these facts, and policies/schemas say which ones it takes: "
+    "put code and policies of one commit together (`git checkout -- policies`), and have the "
+    f"policies signed by {RELEASED}."
 )
 
 

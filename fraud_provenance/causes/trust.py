@@ -9,16 +9,18 @@ from fraud_provenance.causes.told import (
     APPROVE,
     BACKUP,
     DELIVER,
+    FACTS,
     FORGED,
-    HOME,
     IMPORT,
     MISSIGNED,
     OUT,
     PUT_BACK,
     RELEASE,
+    RELEASED,
     RESTORE,
     ROLLBACK_DAY,
     RUN,
+    TOOLS,
     UP,
     WAIVE,
 )
@@ -38,7 +40,7 @@ REMEDIES: Final[Mapping[str, str]] = {
         "mlflow/ of the home from its backup. Anything else: restore data/."
     ),
     RootCause.UNATTESTED_FILE: (f"Remove the file; bring data in through {IMPORT}."),
-    RootCause.MANIFEST_MALFORMED: (f"{BACKUP} ({HOME} prints the folder)."),
+    RootCause.MANIFEST_MALFORMED: MISSIGNED,
     # Evidence
     RootCause.EVIDENCE_MISSING: (f"{BACKUP}; where a step was killed, {RUN} makes it anew."),
     RootCause.EVIDENCE_TAMPERED: (f"{BACKUP}; the log still holds the bundle's entry."),
@@ -65,7 +67,9 @@ REMEDIES: Final[Mapping[str, str]] = {
         "nothing until that passes."
     ),
     RootCause.LOG_FORK: (
-        "Treat the log's key as stolen: stop signing, keep both trees, set up a new log."
+        "Sign nothing, and keep a copy of log/ of the home. Restore log/ from its newest copy, "
+        "then `fraud-provenance audit`. If the log's server shows the other history again, treat "
+        "the log's key as stolen: keep both trees, set up a new log."
     ),
     RootCause.LOG_STALE: (
         "Find out who serves the old head; run `fraud-provenance audit` against the log itself."
@@ -91,7 +95,9 @@ REMEDIES: Final[Mapping[str, str]] = {
         f"A model that nothing evaluated: {RUN}, then {APPROVE}. A statement: {MISSIGNED}"
     ),
     RootCause.DIGEST_ALG_UNACCEPTABLE: MISSIGNED,
-    RootCause.ENVIRONMENT_MISMATCH: (f"{RUN} in this environment makes it here."),
+    RootCause.ENVIRONMENT_MISMATCH: (
+        f"{RUN} in this environment makes it here. What was signed for another one: {MISSIGNED}"
+    ),
     RootCause.PARAM_UNEXPECTED: (
         f"Remove the parameter, or the variable that sets it; where it is signed: {MISSIGNED} Or "
         f"have the layout changed by two policy authors, each with {RELEASE}."
@@ -129,8 +135,9 @@ REMEDIES: Final[Mapping[str, str]] = {
         f"{DELIVER}."
     ),
     RootCause.CHECK_VACUOUS: (
-        "Have the suite's checks and thresholds in policies/data restored or corrected, then "
-        f"{RUN}."
+        "`fraud-provenance verify ASSET/PARTITION --json` names the contract's statement; "
+        f"`fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and {RUN} judges again. A "
+        "suite without checks: have policies/data restored first."
     ),
     # Trust root, policy, gates
     RootCause.ROOT_DIGEST_MISMATCH: (
@@ -154,7 +161,9 @@ REMEDIES: Final[Mapping[str, str]] = {
         "the home's."
     ),
     RootCause.CANARY_FAILED: (
-        "Trust nothing that it says; find out what was replaced or weakened."
+        "Trust nothing that it says until it judges as it must. Repair a policy that was weakened "
+        f"(`git checkout -- policies`), and have it signed by {RELEASED}. A verifier: `make clean "
+        f"setup` in a clean clone. cosign or opa: {TOOLS}."
     ),
     RootCause.COMMIT_UNTRUSTED: (
         "Have this very commit merged into that branch, not squashed or rebased, and fetch it; "
@@ -188,13 +197,14 @@ REMEDIES: Final[Mapping[str, str]] = {
         f"{RELEASE}; or the input that broke it. A candidate is registered and approved anew "
         f"under it: {RUN}, then {APPROVE}."
     ),
-    RootCause.INPUT_INVALID: "Repair the evidence that the input is built from.",
-    RootCause.INPUT_MISSING: "Repair the evidence that the fact is taken from.",
-    RootCause.INPUT_TYPE: "Repair the evidence that the fact is taken from.",
-    RootCause.INPUT_UNVERIFIED_FIELD: (
-        "Remove the field; facts are built from verified evidence only."
+    RootCause.INPUT_INVALID: FACTS,
+    RootCause.INPUT_MISSING: FACTS,
+    RootCause.INPUT_TYPE: FACTS,
+    RootCause.INPUT_UNVERIFIED_FIELD: FACTS,
+    RootCause.GATE_DENIED: (
+        "Follow the remedy of each reason. A gate that gives none: Repair its policy, and have "
+        f"that signed by {RELEASED}."
     ),
-    RootCause.GATE_DENIED: "Follow the remedy of each reason.",
     RootCause.APPROVAL_UNKNOWN_PERSON: (
         f"Have a person of policies/data/principals.json sign (a model: {APPROVE}), or have this "
         f"one added there and released: two policy authors, each with {RELEASE}."
@@ -238,8 +248,8 @@ REMEDIES: Final[Mapping[str, str]] = {
         f"Mend what is named (`git fsck` helps) or clone anew, then {RUN}."
     ),
     RootCause.PARTITION_DUPLICATE: (
-        f"A raw day: name the one that counts, {ROLLBACK_DAY}. Anything else: materialise the "
-        "partition again in the UI."
+        "Find out which of the two counts. `fraud-provenance revoke DIGEST --reason TEXT`, with "
+        f"the statement of the other one, withdraws it; then {RUN}."
     ),
     RootCause.POLICY_DATA_INVALID: (
         "Repair policies/data in the checkout and have it signed by two policy authors, each "
@@ -259,7 +269,10 @@ REMEDIES: Final[Mapping[str, str]] = {
         f"Make room, or make the folder or remote reachable and writable, then {RUN}."
     ),
     RootCause.TOOL_UNAVAILABLE: (f"`make tools`, then {RUN}."),
-    RootCause.VERIFY_ERROR: "Report it with the message; nothing was trusted.",
+    RootCause.VERIFY_ERROR: (
+        f"Run the command again. If it persists, and a tool is named: {TOOLS}. Else report it "
+        "with the message to who maintains this product; nothing was trusted."
+    ),
     # Use
     RootCause.HOME_MISSING: (f"{UP} makes it."),
     RootCause.USAGE: (

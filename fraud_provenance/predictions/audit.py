@@ -113,7 +113,10 @@ def _order_problems(trust: Trust, chain: list[Logged]) -> list[Reason]:
             )
             problems.append(reason(ProductCause.SEQUENCE_GAP, f"{gap} is missing", artifact=gap))
         elif (why := _breaks(before, item)) is not None:
-            problems.append(reason(ProductCause.CHAIN_BROKEN, why, artifact=item.name))
+            named = f"bundle {item.bundle.bundle_digest[:12]} (log entry {item.bundle.log_index})"
+            problems.append(
+                reason(ProductCause.CHAIN_BROKEN, f"{named}: {why}", artifact=item.name)
+            )
         before = item
     length, remembered = (before.batch.sequence if before else 0), remembered_length(trust)
     if length < remembered:

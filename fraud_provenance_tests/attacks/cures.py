@@ -2,7 +2,19 @@
 
 import polars as pl
 
-from fraud_provenance_tests.attacks import cases_approvals, cases_effect, cases_evidence, honest
+from fraud_provenance_tests.attacks import (
+    cases_approvals,
+    cases_code,
+    cases_effect,
+    cases_evidence,
+    cases_governance,
+    cases_policy,
+    cases_training,
+    honest,
+)
+from fraud_provenance_tests.attacks import honest_evidence as evidence
+from fraud_provenance_tests.attacks import honest_policies as policies
+from fraud_provenance_tests.attacks.bundles import changed_bundle
 from fraud_provenance_tests.attacks.cases_data import (
     DAY,
     NEW_DAY,
@@ -21,7 +33,10 @@ from fraud_provenance_tests.attacks.judges import (
     ingest,
     job,
     promote,
+    registration,
+    training,
 )
+from fraud_provenance_tests.attacks.model import nothing
 from fraud_provenance_tests.attacks.remedies import APPROVE, COMMAND, RUN, Cure, Refusal
 
 SCORES = "transaction_scores"
@@ -44,12 +59,17 @@ def back(day: str = DAY) -> str:
     return f"{COMMAND} rollback {RAW} {day} --to {{digest}}"
 
 
-def signed_by_two() -> tuple[str, ...]:
-    """Both policy authors."""
+def released_by(second: str) -> tuple[str, ...]:
+    """A policy author, and a second one."""
     return tuple(
         f"{COMMAND} approve policies --environment local --as {who} --reason reviewed"
-        for who in ("policy.author@example.com", "policy.reviewer@example.com")
+        for who in ("policy.author@example.com", second)
     )
+
+
+def signed_by_two() -> tuple[str, ...]:
+    """Both policy authors."""
+    return released_by("policy.reviewer@example.com")
 
 
 def arrives(change: Change) -> Refusal:
@@ -60,6 +80,9 @@ def arrives(change: Change) -> Refusal:
 CHAMPION = command("", "verify", "model@champion")
 SIGNS = command("", *WAIVE.split()[1:])
 PROMOTE = job("P3", "promotion")
+AUDIT = command("P7", "audit")
+P1 = data_access(RAW, [DAY])
+TRAINS = training(train_days=6)
 CURES = (
     # days: held, broken, missing, withdrawn
     Cure("DATA_HELD", "AC-01 nobody accepted", (ACCEPT, RUN)),
@@ -218,9 +241,106 @@ CURES = (
          ("repair the policies", *signed_by_two(), RUN, APPROVE)),
     Cure("CHECK_FAILED", Refusal(honest.a_failed_day, data_access(RAW, [NEW_DAY])), DELIVER),
     Cure("SUBJECT_MISMATCH", "MA-19", (RUN, APPROVE)),
+    Cure("DECISION_MISSING", Refusal(nothing, CHAMPION, "approved"), (RUN,)),
+    Cure("GIT_UNAVAILABLE", Refusal(cases_code.missing_tree, TRAINS), ("clone anew", RUN)),
+    Cure("LABEL_INCOHERENT", arrives(honest.labels_scattered), DELIVER[:1]),
+    Cure("TRANSFORM_FAILED", Refusal(honest.model_broken, cases_training.featured),
+         ("mend the model", RUN)),
+    Cure("COSIGN_REJECTED", Refusal(cases_policy.verifier(honest.refuses), promote(), "approved"),
+         ("make tools",)),
+    Cure("VERIFY_ERROR", "PT-09 crash", ("make tools",)),
+    Cure("TOOL_DIGEST_MISMATCH",
+         Refusal(policies.own_tools(policies.tool_replaced), promote(), "approved"),
+         ("build it again",)),
+    Cure("CONSUMER_UNAVAILABLE", Refusal(honest.consumer_away, honest.tell),
+         ("look at the consumer",)),
+    Cure("EVIDENCE_MALFORMED",
+         Refusal(changed_bundle(honest.other_media), promote(), "approved"), FORGED),
+    Cure("MATERIAL_UNEXPLAINED", Refusal(evidence.made_of_nothing, P1), MISSIGNED),
+    Cure("MATERIAL_NOT_ALLOWED", Refusal(evidence.another_material, P1), MISSIGNED),
+    Cure("LOG_FORK", Refusal(evidence.rewritten_history, AUDIT), ("restore log",)),
+    Cure("LOG_STALE", Refusal(evidence.old_head_served, AUDIT),
+         ("the log itself", f"{COMMAND} audit")),
+    Cure("INPUT_INVALID", Refusal(policies.asks_of_the_request(policies.other_words), P1),
+         ("one commit", *signed_by_two())),
+    Cure("INPUT_TYPE", Refusal(policies.asks_of_the_request(policies.another_type), P1),
+         ("one commit", *signed_by_two())),
+    Cure("INPUT_MISSING", Refusal(policies.asks_of_the_request(policies.a_field_more), P1),
+         ("one commit", *signed_by_two())),
+    Cure("INPUT_UNVERIFIED_FIELD",
+         Refusal(policies.asks_of_the_request(policies.a_field_less), P1),
+         ("one commit", *signed_by_two())),
+    Cure("GATE_DENIED", Refusal(policies.silent_no, P1),
+         ("repair the policies", *signed_by_two())),
+    Cure("POLICY_ROLLBACK", Refusal(policies.back_to_the_first, cases_governance.start_check),
+         signed_by_two()),
+    Cure("POLICY_REVISION_MISMATCH", "PO-09 promotion", ("run again",)),
 )  # fmt: skip
 UNTRIED = (
-    Cure("IDENTITY_NOT_AUTHORIZED_FOR_STEP", "SI-03", MISSIGNED),
-    Cure("DECISION_MISSING", "K1 contract", MISSIGNED),
+    Cure("IDENTITY_NOT_AUTHORIZED_FOR_STEP", "SI-03", (*MISSIGNED, RUN, APPROVE)),
+    Cure("ENV_LOCK_MISMATCH", "RP-03", ("make clean setup", RUN)),
+    Cure("ENV_FILE_MISMATCH", "RP-04 edited", ("make clean setup", RUN)),
+    Cure("TOOL_UNAVAILABLE",
+         Refusal(policies.own_tools(policies.tool_gone), promote(), "approved"),
+         ("build it again", RUN)),
+    Cure("CLOCK_BEHIND", Refusal(policies.clock_behind, SIGNS), ("correct the clock", RUN)),
+    Cure("TRIGGER_SUSPECT", "DF-20",
+         (*(f"{COMMAND} import {{landed}}/{day}.parquet --replace"
+            for day in cases_training.TRAIN_DAYS), RUN)),
+    Cure("APPROVAL_EVIDENCE",
+         Refusal(cases_approvals.only(evidence_set="d" * 64), promote(), "approved"), (APPROVE,)),
+    Cure("APPROVAL_UNKNOWN_PERSON",
+         Refusal(nothing, command("", *APPROVE.replace("risk.officer@example.com",
+                                                       policies.STRANGER).split()[1:]),
+                 "approved"),
+         ("add the person", *signed_by_two())),
+    Cure("MANIFEST_MALFORMED", Refusal(evidence.manifest_in_other_bytes, P1), MISSIGNED),
+    Cure("PARTITION_DUPLICATE",
+         Refusal(evidence.signed_twice, data_access(RAW, [LAST])),
+         (f"{COMMAND} revoke {{statement}} --reason twice", RUN)),
+    Cure("ORDER_INVALID",
+         Refusal(evidence.read_before_allowed,
+                 data_access(FEATURES, [DAY], "training_set")), MISSIGNED),
+    Cure("ENVIRONMENT_MISMATCH", Refusal(evidence.of_another_environment, P1), MISSIGNED),
+    Cure("CHECK_VACUOUS", Refusal(evidence.contract_of(checks=()), P1),
+         (f"{COMMAND} verify {RAW}/{DAY} --json",
+          f"{COMMAND} revoke {{statement}} --reason vacuous", RUN)),
+    Cure("SEQUENCE_GAP", Refusal(evidence.batch_lost, AUDIT), BACKUP),
+    Cure("CHAIN_BROKEN", Refusal(evidence.batch_out_of_line, AUDIT), MISSIGNED),
+    Cure("HEARTBEAT_MISSING", Refusal(policies.silence, AUDIT), (RUN,)),
+    Cure("PURPOSE_NOT_ALLOWED", Refusal(policies.reads(purposes=["score"]),
+                                         policies.read_for("materialise")),
+         ("change the layout", *signed_by_two())),
+    Cure("POLICY_DATA_INVALID",
+         Refusal(policies.no_age, cases_governance.start_check),
+         ("repair the policies", *signed_by_two())),
+    Cure("CANARY_FAILED", Refusal(policies.anybody_signs, cases_policy.self_check),
+         ("repair the policies", *signed_by_two())),
+    Cure("TRAINER_UNKNOWN", Refusal(policies.trainer_retired, PROMOTE, "approved"),
+         ("make trainer", *signed_by_two(), RUN, APPROVE)),
+    Cure("EVALUATION_TOO_SMALL",
+         Refusal(policies.demands("min_evaluation_rows", 9000), registration()),
+         (f"{COMMAND} run --test-days 8",)),
+    Cure("FEATURES_TOO_FEW",
+         Refusal(policies.demands("min_features", 16), registration()),
+         ("lower the bar", *signed_by_two(), RUN)),
+    Cure("MODEL_TOO_OLD", Refusal(policies.an_old_model, registration()), (RUN, APPROVE)),
+    Cure("IMMATURE_LABELS",
+         Refusal(policies.demands("label_delay_days", 15), registration()),
+         (f"{COMMAND} run --delay-days 15 --train-start 2018-04-10",)),
+    Cure("POLICY_AUTHOR_UNKNOWN",
+         Refusal(policies.people_released(policies.authors_are_one), PROMOTE, "approved"),
+         ("principals apart", *released_by(policies.THIRD), RUN, APPROVE)),
+    Cure("ROLE_CONFLICT",
+         Refusal(policies.people_released(policies.author_trains), PROMOTE, "approved"),
+         ("principals apart", *released_by(policies.THIRD), RUN, APPROVE)),
+    Cure("PRODUCER_UNKNOWN", Refusal(policies.reads_the_source, P1), ("read what is made",)),
+    Cure("STEP_UNKNOWN", Refusal(policies.asks_as_another, registration()),
+         ("ask as its step",)),
+    Cure("POLICY_UNSIGNED", Refusal(policies.killed_before_its_release, RUNS), (UP,)),
+    Cure("EVIDENCE_TOO_OLD", Refusal(policies.old_day, data_access(RAW, [honest.LAST])),
+         (f"{COMMAND} verify {RAW}/{LAST} --json",
+          f"{COMMAND} revoke {{statement}} --reason old", RUN)),
+    Cure("WITNESS_UNAVAILABLE", Refusal(policies.witness_away, AUDIT), ("witness back", RUN)),
 )  # fmt: skip
 """Rows that were never seen to hold: `--only` plays them. Their codes are unplayed."""

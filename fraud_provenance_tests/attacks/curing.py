@@ -116,6 +116,8 @@ def places(home: Home) -> dict[str, str]:
     return {
         "file": str(home.arena.folder / "next-day" / f"{day}.parquet"),
         "corrected": str(corrected),
+        "statement": str(home.notes.get("statement", ""))[:12],
+        "landed": str(home.arena.states / "scored" / "landing"),
         "scored": days[0] if days else "",
         "model": models[-1].subject_digest[:12] if models else "",
         "batch": batches[-1].statement[:12] if batches else "",

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -12,10 +14,16 @@ from fraud_provenance.attested.local.servers import all_servers
 from fraud_provenance_tests.attacks import cases_effect, cases_governance, faults
 from fraud_provenance_tests.attacks.cases_data import NEW_DAY, amounts, landed
 from fraud_provenance_tests.attacks.cases_tampering import changed
-from fraud_provenance_tests.attacks.cases_training import two_more_days
+from fraud_provenance_tests.attacks.cases_training import (
+    CUSTOMERS,
+    edited,
+    modelled,
+    two_more_days,
+)
 from fraud_provenance_tests.attacks.home import Home
-from fraud_provenance_tests.attacks.judges import FEATURES, RAW, ingest
+from fraud_provenance_tests.attacks.judges import FEATURES, RAW, command, ingest
 from fraud_provenance_tests.attacks.model import Attack, Outcome
+from fraud_provenance_tests.attacks.network import HOST, free_port, lying_server
 
 LAST = "2018-05-15"
 
@@ -74,6 +82,45 @@ def all_fraud(frame: pl.DataFrame) -> pl.DataFrame:
         pl.when(third).then(1).otherwise("TX_FRAUD_SCENARIO")
         .cast(frame["TX_FRAUD_SCENARIO"].dtype).alias("TX_FRAUD_SCENARIO"),
     )  # fmt: skip
+
+
+def labels_scattered(frame: pl.DataFrame) -> pl.DataFrame:
+    """The labels were joined to other transactions of the day."""
+    labels = frame.select("TX_FRAUD", "TX_FRAUD_SCENARIO").sample(
+        fraction=1.0, shuffle=True, seed=3
+    )
+    return frame.with_columns(labels)
+
+
+def model_broken(home: Home) -> None:
+    """The next day is there, and a model of the dbt project cannot be built any more."""
+    modelled(edited(CUSTOMERS, "select", "selekt"))(home)
+
+
+def refuses(command: list[str], **_named: object) -> subprocess.CompletedProcess[bytes]:
+    """A cosign that accepts nothing."""
+    return subprocess.CompletedProcess(command, 1, b"", b"Error: none of the signatures fits")
+
+
+def other_media(document: dict[str, Any]) -> None:
+    """A bundle that says that it is something else."""
+    document["mediaType"] = "application/json"
+
+
+def consumer_away(home: Home) -> None:
+    """The consumer of lineage events does not run."""
+    home.notes["consumer"] = free_port()
+
+
+def consumer_started(home: Home, _backup: Path) -> None:
+    """The hand: whoever looks at its address starts it."""
+    home.ports[home.notes["consumer"]] = home.hold(lying_server(lambda _asked: (201, b"{}")))
+
+
+def tell(home: Home) -> Outcome:
+    """What is known of one day is sent to the consumer."""
+    address = f"http://{HOST}:{home.notes['consumer']}"
+    return command("", "openlineage", f"{RAW}/{LAST}", "--url", address)(home)
 
 
 def bundle_rots(home: Home) -> None:

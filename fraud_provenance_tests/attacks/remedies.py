@@ -12,7 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fraud_provenance.home import checkout
+from fraud_provenance_tests.attacks import honest, honest_evidence, honest_policies
 from fraud_provenance_tests.attacks.arena import TRAINED, commit_all
+from fraud_provenance_tests.attacks.cases_reproducibility import locked_package
 from fraud_provenance_tests.attacks.home import Home
 from fraud_provenance_tests.attacks.judges import RAW
 from fraud_provenance_tests.attacks.model import Attack, Judge
@@ -146,11 +149,40 @@ def _ended(home: Home, _backup: Path) -> None:
     home.ports = dict(home.notes["ports"])
 
 
+def _cloned(home: Home, _backup: Path) -> None:
+    shutil.rmtree(home.project)
+    home.arena.copy_project(home.project)
+
+
+def _set_up_anew(home: Home, _backup: Path) -> None:
+    """The environment that the attack made: its packages, as the lock says."""
+    folder = home.path / "scratch" / "packages"
+    shutil.rmtree(folder)
+    folder.mkdir()
+    locked_package(folder)
+    checkout._PACKAGES.clear()  # as in a new process
+
+
 HANDS: Mapping[str, Hand] = {
     "unset it": Hand("nset ", _ended),
     "correct the clock": Hand("Correct the clock", _ended),
     "find out who": Hand("Find out who", _ended),
-    "make clean setup": Hand("`make clean setup`", _ended),
+    "make clean setup": Hand("`make clean setup`", _set_up_anew),
+    "clone anew": Hand("clone anew", _cloned),
+    "mend the model": Hand("end the model or the test that is named", _ended),
+    "look at the consumer": Hand("Look at its address", honest.consumer_started),
+    "build it again": Hand("`make tools`", honest_policies.built_again),
+    "add the person": Hand("have this one added there", honest_policies.enrolled),
+    "the log itself": Hand("Find out who serves the old head", honest_evidence.log_itself),
+    "run again": Hand("Run the command again", _ended),
+    "one commit": Hand("of one commit together", _restore_policies),
+    "change the layout": Hand("have the layout changed", _restore_policies),
+    "mend the rule": Hand("Mend the rule that is named", _restore_policies),
+    "principals apart": Hand("in policies/data/principals.json", honest_policies.principals_apart),
+    "read what is made": Hand("Read the asset that", _ended),
+    "ask as its step": Hand("Ask this gate as step", _ended),
+    "witness back": Hand("Make the witnesses", honest_policies.witness_back),
+    "make trainer": Hand("with the role trainer", _restore_policies),
     "make tools": Hand("`make tools`", _ended),
     "reachable": Hand("eachable", _ended),
     "make room": Hand("Make room", _ended),

@@ -79,7 +79,7 @@ reasons contains reason if some reason in request.reasons
 # custom:
 #   short_name: purpose_allowed
 #   code: PURPOSE_NOT_ALLOWED
-#   remedy: Ask with the purpose the layout lists for the step, or have the layout changed and signed.
+#   remedy: "Ask with the purpose the layout lists for the step, or have the layout changed: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), request.step_name, message) if {
 	not purpose_allowed
 	found := lib.text_at(input, ["request", "purpose"])
@@ -92,7 +92,7 @@ reasons contains lib.reason(rego.metadata.rule(), request.step_name, message) if
 # custom:
 #   short_name: material_allowed
 #   code: MATERIAL_NOT_ALLOWED
-#   remedy: Read an asset that the layout lists for the step, or have the layout changed and signed.
+#   remedy: "Read an asset that the layout lists for the step, or have the layout changed: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), asset_name, message) if {
 	not material
 	message := sprintf("The layout does not let step %s read %s.", [request.step_name, asset_name])
@@ -104,7 +104,7 @@ reasons contains lib.reason(rego.metadata.rule(), asset_name, message) if {
 # custom:
 #   short_name: producer_known
 #   code: PRODUCER_UNKNOWN
-#   remedy: Read the asset that the ingest step makes from the source, or add the producing step to the layout.
+#   remedy: "Read the asset that the ingest step makes from the source, or have the layout changed: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), asset_name, message) if {
 	not producer
 	message := sprintf("No step of the layout produces and signs %s.", [asset_name])
@@ -128,7 +128,7 @@ reasons contains lib.reason(rego.metadata.rule(), asset_name, message) if {
 # custom:
 #   short_name: partitions_unique
 #   code: PARTITION_DUPLICATE
-#   remedy: "A raw day: name the one that counts, `fraud-provenance rollback raw_transactions DAY --to DIGEST`. Anything else: materialise the partition again in the UI."
+#   remedy: "Find out which of the two counts. `fraud-provenance revoke DIGEST --reason TEXT`, with the statement of the other one, withdraws it; then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), asset_name, "A partition is given from several statements, or its name or statement is missing.") if {
 	not one_statement_each
 }
@@ -139,7 +139,7 @@ reasons contains lib.reason(rego.metadata.rule(), asset_name, "A partition is gi
 # custom:
 #   short_name: partition_signer
 #   code: IDENTITY_NOT_AUTHORIZED_FOR_STEP
-#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing."
+#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing, and a model made anew is approved anew: `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), message) if {
 	some partition in input.partitions
 	not signed_by_producer(partition)
@@ -238,7 +238,7 @@ reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), mes
 # custom:
 #   short_name: check_not_vacuous
 #   code: CHECK_VACUOUS
-#   remedy: Run the contract on real data, with its checks.
+#   remedy: "`fraud-provenance verify ASSET/PARTITION --json` names the contract's statement; `fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and `fraud-provenance run` judges again. A suite without checks: have policies/data restored first."
 reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), message) if {
 	not reads_for_contracts
 	some partition in input.partitions
@@ -253,7 +253,7 @@ reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), mes
 # custom:
 #   short_name: check_signer
 #   code: IDENTITY_NOT_AUTHORIZED_FOR_STEP
-#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing."
+#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing, and a model made anew is approved anew: `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), partition_name(partition), message) if {
 	some partition in input.partitions
 	some contract in partition.contracts

@@ -40,7 +40,7 @@ reasons contains lib.reason(rego.metadata.rule(), "evaluation", "The evaluation 
 # custom:
 #   short_name: features_enough
 #   code: FEATURES_TOO_FEW
-#   remedy: "Restore the missing feature view, then `fraud-provenance run` trains again."
+#   remedy: "Restore the lost feature view, then `fraud-provenance run` trains again; or have the threshold in policies/data/thresholds.json changed: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model has fewer features than demanded.") if {
 	not enough_features
 }
@@ -138,7 +138,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The evidence does
 # custom:
 #   short_name: parameters_fit
 #   code: PARAM_UNEXPECTED
-#   remedy: "Remove the parameter, or the variable that sets it; where it is signed: Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing. Or have the layout changed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
+#   remedy: "Remove the parameter, or the variable that sets it; where it is signed: Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing, and a model made anew is approved anew: `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`. Or have the layout changed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), name, "The layout lists no such parameter of the training, or not this value.") if {
 	some name, value in input.model.parameters
 	not parameter_fits(name, value)
@@ -150,7 +150,7 @@ reasons contains lib.reason(rego.metadata.rule(), name, "The layout lists no suc
 # custom:
 #   short_name: parameters_present
 #   code: INPUT_MISSING
-#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing."
+#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing, and a model made anew is approved anew: `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model carries no training parameters.") if {
 	not parameters_present
 }
@@ -161,7 +161,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, "The model carries
 # custom:
 #   short_name: model_age
 #   code: MODEL_TOO_OLD
-#   remedy: "Bring newer days in: `fraud-provenance import FILE`, then `fraud-provenance run`; it trains on them. Then `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`."
+#   remedy: "`fraud-provenance run` trains on the newest days; where none is newer, `fraud-provenance import FILE` first. Then `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, and run once more."
 reasons contains lib.reason(rego.metadata.rule(), model_name, "The model is older than the layout allows, or its time is unreadable.") if {
 	not model_young_enough
 }

@@ -34,7 +34,7 @@ reasons contains lib.reason(rego.metadata.rule(), sprintf("%v/%v", [lib.text_at(
 # custom:
 #   short_name: contract_not_vacuous
 #   code: CHECK_VACUOUS
-#   remedy: Run the contract on real data, with its checks.
+#   remedy: "`fraud-provenance verify ASSET/PARTITION --json` names the contract's statement; `fraud-provenance revoke DIGEST --reason TEXT` withdraws it, and `fraud-provenance run` judges again. A suite without checks: have policies/data restored first."
 reasons contains lib.reason(rego.metadata.rule(), sprintf("%v/%v", [lib.text_at(contract, ["asset"]), lib.text_at(contract, ["suite"])]), "The contract evaluated no partition or no check.") if {
 	some contract in input.contracts
 	not contract_evaluated(contract)
@@ -101,7 +101,7 @@ reasons contains lib.reason(rego.metadata.rule(), sprintf("%v", [missing]), "The
 # custom:
 #   short_name: model_signer
 #   code: IDENTITY_NOT_AUTHORIZED_FOR_STEP
-#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing."
+#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing, and a model made anew is approved anew: `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), "model", message) if {
 	not signed_by_trainer
 	found := lib.text_at(input, ["model", "signer", "subject"])
@@ -114,7 +114,7 @@ reasons contains lib.reason(rego.metadata.rule(), "model", message) if {
 # custom:
 #   short_name: evaluation_signer
 #   code: IDENTITY_NOT_AUTHORIZED_FOR_STEP
-#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing."
+#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing, and a model made anew is approved anew: `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), "evaluation", message) if {
 	not signed_by_evaluator
 	found := lib.text_at(input, ["evaluation", "signer", "subject"])
@@ -127,7 +127,7 @@ reasons contains lib.reason(rego.metadata.rule(), "evaluation", message) if {
 # custom:
 #   short_name: signature_signer
 #   code: IDENTITY_NOT_AUTHORIZED_FOR_STEP
-#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing."
+#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing, and a model made anew is approved anew: `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), "model_signature", message) if {
 	not artifact_signed_by_trainer
 	found := lib.text_at(input, ["model_signature", "signer", "subject"])

@@ -22,7 +22,7 @@ reasons contains lib.reason(rego.metadata.rule(), "evaluation", message) if {
 # custom:
 #   short_name: labels_known
 #   code: IMMATURE_LABELS
-#   remedy: "Train on earlier days, `fraud-provenance run --train-start DAY`, or wait until the delay has gone by."
+#   remedy: "Train on earlier days, with the delay that label_delay_days in policies/data/thresholds.json demands: `fraud-provenance run --delay-days N --train-start DAY`. Or wait until the delay has gone by."
 reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 	not labels_known
 	found := [lib.text_at(input, ["days", name]) | some name in ["trained_until", "newest"]]
@@ -35,7 +35,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 # custom:
 #   short_name: data_age
 #   code: MODEL_TOO_OLD
-#   remedy: "Bring newer days in: `fraud-provenance import FILE`, then `fraud-provenance run`; it trains on them. Then `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`."
+#   remedy: "`fraud-provenance run` trains on the newest days; where none is newer, `fraud-provenance import FILE` first. Then `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, and run once more."
 reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 	not learnt_lately
 	found := [lib.text_at(input, ["days", name]) | some name in ["trained_until", "newest"]]
@@ -61,7 +61,7 @@ reasons contains lib.reason(rego.metadata.rule(), model_name, message) if {
 # custom:
 #   short_name: parameters_complete
 #   code: PARAM_MISSING
-#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing."
+#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing, and a model made anew is approved anew: `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), name, "The model's statement lacks the parameter.") if {
 	some name in data.layout.steps.train.required_parameters
 	not parameter_given(name)

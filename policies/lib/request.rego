@@ -21,7 +21,7 @@ step_name := lib.text_at(input, ["request", "step"])
 # custom:
 #   short_name: step_known
 #   code: STEP_UNKNOWN
-#   remedy: Add the step to policies/data/layout.json and have the policy signed, or correct the step's name.
+#   remedy: "Correct the step's name, or add the step to policies/data/layout.json and have that signed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), step_name, message) if {
 	not step_known
 	message := sprintf("The layout knows no step %s.", [step_name])
@@ -46,7 +46,7 @@ reasons contains lib.reason(rego.metadata.rule(), step_name, message) if {
 # custom:
 #   short_name: environment_allowed
 #   code: ENVIRONMENT_MISMATCH
-#   remedy: Run the step in an environment that the layout lists for it.
+#   remedy: "Run the step in an environment that the layout lists for it, or have the layout changed: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 reasons contains lib.reason(rego.metadata.rule(), step_name, message) if {
 	not environment_allowed
 	found := lib.text_at(input, ["request", "environment"])

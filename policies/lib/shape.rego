@@ -39,7 +39,7 @@ codes := {
 # custom:
 #   short_name: input_reasons
 #   code: INPUT_INVALID
-#   remedy: Repair the evidence that the input is built from; fields are never guessed.
+#   remedy: "The product's code tells a gate these facts, and policies/schemas say which ones it takes: put code and policies of one commit together (`git checkout -- policies`), and have the policies signed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
 input_reasons(document, schema) := {object.union(base, {"code": code}) |
 	some error in json.match_schema(document, schema)[1]
 	base := lib.reason(rego.metadata.rule(), error.field, error.desc)

@@ -135,7 +135,7 @@ reasons contains lib.reason(rego.metadata.rule(), "registration", "The registrat
 # custom:
 #   short_name: registration_signer
 #   code: IDENTITY_NOT_AUTHORIZED_FOR_STEP
-#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing."
+#   remedy: "Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing, and a model made anew is approved anew: `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), "registration", message) if {
 	not registered_by_gate
 	found := lib.text_at(input, ["registration", "signer", "subject"])
@@ -159,7 +159,7 @@ reasons contains lib.reason(rego.metadata.rule(), "registration", "The registrat
 # custom:
 #   short_name: policy_authors
 #   code: POLICY_AUTHOR_UNKNOWN
-#   remedy: "Have the policy signed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
+#   remedy: "Have each policy author be a principal of its own in policies/data/principals.json, and have that signed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`. Then `fraud-provenance run` registers the model under it; `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, and run once more."
 reasons contains lib.reason(rego.metadata.rule(), "policy", "Fewer than two distinct principals signed the policy.") if {
 	not authors_known
 }
@@ -170,7 +170,7 @@ reasons contains lib.reason(rego.metadata.rule(), "policy", "Fewer than two dist
 # custom:
 #   short_name: trainer_known
 #   code: TRAINER_UNKNOWN
-#   remedy: "Add the training identity to one principal with the role trainer in policies/data/principals.json, and have that signed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
+#   remedy: "Add the training identity to one principal with the role trainer in policies/data/principals.json, and have that signed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`. Then `fraud-provenance run` registers the model under it; `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, and run once more."
 reasons contains lib.reason(rego.metadata.rule(), lib.text_at(input, ["trainer", "principal"]), "The trainer is not the principal whose identity signed the model.") if {
 	not trainer_known
 }
@@ -181,7 +181,7 @@ reasons contains lib.reason(rego.metadata.rule(), lib.text_at(input, ["trainer",
 # custom:
 #   short_name: trainer_no_author
 #   code: ROLE_CONFLICT
-#   remedy: "Have the policy signed by other principals: two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`."
+#   remedy: "Give the trainer and each policy author principals of their own in policies/data/principals.json, and have that signed by two policy authors, each with `fraud-provenance approve policies --environment ENV --as EMAIL --reason TEXT`. Then `fraud-provenance run` registers the model under it; `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, and run once more."
 reasons contains lib.reason(rego.metadata.rule(), lib.text_at(input, ["trainer", "principal"]), "The trainer is an author of the policy, or the authors are not known.") if {
 	not trainer_independent
 }
@@ -192,7 +192,7 @@ reasons contains lib.reason(rego.metadata.rule(), lib.text_at(input, ["trainer",
 # custom:
 #   short_name: cosign_verified
 #   code: COSIGN_REJECTED
-#   remedy: Treat the artifact as tampered and look at both verifiers' outputs.
+#   remedy: "Find out which of the two is wrong. Where cosign was replaced: delete the folder that `tools/build.sh --dir` prints (a tool that is there is kept), then `make tools`. Where it is right, treat the artifact as tampered. Copy the backup of evidence/ over the home's and keep what is newer there."
 reasons contains lib.reason(rego.metadata.rule(), "cosign", "Cosign verified none or not all of the required signatures.") if {
 	not cosign_agrees
 }

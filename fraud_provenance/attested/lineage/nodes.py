@@ -24,6 +24,7 @@ _MISSIGNED = frozenset(
         RootCause.DIGEST_ALG_UNACCEPTABLE,
         RootCause.PARAM_UNEXPECTED,
         RootCause.PARAM_MISSING,
+        RootCause.ENVIRONMENT_MISMATCH,
         RootCause.MATERIAL_UNEXPLAINED,
         RootCause.MATERIAL_NOT_ALLOWED,
         RootCause.ORDER_INVALID,

@@ -190,11 +190,14 @@ def _flaw(links: list[ChainLink]) -> tuple[str, str] | None:
     before = ""
     for expected, link in enumerate(links, start=1):
         if link.sequence < expected:
-            return RootCause.PARTITION_DUPLICATE, f"two statements claim version {link.sequence}"
+            both = f"{before[:12]} and {link.statement[:12]}"
+            why = f"two statements, {both}, claim version {link.sequence}"
+            return RootCause.PARTITION_DUPLICATE, why
         if link.sequence > expected:
             return RootCause.EVIDENCE_MISSING, f"version {expected} is gone from the store"
         if link.previous != before:
-            return RootCause.PARTITION_DUPLICATE, f"version {expected} follows another chain"
+            why = f"version {expected}, statement {link.statement[:12]}, follows another chain"
+            return RootCause.PARTITION_DUPLICATE, why
         before = link.statement
     return None
 
