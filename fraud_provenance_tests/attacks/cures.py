@@ -292,23 +292,10 @@ CURES = (
     Cure("EVIDENCE_TOO_OLD", Refusal(policies.old_day, data_access(RAW, [honest.LAST])),
          (f"{COMMAND} verify {RAW}/{LAST} --json",
           f"{COMMAND} revoke {{statement}} --reason old", RUN)),
-)  # fmt: skip
-UNTRIED = (
-    Cure("IDENTITY_NOT_AUTHORIZED_FOR_STEP", "SI-03", (*MISSIGNED, RUN, APPROVE)),
     Cure("ENV_LOCK_MISMATCH", "RP-03", ("make clean setup", RUN)),
-    Cure("ENV_FILE_MISMATCH", "RP-04 edited", ("make clean setup", RUN)),
-    Cure("TOOL_UNAVAILABLE",
-         Refusal(policies.own_tools(policies.tool_gone), promote(), "approved"),
-         ("build it again", RUN)),
-    Cure("TRIGGER_SUSPECT", "DF-20",
-         (*(f"{COMMAND} import {{landed}}/{day}.parquet --replace"
-            for day in cases_training.TRAIN_DAYS), RUN)),
     Cure("MANIFEST_MALFORMED",
          Refusal(evidence.manifest_in_other_bytes,
                  data_access(FEATURES, [DAY], "training_set")), MISSIGNED),
-    Cure("PARTITION_DUPLICATE",
-         Refusal(evidence.signed_twice, data_access(RAW, [LAST])),
-         (f"{COMMAND} revoke {{statement}} --reason twice", RUN)),
     Cure("ENVIRONMENT_MISMATCH", Refusal(evidence.of_another_environment, P1), MISSIGNED),
     Cure("SEQUENCE_GAP", Refusal(evidence.batch_lost, AUDIT), BACKUP),
     Cure("CHAIN_BROKEN", Refusal(evidence.batch_out_of_line, AUDIT), MISSIGNED),
@@ -321,6 +308,19 @@ UNTRIED = (
          ("repair the policies", *signed_by_two())),
     Cure("CANARY_FAILED", Refusal(policies.anybody_signs, cases_policy.self_check),
          ("repair the policies", *signed_by_two())),
+    Cure("WITNESS_UNAVAILABLE", Refusal(policies.witness_away, AUDIT), ("witness back", RUN)),
+)  # fmt: skip
+UNTRIED = (
+    Cure("IDENTITY_NOT_AUTHORIZED_FOR_STEP", "SI-03", (*MISSIGNED, RUN, APPROVE)),
+    Cure("ENV_FILE_MISMATCH", "RP-04 edited", ("make clean setup", RUN)),
+    Cure("TOOL_UNAVAILABLE",
+         Refusal(policies.own_tools(policies.tool_gone), promote(), "approved"),
+         ("build it again", RUN)),
+    Cure("TRIGGER_SUSPECT", "DF-20",
+         (*(f"{COMMAND} import {{landed}}/{day}.parquet --replace"
+            for day in cases_training.TRAIN_DAYS), RUN)),
+    Cure("PARTITION_DUPLICATE",
+         Refusal(evidence.signed_twice, data_access(RAW, [LAST])), MISSIGNED),
     Cure("TRAINER_UNKNOWN", Refusal(policies.trainer_retired, PROMOTE, "approved"),
          ("make trainer", *signed_by_two(), RUN, APPROVE)),
     Cure("EVALUATION_TOO_SMALL",
@@ -339,9 +339,6 @@ UNTRIED = (
     Cure("ROLE_CONFLICT",
          Refusal(policies.people_released(policies.author_trains), PROMOTE, "approved"),
          ("principals apart", *released_by(policies.THIRD), RUN, APPROVE)),
-    Cure("STEP_UNKNOWN", Refusal(policies.asks_as_another, registration()),
-         ("ask as its step",)),
     Cure("POLICY_UNSIGNED", Refusal(policies.killed_before_its_release, RUNS), (UP,)),
-    Cure("WITNESS_UNAVAILABLE", Refusal(policies.witness_away, AUDIT), ("witness back", RUN)),
 )  # fmt: skip
 """Rows that were never seen to hold: `--only` plays them. Their codes are unplayed."""

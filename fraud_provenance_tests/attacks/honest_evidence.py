@@ -58,10 +58,9 @@ def signed_twice(home: Home) -> None:
                 "sequence": sequence, "previous": previous
             }  # fmt: skip
             said["runDetails"]["metadata"]["invocationId"] = run
-            made = home.forger().sign(
+            home.forger().sign(
                 statements.PROVENANCE, RAW, record.subject_digest, said, "/steps/ingest"
             )
-    home.notes["statement"] = made.statement.digest
 
 
 def of_another_environment(home: Home) -> None:

@@ -23,7 +23,6 @@ from fraud_provenance.attested.tlog.witness import LocalWitness, create_local_wi
 from fraud_provenance.cli import home as commands
 from fraud_provenance.home.settings import Settings
 from fraud_provenance.home.workspace import Workspace
-from fraud_provenance.models import registration
 from fraud_provenance.predictions import audit
 from fraud_provenance.predictions import log as prediction_log
 from fraud_provenance.predictions.batch import Batch
@@ -225,21 +224,6 @@ def principals_apart(home: Home, _backup: Path) -> None:
         return json.dumps(document, indent=2)
 
     cases_governance.edit(home, "data/principals.json", add)
-
-
-# --- code ----------------------------------------------------------------------------------------
-
-
-def asks_as_another(home: Home) -> None:
-    """The code that asks the gate of registration says that it is another step."""
-    told = registration.registration_input
-
-    def changed(*arguments: Any) -> dict[str, Any]:
-        document: dict[str, Any] = told(*arguments)
-        document["request"]["step"] = "released"
-        return document
-
-    home.hold(patched(registration, "registration_input", changed))
 
 
 # --- homes ---------------------------------------------------------------------------------------

@@ -178,7 +178,6 @@ HANDS: Mapping[str, Hand] = {
     "one commit": Hand("of one commit together", _restore_policies),
     "change the layout": Hand("have the layout changed", _restore_policies),
     "principals apart": Hand("in policies/data/principals.json", honest_policies.principals_apart),
-    "ask as its step": Hand("Ask this gate as step", _ended),
     "witness back": Hand("Make the witnesses", honest_policies.witness_back),
     "make trainer": Hand("with the role trainer", _restore_policies),
     "make tools": Hand("`make tools`", _ended),
