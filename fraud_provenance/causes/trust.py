@@ -248,8 +248,7 @@ REMEDIES: Final[Mapping[str, str]] = {
         f"Mend what is named (`git fsck` helps) or clone anew, then {RUN}."
     ),
     RootCause.PARTITION_DUPLICATE: (
-        "Find out which of the two counts. `fraud-provenance revoke DIGEST --reason TEXT`, with "
-        f"the statement of the other one, withdraws it; then {RUN}."
+        f"Of two that claim one version the one that was logged first counts. {MISSIGNED}"
     ),
     RootCause.POLICY_DATA_INVALID: (
         "Repair policies/data in the checkout and have it signed by two policy authors, each "

@@ -3,7 +3,6 @@
 import json
 import shutil
 import time
-from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import psutil
 
 from fraud_provenance.attested.core import encoding
-from fraud_provenance.attested.core.errors import EvidenceError
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.predictions import log as prediction_log
@@ -60,10 +58,9 @@ def signed_twice(home: Home) -> None:
                 "sequence": sequence, "previous": previous
             }  # fmt: skip
             said["runDetails"]["metadata"]["invocationId"] = run
-            made = home.forger().sign(
+            home.forger().sign(
                 statements.PROVENANCE, RAW, record.subject_digest, said, "/steps/ingest"
             )
-    home.notes["statement"] = made.statement.digest
 
 
 def of_another_environment(home: Home) -> None:
@@ -78,23 +75,26 @@ def another_material(home: Home) -> None:
     raw_day(home, materials=[material], made_from=digest)
 
 
+class _Loose:
+    """A manifest that is not written as manifests are, under the digest of these bytes."""
+
+    def __init__(self, made: Manifest) -> None:
+        self._made = made
+        self.content = json.dumps(json.loads(made.content), indent=1).encode()
+        self.digest = encoding.digest_bytes(self.content)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the manifest has
+        return getattr(self._made, name)
+
+
 def manifest_in_other_bytes(home: Home) -> None:
-    """The manifest that is signed is not written as manifests are."""
-
-    class Loose:
-        """A manifest's names for other bytes."""
-
-        def __init__(self, made: Manifest) -> None:
-            self.content = json.dumps(json.loads(made.content), indent=1).encode()
-            self.digest = encoding.digest_bytes(self.content)
-
+    """Features that were made of a view whose manifest has another form."""
     with home.surroundings():
         forger = home.forger()
-        material, digest = forger.source()
-        made = Manifest.of(RAW, [forger.forged_entry([digest], DAY)])
-        with suppress(EvidenceError):  # it is logged and stored, though no index takes it
-            forger.provenance(RAW, "ingest", entries=made.entries, materials=[material],
-                              manifest=Loose(made))  # fmt: skip
+        view: Any = _Loose(_view(home))
+        decision = forger.decision(view, _inputs(home, judged=True))
+        entry = forger.forged_entry([view.entries[0].sha256], DAY)
+        forger.features(view, decision, entries=[entry])
 
 
 def read_before_allowed(home: Home) -> None:

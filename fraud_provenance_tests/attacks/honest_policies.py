@@ -12,19 +12,20 @@ from typing import Any
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, reason
+from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.local import tools
-from fraud_provenance.attested.statements import statements
+from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.step import access
-from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.attested.tlog.notes import log_keys
 from fraud_provenance.attested.tlog.witness import LocalWitness, create_local_witness
 from fraud_provenance.cli import home as commands
 from fraud_provenance.home.settings import Settings
 from fraud_provenance.home.workspace import Workspace
-from fraud_provenance.models import registration
 from fraud_provenance.predictions import audit
+from fraud_provenance.predictions import log as prediction_log
+from fraud_provenance.predictions.batch import Batch
 from fraud_provenance_tests.attacks import cases_governance, cases_rotation, honest
 from fraud_provenance_tests.attacks.cases_data import DAY
 from fraud_provenance_tests.attacks.cases_governance import AUTHOR, REVIEWER
@@ -225,31 +226,6 @@ def principals_apart(home: Home, _backup: Path) -> None:
     cases_governance.edit(home, "data/principals.json", add)
 
 
-# --- code ----------------------------------------------------------------------------------------
-
-
-def reads_the_source(home: Home) -> None:
-    """A step's code asks for what the ingest step reads, not for what it makes."""
-    honest_read = Step.read
-
-    def read(step: Step, _asset: str, _partitions: object, purpose: str = "") -> VerifiedInput:
-        return honest_read(step, "landing", [], purpose)
-
-    home.hold(patched(Step, "read", read))
-
-
-def asks_as_another(home: Home) -> None:
-    """The code that asks the gate of registration says that it is another step."""
-    told = registration.registration_input
-
-    def changed(*arguments: Any) -> dict[str, Any]:
-        document: dict[str, Any] = told(*arguments)
-        document["request"]["step"] = "released"
-        return document
-
-    home.hold(patched(registration, "registration_input", changed))
-
-
 # --- homes ---------------------------------------------------------------------------------------
 
 
@@ -347,15 +323,22 @@ def clock_behind(home: Home) -> None:
 
 
 def silence(home: Home) -> None:
-    """Nothing was logged for longer than the policy allows, had it allowed what has gone by."""
+    """The newest batch was logged three days ago, as far as anybody can see."""
     trust = home.workspace().trust
-    record = trust.store.records(predicate_type=statements.PREDICTION_BATCH)[-1]
-    bundle = trust.lineage().node(record.statement).bundle
-    assert bundle is not None
-    hours = (trust.clock() - bundle.signed_at - timedelta(seconds=1)) / timedelta(hours=1)
-    honest = audit._threshold
+    newest = prediction_log.last_batch(trust)
+    assert newest is not None
+    hours = (trust.clock() - newest[0].signed_at - timedelta(seconds=1)) / timedelta(hours=1)
+    limit, last = audit._threshold, prediction_log.last_batch
 
-    def threshold(trust: Any, name: str) -> Any:  # noqa: ANN401 - as the original
-        return hours if name == "max_prediction_silence_hours" else honest(trust, name)
+    def threshold(trust: Trust, name: str) -> Any:  # noqa: ANN401 - as the original
+        return hours if name == "max_prediction_silence_hours" else limit(trust, name)
+
+    def last_batch(trust: Trust) -> tuple[VerifiedBundle, Batch] | None:
+        found = last(trust)
+        if found is None or found[1] != newest[1]:
+            return found
+        then = found[0].signed_at - timedelta(days=3)
+        return found[0].model_copy(update={"signed_at": then}), found[1]
 
     home.hold(patched(audit, "_threshold", threshold))
+    home.hold(patched(prediction_log, "last_batch", last_batch))

@@ -128,7 +128,7 @@ reasons contains lib.reason(rego.metadata.rule(), asset_name, message) if {
 # custom:
 #   short_name: partitions_unique
 #   code: PARTITION_DUPLICATE
-#   remedy: "Find out which of the two counts. `fraud-provenance revoke DIGEST --reason TEXT`, with the statement of the other one, withdraws it; then `fraud-provenance run`."
+#   remedy: "Of two that claim one version the one that was logged first counts. Treat the bundle as forged. Find out who put it there. Remove the bundle that is named from evidence/bundles/, and evidence/index.sqlite, which is made anew. Copy the backup of evidence/ over the home's and keep what is newer there. `fraud-provenance revoke log:N --reason TEXT`, with the log entry that is named, withdraws its entry; `fraud-provenance run` makes anew what is missing, and a model made anew is approved anew: `fraud-provenance approve model@candidate --environment ENV --as EMAIL --reason TEXT`, then `fraud-provenance run`."
 reasons contains lib.reason(rego.metadata.rule(), asset_name, "A partition is given from several statements, or its name or statement is missing.") if {
 	not one_statement_each
 }

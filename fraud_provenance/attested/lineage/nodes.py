@@ -25,6 +25,7 @@ _MISSIGNED = frozenset(
         RootCause.PARAM_UNEXPECTED,
         RootCause.PARAM_MISSING,
         RootCause.ENVIRONMENT_MISMATCH,
+        RootCause.MANIFEST_MALFORMED,
         RootCause.MATERIAL_UNEXPLAINED,
         RootCause.MATERIAL_NOT_ALLOWED,
         RootCause.ORDER_INVALID,

@@ -8,6 +8,7 @@ seen once must still be there. Deployment decisions and revocations are chains l
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -91,6 +92,14 @@ def _heads_in(document: bytes | None) -> Mapping[str, SeenHead]:
         raise EvidenceError(reason(RootCause.EVIDENCE_MALFORMED, f"{_HEADS}: {error}")) from error
 
 
+class _Flaw(NamedTuple):
+    """What is wrong with a chain; `claim`: the statements that claim a place in it wrongly."""
+
+    code: RootCause
+    why: str
+    claim: tuple[str, ...] = ()
+
+
 @dataclass
 class Versions:
     """The chains of one store, judged."""
@@ -121,7 +130,7 @@ class Versions:
         links = self.links(chain)
         if _flaw(links):  # whoever may write files can add nonsense: only valid links count then
             links = [link for link in links if not self.node(link.statement).reasons]
-        found = [reason(flaw[0], flaw[1], artifact=chain)] if (flaw := _flaw(links)) else []
+        found = [self._told(flaw, chain)] if (flaw := _flaw(links)) else []
         try:
             head = self.seen.all().get(chain)
         except EvidenceError as error:
@@ -136,6 +145,13 @@ class Versions:
                 )
             )
         return found
+
+    def _told(self, flaw: _Flaw, chain: str) -> Reason:
+        """A flaw as a reason: of those that claim one place, the one that was logged last."""
+        bundles = [bundle for name in flaw.claim if (bundle := self.node(name).bundle)]
+        last = max(bundles, key=lambda bundle: bundle.logged, default=None)
+        named = f": bundle {last.bundle_digest[:12]} (log entry {last.log_index})" if last else ""
+        return reason(flaw.code, f"{flaw.why}{named}", artifact=chain)
 
     def vanished(self) -> list[Reason]:
         """Chains that were seen here and of which no link is left: no walk would come upon them."""
@@ -185,19 +201,19 @@ def _came_back(sha256: str, before: list[str]) -> bool:
     return bool(others) and sha256 in before[: others[-1]]
 
 
-def _flaw(links: list[ChainLink]) -> tuple[str, str] | None:
+def _flaw(links: list[ChainLink]) -> _Flaw | None:
     """The first gap or fork of a chain in order of its sequence."""
     before = ""
     for expected, link in enumerate(links, start=1):
         if link.sequence < expected:
-            both = f"{before[:12]} and {link.statement[:12]}"
-            why = f"two statements, {both}, claim version {link.sequence}"
-            return RootCause.PARTITION_DUPLICATE, why
+            why = f"two statements claim version {link.sequence}"
+            claim = (before, link.statement) if before else (link.statement,)
+            return _Flaw(RootCause.PARTITION_DUPLICATE, why, claim)
         if link.sequence > expected:
-            return RootCause.EVIDENCE_MISSING, f"version {expected} is gone from the store"
+            return _Flaw(RootCause.EVIDENCE_MISSING, f"version {expected} is gone from the store")
         if link.previous != before:
-            why = f"version {expected}, statement {link.statement[:12]}, follows another chain"
-            return RootCause.PARTITION_DUPLICATE, why
+            why = f"version {expected} follows another chain"
+            return _Flaw(RootCause.PARTITION_DUPLICATE, why, (link.statement,))
         before = link.statement
     return None
 
