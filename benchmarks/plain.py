@@ -21,6 +21,7 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 from fraud_provenance.attested.attestors.ran import Attestor, CodeFacts, Known
+from fraud_provenance.attested.lineage.nodes import Declaration
 from fraud_provenance.due.ground import Surroundings
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.home.workspace import Workspace
@@ -483,7 +484,8 @@ def _model_files(workspace: Workspace, step: object, read: Any) -> tuple[bytes, 
 
 
 def _batch_about(trust: object, scores: object) -> Any:  # noqa: ANN401
-    return SimpleNamespace(bundle=SimpleNamespace(statement=None))
+    unsigned: Any = SimpleNamespace(statement=None)
+    return Declaration(kind="", name="", statement="", bundle=unsigned, said=None)
 
 
 def _read_batch(statement: object) -> Any:  # noqa: ANN401
@@ -557,7 +559,7 @@ def _replacements_of_release() -> Iterator[tuple[object, object]]:
     yield release._note, lambda *_: None
     yield release._refuse_unsafe_model, lambda *_: None
     yield registration.register_candidate, register_candidate
-    yield registration.registration_of, lambda *_: SimpleNamespace(statement="", bundle=None)
+    yield registration.registration_of, lambda *_: SimpleNamespace(expect=lambda kind: None)
     yield promotion.promote, promote
     yield copies.copy_problems, lambda trust, registry: []
     yield promotion.find_champion, find_champion

@@ -11,6 +11,8 @@ from typing import Final
 
 from dagster._grpc import server_watcher
 
+import fraud_provenance.causes  # noqa: F401 - no refusal is shown without its remedy
+
 MODULES: Final = {"pages": "dagster_webserver", "daemon": "dagster._daemon"}
 LOOK_S: Final = 15
 

@@ -148,7 +148,7 @@ class Versions:
 
     def _told(self, flaw: _Flaw, chain: str) -> Reason:
         """A flaw as a reason: of those that claim one place, the one that was logged last."""
-        bundles = [bundle for name in flaw.claim if (bundle := self.node(name).bundle)]
+        bundles = [bundle for name in flaw.claim if (bundle := self.node(name).claims.bundle)]
         last = max(bundles, key=lambda bundle: bundle.logged, default=None)
         named = f": bundle {last.bundle_digest[:12]} (log entry {last.log_index})" if last else ""
         return reason(flaw.code, f"{flaw.why}{named}", artifact=chain)
