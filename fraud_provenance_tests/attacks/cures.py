@@ -309,12 +309,16 @@ CURES = (
     Cure("CANARY_FAILED", Refusal(policies.anybody_signs, cases_policy.self_check),
          ("repair the policies", *signed_by_two())),
     Cure("WITNESS_UNAVAILABLE", Refusal(policies.witness_away, AUDIT), ("witness back", RUN)),
-)  # fmt: skip
-UNTRIED = (
     Cure("IDENTITY_NOT_AUTHORIZED_FOR_STEP", "SI-03", (*MISSIGNED, RUN, APPROVE)),
     Cure("ENV_FILE_MISMATCH", "RP-04 edited", ("make clean setup", RUN)),
+    Cure("MODEL_TOO_OLD", Refusal(policies.an_old_model, registration()), (RUN, APPROVE)),
+    Cure("IMMATURE_LABELS",
+         Refusal(policies.demands("label_delay_days", 15), registration()),
+         (f"{COMMAND} run --delay-days 15 --train-start 2018-04-10",)),
+)  # fmt: skip
+UNTRIED = (
     Cure("TOOL_UNAVAILABLE",
-         Refusal(policies.own_tools(policies.tool_gone), promote(), "approved"),
+         Refusal(policies.own_tools(policies.tool_gone), RUNS, "approved"),
          ("build it again", RUN)),
     Cure("TRIGGER_SUSPECT", "DF-20",
          (*(f"{COMMAND} import {{landed}}/{day}.parquet --replace"
@@ -325,14 +329,11 @@ UNTRIED = (
          ("make trainer", *signed_by_two(), RUN, APPROVE)),
     Cure("EVALUATION_TOO_SMALL",
          Refusal(policies.demands("min_evaluation_rows", 9000), registration()),
-         (f"{COMMAND} run --test-days 8",)),
+         (f"{COMMAND} run --test-days 14",)),
     Cure("FEATURES_TOO_FEW",
-         Refusal(policies.demands("min_features", 16), registration()),
+         Refusal(policies.released("data/thresholds.json", policies.more_features, tried=True),
+                 registration()),
          ("lower the bar", *signed_by_two(), RUN)),
-    Cure("MODEL_TOO_OLD", Refusal(policies.an_old_model, registration()), (RUN, APPROVE)),
-    Cure("IMMATURE_LABELS",
-         Refusal(policies.demands("label_delay_days", 15), registration()),
-         (f"{COMMAND} run --delay-days 15 --train-start 2018-04-10",)),
     Cure("POLICY_AUTHOR_UNKNOWN",
          Refusal(policies.people_released(policies.authors_are_one), PROMOTE, "approved"),
          ("principals apart", *released_by(policies.THIRD), RUN, APPROVE)),

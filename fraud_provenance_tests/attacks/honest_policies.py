@@ -20,9 +20,9 @@ from fraud_provenance.attested.step import access
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.attested.tlog.notes import log_keys
 from fraud_provenance.attested.tlog.witness import LocalWitness, create_local_witness
-from fraud_provenance.cli import home as commands
 from fraud_provenance.home.settings import Settings
 from fraud_provenance.home.workspace import Workspace
+from fraud_provenance.people import governing
 from fraud_provenance.predictions import audit
 from fraud_provenance.predictions import log as prediction_log
 from fraud_provenance.predictions.batch import Batch
@@ -140,6 +140,10 @@ def back_to_the_first(home: Home) -> None:
 # --- demands -------------------------------------------------------------------------------------
 
 
+def more_features(thresholds: Any) -> None:  # noqa: ANN401 - JSON
+    thresholds["min_features"]["value"] = 16
+
+
 def demands(threshold: str, value: int) -> Attack:
     """From the next release on a model must do more."""
     return lambda home: demand(home, threshold, lambda _before: value)
@@ -236,7 +240,7 @@ def killed_before_its_release(home: Home) -> None:
         raise BackendError(reason(RootCause.STORAGE_UNAVAILABLE, "killed here"))
 
     honest.no_home(home)
-    with patched(commands, "found", never):
+    with patched(governing, "found", never):
         assert home.command("up").code != 0
 
 
