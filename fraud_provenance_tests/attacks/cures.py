@@ -315,18 +315,22 @@ CURES = (
     Cure("IMMATURE_LABELS",
          Refusal(policies.demands("label_delay_days", 15), registration()),
          (f"{COMMAND} run --delay-days 15 --train-start 2018-04-10",)),
-)  # fmt: skip
-UNTRIED = (
+    Cure("TRAINER_UNKNOWN", Refusal(policies.trainer_retired, PROMOTE, "approved"),
+         ("make trainer", *signed_by_two(), RUN, APPROVE)),
     Cure("TOOL_UNAVAILABLE",
          Refusal(policies.own_tools(policies.tool_gone), RUNS, "approved"),
          ("build it again", RUN)),
+    Cure("PARTITION_DUPLICATE",
+         Refusal(evidence.signed_twice, data_access(RAW, [LAST])), MISSIGNED),
+    Cure("ROLE_CONFLICT",
+         Refusal(policies.people_released(policies.author_trains), PROMOTE, "approved"),
+         ("principals apart", *released_by(policies.THIRD), RUN, APPROVE)),
+    Cure("POLICY_UNSIGNED", Refusal(policies.killed_before_its_release, RUNS), (UP,)),
+)  # fmt: skip
+UNTRIED = (
     Cure("TRIGGER_SUSPECT", "DF-20",
          (*(f"{COMMAND} import {{landed}}/{day}.parquet --replace"
             for day in cases_training.TRAIN_DAYS), RUN)),
-    Cure("PARTITION_DUPLICATE",
-         Refusal(evidence.signed_twice, data_access(RAW, [LAST])), MISSIGNED),
-    Cure("TRAINER_UNKNOWN", Refusal(policies.trainer_retired, PROMOTE, "approved"),
-         ("make trainer", *signed_by_two(), RUN, APPROVE)),
     Cure("EVALUATION_TOO_SMALL",
          Refusal(policies.demands("min_evaluation_rows", 9000), registration()),
          (f"{COMMAND} run --test-days 14",)),
@@ -334,12 +338,5 @@ UNTRIED = (
          Refusal(policies.released("data/thresholds.json", policies.more_features, tried=True),
                  registration()),
          ("lower the bar", *signed_by_two(), RUN)),
-    Cure("POLICY_AUTHOR_UNKNOWN",
-         Refusal(policies.people_released(policies.authors_are_one), PROMOTE, "approved"),
-         ("principals apart", *released_by(policies.THIRD), RUN, APPROVE)),
-    Cure("ROLE_CONFLICT",
-         Refusal(policies.people_released(policies.author_trains), PROMOTE, "approved"),
-         ("principals apart", *released_by(policies.THIRD), RUN, APPROVE)),
-    Cure("POLICY_UNSIGNED", Refusal(policies.killed_before_its_release, RUNS), (UP,)),
 )  # fmt: skip
 """Rows that were never seen to hold: `--only` plays them. Their codes are unplayed."""
