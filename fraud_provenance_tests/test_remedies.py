@@ -85,7 +85,7 @@ def _refused(words: list[str]) -> list[str]:
     command = GROUP.commands.get(verb)  # type: ignore[attr-defined]  # a group of commands
     if command is None:
         return [f"no command {verb}"]
-    filled = ["7" if word == "N" else word for word in rest]
+    filled = ["7" if word == "N" else word for word in rest]  # a number that any option takes
     try:
         command.make_context(verb, filled)
     except _CLICK as error:

@@ -27,6 +27,7 @@ from fraud_provenance.predictions import audit
 from fraud_provenance.predictions import log as prediction_log
 from fraud_provenance.predictions.batch import Batch
 from fraud_provenance_tests.attacks import cases_governance, cases_rotation, honest
+from fraud_provenance_tests.attacks.arena import commit_all
 from fraud_provenance_tests.attacks.cases_data import DAY
 from fraud_provenance_tests.attacks.cases_governance import AUTHOR, REVIEWER
 from fraud_provenance_tests.attacks.cases_log import sign_something
@@ -140,6 +141,10 @@ def back_to_the_first(home: Home) -> None:
 # --- demands -------------------------------------------------------------------------------------
 
 
+def more_features(thresholds: Any) -> None:  # noqa: ANN401 - JSON
+    thresholds["min_features"]["value"] = 16
+
+
 def demands(threshold: str, value: int) -> Attack:
     """From the next release on a model must do more."""
     return lambda home: demand(home, threshold, lambda _before: value)
@@ -189,13 +194,6 @@ def _with_third(principals: Any) -> list[Any]:  # noqa: ANN401 - JSON
     return two
 
 
-def authors_are_one(principals: Any) -> None:  # noqa: ANN401 - JSON
-    """Both who sign are one principal now: two addresses of one office."""
-    first, second = _with_third(principals)
-    first["identities"] += second["identities"]
-    principals["principals"].remove(second)
-
-
 def author_trains(principals: Any) -> None:  # noqa: ANN401 - JSON
     """One of both who sign went to those who train."""
     _, second = _with_third(principals)
@@ -224,6 +222,7 @@ def principals_apart(home: Home, _backup: Path) -> None:
         return json.dumps(document, indent=2)
 
     cases_governance.edit(home, "data/principals.json", add)
+    commit_all(home.project, "Each with a principal of its own")
 
 
 # --- homes ---------------------------------------------------------------------------------------

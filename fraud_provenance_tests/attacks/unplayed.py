@@ -6,9 +6,14 @@ def _names(text: str) -> frozenset[str]:
 
 
 UNPLAYED = _names("""
-ENV_FILE_MISMATCH EVALUATION_TOO_SMALL FEATURES_TOO_FEW IDENTITY_NOT_AUTHORIZED_FOR_STEP
-IMMATURE_LABELS LINEAGE_CYCLE MODEL_TOO_OLD PARTITION_DUPLICATE POLICY_AUTHOR_UNKNOWN
-POLICY_UNSIGNED PRODUCER_UNKNOWN ROLE_CONFLICT STEP_UNKNOWN TOOL_UNAVAILABLE TRAINER_UNKNOWN
-TRIGGER_SUSPECT
+EVALUATION_TOO_SMALL FEATURES_TOO_FEW LINEAGE_CYCLE POLICY_AUTHOR_UNKNOWN PRODUCER_UNKNOWN
+STEP_UNKNOWN TRIGGER_SUSPECT
 """)
-"""One that gets a row leaves; none may come."""
+"""One that gets a row leaves; none may come. Nobody meets these four on a home.
+
+LINEAGE_CYCLE: statements name each other by SHA-256, so that no two of them can do it.
+POLICY_AUTHOR_UNKNOWN, PRODUCER_UNKNOWN, STEP_UNKNOWN are the policy's second look. A release that
+fewer than two principals signed is never in force (EXPECTATION_CHANGE_UNAPPROVED); whoever asks for
+what no step makes gets PARTITION_MISSING or IDENTITY_NOT_AUTHORIZED_FOR_STEP, and whoever asks as
+another step IDENTITY_NOT_AUTHORIZED_FOR_STEP or INPUT_INVALID.
+"""
