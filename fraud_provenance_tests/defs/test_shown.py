@@ -107,7 +107,7 @@ class _Home:
 
     def node(self, day: str) -> Any:  # noqa: ANN401 - as much of a node as is asked
         at = datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC)
-        return SimpleNamespace(bundle=SimpleNamespace(signed_at=at))
+        return SimpleNamespace(claims=SimpleNamespace(bundle=SimpleNamespace(signed_at=at)))
 
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -45,7 +45,7 @@ def test_days_come_from_what_the_training_set_was_made_from(
         return SimpleNamespace(sha256=sha, made_from=made_from)
 
     def node(*entries: SimpleNamespace) -> SimpleNamespace:
-        return SimpleNamespace(manifest=SimpleNamespace(entries=entries))
+        return SimpleNamespace(entries=entries)
 
     def head(statement: str, sha: str) -> list[SimpleNamespace]:
         return [SimpleNamespace(statement=statement, sha256=sha)]

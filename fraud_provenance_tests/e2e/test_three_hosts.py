@@ -48,7 +48,7 @@ CUTS = int(os.environ.get("NETWORK_CUTS", "0"))
 DAYS = 45
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Host(Product):
     """The product's commands on one host."""
 
@@ -108,7 +108,10 @@ def hosts(site: Site, tmp_path: Path) -> Iterator[list[Host]]:
             others = [folder for other, own in folders.items() if other != name for folder in own]
             hidden = (*others, *servers)
             people = (*AUTHORS, APPROVER) if name == "third" else ()
-            host = Host(home, project, name, company, site, hidden, way, people)
+            host = Host(
+                home=home, project=project, name=name, company=company, site=site,
+                hidden=hidden, way=way, people=people,
+            )  # fmt: skip
             company.give_all(home)
             settings = f'environment = "{STAGING}"\ntokens = "{host.tokens}"\n{site.settings()}'
             (home / "settings.toml").write_text(settings)

@@ -7,18 +7,22 @@ from typing import Any
 import pytest
 
 from fraud_provenance.attested.core import encoding
+from fraud_provenance.attested.lineage.nodes import Materialisation, Node, Refused
 from fraud_provenance.models.online_files import loaded_here
 
 LOADED = {1: b"first", 2: b"second", 3: b"third"}
 """Sequence of a version → the bytes of the online store that it attests."""
 
 
-def node(sequence: int) -> SimpleNamespace:
+def node(sequence: int) -> Node:
+    """Of each version as much as is asked; the second one is refused."""
+    named: dict[str, Any] = {"kind": "materialisation", "name": sequence, "statement": ""}
+    if sequence == 2:
+        return Refused(**named)
     outputs = {"online_sha256": encoding.digest_bytes(LOADED[sequence])}
-    reasons = ["it does not hold"] if sequence == 2 else []
-    return SimpleNamespace(
-        name=sequence, reasons=reasons, provenance=SimpleNamespace(outputs=outputs)
-    )
+    unseen: dict[str, Any] = dict.fromkeys(("bundle", "manifest"))
+    made: Any = SimpleNamespace(outputs=outputs)
+    return Materialisation(**named, **unseen, provenance=made)
 
 
 def trust(home: Path, *, shared: bool, versions: tuple[int, ...] = (1, 2, 3)) -> SimpleNamespace:
