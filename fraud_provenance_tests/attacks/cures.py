@@ -326,11 +326,6 @@ CURES = (
          Refusal(policies.people_released(policies.author_trains), PROMOTE, "approved"),
          ("principals apart", *released_by(policies.THIRD), RUN, APPROVE)),
     Cure("POLICY_UNSIGNED", Refusal(policies.killed_before_its_release, RUNS), (UP,)),
-)  # fmt: skip
-UNTRIED = (
-    Cure("TRIGGER_SUSPECT", "DF-20",
-         (*(f"{COMMAND} import {{landed}}/{day}.parquet --replace"
-            for day in cases_training.TRAIN_DAYS), RUN)),
     Cure("EVALUATION_TOO_SMALL",
          Refusal(policies.demands("min_evaluation_rows", 9000), registration()),
          (f"{COMMAND} run --test-days 14",)),
@@ -338,5 +333,10 @@ UNTRIED = (
          Refusal(policies.released("data/thresholds.json", policies.more_features, tried=True),
                  registration()),
          ("lower the bar", *signed_by_two(), RUN)),
+)  # fmt: skip
+UNTRIED = (
+    Cure("TRIGGER_SUSPECT", "DF-20",
+         (*(f"{COMMAND} import {{landed}}/{day}.parquet --replace"
+            for day in cases_training.TRAIN_DAYS), RUN)),
 )  # fmt: skip
 """Rows that were never seen to hold: `--only` plays them. Their codes are unplayed."""

@@ -6,8 +6,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 UNPLAYED = _names("""
-EVALUATION_TOO_SMALL FEATURES_TOO_FEW LINEAGE_CYCLE POLICY_AUTHOR_UNKNOWN PRODUCER_UNKNOWN
-STEP_UNKNOWN TRIGGER_SUSPECT
+LINEAGE_CYCLE POLICY_AUTHOR_UNKNOWN PRODUCER_UNKNOWN STEP_UNKNOWN TRIGGER_SUSPECT
 """)
 """One that gets a row leaves; none may come. Nobody meets these four on a home.
 
