@@ -40,8 +40,6 @@ _NAMES = {
     "dagster._daemon": "Dagster's daemon",
     "dagster_webserver": "Dagster's pages",
     "dagster api grpc": "code server",
-    "dagster code-server": "proxy of the code server",
-    "dagster dev": "dagster dev",
     "mlflow": "MLflow",
     "http.server": "issuer",
     "services daemon": "Dagster's daemon",

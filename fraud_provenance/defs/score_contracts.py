@@ -123,9 +123,7 @@ def _batch_of(workspace: Workspace, day: str) -> Batch:
     if logged is None:
         why = "no prediction batch covers these scores"
         raise EvidenceError(reason(RootCause.EVIDENCE_MISSING, why, artifact=SCORES, partition=day))
-    if logged.claims.bundle is None:
-        raise logged.refusal()
-    said = logged.claims.bundle.statement
+    said = logged.signed().statement
     batch = read_batch(said)
     problems = prediction_log.batch_problems(trust, batch, scores, said.subject_digest)
     if problems:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import VerificationError
-from fraud_provenance.attested.statements.statements import Summary
 from fraud_provenance.attested.step.inputs import Usable
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.due.planning import (
@@ -232,7 +231,7 @@ def _is_registered(workspace: Workspace, config: "TrainingConfig", split: "Split
     registry = registry_of(workspace)
     named = [registry.alias(alias) for alias in (CANDIDATE, CHAMPION)]
     return any(version and version.model_id == model_id for version in named) and any(
-        isinstance(said := node.claims.said, Summary)
+        (said := node.claims.decided)
         and said.allowed
         and node.claims.subject == digest
         and said.policy_digest == policy.digest

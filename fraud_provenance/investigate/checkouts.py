@@ -17,6 +17,7 @@ from fraud_provenance.attested.attestors import packages
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, reason
+from fraud_provenance.investigate import installing
 from fraud_provenance.investigate.past import LOCK, Past
 from fraud_provenance.investigate.past_code import by_other_code
 
@@ -100,13 +101,14 @@ class Checkouts:
             self.say(f"building the environment of lock {lock[:12]}")
             shutil.rmtree(folder, ignore_errors=True)
             folder.parent.mkdir(parents=True, exist_ok=True)
-            _run([sys.executable, "-m", "venv", "--without-pip", str(folder)], lock)
-            place = folder / LOCK
-            place.write_bytes(content)
-            uv = str(Path(sys.executable).with_name("uv"))
-            _run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--link-mode", "copy",
-                  "--python", str(python), "--require-hashes", "--no-deps", "-r", str(place)],
-                 lock)  # fmt: skip
+            try:
+                venv = [sys.executable, "-m", "venv", "--without-pip", str(folder)]
+                installing.run(venv, _BUILD_S)
+                place = folder / LOCK
+                place.write_bytes(content)
+                installing.install(place, ["--python", str(python)], _BUILD_S)
+            except OSError as error:
+                raise _unbuilt(lock, str(error)) from error
             (folder / _READY).write_text(json.dumps({"lock": lock}), "utf-8")
         return Installed(python, f"built from lock {lock[:12]} with its hashes")
 
@@ -133,16 +135,8 @@ class Checkouts:
         except (subprocess.TimeoutExpired, OSError) as error:
             raise _failed(asked["step"], commit, type(error).__name__) from error
         if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip() or done.stdout.decode(
-                "utf-8", "replace"
-            )
-            raise _failed(asked["step"], commit, _last_line(said))
-
-
-def _last_line(said: str) -> str:
-    """The error's own line, without what a library may quote of rows below it."""
-    lines = [line for line in said.splitlines() if line and not line[:1].isspace()]
-    return lines[-1][:200] if lines else "it said nothing"
+            said = installing.last_line(done.stderr.strip() or done.stdout)
+            raise _failed(asked["step"], commit, said)
 
 
 def _failed(step: str, commit: str, why: str) -> BackendError:
@@ -153,22 +147,9 @@ def _failed(step: str, commit: str, why: str) -> BackendError:
     )  # fmt: skip
 
 
-def _run(command: list[str], lock: str) -> None:
-    """One step of building an environment.
-
-    Raises:
-        BackendError: TOOL_UNAVAILABLE.
-    """
-    try:
-        done = subprocess.run(  # noqa: S603 - our own tools, no shell
-            command, capture_output=True, timeout=_BUILD_S, check=False
-        )
-        said = _last_line(done.stderr.decode("utf-8", "replace")) if done.returncode else ""
-    except (subprocess.TimeoutExpired, OSError) as error:
-        said = type(error).__name__
-    if said:
-        why = f"the environment of lock {lock[:12]} cannot be built: {said}"
-        remedy = "Run again where the package index can be reached: the lock's hashes are required."
-        raise BackendError(
-            reason(RootCause.TOOL_UNAVAILABLE, why, artifact="environment", remedy=remedy)
-        )
+def _unbuilt(lock: str, said: str) -> BackendError:
+    why = f"the environment of lock {lock[:12]} cannot be built: {said}"
+    remedy = "Run again where the package index can be reached: the lock's hashes are required."
+    return BackendError(
+        reason(RootCause.TOOL_UNAVAILABLE, why, artifact="environment", remedy=remedy)
+    )

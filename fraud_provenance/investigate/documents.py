@@ -69,11 +69,7 @@ def model_of(trust: Trust, subject: Subject) -> str:
         return subject.model
     newest = trust.store.heads(SCORES).get(subject.row.day, [])[:1]
     batch = batch_about(trust, trust.lineage().node(newest[0].statement)) if newest else None
-    if batch is None:
-        return ""
-    if batch.claims.bundle is None:
-        raise batch.refusal()
-    return read_batch(batch.claims.bundle.statement).model_digest
+    return read_batch(batch.signed().statement).model_digest if batch else ""
 
 
 @dataclass(frozen=True)

@@ -137,12 +137,7 @@ def _collect(facts: Facts, nodes: Sequence[Node], asked: Collection[str]) -> Non
             _materialisation(facts, node, mine)
         elif isinstance(node, Judgement) and mine:
             _contract(facts, node, mine)
-        elif isinstance(node, Verified) and node.kind in (
-            "approval",
-            "acceptance",
-            "waiver",
-            "supersede",
-        ):
+        elif isinstance(node, Verified) and node.kind in _OF_PEOPLE:
             said = node.bundle.statement.predicate
             facts.put("approvals", f"{node.kind} of {node.name}",
                       f"{node.bundle.identity.subject}: {said.get('reason', '')}")  # fmt: skip

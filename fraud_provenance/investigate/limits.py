@@ -10,7 +10,7 @@ from fraud_provenance.attested.core.disclosure import Finding
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements import statements
-from fraud_provenance.attested.statements.statements import Contract, Summary
+from fraud_provenance.attested.statements.statements import Contract
 from fraud_provenance.investigate.breaks import LIMITS
 from fraud_provenance.investigate.causes import Cause, limit_cause
 from fraud_provenance.investigate.changes import Change, policy_between
@@ -82,8 +82,8 @@ def _found(judgement: _Judged, day: str) -> tuple[Finding, ...]:
 
 
 def _policy_of(trust: Trust, judgement: _Judged) -> str:
-    said = trust.lineage().node(judgement[1].decision).claims.said
-    return said.policy_digest if isinstance(said, Summary) else ""
+    said = trust.lineage().node(judgement[1].decision).claims.decided
+    return said.policy_digest if said else ""
 
 
 def _moved(
@@ -149,16 +149,16 @@ def bar_causes(
 
     before, now = sides
     allowed = registration_of(trust, trust.policies.current(), before.model)
-    claims = [node.claims.said for node in (allowed, decision)]
-    digests = [said.policy_digest for said in claims if isinstance(said, Summary)]
-    if len(digests) < len(claims):
-        raise allowed.refusal()
-    if digests[0] == digests[1]:
+    said = [node.claims.decided for node in (allowed, decision)]
+    if said[0] is None or said[1] is None:
+        raise (decision if said[0] else allowed).refusal()
+    good, bad = said[0].policy_digest, said[1].policy_digest
+    if good == bad:
         return []
     codes = {str(item.get("code")) for item in denial_reasons(decision)}
     return [
         limit_cause(change, "the bar", [decision])
-        for change in policy_between(past, digests[0], digests[1], decision)
+        for change in policy_between(past, good, bad, decision)
         if any(part in change.name for code in codes for part in OF_VALUES.get(code, ()))
         and kept_before(change, now.metrics)
     ]

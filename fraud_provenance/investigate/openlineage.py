@@ -206,8 +206,8 @@ def _wrong(
             if asset not in chains:
                 chains[asset] = {item.code for item in lineage.versions.problems(asset)}
             codes |= chains[asset]
-        said = node.claims.said
-        if not isinstance(said, Summary) or said.allowed:
+        said = node.claims.decided
+        if said is None or said.allowed:
             codes = codes.union(*(_of_child(found, child) for child in node.children))
             if not node.is_sound and not codes:
                 codes = {str(RootCause.VERIFY_ERROR)}  # fail closed, whatever it was

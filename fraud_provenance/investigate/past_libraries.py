@@ -8,7 +8,6 @@ nothing put back the signed numbers must come out.
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -21,6 +20,7 @@ from packaging.requirements import Requirement
 from fraud_provenance.attested.attestors import installed
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.investigate import installing
 from fraud_provenance.investigate.changes import COMPUTING, LIBRARY, Changes
 from fraud_provenance.investigate.past import Past, packages_of, requirements_of
 from fraud_provenance.investigate.recipes import Recipe
@@ -101,13 +101,11 @@ class Libraries:
         making.parent.mkdir(parents=True, exist_ok=True)
         asked = making.with_name(f"{making.name}.lock")
         asked.write_text(text, "utf-8")
-        uv = str(Path(sys.executable).with_name("uv"))
-        modules = COMPUTING.values()
+        place = ["--python", sys.executable, "--target", str(making)]
         try:
-            _run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--link-mode", "copy",
-                  "--python", sys.executable, "--target", str(making), "--require-hashes",
-                  "--no-deps", "-r", str(asked)], _INSTALL_S)  # fmt: skip
-            _run([sys.executable, "-I", "-B", "-c", _TRY, str(making), *modules], _TRY_S)
+            installing.install(asked, place, _INSTALL_S)
+            tried = [sys.executable, "-I", "-B", "-c", _TRY, str(making), *COMPUTING.values()]
+            installing.run(tried, _TRY_S)
             with suppress(FileExistsError):
                 making.rename(folder)
         finally:
@@ -130,19 +128,3 @@ def _parts(name: str) -> list[str]:
     names = {installed.normal(item.name) for item in wanted
              if item.marker is None or item.marker.evaluate({"extra": ""})}  # fmt: skip
     return sorted(names - COMPUTING.keys())
-
-
-def _run(command: list[str], deadline_s: float) -> None:
-    """One step of installing a library.
-
-    Raises:
-        OSError: it failed, or was not done in time.
-    """
-    try:
-        done = subprocess.run(  # noqa: S603 - our own tools, no shell
-            command, capture_output=True, text=True, timeout=deadline_s, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise OSError(f"nothing within {deadline_s:.0f} s") from error
-    if done.returncode:
-        raise OSError((done.stderr.strip().splitlines() or ["it said nothing"])[-1][:200])

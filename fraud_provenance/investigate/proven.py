@@ -27,7 +27,6 @@ from fraud_provenance.attested.lineage.nodes import (
 from fraud_provenance.attested.lineage.permissions import accepted_by, covers
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.statements import statements
-from fraud_provenance.attested.statements.statements import Summary
 from fraud_provenance.attested.tlog import merkle
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.investigate.proof_file import Row, Subject
@@ -205,8 +204,8 @@ def _model(trust: Trust, subject: Subject, found: Found) -> None:
         _champion(trust, subject.model, found)
     elif subject.alias == CANDIDATE:
         decision = _decisions(trust, "release", subject.model)[-1:]
-        said = decision[0].claims.said if decision else None
-        if not isinstance(said, Summary) or not said.allowed:
+        said = decision[0].claims.decided if decision else None
+        if said is None or not said.allowed:
             raise VerificationError(reason(RootCause.DECISION_MISSING, "it was never registered"))
         found.add(*decision)
     elif subject.alias:

@@ -113,7 +113,7 @@ class _Walk:
         lineage = self._trust.lineage()
         nodes = {record.statement: lineage.node(record.statement)
                  for record in self._trust.store.records()}  # fmt: skip
-        ordered = sorted(nodes.values(), key=_logged)
+        ordered = sorted(nodes.values(), key=lambda node: node.claims.logged)
         for node in ordered:
             if not isinstance(node, Verified):
                 self.reach.refused += node.reasons
@@ -228,10 +228,6 @@ class _Walk:
         if isinstance(node, Judgement) and (self._seeds.chosen(node) or waived):
             return {entry.sha256 for entry in node.entries}
         return set()
-
-
-def _logged(node: Node) -> tuple[int, ...]:
-    return node.claims.bundle.logged if node.claims.bundle else ()
 
 
 def batches_of(reach: Reach) -> list[int]:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.statements.statements import Summary
 from fraud_provenance.investigate.breaks import DBT, LIMITS, commit_of
 from fraud_provenance.investigate.causes import INFRASTRUCTURE, TAMPERING, Cause
 from fraud_provenance.investigate.changes import CODE, POLICY
@@ -78,8 +77,7 @@ def is_definition(path: str) -> bool:
 def _is_lost(trust: Trust, registry: Registry) -> bool:
     """Whether the registry does not know the model that was decided on last."""
     decisions = decisions_on(trust, trust.policies.current(), "deploy")
-    decided = [said for node in decisions
-               if isinstance(said := node.claims.said, Summary) and said.allowed]  # fmt: skip
+    decided = [said for node in decisions if (said := node.claims.decided) and said.allowed]
     if not decided:
         return False
     try:

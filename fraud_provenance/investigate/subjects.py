@@ -19,7 +19,7 @@ from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.statements.manifest import is_sha256
-from fraud_provenance.attested.statements.statements import Contract, Summary
+from fraud_provenance.attested.statements.statements import Contract
 from fraud_provenance.attested.step.catalogue import held
 from fraud_provenance.causes.data import DataCause
 from fraud_provenance.causes.told import of_day
@@ -234,12 +234,12 @@ def _verify_model(trust: Trust, registry: Registry, alias: str, version: str) ->
     check_registered(registry, named, evidence)
     if alias != CANDIDATE:
         return evidence.verdict
-    said = registration.registration_of(trust, policy, digest)
-    denied = isinstance(said.claims.said, Summary) and not said.claims.said.allowed
-    why = reason(RootCause.GATE_DENIED, "its registration was denied", artifact=said.name)
-    roots = [said, evidence.model, evidence.evaluation, evidence.signature]
-    lineage = trust.lineage(policy)
-    return lineage.verify(f"{MODEL}@{alias}", "verify", roots, [why] if denied else [])
+    decision = registration.registration_of(trust, policy, digest)
+    said = decision.claims.decided
+    why = reason(RootCause.GATE_DENIED, "its registration was denied", artifact=decision.name)
+    roots = [decision, evidence.model, evidence.evaluation, evidence.signature]
+    denied = [why] if said and not said.allowed else []
+    return trust.lineage(policy).verify(f"{MODEL}@{alias}", "verify", roots, denied)
 
 
 def _verify_policies(trust: Trust) -> Verdict:

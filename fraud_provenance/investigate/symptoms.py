@@ -9,7 +9,6 @@ from fraud_provenance.attested.core.errors import ConfigError, ProvenanceError
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Materialisation, Node
-from fraud_provenance.attested.statements.statements import Summary
 from fraud_provenance.investigate.recipes import entry_of
 from fraud_provenance.investigate.subjects import ALIASES, MODEL_NAMES, model_named, verify_subject
 from fraud_provenance.investigate.trace import (
@@ -113,24 +112,17 @@ def _denials(trust: Trust) -> Iterator[Node]:
     """The decisions of this environment that refused a model, oldest first."""
     policy = trust.policies.current()
     found = [node for gate in _GATES for node in decisions_on(trust, policy, gate)]
-    yield from sorted(filter(_is_denial, found), key=_logged)
+    yield from sorted(filter(_is_denial, found), key=lambda node: node.claims.logged)
 
 
 def _is_denial(decision: Node) -> bool:
-    said = decision.claims.said
-    return isinstance(said, Summary) and not said.allowed
-
-
-def _logged(node: Node) -> tuple[int, int]:
-    return node.claims.bundle.logged if node.claims.bundle else (0, 0)
+    said = decision.claims.decided
+    return said is not None and not said.allowed
 
 
 def denial_reasons(decision: Node) -> list[dict[str, str]]:
     """The reasons of a gate's refusal, as it signed them."""
-    bundle = decision.claims.bundle
-    if bundle is None:
-        raise decision.refusal()
-    notes = bundle.statement.predicate.get("annotations", {})
+    notes = decision.signed().statement.predicate.get("annotations", {})
     return [dict(item) for item in notes.get("reasons", ())]
 
 
@@ -143,7 +135,7 @@ def _refusal(trust: Trust, digest: str) -> Node | None:
     policy = trust.policies.current()
     about = [node for gate in _GATES for node in decisions_on(trust, policy, gate)
              if node.claims.subject == digest]  # fmt: skip
-    newest = max(about, key=_logged, default=None)
+    newest = max(about, key=lambda node: node.claims.logged, default=None)
     return newest if newest and _is_denial(newest) else None
 
 
@@ -181,12 +173,11 @@ def good_model(trust: Trust, digest: str) -> str:
     before = digests[: digests.index(digest)] if digest in digests else digests
     for other in reversed(list(dict.fromkeys(filter(None, before)))):
         try:
-            said = registration_of(trust, policy, other).claims.said
+            said = registration_of(trust, policy, other).claims.decided
             evidence = collect_model(trust, policy, other)
         except ProvenanceError:
             continue
-        allowed = isinstance(said, Summary) and said.allowed
-        if other != digest and allowed and evidence.verdict.trusted:
+        if other != digest and said and said.allowed and evidence.verdict.trusted:
             return other
     return ""
 

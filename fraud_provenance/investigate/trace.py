@@ -21,11 +21,11 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node, Refused, below, sources
+from fraud_provenance.attested.lineage.nodes import Node, Refused, below
 from fraud_provenance.attested.store.store import Head
 from fraud_provenance.attested.tlog import merkle
 from fraud_provenance.causes.product import ProductCause
-from fraud_provenance.investigate.chain import Joint, first_words, joints_of
+from fraud_provenance.investigate.chain import Joint, first_words, joints_of, used_files
 from fraud_provenance.investigate.subjects import verify_subject
 from fraud_provenance.investigate.why import Why, explain_score
 from fraud_provenance.models.facts import nodes_of as model_nodes
@@ -112,7 +112,7 @@ def _files_of(roots: Sequence[Node], day: str) -> set[str]:
         for entry in manifest.entries
         if manifest.asset != SCORES or entry.partition == day
     ]
-    return sources(below(roots), asked)
+    return used_files(below(roots), asked)
 
 
 def trace_subject(trust: Trust, registry: Registry, subject: str) -> Trace:

@@ -20,7 +20,7 @@ from fraud_provenance.attested.gates.policy import Policy
 from fraud_provenance.attested.lineage.nodes import Decision, Node, Verified
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
 from fraud_provenance.attested.statements import statements
-from fraud_provenance.attested.statements.statements import Identity, Summary
+from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.effect import check_standing, taken_back
 from fraud_provenance.models.facts import MODEL, ModelEvidence, collect_model
@@ -87,10 +87,8 @@ def deployments(trust: Trust, policy: Policy) -> list[Node]:
     found = []
     for link in lineage.versions.links(DEPLOYMENTS):
         node = lineage.node(link.statement)
-        said = node.claims.said
-        signed = None
-        if isinstance(said, Summary):
-            signed = (said.gate, said.allowed, said.facts.get("sequence"))
+        said = node.claims.decided
+        signed = said and (said.gate, said.allowed, said.facts.get("sequence"))
         if link.statement not in back and signed in (None, ("deploy", True, link.sequence)):
             found.append(node)
     return found
@@ -174,8 +172,8 @@ def _current_decision(alias: RegisteredVersion | None, allowed: list[Node]) -> D
     newest = allowed[-1].expect(Decision)
     facts = newest.summary.facts
     if alias is None or alias.model_id != str(facts.get("model_id")):
-        said = [node.claims.said for node in allowed]
-        earlier = {str(s.facts.get("model_id")) for s in said if isinstance(s, Summary)}
+        said = [node.claims.decided for node in allowed]
+        earlier = {str(one.facts.get("model_id")) for one in said if one}
         code: Cause = ProductCause.ALIAS_WITHOUT_DECISION
         if alias is not None and alias.version == str(facts.get("version")):
             code = RootCause.SOURCE_MISMATCH  # the decided version, with another model behind it

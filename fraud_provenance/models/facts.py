@@ -23,7 +23,7 @@ from fraud_provenance.attested.lineage.permissions import accepted_by, covers
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import Manifest
-from fraud_provenance.attested.statements.statements import Provenance, Summary
+from fraud_provenance.attested.statements.statements import Provenance
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.causes.told import APPROVE, RUN
 
@@ -383,8 +383,7 @@ def _contract_facts(roots: Iterable[Node]) -> list[dict[str, Any]]:
                 if entry.partition not in failed and notes["rows"].get(entry.partition, 0) > 0
             )
         for decision in node.children if node.claims.made else ():
-            summary = decision.claims.said
-            if not isinstance(summary, Summary):
+            if (summary := decision.claims.decided) is None:
                 continue
             partitions = set(summary.facts.get("partitions", ()))
             read.setdefault(str(summary.facts.get("asset")), set()).update(

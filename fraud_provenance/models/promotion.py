@@ -28,13 +28,11 @@ from fraud_provenance.attested.gates.decisions import (
     signer_facts,
 )
 from fraud_provenance.attested.gates.policy import Answer, Policy
-from fraud_provenance.attested.lineage.nodes import Claims, Decision, Node, Verified
+from fraud_provenance.attested.lineage.nodes import Decision, Node, Verified
 from fraud_provenance.attested.lineage.signers import identity_of
 from fraud_provenance.attested.lineage.versions import DEPLOYMENTS
-from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.people import PromotionRequest
-from fraud_provenance.attested.statements.statements import Summary
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.approvals import premature
 from fraud_provenance.models.champion import (
@@ -249,8 +247,8 @@ def _gone(_move: bytes | None) -> None:
 
 
 def _move_alias(trust: Trust, registry: Registry, decision: str, newest: Node | None) -> None:
-    said = newest.claims.said if newest is not None and newest.statement == decision else None
-    if not isinstance(said, Summary):
+    said = newest.claims.decided if newest is not None and newest.statement == decision else None
+    if said is None:
         raise VerificationError(
             reason(
                 ProductCause.CAS_CONFLICT,
@@ -319,8 +317,7 @@ def _decide(
             "at": encoding.utc_text(request.bundle.signed_at),
         }
         document |= {"registration": registered} | _deployment_facts(trust, policy, evidence)
-        signed = [node.claims.bundle for node in (*roots, *(node for node, _ in known))]
-        checked = [bundle for bundle in signed if bundle is not None]
+        checked = [node.signed() for node in (*roots, *(node for node, _ in known))]
         document |= {
             "cosign": {
                 "verified": cosign_binary.count_accepted(trust, cosign(), checked),
@@ -421,17 +418,17 @@ def _registration_facts(registration: Node) -> dict[str, Any]:
     Raises:
         VerificationError: it cannot be read at all.
     """
-    match registration.claims:
-        case Claims(bundle=VerifiedBundle() as bundle, said=Summary() as said):
-            facts = signer_facts(bundle)
-            return {
-                "statement": facts["statement"],
-                "signer": facts["signer"],
-                "allow": said.allowed and not registration.reasons,
-                "model_digest": bundle.statement.subject_digest,
-                "policy_digest": said.policy_digest,
-            }
-    raise registration.refusal()
+    bundle, said = registration.signed(), registration.claims.decided
+    if said is None:
+        raise registration.refusal()
+    facts = signer_facts(bundle)
+    return {
+        "statement": facts["statement"],
+        "signer": facts["signer"],
+        "allow": said.allowed and not registration.reasons,
+        "model_digest": bundle.statement.subject_digest,
+        "policy_digest": said.policy_digest,
+    }
 
 
 def _deployment_facts(trust: Trust, policy: Policy, evidence: ModelEvidence) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.lineage.nodes import Claims, Node
+from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements.statements import Summary
 from fraud_provenance.causes.product import ProductCause
@@ -98,9 +98,8 @@ def superseded_model(trust: Trust, policy: Policy, champion: str) -> str:
 def _read_decisions(trust: Trust, policy: Policy) -> Iterator[tuple[Node, VerifiedBundle, Summary]]:
     """The deployment gate's decisions that can be read, refused ones too, and what each says."""
     for node in decisions_on(trust, policy, "deploy"):
-        match node.claims:
-            case Claims(bundle=VerifiedBundle() as bundle, said=Summary() as said):
-                yield node, bundle, said
+        if said := node.claims.decided:
+            yield node, node.signed(), said
 
 
 def _used_up(trust: Trust, policy: Policy) -> Callable[[VerifiedBundle], bool]:

@@ -18,7 +18,6 @@ from fraud_provenance.attested.lineage.nodes import Node, Verified
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
-from fraud_provenance.attested.statements.statements import Summary
 from fraud_provenance.attested.tlog import merkle
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.models.promotion import decisions_on
@@ -152,12 +151,8 @@ def _breaks(before: Logged | None, item: Logged) -> str | None:
 
 def _allowing_decisions(trust: Trust) -> list[VerifiedBundle]:
     """The permissions to deploy, oldest first; refused ones, too: they ended those before."""
-    claims = [node.claims for node in decisions_on(trust, trust.policies.current(), "deploy")]
-    return [
-        bundle
-        for bundle, said, _ in claims
-        if bundle and isinstance(said, Summary) and said.allowed
-    ]
+    nodes = decisions_on(trust, trust.policies.current(), "deploy")
+    return [node.signed() for node in nodes if (said := node.claims.decided) and said.allowed]
 
 
 def _in_force(decisions: list[VerifiedBundle], made: VerifiedBundle, lease: timedelta) -> set[str]:

@@ -38,6 +38,8 @@ from fraud_provenance_tests.evidence.simulated_log import SimulatedLog
 
 TRAIN = Identity(issuer="workloads", subject="/steps/train")
 audit = command("P7", "audit")
+NEWEST_LOG = "log-itself"
+"""The folder of a home in which the log lies while an older one is shown."""
 
 
 # --- one bundle's entry ------------------------------------------------------------------------
@@ -128,7 +130,7 @@ def sign_something(home: Home) -> None:
 
 
 def show_an_old_head(home: Home) -> None:
-    """A run signs while the auditor is shown the log as it was before."""
+    """A run signs; from here on whoever asks for the log is shown it as it was before."""
     before = home.path / "log-before"
     server = psutil.Process(home.own_server("rekor"))
     server.suspend()
@@ -136,7 +138,7 @@ def show_an_old_head(home: Home) -> None:
     server.resume()
     sign_something(home)
     server.suspend()
-    shutil.rmtree(home.path / "log")
+    (home.path / "log").rename(home.path / NEWEST_LOG)
     before.rename(home.path / "log")
 
 

@@ -7,8 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psutil
-
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import Manifest
@@ -21,14 +19,11 @@ from fraud_provenance_tests.attacks.bundles import (
     payload_of,
 )
 from fraud_provenance_tests.attacks.cases_data import DAY
-from fraud_provenance_tests.attacks.cases_log import rewritten_log, sign_something
+from fraud_provenance_tests.attacks.cases_log import NEWEST_LOG, rewritten_log
 from fraud_provenance_tests.attacks.cases_scores import unscored_day
 from fraud_provenance_tests.attacks.home import Home, patched
 from fraud_provenance_tests.attacks.judges import RAW
 from fraud_provenance_tests.attacks.model import Attack
-
-NEWEST_HEAD = "log-itself"
-
 
 # --- raw days ------------------------------------------------------------------------------------
 
@@ -184,20 +179,7 @@ def other_history(bodies: list[bytes]) -> None:
 rewritten_history = rewritten_log(other_history)
 
 
-def old_head_served(home: Home) -> None:
-    """A run signs; from here on whoever asks for the log is shown it as it was before."""
-    before = home.path / "log-before"
-    server = psutil.Process(home.own_server("rekor"))
-    server.suspend()
-    shutil.copytree(home.path / "log", before)
-    server.resume()
-    sign_something(home)
-    server.suspend()
-    (home.path / "log").rename(home.path / NEWEST_HEAD)
-    before.rename(home.path / "log")
-
-
 def log_itself(home: Home, _backup: Path) -> None:
     """The hand: what served the old head is taken away."""
     shutil.rmtree(home.path / "log")
-    (home.path / NEWEST_HEAD).rename(home.path / "log")
+    (home.path / NEWEST_LOG).rename(home.path / "log")

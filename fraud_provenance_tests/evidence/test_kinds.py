@@ -13,7 +13,13 @@ from fraud_provenance.attested.core.errors import (
     VerificationError,
     reason,
 )
-from fraud_provenance.attested.lineage.nodes import Decision, Materialisation, Verified
+from fraud_provenance.attested.lineage.nodes import (
+    Decision,
+    Draft,
+    Materialisation,
+    Refused,
+    Verified,
+)
 from fraud_provenance.attested.rules import trial
 from fraud_provenance.attested.rules.releases import Releases
 from fraud_provenance.attested.sigstore.verification import load_issuers
@@ -32,6 +38,15 @@ def test_node_that_is_not_of_the_kind_asked_for_refuses(chain: Chain) -> None:
     for ask in (lineage.node(made).expect, partial(lineage.trusted, made)):
         with pytest.raises(VerificationError, match=r"PREDICATE_TYPE.*a materialisation"):
             ask(Decision)
+
+
+@pytest.mark.parametrize("lost", ["bundle", "manifest"])
+def test_what_lacks_a_part_is_refused_and_no_smaller_thing(chain: Chain, lost: str) -> None:
+    claims = chain.trust.lineage().node(chain.raw.bundle.statement.digest).claims
+    node = Draft(RAW, "0" * 64, claims=claims._replace(**{lost: None})).node()
+    assert isinstance(node, Refused)
+    assert not node.is_sound
+    assert [item.code for item in node.reasons] == ["EVIDENCE_MISSING"]
 
 
 def test_what_is_refused_or_rests_on_it_is_trusted_as_nothing(chain: Chain, forger: Forger) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.fraud import replay
-from fraud_provenance.investigate import past_libraries
+from fraud_provenance.investigate import installing
 from fraud_provenance.investigate.changes import COMPUTING, LIBRARY, Change, Changes
 from fraud_provenance.investigate.past import Past, packages_of, requirements_of
 from fraud_provenance.investigate.past_code import Codes, by_other_code
@@ -50,7 +50,7 @@ def installs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             Path(command[command.index("--target") + 1]).mkdir()
             asked.append(Path(command[-1]).read_text("utf-8"))
 
-    monkeypatch.setattr(past_libraries, "_run", run)
+    monkeypatch.setattr(installing, "run", run)
     return asked
 
 
@@ -115,20 +115,13 @@ def test_a_version_that_cannot_be_had_is_fixed_and_said(
     def fails(command: Sequence[str], _deadline_s: float) -> None:
         raise OSError("no such version")
 
-    monkeypatch.setattr(past_libraries, "_run", fails)
+    monkeypatch.setattr(installing, "run", fails)
     libraries, changes, sides = between(tmp_path, older(TREES), TODAY, [TREES, NUMBERS])
     assert TREES not in sides
     assert [item.name for item in changes.fixed] == [TREES]
     assert [item.name for item in changes.replayable] == [NUMBERS]
     assert "no such version" in libraries.notes[0]
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_failed_or_never_ended_is_an_error_of_its_own(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="nothing within 0 s"):
-        past_libraries._run(["sleep", "5"], 0.01)
-    with pytest.raises(OSError, match="no-such"):
-        past_libraries._run(["ls", str(tmp_path / "no-such")], 5)
 
 
 def test_the_replay_imports_no_library_that_cannot_be_put_back() -> None:

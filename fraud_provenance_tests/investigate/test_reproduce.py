@@ -239,11 +239,11 @@ def test_other_packages_than_signed_are_built_from_the_lock_and_kept(
 ) -> None:
     commands: list[list[str]] = []
 
-    def note(command: list[str], _lock: str) -> None:
+    def note(command: list[str], _deadline_s: float) -> None:
         commands.append(command)
         Path(command[-1] if "venv" in command else place.scratch).mkdir(parents=True, exist_ok=True)
 
-    monkeypatch.setattr(checkouts_module, "_run", note)
+    monkeypatch.setattr(checkouts_module.installing, "run", note)
     half = place.scratch / "cache" / place.lock / "left by a kill"
     half.mkdir(parents=True)
     for _ in range(2):

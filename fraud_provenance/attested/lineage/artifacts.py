@@ -79,10 +79,12 @@ class Artifacts:
     def _is_older(self, node: Node, path: str, sha256: str) -> bool:
         """Whether these bytes are an older version of this file than the node's."""
         made = node.claims.made
-        return made is not None and not is_written_once(made) and any(
-            (head.asset, head.path, head.sequence < made.sequence) == (node.name, path, True)
+        if made is None or is_written_once(made):
+            return False
+        return any(
+            (head.asset, head.path) == (node.name, path) and head.sequence < made.sequence
             for head in self.store.files_named(sha256)
-        )  # fmt: skip
+        )
 
     def read(self, node: Node, entry: FileEntry, folder: Path | None = None) -> bytes:
         """The bytes of an attested file, read once and equal to their digest.

@@ -64,9 +64,19 @@ class Claims(NamedTuple):
         return self.said if isinstance(self.said, Provenance) else None
 
     @property
+    def decided(self) -> Summary | None:
+        """What a gate answered; None for anything else."""
+        return self.said if isinstance(self.said, Summary) else None
+
+    @property
     def subject(self) -> str | None:
         """The digest of what it is about; None where not even its signature verifies."""
         return self.bundle.statement.subject_digest if self.bundle else None
+
+    @property
+    def logged(self) -> tuple[int, int]:
+        """Its place in the log; before all others where not even its signature verifies."""
+        return self.bundle.logged if self.bundle else (0, 0)
 
     def explain(self, name: str, item: Reason) -> Reason:
         """A reason that names a statement, its signer and its time where it names nothing."""
@@ -118,6 +128,16 @@ class Node(ABC):
     def entries(self) -> Sequence[FileEntry]:
         """The files of its manifest; none where none was read."""
         return self.claims.manifest.entries if self.claims.manifest else ()
+
+    def signed(self) -> VerifiedBundle:
+        """Its bundle, whose signature verified, whatever else speaks against the statement.
+
+        Raises:
+            VerificationError: it did not verify; the reasons say why.
+        """
+        if self.claims.bundle is None:
+            raise self.refusal()
+        return self.claims.bundle
 
     def expect(self, kind: type[_Kind]) -> _Kind:
         """This node as what it should be, whole. What is below it may still be refused.
@@ -291,20 +311,35 @@ class Draft:
             "children": tuple(self.children), "revoked": self.revoked, "rests": self.rests,
             "distance": 1 + deepest,
         }  # fmt: skip
-        if self.reasons or self.claims.bundle is None:
-            return Refused(**found, reasons=tuple(self.reasons), claims=self.claims)
-        found |= {"bundle": self.claims.bundle, "is_sound": all(c.is_sound for c in self.children)}
-        match self.claims:
-            case Claims(said=Provenance() as made, manifest=Manifest() as manifest):
-                return Materialisation(**found, provenance=made, manifest=manifest)
-            case Claims(said=Contract() as contract, manifest=Manifest() as manifest):
-                return Judgement(**found, contract=contract, manifest=manifest)
-            case Claims(said=Summary() as summary):
-                return Decision(**found, summary=summary)
-            case Claims(said=Acceptance() as accepted):
-                return AcceptedDay(**found, said=accepted)
-        said = self.claims.said
-        return Declaration(**found, said=said if isinstance(said, Said) else None)
+        whole = None if self.reasons else _whole(self.claims)
+        if whole is None:
+            lacking = reason(RootCause.EVIDENCE_MISSING, "it is not whole: a part was not read")
+            reasons = self.reasons or [self.claims.explain(self.name, lacking)]
+            return Refused(**found, reasons=tuple(reasons), claims=self.claims)
+        kind, parts = whole
+        return kind(**found, **parts, is_sound=all(child.is_sound for child in self.children))
+
+
+def _whole(claims: Claims) -> tuple[type[Verified], dict[str, Any]] | None:
+    """The type of what is whole, and its parts; None where one is lacking: no smaller thing."""
+    kind: type[Verified]
+    parts: dict[str, Any]
+    match claims:
+        case Claims(bundle=None):
+            return None
+        case Claims(said=Provenance() as made, manifest=Manifest() as manifest):
+            kind, parts = Materialisation, {"provenance": made, "manifest": manifest}
+        case Claims(said=Contract() as contract, manifest=Manifest() as manifest):
+            kind, parts = Judgement, {"contract": contract, "manifest": manifest}
+        case Claims(said=Summary() as summary):
+            kind, parts = Decision, {"summary": summary}
+        case Claims(said=Acceptance() as accepted):
+            kind, parts = AcceptedDay, {"said": accepted}
+        case Claims(said=None | Said() as said):
+            kind, parts = Declaration, {"said": said}
+        case _:
+            return None
+    return kind, {"bundle": claims.bundle, **parts}
 
 
 def below(roots: Iterable[Node], *, judged: bool = True) -> list[Node]:
@@ -321,22 +356,6 @@ def below(roots: Iterable[Node], *, judged: bool = True) -> list[Node]:
             if judged or node.kind != "contract":
                 stack.extend(node.children)
     return list(seen.values())
-
-
-def sources(nodes: Iterable[Node], files: Iterable[str]) -> set[str]:
-    """These files (by SHA-256), and all that they were made from as the nodes attest it."""
-    made_from: dict[str, set[str]] = {}
-    for node in nodes:
-        for entry in node.entries:
-            made_from.setdefault(entry.sha256, set()).update(entry.made_from)
-    found: set[str] = set()
-    stack = list(files)
-    while stack:
-        digest = stack.pop()
-        if digest not in found:
-            found.add(digest)
-            stack.extend(made_from.get(digest, ()))
-    return found
 
 
 def fallen(

@@ -45,7 +45,7 @@ class Revocations:
     def of(cls, nodes: Iterable[Node], layout: Layout) -> "Revocations":
         """From the nodes of all stored revocations."""
         found = cls()
-        for node in sorted(nodes, key=_logged):
+        for node in sorted(nodes, key=lambda node: node.claims.logged):
             if isinstance(node, Verified):
                 found._add(statements.read(node.bundle.statement, Revocation), node.bundle, layout)
             elif not any(item.code in _NEVER_COUNTED for item in node.reasons):
@@ -110,10 +110,6 @@ class Revocations:
     def of_file(self, sha256: str) -> Withdrawal | None:
         """Why a file's bytes are revoked, if they are."""
         return self._files.get(sha256)
-
-
-def _logged(node: Node) -> tuple[int, int]:
-    return node.claims.bundle.logged if node.claims.bundle else (0, 0)
 
 
 def _identities(revocation: Revocation, layout: Layout) -> tuple[Identity, ...]:

@@ -237,7 +237,7 @@ class LineageVerifier:
 
         `partitions` are those of each root, by its statement, that the question is about (all of
         them by default): a revoked one speaks against the verdict, the others do not. `files` are
-        those that are looked at, by their SHA-256 (all by default), see `nodes.sources`.
+        those that are looked at, by their SHA-256 (all by default).
         """
         nodes = list(dict.fromkeys(map(self._walk.latest, below(roots))))
         more: dict[int, list[Reason]] = {}

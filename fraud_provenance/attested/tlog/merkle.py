@@ -69,24 +69,14 @@ def inclusion_path(rows: Sequence[bytes], index: int) -> list[str]:
     >>> len(inclusion_path([b"a", b"b", b"c"], 0)), len(inclusion_path([b"a", b"b", b"c"], 2))
     (2, 1)
     """
-    return path_of_hashes([leaf_hash(row) for row in rows], index)
-
-
-def path_of_hashes(hashes: Sequence[bytes], index: int) -> list[str]:
-    """As `inclusion_path`, over leaf hashes.
-
-    >>> path_of_hashes([leaf_hash(b"a"), leaf_hash(b"b")], 0) == [leaf_hash(b"b").hex()]
-    True
-    """
-    if not 0 <= index < len(hashes):
-        raise IndexError(f"row {index} of {len(hashes)}")
-    if len(hashes) == 1:
+    if not 0 <= index < len(rows):
+        raise IndexError(f"row {index} of {len(rows)}")
+    if len(rows) == 1:
         return []
-    middle = split(len(hashes))
-    here, other = hashes[:middle], hashes[middle:]
-    if index >= middle:
-        here, other, index = other, here, index - middle
-    return [*path_of_hashes(here, index), root_of_hashes(other).hex()]
+    middle = split(len(rows))
+    if index < middle:
+        return [*inclusion_path(rows[:middle], index), root_of(rows[middle:])]
+    return [*inclusion_path(rows[middle:], index - middle), root_of(rows[:middle])]
 
 
 def root_from_path(row: bytes, index: int, count: int, path: Sequence[str]) -> str:
