@@ -249,8 +249,11 @@ class PlainWorkspace(Workspace):
         return Known(CodeFacts(done.stdout.strip(), git_dirty=False, materials=()))
 
 
+@dataclass
 class PlainCatalogue:
     """What is there, as nobody signed it: no result, no acceptance."""
+
+    store: PlainStore
 
     def frees(self, head: object, result: object) -> bool:
         """Nobody accepts anything."""
@@ -265,10 +268,26 @@ class PlainCatalogue:
     def newest_result(self, asset: str, suite: str) -> Any:  # noqa: ANN401
         """No result is signed."""
 
+    def usable(
+        self,
+        asset: str,
+        partitions: Iterable[str] | None = None,
+        *,
+        step: str,
+        with_outdated: bool = False,
+    ) -> Any:  # noqa: ANN401
+        """The partitions on disk that broke no contract."""
+        known = self.store.files(asset).keys()
+        failed = self.store.failed(asset)
+        asked = sorted(known) if partitions is None else sorted(set(partitions))
+        good = tuple(day for day in asked if day in known and day not in failed)
+        refused = {day: f"{day} broke a contract or is not there" for day in {*asked} - {*good}}
+        return SimpleNamespace(partitions=good, refused=refused)
+
 
 @dataclass
 class PlainStep:
-    """`gates.step.Step` without gates: the same calls, plain files."""
+    """`Step` without gates: the same calls, plain files."""
 
     trust: Any
     name: str
@@ -279,7 +298,7 @@ class PlainStep:
     def __post_init__(self) -> None:
         """Nothing to prepare."""
         self.policy = self.trust.policies.current()
-        self.identity, self.catalogue = None, PlainCatalogue()
+        self.identity, self.catalogue = None, PlainCatalogue(self.trust.store)
         self._written: list[PlainFile] = []
 
     def __enter__(self) -> Self:
@@ -291,12 +310,7 @@ class PlainStep:
 
     def usable(self, asset: str, partitions: Iterable[str] | None = None, step: str = "") -> Any:  # noqa: ANN401
         """The partitions on disk that broke no contract."""
-        known = self.trust.store.files(asset).keys()
-        failed = self.trust.store.failed(asset)
-        asked = sorted(known) if partitions is None else sorted(set(partitions))
-        good = tuple(day for day in asked if day in known and day not in failed)
-        refused = {day: f"{day} broke a contract or is not there" for day in {*asked} - {*good}}
-        return SimpleNamespace(partitions=good, refused=refused)
+        return self.catalogue.usable(asset, partitions, step=step)
 
     def would_go_back(self, partition: str, path: str, content: bytes) -> bool:
         """Nobody knows what was there before."""
@@ -497,7 +511,7 @@ _NO_VERDICT = SimpleNamespace(trusted=True, decided=True, links=(), root_cause=N
 
 def _replacements() -> Iterator[tuple[object, object]]:
     """(the product's own, what stands in for it)."""
-    from fraud_provenance.attested.step import staging
+    from fraud_provenance.attested.step import catalogue, staging
     from fraud_provenance.attested.step import step as gate
     from fraud_provenance.defs import (
         raw_history,
@@ -514,6 +528,7 @@ def _replacements() -> Iterator[tuple[object, object]]:
     from fraud_provenance.models import facts
 
     yield gate.Step, PlainStep
+    yield catalogue.catalogue_of, lambda trust: PlainCatalogue(trust.store)
     yield staging.recover, lambda trust, finish=None: []
     yield Workspace, PlainWorkspace
     yield shown.evidence_metadata, _evidence_metadata

@@ -8,31 +8,29 @@ import dagster as dg
 from fraud_provenance.attested.core import encoding, files
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, reason
-from fraud_provenance.attested.step.step import Step
-from fraud_provenance.defs import shown, support
-from fraud_provenance.due.planning import FEATURE_SERVICE, ONLINE_DAYS
+from fraud_provenance.defs import support
+from fraud_provenance.defs.making import Making, attested_asset
+from fraud_provenance.due.planning import FEATURE_SERVICE, ONLINE_DAYS, usable_days
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.investigate.online_store import DEFINITIONS, ONLINE, online_rows
 from fraud_provenance.models.online_files import offline_folder, online_digest, registry_digest
 from fraud_provenance.models.view_skew import view_digests
-from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 
 ASSET = "feature_store"
 
 
-@dg.asset(
+@attested_asset(
+    "feature_store",
     group_name=support.FEATURES,
     kinds={"feast", "sqlite"},
     owners=support.OWNERS,
     deps=["transaction_features"],
-    code_version=support.code_version("feature_store"),
     description=(
         "Feast: entities, feature views and the feature service that serve training and scoring, "
         "applied from code, with the newest feature rows in the online store."
     ),
 )
-@as_failure
 def feature_store(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource
 ) -> dg.MaterializeResult[Any]:
@@ -43,8 +41,7 @@ def feature_store(
     from fraud_provenance.fraud import feature_store as feast
 
     workspace = provenance.open()
-    with Step(workspace.trust, "feature_store", context.run_id) as probe:
-        days = list(probe.usable("transaction_features").partitions)[-ONLINE_DAYS:]
+    days = usable_days(workspace, "feature_store", "transaction_features")[-ONLINE_DAYS:]
     if not days:
         raise EvidenceError(
             reason(RootCause.PARTITION_MISSING, "no day is usable", artifact="transaction_features")
@@ -53,9 +50,9 @@ def feature_store(
     # Feast has one registry and one online store in a home: one load at a time.
     with (
         files.exclusive_lock(workspace.home / "run" / "online_store.lock"),
-        Step(workspace.trust, "feature_store", context.run_id, parameters) as step,
+        Making(context, workspace, "feature_store", parameters) as making,
     ):
-        read = step.read("transaction_features", days)
+        read = making.step.read("transaction_features", days)
         frame = pl.concat(support.frames_of(read).values())
         offline = offline_folder(workspace.home)
         shutil.rmtree(offline, ignore_errors=True)
@@ -68,29 +65,28 @@ def feature_store(
         ).row(0)
         feast.materialize_online(store, first, last)
         sources = read.digests.values()
-        step.write("definitions", DEFINITIONS, encoding.canonical_json(definitions), sources)
+        written = encoding.canonical_json(definitions)
+        making.step.write("definitions", DEFINITIONS, written, sources)
         rows = online_rows(workspace.home)
         held = rows.group_by("view").agg(pl.col("entity_key").n_unique())
         feast.check_online(store, frame, dict(held.iter_rows()))
-        step.write("online", ONLINE, parquet_bytes(rows), sources)
-        made = step.commit(
+        making.step.write("online", ONLINE, parquet_bytes(rows), sources)
+        times = support.event_range(frame)
+        made = making.commit(
             {
                 "online_days": days,
                 "rows": {"definitions": frame.height, "online": rows.height},
-                "event_time": {
-                    "definitions": support.event_range(frame),
-                    "online": support.event_range(frame),
-                },
+                "event_time": {"definitions": times, "online": times},
                 "views": view_digests(definitions),
                 "registry_sha256": registry_digest(workspace.home),
                 "online_sha256": online_digest(workspace.home),
             }
         )
-    return dg.MaterializeResult(
-        metadata=shown.evidence_metadata(workspace, made, {"definitions": frame.height})
-        | {
+    return making.result(
+        made,
+        {
             "online_days": f"{days[0]} … {days[-1]}",
             "definitions": dg.MetadataValue.json(definitions),
         },
-        data_version=dg.DataVersion(made.manifest.digest),
+        rows={"definitions": frame.height},
     )

@@ -15,14 +15,13 @@ from fraud_provenance.attested.core.errors import (
     reason,
 )
 from fraud_provenance.attested.step.inputs import VerifiedFile
-from fraud_provenance.attested.step.step import Step
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.data import versions as data_versions
 from fraud_provenance.data.landing import landed_days
 from fraud_provenance.defs import columns, shown, support
+from fraud_provenance.defs.making import BY_DAY, Making, attested_asset
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.home.workspace import Workspace
-from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 
 if TYPE_CHECKING:
@@ -45,22 +44,19 @@ landing_zone = dg.AssetSpec(
 )
 
 
-@dg.asset(
+@attested_asset(
+    "ingest",
     group_name=support.INGEST,
     kinds={"parquet", "dvc"},
     owners=support.OWNERS,
     deps=[landing_zone],
-    partitions_def=support.DAYS,
-    backfill_policy=support.SINGLE_RUN,
-    freshness_policy=support.FRESH,
-    code_version=support.code_version("ingest"),
+    **BY_DAY,
     metadata=columns.raw_metadata(),
     description=(
         "Card transactions, one Parquet file a UTC day, as they were landed, under lower-case "
         "names and sorted by time. Each day is versioned with DVC and attested by its SHA-256."
     ),
 )
-@as_failure
 def raw_transactions(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource
 ) -> dg.MaterializeResult[Any]:
@@ -69,12 +65,9 @@ def raw_transactions(
     days = list(context.partition_keys)
     landed = _landed(workspace, days)
     bounds = {"partitions": [days[0], days[-1]]}
-    with Step(workspace.trust, "ingest", context.run_id, bounds) as step:
-        read = step.read_source("landing", landed)
-        rows: dict[str, int] = {}
-        numbers: dict[str, dict[str, float]] = {}
+    with Making(context, workspace, "ingest", bounds) as making:
+        read = making.step.read_source("landing", landed)
         md5: dict[str, str] = {}
-        times: dict[str, list[str]] = {}
         refused: list[Reason] = []
         for item in read.files:
             try:
@@ -82,36 +75,24 @@ def raw_transactions(
             except ProvenanceError as error:
                 refused += error.reasons
                 continue
-            rows[item.partition] = frame.height
-            times[item.partition] = support.event_range(frame)
-            numbers[item.partition] = shown.numbers_of_day(frame)
             path = f"{ASSET}/{item.partition}.parquet"
-            if step.would_go_back(item.partition, path, content):
-                del rows[item.partition], times[item.partition]
+            if making.step.would_go_back(item.partition, path, content):
                 refused.append(_went_back(item.partition, content))
                 continue
+            making.count(item.partition, frame, shown.numbers_of_day(frame))
             md5[item.partition] = data_versions.dvc_md5(content)
-            step.write(item.partition, path, content, [item.sha256])
-        if not rows:
+            making.step.write(item.partition, path, content, [item.sha256])
+        if not making.rows:
             raise EvidenceError(*refused)
-        made = step.commit({"rows": rows, "event_time": times, "dvc_md5": md5})
-    support.keep_versions(context, workspace, made)
-    for entry in made.manifest.entries:
-        context.add_asset_metadata(
-            {
-                **shown.rows_of_day(rows[entry.partition]),
-                **numbers[entry.partition],
-                "provenance/sha256": entry.sha256,
-                "provenance/dvc_md5": md5[entry.partition],
-            },
-            partition_key=entry.partition,
-        )
+        made = making.commit({"dvc_md5": md5})
+    making.keep_versions(made)
+    digests = {entry.partition: entry.sha256 for entry in made.manifest.entries}
+    making.show_days(
+        {day: {"provenance/sha256": digests[day], "provenance/dvc_md5": md5[day]} for day in md5}
+    )
     if refused:
         raise EvidenceError(*refused)
-    return dg.MaterializeResult(
-        metadata=shown.evidence_metadata(workspace, made, rows),
-        data_version=dg.DataVersion(made.manifest.digest),
-    )
+    return making.result(made)
 
 
 def _landed(workspace: Workspace, days: Sequence[str]) -> dict[str, Path]:

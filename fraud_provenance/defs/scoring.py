@@ -7,18 +7,16 @@ import dagster as dg
 
 from fraud_provenance.attested.core.errors import BackendError, VerificationError, reason
 from fraud_provenance.attested.lineage.nodes import Verified
-from fraud_provenance.attested.step.step import Step
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.defs import columns, shown, support
+from fraud_provenance.defs.making import BY_DAY, Making, attested_asset
 from fraud_provenance.defs.training import model_files
 from fraud_provenance.due.planning import registry_of
-from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.investigate.online_store import definition_problems
 from fraud_provenance.models.serving import ChampionLease
 from fraud_provenance.predictions import log as prediction_log
 from fraud_provenance.predictions.batch import leaf_hashes, leaves, read_batch
-from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 
 if TYPE_CHECKING:
@@ -44,7 +42,8 @@ def open_serving(workspace: Workspace) -> ChampionLease:
     return lease
 
 
-@dg.asset(
+@attested_asset(
+    "score",
     group_name=support.SCORING,
     kinds={"xgboost", "parquet"},
     owners=["team:fraud-operations"],
@@ -52,17 +51,13 @@ def open_serving(workspace: Workspace) -> ChampionLease:
         "champion",
         dg.AssetDep("transaction_features", partition_mapping=dg.IdentityPartitionMapping()),
     ],
-    partitions_def=support.DAYS,
-    backfill_policy=support.SINGLE_RUN,
-    freshness_policy=support.FRESH,
-    code_version=support.code_version("score"),
+    **BY_DAY,
     metadata=columns.scores_metadata(),
     description=(
         "One row a transaction: the champion's probability of fraud and whether it reaches the "
         "threshold. Each day is a signed batch with a Merkle root, so that one score is provable."
     ),
 )
-@as_failure
 def transaction_scores(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource
 ) -> dg.MaterializeResult[Any]:
@@ -72,56 +67,45 @@ def transaction_scores(
     lease = open_serving(workspace)
     champion = lease.champion()
     days = list(context.partition_keys)
-    with Step(trust, "score", context.run_id, {"partitions": [days[0], days[-1]]}) as step:
+    with Making(context, workspace, "score", {"partitions": [days[0], days[-1]]}) as making:
+        step = making.step
         usable = step.usable("transaction_features", days)
         for day, why in usable.refused.items():
             context.log.warning(f"left out {day}: {why}")
         features = step.read("transaction_features", usable.partitions or days)
         model = step.read_statement(champion.evidence.model.statement)
         ubj, contract = model_files(workspace, step, model)
-        rows, times, numbers = {}, {}, {}
         evaluated = shown.evaluated_alert_rate(champion)
         for item in features.files:
             lease.champion()
             scored = _scored(item.content, ubj, contract)
-            content = parquet_bytes(scored)
             sources = [item.sha256, *(part.sha256 for part in model.files)]
-            step.write(item.partition, f"{ASSET}/{item.partition}.parquet", content, sources)
+            path = f"{ASSET}/{item.partition}"
+            numbers = shown.numbers_of_scores(scored, evaluated)
+            making.table(item.partition, f"{path}.parquet", scored, sources, numbers)
             hashes = leaf_hashes(leaves(scored))
-            step.write(item.partition, f"{ASSET}/{item.partition}.leaves", hashes, sources)
-            rows[item.partition] = scored.height
-            times[item.partition] = support.event_range(scored)
-            numbers[item.partition] = shown.numbers_of_scores(scored, evaluated)
+            step.write(item.partition, f"{path}.leaves", hashes, sources)
         outputs = {
-            "rows": rows,
-            "event_time": times,
             "model_id": champion.evidence.model_id,
             "decision": champion.decision.statement,
         }
         lease.confirm()
-        made = step.commit(outputs, finish=prediction_log.log_scores)
-    support.keep_versions(context, workspace, made)
+        made = making.commit(outputs, finish=prediction_log.log_scores)
+    making.keep_versions(made)
     logged = prediction_log.batch_about(trust, trust.lineage().node(made.bundle.statement.digest))
     if not isinstance(logged, Verified):
         raise BackendError(
             reason(ProductCause.PREDLOG_UNAVAILABLE, "the batch cannot be found", artifact=ASSET)
         )
     batch = read_batch(logged.bundle.statement)
-    for day, count in rows.items():
-        context.add_asset_metadata(
-            {
-                **shown.rows_of_day(count),
-                **numbers[day],
-                "provenance/merkle_root": batch.batches[day].merkle_root,
-            },
-            partition_key=day,
-        )
-    return dg.MaterializeResult(
-        metadata=shown.evidence_metadata(workspace, made, rows)
-        | {"champion_version": champion.version}
-        | columns.scores_lineage()
-        | prediction_log.batch_metadata(logged.bundle),
-        data_version=dg.DataVersion(made.manifest.digest),
+    making.show_days(
+        {day: {"provenance/merkle_root": batch.batches[day].merkle_root} for day in making.rows}
+    )
+    return making.result(
+        made,
+        {"champion_version": champion.version},
+        columns.scores_lineage(),
+        prediction_log.batch_metadata(logged.bundle),
     )
 
 

@@ -17,14 +17,12 @@ from packaging.version import Version
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
-    BackendError,
     ConfigError,
     ProvenanceError,
     VerificationError,
     reason,
 )
 from fraud_provenance.attested.step.inputs import VerifiedInput
-from fraud_provenance.attested.step.step import Materialisation
 from fraud_provenance.causes.product import ProductCause
 from fraud_provenance.due.planning import mlflow_uri
 from fraud_provenance.home.settings import PROJECT, settings_from
@@ -89,22 +87,6 @@ def frames_of(read: VerifiedInput) -> "dict[str, pl.DataFrame]":
     import polars as pl
 
     return {item.partition: pl.read_parquet(io.BytesIO(item.content)) for item in read.files}
-
-
-def keep_versions(
-    context: dg.AssetExecutionContext, workspace: Workspace, made: Materialisation
-) -> None:
-    """Put the files that a step has written under DVC.
-
-    A remote that is away fails nobody's work: the files are signed and there, and `run` catches up.
-    """
-    from fraud_provenance.data import versions as data_versions
-
-    written = [workspace.data / entry.path for entry in made.manifest.entries]
-    try:
-        data_versions.track(workspace.home, data_versions.lacking(workspace.home, written))
-    except BackendError as away:
-        context.log.warning(str(away.reasons[0]))
 
 
 def event_range(frame: "pl.DataFrame") -> list[str]:

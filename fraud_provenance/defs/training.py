@@ -11,9 +11,11 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import Reason, VerificationError
 from fraud_provenance.attested.gates.policy import Policy
 from fraud_provenance.attested.lineage.nodes import Materialisation, Node
+from fraud_provenance.attested.step.catalogue import catalogue_of
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
-from fraud_provenance.defs import columns, shown, support, tracking
+from fraud_provenance.defs import columns, support, tracking
+from fraud_provenance.defs.making import Making, attested_asset
 from fraud_provenance.defs.model_logging import log_model
 from fraud_provenance.due.planning import POINT_IN_TIME, declared_empty
 from fraud_provenance.due.trainings import (
@@ -24,7 +26,6 @@ from fraud_provenance.due.trainings import (
     training_split,
 )
 from fraud_provenance.fraud.model_file import TREES, check_inputs, check_model_folder
-from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.home import pages
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models.champion import digest_of_model
@@ -32,7 +33,6 @@ from fraud_provenance.models.facts import model_statement
 from fraud_provenance.models.registry import writing_to_mlflow
 from fraud_provenance.models.serving import serving_folder
 from fraud_provenance.models.view_skew import view_digests
-from fraud_provenance.refusals import as_failure
 from fraud_provenance.resources import ProvenanceResource
 
 if TYPE_CHECKING:
@@ -75,19 +75,18 @@ CONFIGURED: Final = TrainingResource()
 """What the graph and its sensors go by."""
 
 
-@dg.asset(
+@attested_asset(
+    "training_set",
     group_name=support.TRAINING,
     kinds={"feast", "parquet"},
     owners=support.OWNERS,
     deps=["transaction_features", "feature_store"],
-    code_version=support.code_version("training_set"),
     metadata=columns.training_set_metadata(),
     description=(
         "Train, delay and test days joined point in time through Feast: no feature is newer than "
         "its transaction. Train and evaluation rows are separate, separately attested files."
     ),
 )
-@as_failure
 def training_set(
     context: dg.AssetExecutionContext, provenance: ProvenanceResource, training: TrainingResource
 ) -> dg.MaterializeResult[Any]:
@@ -96,14 +95,13 @@ def training_set(
 
     workspace = provenance.open()
     config = training.config()
-    with Step(workspace.trust, "training_set", context.run_id) as probe:
-        usable = probe.usable("transaction_features")
+    usable = catalogue_of(workspace.trust).usable("transaction_features", step="training_set")
     empty = declared_empty(workspace)
     split = training_split(config, usable, empty)
     parameters = split_parameters(config, split)
-    with Step(workspace.trust, "training_set", context.run_id, parameters) as step:
-        read = step.read("transaction_features", split.days)
-        step.require_current_code(read)
+    with Making(context, workspace, "training_set", parameters) as making:
+        read = making.step.read("transaction_features", split.days)
+        making.step.require_current_code(read)
         joined, views = _point_in_time(workspace, read, split)
         in_train = pl.col("split") == "train"
         parts = {
@@ -113,32 +111,24 @@ def training_set(
         }
         for name, part in parts.items():
             made_from = [read.digests[day] for day in days_of_part(split)[name]]
-            step.write(name, f"{TRAINING_SET}/{name}.parquet", parquet_bytes(part), made_from)
-        rows = {name: part.height for name, part in parts.items()}
-        times = {name: support.event_range(part) for name, part in parts.items()}
-        made = step.commit(
+            making.table(name, f"{TRAINING_SET}/{name}.parquet", part, made_from)
+        made = making.commit(
             {
-                "rows": rows,
-                "event_time": times,
                 "days": list(split.days),
                 "views": views,
                 "waivers": {d: w for d, w in empty.items() if split.days[0] < d < split.days[-1]},
             }
         )
-    support.keep_versions(context, workspace, made)
-    return dg.MaterializeResult(
-        metadata=shown.evidence_metadata(
-            workspace,
-            made,
-            {name: rows[name] for name in (TRAIN, HELD_OUT)},  # known frauds are train rows
-        )
-        | columns.training_set_lineage()
-        | {
+    making.keep_versions(made)
+    return making.result(
+        made,
+        columns.training_set_lineage(),
+        {
             "train_days": f"{split.train[0]} … {split.train[-1]}",
             "test_days": f"{split.test[0]} … {split.test[-1]}",
-            **{f"rows_{name}": count for name, count in rows.items()},
+            **{f"rows_{name}": count for name, count in making.rows.items()},
         },
-        data_version=dg.DataVersion(made.manifest.digest),
+        rows={name: making.rows[name] for name in (TRAIN, HELD_OUT)},  # known frauds are train rows
     )
 
 
@@ -175,19 +165,18 @@ def _point_in_time(
     return joined.with_columns(split=part).select([*FEATURE_SCHEMA, *SPLIT_COLUMNS]), views
 
 
-@dg.asset(
+@attested_asset(
+    "train",
     group_name=support.TRAINING,
     kinds={"xgboost", "mlflow"},
     owners=["team:ml-engineering"],
     deps=[TRAINING_SET],
-    code_version=support.code_version("train"),
     metadata=columns.model_metadata(),
     description=(
         "XGBoost as UBJ with its feature contract and threshold, logged in MLflow, attested file "
         "by file and signed as a model (OpenSSF model signing)."
     ),
 )
-@as_failure
 def fraud_model(
     context: dg.AssetExecutionContext,
     provenance: ProvenanceResource,
@@ -203,7 +192,8 @@ def fraud_model(
     packages = workspace.attestor.packages()
     config = training.config()
     parameters = model_parameters(config)
-    with Step(workspace.trust, "train", context.run_id, parameters) as step:
+    with Making(context, workspace, "train", parameters) as making:
+        step = making.step
         read = step.read(TRAINING_SET, [TRAIN])
         frame = pl.read_parquet(io.BytesIO(read.files[0].content))
         model = train(frame, config)
@@ -223,7 +213,8 @@ def fraud_model(
             )
         step.adopt(location, model_id, [read.files[0].sha256])
         signature = workspace.trust.signing.sign_model(workspace.home / location, step.identity)
-        made = step.commit(
+        making.count(TRAIN, frame)
+        made = making.commit(
             {
                 "format": "ubj",
                 "features": model.feature_contract["names"],
@@ -232,20 +223,17 @@ def fraud_model(
                 "model_signature": signature.statement.digest,
                 "ml_bom": signed_bom.result().statement.digest,
                 "library": model.resolved_parameters["library"],
-                "rows": {TRAIN: frame.height},
-                "event_time": {TRAIN: support.event_range(frame)},
                 "environment_problems": list(packages.result(PACKAGES_DEADLINE_S)),
             }
         )
-    return dg.MaterializeResult(
-        metadata=shown.evidence_metadata(workspace, made, {TRAIN: frame.height})
-        | columns.model_lineage()
-        | {
+    return making.result(
+        made,
+        columns.model_lineage(),
+        {
             "model_id": model_id,
             "threshold": model.feature_contract["threshold"],
             "parameters": dg.MetadataValue.json(model.resolved_parameters["requested"]),
         },
-        data_version=dg.DataVersion(made.manifest.digest),
     )
 
 
@@ -276,18 +264,17 @@ def _bill_of_materials(model: "TrainedModel", training_sha256: str) -> dict[str,
     )
 
 
-@dg.asset(
+@attested_asset(
+    "evaluate",
     group_name=support.TRAINING,
     kinds={"scikitlearn", "mlflow"},
     owners=["team:ml-engineering"],
     deps=[MODEL, TRAINING_SET],
-    code_version=support.code_version("evaluate"),
     description=(
         "AUC ROC, average precision and card precision@100 of exactly this model on days it did "
         "not learn from, known compromised cards taken out (Fraud Detection Handbook, chapter 3)."
     ),
 )
-@as_failure
 def model_evaluation(
     context: dg.AssetExecutionContext,
     provenance: ProvenanceResource,
@@ -302,7 +289,8 @@ def model_evaluation(
     workspace = provenance.open()
     model_id = newest_model(workspace)
     attested = model_statement(workspace.trust, digest_of_model(workspace.trust, model_id))
-    with Step(workspace.trust, "evaluate", context.run_id) as step:
+    with Making(context, workspace, "evaluate") as making:
+        step = making.step
         data = step.read(TRAINING_SET, [HELD_OUT, KNOWN])
         model = step.read_statement(attested)
         frames = support.frames_of(data)
@@ -314,12 +302,12 @@ def model_evaluation(
         sources = [*data.digests.values(), *(item.sha256 for item in model.files)]
         path = f"{EVALUATION}/{model_id}.json"
         step.write(model_id, path, encoding.canonical_json(metrics), sources)
-        made = step.commit(
+        making.count(HELD_OUT, held_out)
+        made = making.commit(
             {
                 "metrics": metrics,
                 "dataset_sha256": data.digests[HELD_OUT],
                 "model_id": model_id,
-                "rows": {HELD_OUT: held_out.height},
                 "event_time": {
                     HELD_OUT: support.event_range(held_out),
                     TESTED: support.event_range(held_out.filter(pl.col("split") == TESTED)),
@@ -331,10 +319,7 @@ def model_evaluation(
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     with writing_to_mlflow("cannot log the metrics"):
         mlflow.log_metrics(numbers)
-    return dg.MaterializeResult(
-        metadata=numbers | shown.evidence_metadata(workspace, made, {HELD_OUT: held_out.height}),
-        data_version=dg.DataVersion(made.manifest.digest),
-    )
+    return making.result(made, numbers)
 
 
 def model_files(

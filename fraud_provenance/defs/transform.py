@@ -17,14 +17,14 @@ from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, reason
 from fraud_provenance.attested.step.inputs import VerifiedInput
-from fraud_provenance.attested.step.step import Materialisation, Step
+from fraud_provenance.attested.step.step import Materialisation
 from fraud_provenance.defs import shown, support
 from fraud_provenance.defs.columns import features_metadata, lineage_metadata
+from fraud_provenance.defs.making import Making
 from fraud_provenance.due.planning import sources_digest, window_of
 from fraud_provenance.fraud.column_lineage import raw_columns
 from fraud_provenance.fraud.engines import Engine
 from fraud_provenance.fraud.mart import DBT_BUILD, MART, not_built, read_mart
-from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models.serving import require_ours
 from fraud_provenance.refusals import as_failure
@@ -85,10 +85,9 @@ def transaction_features(
     asked = list(context.partition_keys)
     engine = workspace.settings.features.chosen()
     bounds = {"partitions": [asked[0], asked[-1]], **engine.parameters()}
-    with Step(
-        workspace.trust, "features", context.run_id, bounds | support.settings_of_run(dbt)
-    ) as step:
-        usable = step.usable("raw_transactions")
+    parameters = bounds | support.settings_of_run(dbt)
+    with Making(context, workspace, "features", parameters) as making:
+        usable = making.step.usable("raw_transactions")
         days = [day for day in asked if day in set(usable.partitions)]
         for day in set(asked) - set(days):
             context.log.warning(f"left out: {usable.refused.get(day, f'{day} is not attested')}")
@@ -97,7 +96,7 @@ def transaction_features(
                 *[usable.refused[day] for day in asked if day in usable.refused][:5]
                 or [reason(RootCause.PARTITION_MISSING, "no day of this run is usable")]
             )
-        read = step.read("raw_transactions", window_of(days, list(usable.partitions)))
+        read = making.step.read("raw_transactions", window_of(days, list(usable.partitions)))
         output = _prepare(workspace, engine, read, days)
         target = output.parent / "target"  # what dbt leaves of a run goes with the rest of it
         invocation = dbt.cli(
@@ -109,15 +108,13 @@ def transaction_features(
             _prepare_next_stages(workspace)
         events = _built(invocation)
         require_ours(output)
-        made, rows, means = _publish(step, engine, read, days, read_mart(output, engine))
-    support.keep_versions(context, workspace, made)
-    for day, count in rows.items():
-        numbers = shown.rows_of_day(count) | means[day]
-        context.add_asset_metadata(numbers, asset_key=_KEY, partition_key=day)
+        made = _publish(making, engine, read, days, read_mart(output, engine))
+    making.keep_versions(made)
+    making.show_days()
     lineage = _column_lineage(invocation, engine)
     for event in events:
         if isinstance(event, dg.Output) and event.output_name == ASSET:
-            yield _with_evidence(event, workspace, made, rows, lineage)
+            yield _with_evidence(event, making.result(made, lineage_metadata(lineage)))
         elif isinstance(event, dg.AssetCheckResult) and event.asset_key == _KEY:
             yield event
 
@@ -174,30 +171,20 @@ def _prepare(workspace: Workspace, engine: Engine, read: VerifiedInput, days: li
 
 
 def _publish(
-    step: Step,
+    making: Making,
     engine: Engine,
     read: VerifiedInput,
     days: list[str],
     mart: "Iterator[pl.DataFrame]",
-) -> tuple[Materialisation, dict[str, int], dict[str, dict[str, float]]]:
-    """Write the mart by day; each day names the raw files of its own window as its source.
-
-    Returns what was made, and by day its rows and what is plotted of it.
-    """
+) -> Materialisation:
+    """Write the mart by day; each day names the raw files of its own window as its source."""
     known = sorted(read.digests)
-    rows, times, means = {}, {}, {}
     for day, frame in _by_day(mart, days):
-        rows[day], times[day] = frame.height, support.event_range(frame)
-        means[day] = shown.means_of_features(frame)
-        step.write(
-            day,
-            f"{ASSET}/{day}.parquet",
-            parquet_bytes(frame.sort("transaction_id")),
-            [read.digests[other] for other in window_of([day], known)],
-        )
-    outputs = {"rows": rows, "event_time": times, "engine": engine.said()}
-    outputs["dbt_sources"] = sources_digest()
-    return step.commit(outputs), rows, means
+        made_from = [read.digests[other] for other in window_of([day], known)]
+        ordered = frame.sort("transaction_id")
+        path = f"{ASSET}/{day}.parquet"
+        making.table(day, path, ordered, made_from, shown.means_of_features(ordered))
+    return making.commit({"engine": engine.said(), "dbt_sources": sources_digest()})
 
 
 def _by_day(
@@ -235,18 +222,14 @@ def _column_lineage(invocation: DbtCliInvocation, engine: Engine) -> dg.TableCol
     )
 
 
-def _with_evidence(
-    event: dg.Output[Any],
-    workspace: Workspace,
-    made: Materialisation,
-    rows: dict[str, int],
-    lineage: dg.TableColumnLineage,
-) -> dg.Output[Any]:
+def _with_evidence(event: dg.Output[Any], result: dg.MaterializeResult[Any]) -> dg.Output[Any]:
     """The mart's own event with its evidence."""
-    metadata = shown.evidence_metadata(workspace, made, rows) | lineage_metadata(lineage)
     return dg.Output(
         value=event.value,
         output_name=event.output_name,
-        metadata={**metadata, **{k: v for k, v in event.metadata.items() if k not in metadata}},
-        data_version=dg.DataVersion(made.manifest.digest),
-    )
+        metadata=dict(result.metadata or {}) | {
+            name: told for name, told in event.metadata.items()
+            if name not in (result.metadata or {})
+        },
+        data_version=result.data_version,
+    )  # fmt: skip

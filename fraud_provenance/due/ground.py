@@ -11,7 +11,7 @@ from datetime import date, timedelta
 
 from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.step.step import Step
+from fraud_provenance.attested.step.catalogue import catalogue_of
 from fraud_provenance.data.landing import landed_days
 from fraud_provenance.due.planning import (
     FEATURE_SUITES,
@@ -65,8 +65,8 @@ class Surroundings:
 def surroundings(workspace: Workspace, asset: str, policy: Policy) -> Surroundings:
     """What the days of `asset` are held against now, under `policy`."""
     store = workspace.store
-    with Step(workspace.trust, "contracts", "plan") as probe:
-        usable = probe.usable(asset, step=_READER[asset]).partitions
+    known = catalogue_of(workspace.trust)
+    usable = known.usable(asset, step=_READER[asset], with_outdated=True).partitions
     own = {day: heads[0].sha256 for day, heads in store.heads(asset).items()}
     raw = {day: heads[0].sha256 for day, heads in store.heads(RAW).items()}
     sections = [policy.data("contracts").get(suite) for suite in SUITES[asset]]
@@ -123,8 +123,8 @@ def _made_from_current(workspace: Workspace, days: list[str]) -> list[str]:
     """Features that are made anew before anybody judges them again are left out."""
     if not days:
         return []
-    with Step(workspace.trust, "contracts", "plan") as probe:
-        usable = probe.usable(RAW, step=_READER[RAW]).partitions
+    known = catalogue_of(workspace.trust)
+    usable = known.usable(RAW, step=_READER[RAW], with_outdated=True).partitions
     raw, made = current_entries(workspace, RAW), current_entries(workspace, FEATURES)
     return [
         day

@@ -15,7 +15,7 @@ from fraud_provenance.attested.core.errors import Reason
 from fraud_provenance.attested.gates.build_rules import code_of
 from fraud_provenance.attested.lineage.nodes import Materialisation
 from fraud_provenance.attested.statements.manifest import FileEntry
-from fraud_provenance.attested.step.step import Step
+from fraud_provenance.attested.step.catalogue import catalogue_of
 from fraud_provenance.data.landing import is_empty, landed_days
 from fraud_provenance.home.settings import PROJECT
 from fraud_provenance.home.workspace import Workspace
@@ -76,8 +76,7 @@ def current_entries(workspace: Workspace, asset: str) -> dict[str, FileEntry]:
 
 def usable_days(workspace: Workspace, step: str, asset: str) -> list[str]:
     """The days of `asset` that `step` may read, by their contracts."""
-    with Step(workspace.trust, step, "plan") as probe:
-        return list(probe.usable(asset).partitions)
+    return list(catalogue_of(workspace.trust).usable(asset, step=step).partitions)
 
 
 def revoked_partitions(workspace: Workspace, asset: str) -> dict[str, Reason]:
@@ -121,11 +120,11 @@ def stopped_days(workspace: Workspace, asset: str) -> dict[str, str]:
     """Day → suite, for every attested day that broke a contract, or is held and not accepted."""
     results = workspace.store.contract_results(asset)
     found = failed_days(workspace, asset)
-    with Step(workspace.trust, "contracts", "plan") as probe:
-        for day, heads in workspace.store.heads(asset).items():
-            for suite, item in results.get((day, heads[0].sha256), {}).items():
-                if item.result == "WARNED" and not probe.catalogue.frees(heads[0], item):
-                    found.setdefault(day, suite)
+    known = catalogue_of(workspace.trust)
+    for day, heads in workspace.store.heads(asset).items():
+        for suite, item in results.get((day, heads[0].sha256), {}).items():
+            if item.result == "WARNED" and not known.frees(heads[0], item):
+                found.setdefault(day, suite)
     return found
 
 

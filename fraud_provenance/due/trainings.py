@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import VerificationError
+from fraud_provenance.attested.step.catalogue import catalogue_of
 from fraud_provenance.attested.step.inputs import Usable
-from fraud_provenance.attested.step.step import Step
 from fraud_provenance.due.planning import (
     FEATURE_SERVICE,
     POINT_IN_TIME,
@@ -103,8 +103,7 @@ def training_part_due(workspace: Workspace, config: "TrainingConfig") -> str:
 
 
 def _usable_features(workspace: Workspace) -> Usable:
-    with Step(workspace.trust, "training_set", "plan") as probe:
-        return probe.usable("transaction_features")
+    return catalogue_of(workspace.trust).usable("transaction_features", step="training_set")
 
 
 def _due_split(workspace: Workspace, config: "TrainingConfig", usable: Usable) -> "Split":
@@ -235,5 +234,5 @@ def _is_registered(workspace: Workspace, config: "TrainingConfig", split: "Split
         and said.allowed
         and node.claims.subject == digest
         and said.policy_digest == policy.digest
-        for node in promotion.decisions_on(trust, policy, "release")
+        for node in promotion.decisions_on(trust, policy, "release", digest)
     )

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 from fraud_provenance.attested.lineage.demands import Demands
 from fraud_provenance.attested.lineage.snapshots import Snapshots
-from fraud_provenance.attested.step.step import Step
+from fraud_provenance.attested.step.reading import Reader
 from fraud_provenance_tests.attacks.arena import TRAINED
 from fraud_provenance_tests.attacks.cases_training import landed_again, late_rows
 from fraud_provenance_tests.attacks.home import Home
@@ -43,8 +43,8 @@ def rebuilt(days: Sequence[str], then: Callable[[Home], None] | None = None) -> 
 
 one_world_unchecked = both(
     without(Demands, "_check_snapshot", ()),
-    without(Step, "_check_snapshot"),
-    without(Step, "_refuse_overtaken"),
+    without(Reader, "_check_snapshot"),
+    without(Reader, "refuse_overtaken"),
     without(Snapshots, "outdated_heads", {}),
 )
 """A mutant: whatever versions there ever were may stand side by side."""

@@ -19,6 +19,7 @@ from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 from fraud_provenance.attested.statements.statements import Identity
 from fraud_provenance.attested.step import access as access_module
 from fraud_provenance.attested.step.inputs import VerifiedInput
+from fraud_provenance.attested.step.reading import Reader
 from fraud_provenance.attested.step.step import Materialisation, Step
 from fraud_provenance.attested.store.store import EvidenceStore
 from fraud_provenance_tests.conftest import (
@@ -88,8 +89,8 @@ def world(chain: Chain) -> Chain:
 @pytest.fixture
 def careless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps look at no version: only the verifier does."""
-    monkeypatch.setattr(Step, "_check_snapshot", lambda *_: None)
-    monkeypatch.setattr(Step, "_refuse_overtaken", lambda _: None)
+    monkeypatch.setattr(Reader, "_check_snapshot", lambda *_: None)
+    monkeypatch.setattr(Reader, "refuse_overtaken", lambda _: None)
 
 
 def usable(trust: Trust) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -10,6 +10,7 @@ import pytest
 import verify_bundle
 from fraud_provenance.attested.core.errors import ProvenanceError
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
+from fraud_provenance.attested.step.reading import Reader
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.due.planning import registry_of
 from fraud_provenance.investigate import gathering
@@ -214,8 +215,8 @@ def test_features_on_a_contract_with_one_lie_are_refused(chain: Chain, name: str
 @pytest.fixture
 def careless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps look at no version: only who verifies does."""
-    monkeypatch.setattr(Step, "_check_snapshot", lambda *_: None)
-    monkeypatch.setattr(Step, "_refuse_overtaken", lambda _: None)
+    monkeypatch.setattr(Reader, "_check_snapshot", lambda *_: None)
+    monkeypatch.setattr(Reader, "refuse_overtaken", lambda _: None)
 
 
 @pytest.mark.usefixtures("careless")

@@ -54,6 +54,11 @@ class StepRule(_Closed):
         issuer, subject = self.identity.get("issuer"), self.identity.get("subject")
         return Identity(issuer=str(issuer), subject=subject) if subject else None
 
+    @property
+    def is_judge(self) -> bool:
+        """Whether it makes nothing: it judges days beside others that are not made anew yet."""
+        return self.produces is None
+
     def check_parameters(self, given: Mapping[str, Any]) -> None:
         """Refuse a parameter that the layout does not list, or a value outside its JSON schema.
 

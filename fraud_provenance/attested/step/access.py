@@ -69,8 +69,9 @@ class AccessGate:
         about: dict[str, set[str]] = {}
         for head in heads:
             about.setdefault(head.statement, set()).add(head.partition)
+        listed: set[str] = set()
         unattested = [item for node in nodes.values()
-                      for item in self.lineage.artifacts.unattested(node)]  # fmt: skip
+                      for item in self.lineage.artifacts.unattested(node, listed)]  # fmt: skip
         verdict = self.lineage.verify(
             asset, purpose, nodes.values(), unattested, with_files=False, partitions=about
         )

@@ -28,7 +28,12 @@ class Catalogue:
     lineage: LineageVerifier
 
     def usable(
-        self, asset: str, partitions: Iterable[str] | None, step: str, *, with_outdated: bool
+        self,
+        asset: str,
+        partitions: Iterable[str] | None = None,
+        *,
+        step: str,
+        with_outdated: bool = False,
     ) -> Usable:
         """The partitions of `asset` whose contracts passed, for what `step` needs.
 
@@ -125,6 +130,12 @@ class Catalogue:
         statement = self.trust.store.newest_result(asset, suite)
         node = self.lineage.node(statement) if statement else None
         return node.contract if isinstance(node, Judgement) and not node.all_reasons() else None
+
+
+def catalogue_of(trust: Trust) -> Catalogue:
+    """What is there under the policy that is in force now; for who plans and runs no step."""
+    policy = trust.policies.current()
+    return Catalogue(trust, policy, trust.lineage(policy))
 
 
 def held(asset: str, partition: str, suite: str) -> Reason:

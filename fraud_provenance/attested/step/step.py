@@ -1,30 +1,25 @@
 """`Step`: the only way to data. What it reads is verified and decided on, what it writes is signed.
 
-A session over what is there (`catalogue`), the gate through which it is read (`access`) and the
+A session over what is there (`catalogue`), what is taken in through the gate (`reading`) and the
 place where outputs wait for their signature (`staging`).
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from fraud_provenance.attested.core import encoding, files
+from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import (
     ConfigError,
-    EvidenceError,
     VerificationError,
     reason,
 )
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.gates.decisions import joined
 from fraud_provenance.attested.gates.policy import Policy
-from fraud_provenance.attested.lineage.nodes import Materialisation as Attested
 from fraud_provenance.attested.lineage.signers import Signers, identity_of
-from fraud_provenance.attested.lineage.snapshots import Reading, two_versions
 from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.lineage.versions import went_back
 from fraud_provenance.attested.sigstore.signing import PendingSignature
@@ -32,17 +27,14 @@ from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 from fraud_provenance.attested.statements.statements import Material
-from fraud_provenance.attested.step.access import GATE, AccessGate
+from fraud_provenance.attested.step.access import GATE
 from fraud_provenance.attested.step.catalogue import Catalogue
 from fraud_provenance.attested.step.inputs import (
-    Taken,
     Usable,
-    VerifiedFile,
     VerifiedInput,
-    entry_of,
 )
+from fraud_provenance.attested.step.reading import Reader
 from fraud_provenance.attested.step.staging import Finish, Staging
-from fraud_provenance.attested.store.store import Head
 
 
 @dataclass(frozen=True)
@@ -73,10 +65,9 @@ class Step:
         self.identity = identity_of(self.policy.layout, self.name)
         self.started_at = encoding.utc_text(self.trust.clock())
         self.catalogue = Catalogue(self.trust, self.policy, self.lineage)
-        self._gate = AccessGate(self.trust, self.policy, self.lineage, self.name)
+        self._reader = Reader(self.trust, self.policy, self.lineage, self.name)
         self._staging = Staging(self.trust.home, self.location, self.trust.store.contents)
-        self._readings: list[Taken] = []
-        if not self.trust.gates_elsewhere:  # else a plan is made by who may sign as nobody
+        if not self.trust.gates_elsewhere:  # else the one identity of the run is asked for later
             self.trust.signing.prepare(self.identity)
             self.trust.signing.prepare(identity_of(self.policy.layout, GATE))
         self.parameters = {**self.parameters, **self.trust.variables}
@@ -106,8 +97,12 @@ class Step:
         What was made from an older version of something is left out until it is made anew, but
         for judges.
         """
-        is_judge = self.rule.produces is None
-        return self.catalogue.usable(asset, partitions, step or self.name, with_outdated=is_judge)
+        return self.catalogue.usable(
+            asset,
+            partitions,
+            step=step or self.name,
+            with_outdated=self.rule.is_judge,
+        )
 
     def read(self, asset: str, partitions: Iterable[str], purpose: str = "") -> VerifiedInput:
         """Verified bytes of `partitions`, after the policy allowed reading exactly these.
@@ -116,7 +111,8 @@ class Step:
             EvidenceError, VerificationError: something about the input is not valid.
             GateDenied: the policy refuses. BackendError: could not decide.
         """
-        return self._read(asset, self.catalogue.newest(asset, sorted(set(partitions))), purpose)
+        heads = self.catalogue.newest(asset, sorted(set(partitions)))
+        return self._reader.take(asset, heads, purpose)
 
     def read_statement(self, statement: str, purpose: str = "") -> VerifiedInput:
         """As `read`, of all that one statement attests: what was decided on, not what is newest.
@@ -124,109 +120,27 @@ class Step:
         Raises:
             As `read`.
         """
-        node = self.lineage.node(statement).expect(Attested)
-        asset, sequence = node.provenance.asset, node.provenance.sequence
-        chosen = [
-            Head(
-                asset=asset, partition=entry.partition, path=entry.path, sha256=entry.sha256,
-                statement=statement, sequence=sequence,
-            )
-            for entry in node.manifest.entries
-        ]  # fmt: skip
-        return self._read(asset, chosen, purpose)
-
-    def _read(self, asset: str, chosen: list[Head], purpose: str) -> VerifiedInput:
-        purpose = purpose or self.rule.purposes[0]
-        self._require_token()
-        nodes = self._gate.verified(asset, chosen, purpose)
-        entries, handed = [], []
-        for head in chosen:
-            node = nodes[head.statement]
-            entry = entry_of(node, head)
-            content = self._content(node, entry)
-            entries.append(entry)
-            handed.append(VerifiedFile(entry.partition, entry.path, entry.sha256, content))
-        view = Manifest.of(asset, entries)
-        self._check_snapshot(Reading(view, tuple(nodes.values())))
-        pending = self._gate.decide(view, chosen, nodes, purpose)
-        decision = pending.statement.digest
-        material = Material(name=asset, digest=view.digest, role="input", decision=decision)
-        self._readings.append(Taken(material, view, pending, tuple(nodes.values())))
-        return VerifiedInput(asset, view, tuple(handed), tuple(nodes.values()))
+        return self._reader.statement(statement, purpose)
 
     def require_current_code(self, read: VerifiedInput) -> None:
         """Refuse what the former code of its step made: nobody learns from it beside what is newer.
 
-        What was made before its code was recorded counts as current.
-
         Raises:
             VerificationError: CODE_VERSION_MISMATCH.
         """
-        now = self.trust.attestor.step_code(self.policy.layout.producer(read.asset))
-        for node in read.nodes:
-            code = node.provenance.outputs.get("step_code")
-            if code and now and code != now:
-                why = f"made by the code {str(code)[:12]}, which is {now[:12]} now"
-                first = min({*node.manifest.partitions} & {*read.view.partitions}, default="")
-                raise VerificationError(
-                    reason(
-                        RootCause.CODE_VERSION_MISMATCH, why, artifact=read.asset, partition=first
-                    )
-                )
-
-    def _require_token(self) -> None:
-        """Where each run has one identity: nothing is asked for in the name of another."""
-        if self.trust.gates_elsewhere:
-            self.trust.signing.require(self.identity)
-
-    def _check_snapshot(self, reading: Reading) -> None:
-        """Refuse to read what does not rest on the newest version of each partition.
-
-        Raises:
-            VerificationError: SNAPSHOT_INCOHERENT.
-        """
-        if self.rule.produces is None:
-            return  # contracts judge days beside others that are not made anew yet
-        before = [Reading(item.view, item.nodes) for item in self._readings if item.pending]
-        found = two_versions([*before, reading]) or self.lineage.snapshots.problem([reading])
-        if found:
-            raise VerificationError(found)
-
-    def _content(self, node: Attested, entry: FileEntry) -> bytes:
-        """The attested bytes; a partition whose file is gone is one that is not there."""
-        try:
-            return self.lineage.artifacts.read(node, entry)
-        except EvidenceError as error:
-            if os.path.lexists(self.lineage.artifacts.location(node) / entry.path):
-                raise
-            gone = {"code": RootCause.PARTITION_MISSING.value}
-            raise EvidenceError(
-                *(item.model_copy(update=gone) for item in error.reasons)
-            ) from error
+        self._reader.require_current_code(read)
 
     def read_source(self, asset: str, paths: Mapping[str, Path]) -> VerifiedInput:
         """Bytes from outside the attested world (the landing zone), bound by their digests."""
-        self._require_token()
-        entries, handed = [], []
-        for partition, path in sorted(paths.items()):
-            content = files.read_once(path)
-            digest = encoding.digest_bytes(content)
-            name = f"{asset}/{path.name}"
-            entries.append(
-                FileEntry(path=name, partition=partition, size=len(content), sha256=digest)
-            )
-            handed.append(VerifiedFile(partition, name, digest, content))
-        view = Manifest.of(asset, entries)
-        self.trust.store.put_manifest(view)
-        material = Material(name=asset, digest=view.digest, role="source")
-        self._readings.append(Taken(material, view))
-        return VerifiedInput(asset, view, tuple(handed))
+        return self._reader.source(asset, paths)
 
     def carry_source(self, view: Manifest) -> None:
         """Name sources that an earlier version was made from; their bytes are not read again."""
-        self.trust.store.put_manifest(view)
-        material = Material(name=view.asset, digest=view.digest, role="source")
-        self._readings.append(Taken(material, view))
+        self._reader.carry(view)
+
+    def join_reads(self) -> None:
+        """Wait until every access decision of this step is signed and logged."""
+        self._reader.join()
 
     # --- writing -----------------------------------------------------------------------------
 
@@ -267,9 +181,9 @@ class Step:
         asset = self.rule.produces or ""
         manifest = Manifest.of(asset, self._staging.entries)
         self.trust.store.put_manifest(manifest)
-        self.join_reads()
+        self._reader.join()
         self._staging.settle()
-        self._refuse_overtaken()
+        self._reader.refuse_overtaken()
         with self.trust.locks.held(asset):
             self._staging.name(asset, manifest.digest)
             bundle, sequence = self._sign(asset, manifest, dict(outputs or {}))
@@ -279,26 +193,6 @@ class Step:
             )
         self._staging.discard()
         return Materialisation(manifest, bundle, sequence)
-
-    def _refuse_overtaken(self) -> None:
-        """Do not sign what the verifier would refuse: something newer was logged before a read was.
-
-        Raises:
-            VerificationError: SNAPSHOT_INCOHERENT.
-        """
-        readings = [
-            Reading(item.view, item.nodes, item.pending.result().logged)
-            for item in self._readings
-            if item.pending is not None
-        ]
-        read = {reading.view.asset for reading in readings}
-        below = {name for asset in read for name in self.policy.layout.inputs(asset)}
-        for asset in sorted(read | below):
-            with self.trust.locks.held(asset):
-                pass  # whoever was about to publish a version of it has done so
-        found = self.lineage.snapshots.problem(readings)
-        if found:
-            raise VerificationError(found)
 
     def _sign(
         self, asset: str, manifest: Manifest, outputs: dict[str, Any]
@@ -323,7 +217,7 @@ class Step:
                 previous=previous,
                 run_id=self.run_id,
                 materials=[
-                    *(reading.material for reading in self._readings),
+                    *self._reader.materials,
                     *code.materials,
                     Material(name="policies", digest=self.policy.digest, role="policy"),
                 ],
@@ -361,7 +255,7 @@ class Step:
         self, asset: str, sequence: int, manifest: Manifest, outputs: Mapping[str, Any]
     ) -> None:
         """Do not sign what the verifier would refuse: an older version without a decision."""
-        if any(reading.material.role == "source" for reading in self._readings):
+        if any(material.role == "source" for material in self._reader.materials):
             back = self.lineage.versions.gone_back(asset, sequence, manifest.entries)
             written = {entry.partition: entry.sha256 for entry in manifest.entries}
             undecided = sorted(
@@ -407,7 +301,7 @@ class Step:
             failures=failures,
             rows=rows,
             run_id=self.run_id,
-            decision=self._decision_about(view),
+            decision=self._reader.decision_about(view),
             warnings=warnings,
             held=held,
             waivers=waivers,
@@ -424,23 +318,3 @@ class Step:
         """Sign what one written file contains, as a CycloneDX document. `digest`: its SHA-256."""
         statement = statements.build_statement(statements.ML_BOM, name, digest, dict(bom))
         return self.trust.signing.submit(statement, self.identity)
-
-    def _decision_about(self, view: Manifest) -> str:
-        """The access decision under which everything in `view` was read."""
-        for reading in reversed(self._readings):
-            if reading.pending is None or reading.view.asset != view.asset:
-                continue
-            if set(reading.view.entries).issuperset(view.entries):
-                reading.pending.result()  # else the time-stamps could say that it came later
-                return reading.material.decision
-        raise VerificationError(
-            reason(
-                RootCause.DECISION_MISSING, f"{self.name} has not read this", artifact=view.asset
-            )
-        )
-
-    def join_reads(self) -> None:
-        """Wait until every access decision of this step is signed and logged."""
-        for reading in self._readings:
-            if reading.pending is not None:
-                joined(reading.pending)
