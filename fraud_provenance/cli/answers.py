@@ -45,12 +45,13 @@ def print_trace(found: "Trace", unfolded: bool) -> None:
     if unfolded:
         print_links([(item.role, item.link) for item in found.joints])
     else:
-        _print_folds(folded(found.joints))
+        print_folds(folded(found.joints))
     if not found.verdict.trusted:
         print_reasons(found.verdict.reasons, out)
 
 
-def _print_folds(folds: "Sequence[Fold]") -> None:
+def print_folds(folds: "Sequence[Fold]") -> None:
+    """Links alike as one row: how many, of which days, by whom."""
     table = Table(
         "", "link", "what", "signed by", "since", "digest", "log", box=None, pad_edge=False
     )

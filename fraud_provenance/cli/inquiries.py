@@ -20,6 +20,7 @@ from fraud_provenance.cli.answers import (
     print_trace,
 )
 from fraud_provenance.cli.terminal import (
+    All,
     Json,
     err,
     open_workspace,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from fraud_provenance.investigate.reproducing import Reproduced
     from fraud_provenance.investigate.trace import Trace
 
-All = Annotated[bool, typer.Option("--all", help="Every link and row, not folded to a screen.")]
 Html = Annotated[
     Path | None,
     typer.Option("--html", help="Also write it as one page that needs no network."),

@@ -24,6 +24,7 @@ from fraud_provenance.home.workspace import Workspace, opened_from
 _WIDTH = None if sys.stdout.isatty() else 200  # a file or a pipe has no width of its own
 out = Console(highlight=False, soft_wrap=True, width=_WIDTH)
 err = Console(file=sys.stderr, highlight=False, soft_wrap=True)  # stays when a job's is redirected
+All = Annotated[bool, typer.Option("--all", help="Every link and row, not folded to a screen.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 

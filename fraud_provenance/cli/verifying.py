@@ -8,7 +8,9 @@ from rich.table import Table
 
 from fraud_provenance.alerts import Outbox
 from fraud_provenance.cli import proofs
+from fraud_provenance.cli.answers import print_folds
 from fraud_provenance.cli.terminal import (
+    All,
     Json,
     open_workspace,
     out,
@@ -51,6 +53,7 @@ def verify(
             help="With --offline: SHA-256 of the trusted root, of the release or of the state.",
         ),
     ] = "",
+    unfolded: All = False,
     as_json: Json = False,
 ) -> int:
     """Verify a subject down to the raw data; names the broken link and its root cause.
@@ -72,12 +75,22 @@ def verify(
     if as_json:
         print_json(verdict_json(verdict))
     else:
-        _print_verdict(verdict)
+        _print_verdict(verdict, unfolded)
     return verdict.exit_code
 
 
-def _print_verdict(verdict: Any) -> None:  # noqa: ANN401 - Verdict, imported late
-    print_links([(link.kind, link) for link in verdict.links])
+def _print_verdict(verdict: Any, unfolded: bool) -> None:  # noqa: ANN401 - Verdict, imported late
+    from fraud_provenance.investigate.chain import ROLES, Joint, folded
+
+    if unfolded:
+        print_links([(link.kind, link) for link in verdict.links])
+    else:
+        made = "materialisation"  # what it is for a chain says more
+        joints = [
+            Joint(ROLES.get(link.name, link.kind) if link.kind == made else link.kind, link)
+            for link in verdict.links
+        ]
+        print_folds(folded(joints))
     if verdict.trusted:
         out.print(f"trusted: {verdict.subject} ({len(verdict.links)} links)", style="green")
         return

@@ -133,7 +133,7 @@ def _codes(decision: Node) -> set[str]:
 def _refusal(trust: Trust, digest: str) -> Node | None:
     """The newest decision about a model, if it refused."""
     policy = trust.policies.current()
-    about = [node for gate in _GATES for node in decisions_on(trust, policy, gate)
+    about = [node for gate in _GATES for node in decisions_on(trust, policy, gate, digest)
              if node.claims.subject == digest]  # fmt: skip
     newest = max(about, key=lambda node: node.claims.logged, default=None)
     return newest if newest and _is_denial(newest) else None

@@ -61,12 +61,15 @@ def digest_of_model(trust: Trust, model_id: str) -> str:
     )
 
 
-def decisions_on(trust: Trust, policy: Policy, gate: str) -> list[Node]:
-    """Every stored decision of a gate in this environment, oldest first."""
-    lineage = trust.lineage(policy)
+def decisions_on(trust: Trust, policy: Policy, gate: str, subject: str = "") -> list[Node]:
+    """Every stored decision of a gate in this environment, oldest first.
+
+    `subject`: only those about the manifest of this digest.
+    """
+    lineage, kind = trust.lineage(policy), statements.VERIFICATION_SUMMARY
     return [
         lineage.node(record.statement)
-        for record in trust.store.records(predicate_type=statements.VERIFICATION_SUMMARY)
+        for record in trust.store.records(predicate_type=kind, subject=subject)
         if record.step == gate and record.environment == trust.environment
     ]
 

@@ -124,7 +124,8 @@ def evaluation_of(trust: Trust, lineage: LineageVerifier, digest: str) -> Node:
         VerificationError: SUBJECT_MISMATCH, those that there are judged other models.
     """
     records = trust.store.records(predicate_type=statements.PROVENANCE, asset=EVALUATION)
-    for record in reversed(records):
+    own = _filed_under(trust, digest)  # looked at first: those of other models are many in time
+    for record in sorted(reversed(records), key=lambda record: record.statement not in own):
         node = lineage.node(record.statement)
         made = node.claims.made
         materials = made.materials if made else ()
@@ -142,6 +143,15 @@ def evaluation_of(trust: Trust, lineage: LineageVerifier, digest: str) -> Node:
             reason(RootCause.SUBJECT_MISMATCH, why, artifact=EVALUATION, remedy=_EVALUATE)
         )
     raise EvidenceError(reason(RootCause.EVIDENCE_MISSING, why, artifact=EVALUATION))
+
+
+def _filed_under(trust: Trust, digest: str) -> set[str]:
+    """The evaluations that the index files under a model's own id."""
+    try:
+        ids = trust.store.manifest(digest).partitions
+    except EvidenceError:
+        return set()  # the model's own node tells
+    return {head.statement for name in ids for head in trust.store.versions(EVALUATION, name)}
 
 
 def signature_of(lineage: LineageVerifier, model: Node) -> Node:

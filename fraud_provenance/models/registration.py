@@ -77,9 +77,8 @@ def registration_of(trust: Trust, policy: Policy, digest: str) -> Node:
     Raises:
         EvidenceError: DECISION_MISSING.
     """
-    found = [
-        node for node in decisions_on(trust, policy, "release") if node.claims.subject == digest
-    ]
+    known = decisions_on(trust, policy, "release", digest)
+    found = [node for node in known if node.claims.subject == digest]
     if not found:
         raise EvidenceError(
             reason(RootCause.DECISION_MISSING, f"model {digest[:12]} was never registered")

@@ -57,8 +57,9 @@ def audit_predictions(trust: Trust) -> list[Reason]:
 def read_chain(trust: Trust) -> tuple[list[Node], list[Logged], list[Reason]]:
     """(every batch's node, the readable batches by sequence number, what could not be read)."""
     records = trust.store.records(predicate_type=statements.PREDICTION_BATCH)
+    lineage = trust.lineage()
     nodes = [
-        trust.lineage().node(record.statement)
+        lineage.node(record.statement)
         for record in records
         if record.environment == trust.environment
     ]
@@ -81,11 +82,12 @@ def read_chain(trust: Trust) -> tuple[list[Node], list[Logged], list[Reason]]:
 def chain_problems(trust: Trust, chain: list[Logged]) -> list[Reason]:
     """Gaps, breaks, forks, and batches whose claims do not hold."""
     problems = _order_problems(trust, chain)
+    lineage = trust.lineage()
     decisions = _allowing_decisions(trust)
     lease = timedelta(seconds=_threshold(trust, "champion_lease_seconds"))
     for item in chain:
         named = item.batch.scores_statement
-        scores = trust.lineage().node(named) if named else None
+        scores = lineage.node(named) if named else None
         subject = item.bundle.statement.subject_digest
         problems += batch_problems(trust, item.batch, scores, subject)
         made = (scores.claims.bundle if scores else None) or item.bundle

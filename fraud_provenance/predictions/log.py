@@ -25,6 +25,7 @@ from fraud_provenance.attested.core.errors import (
 from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Decision, Materialisation, Node, Verified
 from fraud_provenance.attested.lineage.signers import identity_of
+from fraud_provenance.attested.lineage.verifier import LineageVerifier
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
@@ -301,7 +302,8 @@ def batch_problems(
         scores: The node of the scores it names; None for a heartbeat.
         subject: Digest of the manifest that the batch is about.
     """
-    problems = _decision_problems(trust, batch)
+    lineage = trust.lineage()
+    problems = _decision_problems(lineage, batch)
     if (scores is None) != (batch.scores_statement == ""):
         problems.append(_mismatch("the batch and its scores do not belong together"))
     if scores is None:
@@ -316,7 +318,7 @@ def batch_problems(
     if set(manifest.partitions) != set(batch.batches):
         problems.append(_mismatch("the batch covers other days than its scores"))
         return problems
-    problems += _model_problems(trust, batch, made, manifest)
+    problems += _model_problems(trust, lineage, batch, made, manifest)
     read = _features_read(trust, made)
     for day, claimed in batch.batches.items():
         try:
@@ -340,9 +342,9 @@ def _mismatch(message: str) -> Reason:
     return reason(RootCause.SUBJECT_MISMATCH, message, artifact="prediction batch")
 
 
-def _decision_problems(trust: Trust, batch: Batch) -> list[Reason]:
+def _decision_problems(lineage: LineageVerifier, batch: Batch) -> list[Reason]:
     """The batch's decision must be an allowing deployment decision on exactly its model."""
-    decision = trust.lineage().node(batch.decision)
+    decision = lineage.node(batch.decision)
     if decision.reasons:
         return list(decision.reasons)
     if (
@@ -362,11 +364,13 @@ def _decision_problems(trust: Trust, batch: Batch) -> list[Reason]:
     return []
 
 
-def _model_problems(trust: Trust, batch: Batch, made: Provenance, scores: Manifest) -> list[Reason]:
+def _model_problems(
+    trust: Trust, lineage: LineageVerifier, batch: Batch, made: Provenance, scores: Manifest
+) -> list[Reason]:
     """The scores must have been made from that model's files, all of them, and no other model's."""
     read = {item.digest for item in made.materials if item.name == MODEL}
     try:
-        model = trust.lineage().node(model_statement(trust, batch.model_digest))
+        model = lineage.node(model_statement(trust, batch.model_digest))
     except EvidenceError as error:
         return list(error.reasons)
     parts = {entry.sha256 for entry in model.entries}

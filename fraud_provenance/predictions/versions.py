@@ -92,10 +92,11 @@ def versions_by_day(trust: Trust, chain: Iterable[Logged]) -> dict[str, list[Ver
     A batch that does not fit its scores has none here; `batch_problems` tells.
     """
     found: dict[str, list[Version]] = {}
+    lineage = trust.lineage()
     for item in chain:
         if not item.batch.scores_statement:
             continue
-        scores = trust.lineage().node(item.batch.scores_statement)
+        scores = lineage.node(item.batch.scores_statement)
         if (made := scores.claims.made) is None:
             continue
         covered = {entry.partition for entry in scores.entries}

@@ -8,7 +8,6 @@ from fraud_provenance.attested.lineage import demands
 from fraud_provenance.attested.lineage.artifacts import Artifacts
 from fraud_provenance.attested.lineage.demands import Demands
 from fraud_provenance.attested.lineage.nodes import Draft, Node
-from fraud_provenance.attested.lineage.permissions import manifest_of
 from fraud_provenance.attested.rules.layout import StepRule
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
@@ -41,7 +40,7 @@ def _any_material(
     if material.role == "source":
         return (yield from _material(self, draft, provenance, material, rule))
     draft.children.append((yield material.decision))
-    return manifest_of(self._store, material.digest, material.name)
+    return self.permissions.manifest(material.digest, material.name)
 
 
 any_statement_decides = both(

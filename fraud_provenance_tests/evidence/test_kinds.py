@@ -103,7 +103,7 @@ def test_model_is_attested_once_and_its_bytes_stay(chain: Chain) -> None:
     assert codes(lineage.node(trust.store.chain("fraud_model")[-1].statement)) == [
         "SUBJECT_MISMATCH"
     ]
-    found = lineage.artifacts.check(lineage.node(first.bundle.statement.digest))
+    found = lineage.artifacts.check(lineage.node(first.bundle.statement.digest), set())
     assert [item.code for item in found] == ["SUBJECT_MISMATCH"]
 
 

@@ -988,8 +988,8 @@ def test_file_that_is_touched_while_it_is_read_is_read_again(
     node = verifier.node(chain.raw.bundle.statement.digest)
     states = iter(range(100))
     monkeypatch.setattr(artifacts, "_state", lambda _path: next(states))
-    assert verifier.artifacts.check(node) == []
+    assert verifier.artifacts.check(node, set()) == []
     monkeypatch.undo()
     path = chain.workspace.home / "data" / f"{RAW}/{DAYS[0]}.parquet"
     path.write_bytes(b"other bytes")
-    assert [item.code for item in verifier.artifacts.check(node)] == ["DIGEST_MISMATCH"]
+    assert [item.code for item in verifier.artifacts.check(node, set())] == ["DIGEST_MISMATCH"]

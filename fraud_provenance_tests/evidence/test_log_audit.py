@@ -1,6 +1,7 @@
 """The audit on a log that lies and a store that loses: each is found, and named."""
 
 import json
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from fraud_provenance.attested.sigstore.verification import (
 )
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.statements import Identity, Statement
-from fraud_provenance.attested.tlog import merkle
+from fraud_provenance.attested.tlog import checkpoints, merkle
 from fraud_provenance.attested.tlog.checkpoints import Ledger, LogKeeper, WitnessedLogs
 from fraud_provenance.attested.tlog.notes import Checkpoint
 from fraud_provenance.attested.tlog.tiles import signed_digest
@@ -488,6 +489,24 @@ def test_verifier_sees_what_another_process_remembered(world: World) -> None:
 
     assert memory.newest().size == 4
     assert memory.tree().leaf(3)
+
+
+def test_heads_are_listed_once_while_nothing_touches_their_folder(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.audit()
+    listed: list[object] = []
+    names = os.listdir
+    monkeypatch.setattr(checkpoints.os, "listdir", lambda at: listed.append(at) or names(at))
+    memory = next(iter(world.logs().memories.values()))
+    assert [memory.sizes(), memory.sizes()] == [[3], [3]]
+    assert len(listed) == 2, "a folder so young may change within the clock's tick"
+    monkeypatch.setattr(checkpoints.files, "_SETTLED_NS", 0)
+    assert [memory.sizes() for _ in range(3)] == [[3]] * 3
+    assert len(listed) == 3
+    world.sign()
+    world.audit()
+    assert memory.sizes() == [3, 4]
 
 
 def test_verifier_without_any_remembered_head_trusts_nothing(world: World) -> None:

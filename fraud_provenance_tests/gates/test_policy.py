@@ -174,7 +174,7 @@ def _count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 def test_policy_that_nothing_touched_is_read_once(
     opened: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policy_module, "_SETTLED_NS", -(10**12))
+    monkeypatch.setattr(policy_module.files, "_SETTLED_NS", -(10**12))
     engine, reads = opened.trust.policies, _count_reads(monkeypatch)
     first = engine.current()
     assert engine.current() is first
@@ -193,7 +193,7 @@ def test_policy_that_nothing_touched_is_read_once(
 def test_policy_that_was_just_written_is_read_each_time(
     opened: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policy_module, "_SETTLED_NS", 10**15)
+    monkeypatch.setattr(policy_module.files, "_SETTLED_NS", 10**15)
     engine, reads = opened.trust.policies, _count_reads(monkeypatch)
     for _ in range(2):
         engine.current()
@@ -203,7 +203,7 @@ def test_policy_that_was_just_written_is_read_each_time(
 def test_policy_that_changes_while_it_is_read_is_not_kept(
     opened: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policy_module, "_SETTLED_NS", -(10**12))
+    monkeypatch.setattr(policy_module.files, "_SETTLED_NS", -(10**12))
     engine = opened.trust.policies
     engine.current()
     path = opened.policies_folder / "data" / "thresholds.json"

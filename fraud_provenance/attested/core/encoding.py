@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import rfc8785
@@ -33,6 +34,19 @@ def canonical_json(document: Any) -> bytes:  # noqa: ANN401 - any JSON value
     '{"a":"é","b":1}'
     """
     return rfc8785.dumps(document)
+
+
+def plain_json(document: Any) -> bytes:  # noqa: ANN401 - a JSON value
+    """As `canonical_json`, many times as fast, for what holds neither fractions nor strange names.
+
+    Args:
+        document: Numbers in it are whole and below 2**53, names of members are ASCII.
+
+    >>> plain_json({"b": 1, "a": "é"}).decode()
+    '{"a":"é","b":1}'
+    """
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8")
 
 
 def digest_json(document: Any) -> str:  # noqa: ANN401 - any JSON value
@@ -117,6 +131,7 @@ def utc_text(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@lru_cache(maxsize=4096)  # a walk meets each time many times
 def parse_utc(text: str) -> datetime:
     """Inverse of `utc_text`; raises ValueError on anything else.
 

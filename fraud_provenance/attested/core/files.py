@@ -5,6 +5,7 @@ import fcntl
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from fraud_provenance.attested.core.errors import EvidenceError, Reason, reason
 
 MAX_ARTIFACT_BYTES = 8 * 1024**3
 MAX_FOLDER_FILES = 1_000_000
+_SETTLED_NS = 2_000_000_000
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
 
 
@@ -137,6 +139,18 @@ def sweep(folder: Path) -> int:
 def traits(at: os.stat_result) -> str:
     """What changes whenever a file is changed: no owner of a file can set its change time."""
     return f"{at.st_size} {at.st_mtime_ns} {at.st_ctime_ns} {at.st_ino}"
+
+
+def settled(path: Path) -> str | None:
+    """The traits of a file or folder, or None: too young to tell what the next tick brings.
+
+    Raises:
+        OSError: it is not there.
+    """
+    at = os.lstat(path)
+    if at.st_ctime_ns > time.time_ns() - _SETTLED_NS:  # noqa: TID251 - the file system's own time
+        return None
+    return f"{at.st_mode} {traits(at)}"
 
 
 def resolved(path: str, folders: dict[str, str]) -> str:

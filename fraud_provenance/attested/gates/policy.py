@@ -1,12 +1,10 @@
 """The policy as an artifact: read, compared with its signed release, evaluated from those bytes."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import tempfile
-import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -38,8 +36,7 @@ from fraud_provenance.attested.statements.manifest import FileEntry, Manifest
 _MAX_FILES = 500
 _MAX_FILE_BYTES = 4 * 1024 * 1024
 _OPA_DEADLINE_S = 30
-_SETTLED_NS = 2_000_000_000
-_State = tuple[tuple[str, int, int, int, int, int], ...]
+_State = tuple[tuple[str, str], ...]
 GATES = {
     "data_access": "data.fraud.data_access.decision",
     "model_registration": "data.fraud.model_registration.decision",
@@ -95,16 +92,13 @@ def _state(folder: Path) -> _State | None:
 
     None where that is too young to tell what is written within the clock's next tick.
     """
-    newest_ns = time.time_ns() - _SETTLED_NS  # noqa: TID251 - the file system's own time
     found = []
     try:
         for path in (folder, *sorted(folder.rglob("*"))):
-            at = os.lstat(path)
-            if at.st_ctime_ns > newest_ns:
+            at = files.settled(path)
+            if at is None:
                 return None
-            found.append(
-                (str(path), at.st_ino, at.st_mode, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
-            )
+            found.append((str(path), at))
     except OSError:
         return None
     return tuple(found)

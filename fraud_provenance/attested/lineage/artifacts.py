@@ -140,10 +140,13 @@ class Artifacts:
             )
         )
 
-    def check(self, node: Node, wanted: Collection[str] | None = None) -> list[Reason]:
+    def check(
+        self, node: Node, listed: set[str], wanted: Collection[str] | None = None
+    ) -> list[Reason]:
         """What is wrong with the files on disk, where this node is their newest version.
 
-        `wanted`: those that are looked at, by their attested SHA-256; all of them by default.
+        `listed`: as for `unattested`. `wanted`: the files that are looked at, by their attested
+        SHA-256; all of them by default.
         """
         if not isinstance(node, Materialisation):
             return []
@@ -165,7 +168,7 @@ class Artifacts:
             except ProvenanceError as error:
                 found += error.reasons
         try:
-            found += self.unattested(node) if is_newest else []
+            found += self.unattested(node, listed) if is_newest else []
         except ProvenanceError as error:
             found += error.reasons
         return [node.explain(item) for item in dict.fromkeys(found)]
@@ -208,8 +211,11 @@ class Artifacts:
                     return True
         return False
 
-    def unattested(self, node: Node) -> list[Reason]:
+    def unattested(self, node: Node, listed: set[str]) -> list[Reason]:
         """One reason for each file beside the node's own that no evidence names.
+
+        `listed` are the assets whose folder was looked through for this question: many days of
+        one asset lie in one folder.
 
         Below `data/` an asset's folder holds the newest version of each partition and DVC's
         pointers to these; anywhere else the folder is the manifest. The index says what the other
@@ -221,6 +227,9 @@ class Artifacts:
         folder, names = self.location(node), {entry.path for entry in node.entries}
         prefix = ""
         if not is_written_once(made):
+            if made.asset in listed:
+                return []
+            listed.add(made.asset)
             prefix = f"{made.asset}/"
             heads = self.store.heads(made.asset)
             names |= self._attested([head for found in heads.values() for head in found])

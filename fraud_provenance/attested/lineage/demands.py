@@ -24,7 +24,6 @@ from fraud_provenance.attested.lineage.nodes import (
 from fraud_provenance.attested.lineage.permissions import (
     ACCESS,
     Permissions,
-    manifest_of,
     unread,
 )
 from fraud_provenance.attested.lineage.signers import Signers
@@ -89,7 +88,7 @@ class Demands:
         self._signers.check_span(bundle, provenance.started_at, provenance.finished_at)
         rule.check_parameters(provenance.parameters)
         rule.check_complete(provenance.parameters)
-        manifest = manifest_of(self._store, bundle.statement.subject_digest, provenance.asset)
+        manifest = self.permissions.manifest(bundle.statement.subject_digest, provenance.asset)
         draft.claims = Claims(bundle, provenance, manifest)
         yield from self._check_written_once(provenance, manifest)
         views: list[Manifest] = []
@@ -119,10 +118,8 @@ class Demands:
         """All that was read rests on one version of each partition, the newest at that time."""
         readings = [
             Reading(
-                manifest_of(
-                    self._store,
-                    child.bundle.statement.subject_digest,
-                    child.bundle.statement.subject_name,
+                self.permissions.manifest(
+                    child.bundle.statement.subject_digest, child.bundle.statement.subject_name
                 ),
                 tuple(child.children),
                 child.bundle.logged,
@@ -191,7 +188,7 @@ class Demands:
             raise VerificationError(
                 reason(RootCause.MATERIAL_NOT_ALLOWED, f"{material.name} may not be read here")
             )
-        manifest = manifest_of(self._store, material.digest, material.name)
+        manifest = self.permissions.manifest(material.digest, material.name)
         if material.role == "source":
             if material.name not in self._layout.sources:
                 raise VerificationError(
@@ -254,7 +251,7 @@ class Demands:
         rule = self._layout.contract(contract.suite)
         self._signers.check_workload(bundle, rule.step)
         rule.check_suite(contract.suite, contract.suite_digest, former=True)
-        judged = self._store.manifest(bundle.statement.subject_digest)
+        judged = self.permissions.manifest(bundle.statement.subject_digest)
         if judged.asset != rule.asset:
             raise VerificationError(
                 reason(
@@ -267,7 +264,7 @@ class Demands:
         draft.claims = Claims(bundle, contract, judged)
         yield from self._check_waivers(draft, contract, judged.asset)
         decision = yield from self._access(draft, contract.decision, rule.step, judged.asset)
-        view = manifest_of(self._store, decision.bundle.statement.subject_digest, judged.asset)
+        view = self.permissions.manifest(decision.bundle.statement.subject_digest, judged.asset)
         if not set(view.entries).issuperset(judged.entries):
             raise unread(judged.asset)
 

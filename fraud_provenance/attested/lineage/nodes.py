@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 from fraud_provenance.attested.core import encoding
@@ -220,7 +221,7 @@ class Verified(Node):
 
     bundle: VerifiedBundle
 
-    @property
+    @cached_property
     def claims(self) -> Claims:
         """All of it."""
         return Claims(self.bundle)
@@ -233,10 +234,10 @@ class Materialisation(Verified):
     provenance: Provenance
     manifest: Manifest
 
-    @property
+    @cached_property
     def claims(self) -> Claims:
         """All of it."""
-        return super().claims._replace(said=self.provenance, manifest=self.manifest)
+        return Claims(self.bundle, self.provenance, self.manifest)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -245,10 +246,10 @@ class Decision(Verified):
 
     summary: Summary
 
-    @property
+    @cached_property
     def claims(self) -> Claims:
         """All of it."""
-        return super().claims._replace(said=self.summary)
+        return Claims(self.bundle, self.summary)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -258,10 +259,10 @@ class Judgement(Verified):
     contract: Contract
     manifest: Manifest
 
-    @property
+    @cached_property
     def claims(self) -> Claims:
         """All of it."""
-        return super().claims._replace(said=self.contract, manifest=self.manifest)
+        return Claims(self.bundle, self.contract, self.manifest)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -273,10 +274,10 @@ class Declaration(Verified):
 
     said: Said | None
 
-    @property
+    @cached_property
     def claims(self) -> Claims:
         """All of it."""
-        return super().claims._replace(said=self.said)
+        return Claims(self.bundle, self.said)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -4,6 +4,7 @@ Not here: whether that evidence holds; it was verified before.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import VerificationError, reason
@@ -27,6 +28,7 @@ from fraud_provenance.attested.store.store import EvidenceStore
 
 ACCESS = "data_access"
 _REGISTRATION = "release"
+_MANIFESTS_KEPT = 1024
 _OF_A_MODEL = {"materialisation": 2, "model signature": 1}  # the model and its evaluation
 _DEMANDED = {
     _REGISTRATION: _OF_A_MODEL,
@@ -40,6 +42,26 @@ class Permissions:
 
     def __init__(self, store: EvidenceStore, layout: Layout, signers: Signers) -> None:
         self._store, self._layout, self._signers = store, layout, signers
+        self._manifest = lru_cache(maxsize=_MANIFESTS_KEPT)(self._read)
+
+    def manifest(self, digest: str, asset: str = "") -> Manifest:
+        """The manifest that `digest` names, which must be one of `asset` where that is given.
+
+        Raises:
+            EvidenceError: as `EvidenceStore.manifest`. VerificationError: SUBJECT_MISMATCH.
+        """
+        manifest: Manifest = self._manifest(digest)
+        if asset and manifest.asset != asset:
+            raise VerificationError(
+                reason(
+                    RootCause.SUBJECT_MISMATCH,
+                    f"manifest {digest[:12]} is of {manifest.asset[:80]!r}, not of {asset}",
+                )
+            )
+        return manifest
+
+    def _read(self, digest: str) -> Manifest:
+        return self._store.manifest(digest)
 
     def check_access(self, said: Statement, summary: Summary, inputs: Sequence[Node]) -> None:
         """What may be read was attested for its partition and passed its contracts, all of it.
@@ -51,7 +73,7 @@ class Permissions:
         allowed = reader.material(asset) if reader else None
         if allowed is None or facts.get("asset") != asset:
             raise unread(asset)
-        view = manifest_of(self._store, said.subject_digest, asset)
+        view = self.manifest(said.subject_digest, asset)
         if list(view.partitions) != facts.get("partitions"):
             raise unread(asset)
         self._check_view(view, inputs, allowed.requires_suites)
@@ -157,19 +179,6 @@ class Permissions:
         if (said.environment, said.evidence_set, said.policy_digest) != decided:
             raise _foreign(approval)
         self._signers.check_assent(approval, below(evidence))
-
-
-def manifest_of(store: EvidenceStore, digest: str, asset: str) -> Manifest:
-    """The manifest that `digest` names, which must be one of `asset`."""
-    manifest = store.manifest(digest)
-    if manifest.asset != asset:
-        raise VerificationError(
-            reason(
-                RootCause.SUBJECT_MISMATCH,
-                f"manifest {digest[:12]} is of {manifest.asset[:80]!r}, not of {asset}",
-            )
-        )
-    return manifest
 
 
 def covers(acceptance: Acceptance, asset: str, entry: FileEntry, contract: Contract) -> bool:

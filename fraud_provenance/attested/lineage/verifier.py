@@ -241,9 +241,10 @@ class LineageVerifier:
         """
         nodes = list(dict.fromkeys(map(self._walk.latest, below(roots))))
         more: dict[int, list[Reason]] = {}
+        listed: set[str] = set()
         for node in nodes:
             if with_files and not node.reasons:
-                more[id(node)] = self.artifacts.check(node, files)
+                more[id(node)] = self.artifacts.check(node, listed, files)
         problems = [*extra, *self.chain_problems(nodes)]
         for root in roots:
             about = None if partitions is None else partitions.get(root.statement, ())

@@ -53,14 +53,19 @@ class Walk:
             except (StopIteration, RefusedBelow):
                 pass
             except ProvenanceError as error:
-                draft.blame(error)
+                self._blame(draft, error)
             except Exception as error:
-                draft.blame(VerificationError(reason(RootCause.VERIFY_ERROR, repr(error))))
+                self._blame(draft, VerificationError(reason(RootCause.VERIFY_ERROR, repr(error))))
             stack.pop()
             self._open.discard(draft.statement)
             self._nodes[draft.statement] = found = draft.node()
         assert found is not None  # noqa: S101 - the last node to be taken from the stack
         return found
+
+    def _blame(self, draft: Draft, error: ProvenanceError) -> None:
+        """Record an error; what could not even be read is named as the index knows it."""
+        draft.name = draft.name or self._name_of(draft.statement)
+        draft.blame(error)
 
     def refuse(self, node: Node, error: ProvenanceError) -> Refused:
         """A node that is refused by who uses it, and so from now on."""
@@ -81,11 +86,10 @@ class Walk:
         """The node if it can be had at once; None after its work was put on the stack."""
         if statement in self._nodes:
             return self._nodes[statement]
-        draft = Draft(self._name_of(statement), statement)
+        draft = Draft("", statement)
         if statement in self._open or len(self._nodes) + len(stack) >= _MAX_LINEAGE_NODES:
-            draft.blame(
-                VerificationError(reason(RootCause.LINEAGE_CYCLE, "the lineage has no end here"))
-            )
+            endless = reason(RootCause.LINEAGE_CYCLE, "the lineage has no end here")
+            self._blame(draft, VerificationError(endless))
             return draft.node()
         self._open.add(statement)
         stack.append((draft, self._fill(draft)))

@@ -88,6 +88,7 @@ class Releases:
         self._verifiers: dict[tuple[str, ...], BundleVerifier] = {}
         self._seen: tuple[str, ...] = ()
         self._chain: Chain | None = None
+        self._state = (-1, -1)
 
     # --- what is in force --------------------------------------------------------------------
 
@@ -98,12 +99,16 @@ class Releases:
             VerificationError: POLICY_ROLLBACK, POLICY_REVISION_MISMATCH, ROOT_DIGEST_MISMATCH, or
                 what is wrong with the signatures of the release that should be in force.
         """
+        state = self._store.state()
+        if self._chain is not None and state == self._state:
+            return self._chain  # nobody added anything
         records = self._store.records(predicate_type=statements.POLICY_RELEASE)
         seen = tuple(record.statement for record in records)
         if self._chain is None or seen != self._seen:
             chain = self._walk(seen)
             self._compare_with_memory(chain)
             self._chain, self._seen = chain, seen
+        self._state = state
         return self._chain
 
     def head(self) -> Release:

@@ -5,7 +5,8 @@ back, and a mirror of the log's hash tiles (32 bytes a leaf), so that any leaf b
 head can be checked offline. The mirror is no authority: what it holds must add up to that head.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -74,13 +75,20 @@ class LogMemory:
         self._folder = folder
         self._newest: Checkpoint | None = None
         self._looked: list[int] = []
+        self._listed: list[int] = []
+        self._listed_at: str | None = None
         self._tree: Tree | None = None
 
     def sizes(self) -> list[int]:
-        """The sizes remembered, smallest first."""
-        found = self._folder.glob(f"*{_NOTE_SUFFIX}")
-        names = [path.name.removesuffix(_NOTE_SUFFIX) for path in found]
-        return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+        """The sizes remembered, smallest first; listed again when something touched the folder."""
+        try:
+            at = files.settled(self._folder)
+            if at is None or at != self._listed_at:
+                self._listed = _sizes(os.listdir(self._folder))
+                self._listed_at = at if at == files.settled(self._folder) else None
+        except FileNotFoundError:
+            return []
+        return self._listed
 
     def checkpoint(self, size: int) -> Checkpoint:
         """One remembered head, under the log's own signature.
@@ -179,6 +187,11 @@ class LogMemory:
         )
 
 
+def _sizes(names: Iterable[str]) -> list[int]:
+    notes_only = [name.removesuffix(_NOTE_SUFFIX) for name in names if name.endswith(_NOTE_SUFFIX)]
+    return sorted(int(name) for name in notes_only if name.isascii() and name.isdigit())
+
+
 class WitnessedLogs:
     """Every log of the trusted root with what is remembered of it, by log id."""
 
@@ -218,7 +231,8 @@ class WitnessedLogs:
             VerificationError: CHECKPOINT_UNTRUSTED or LOG_FORK.
         """
         memory = self._memory(log_id)
-        if index < memory.newest().size and memory.tree().leaf(index) != leaf:
+        tree = memory.tree()
+        if index < tree.size and tree.leaf(index) != leaf:
             raise VerificationError(
                 reason(
                     RootCause.LOG_FORK,
