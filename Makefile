@@ -113,8 +113,9 @@ ui: setup ## Dagster's UI and daemon, MLflow's UI and the Data Docs of this home
 	@$(RUN) up
 	@$(RUN) ui
 
-bench: setup ## Cost of provenance: the handbook graph with and without it
+bench: setup ## Cost of provenance: the handbook graph with and without it; then what users plan with
 	@$(BIN)/python -m benchmarks.overhead
+	@$(BIN)/python -m benchmarks.bounds
 
 past-models: setup ## Thirty past models made again: ten of other commits, five of other locks (over an hour)
 	@$(BIN)/python -m benchmarks.past_models

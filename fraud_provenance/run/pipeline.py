@@ -4,11 +4,16 @@ Each stage does only what is not valid any more: a second run finds nothing to d
 kill finds exactly what is missing.
 """
 
-import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import (
+    AbstractContextManager,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+    suppress,
+)
 from typing import TYPE_CHECKING, Any
 
 from fraud_provenance.alerts import (
@@ -337,8 +342,8 @@ class Pipeline:
 
     # --- running jobs ------------------------------------------------------------------------
 
-    def _stage(self, name: str, detail: str = "") -> "_Stage":
-        return _Stage(self, name, detail)
+    def _stage(self, name: str, detail: str = "") -> AbstractContextManager[list[str]]:
+        return self.report.stage(self._say, name, detail)
 
     def _load(self) -> "tuple[dg.Definitions, dg.DagsterInstance]":
         if self._dagster is None:
@@ -419,24 +424,6 @@ class Pipeline:
             if own is None:
                 raise
             raise own from error
-
-
-class _Stage:
-    """Announces a stage, times it and records it in the report."""
-
-    def __init__(self, pipeline: Pipeline, name: str, detail: str) -> None:
-        self._pipeline, self._name, self._detail = pipeline, name, detail
-        self._notes: list[str] = []
-
-    def __enter__(self) -> list[str]:
-        self._began = time.monotonic()
-        self._pipeline._say(f"{self._name} {self._detail}".strip())
-        return self._notes
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        seconds = time.monotonic() - self._began
-        detail = "; ".join([self._detail, *self._notes] if self._detail else self._notes)
-        self._pipeline.report.stages.append((self._name, seconds, detail))
 
 
 def verify_assets(workspace: Workspace, assets: Sequence[str]) -> Verdict:

@@ -1,5 +1,8 @@
 """What a run was asked for, and what it did."""
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -25,6 +28,18 @@ class RunReport:
     undecided: bool = False
     champion: str | None = None
     candidate: str = ""
+
+    @contextmanager
+    def stage(self, say: Callable[[str], None], name: str, detail: str = "") -> Iterator[list[str]]:
+        """Announce a stage, time it and take it down, however it ends; yields its notes."""
+        say(f"{name} {detail}".strip())
+        began = time.monotonic()
+        notes: list[str] = []
+        try:
+            yield notes
+        finally:
+            told = "; ".join([detail, *notes] if detail else notes)
+            self.stages.append((name, time.monotonic() - began, told))
 
     def refuse(self, error: ProvenanceError) -> None:
         """Take down why a stage was refused or could not decide; the others go on."""
