@@ -14,6 +14,7 @@ from fraud_provenance.attested.core.errors import (
     reason,
 )
 from fraud_provenance.attested.lineage.nodes import (
+    Claims,
     Decision,
     Draft,
     Materialisation,
@@ -40,6 +41,12 @@ def test_node_that_is_not_of_the_kind_asked_for_refuses(chain: Chain) -> None:
             ask(Decision)
 
 
+def test_what_is_verified_says_its_bundle_whatever_else(chain: Chain) -> None:
+    bundle = chain.raw.bundle
+    node = Verified(kind="", name=RAW, statement=bundle.statement.digest, bundle=bundle)
+    assert node.claims == Claims(bundle)
+
+
 @pytest.mark.parametrize("lost", ["bundle", "manifest"])
 def test_what_lacks_a_part_is_refused_and_no_smaller_thing(chain: Chain, lost: str) -> None:
     claims = chain.trust.lineage().node(chain.raw.bundle.statement.digest).claims
@@ -47,6 +54,11 @@ def test_what_lacks_a_part_is_refused_and_no_smaller_thing(chain: Chain, lost: s
     assert isinstance(node, Refused)
     assert not node.is_sound
     assert [item.code for item in node.reasons] == ["EVIDENCE_MISSING"]
+    if lost == "manifest":
+        assert node.signed() == claims.bundle
+    else:
+        with pytest.raises(VerificationError, match="EVIDENCE_MISSING"):
+            node.signed()
 
 
 def test_what_is_refused_or_rests_on_it_is_trusted_as_nothing(chain: Chain, forger: Forger) -> None:
