@@ -14,6 +14,7 @@ from pydantic import PrivateAttr
 
 from fraud_provenance.alerts import AlertSettings, Outbox, settings_of
 from fraud_provenance.attested.step.staging import recover
+from fraud_provenance.day_partitions import choose
 from fraud_provenance.home import surroundings
 from fraud_provenance.home.glance import glance
 from fraud_provenance.home.session import keep, shared
@@ -30,6 +31,7 @@ class ProvenanceResource(dg.ConfigurableResource["ProvenanceResource"]):
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """What one run makes shares a home; each look of a sensor opens its own."""
         self._run = context.run.run_id if context.run else ""
+        choose(context.run.tags if context.run else {})
 
     def open(self) -> Workspace:
         """The workspace of the session; else a fresh one, and what a kill left is finished.

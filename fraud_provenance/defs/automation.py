@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from fraud_provenance.attested.core.errors import ProvenanceError
-from fraud_provenance.defs import support
+from fraud_provenance.day_partitions import DAYS
 from fraud_provenance.defs.alerts import alert_of_tick
 from fraud_provenance.defs.contracts import feature_contracts, raw_contracts
 from fraud_provenance.defs.features import feature_store
@@ -69,14 +69,14 @@ def checks_of(assets: Collection[str], *, signed: bool = True) -> list[dg.AssetC
 ingest_job = dg.define_asset_job(
     "ingest",
     _stage(raw_transactions),
-    partitions_def=support.DAYS,
+    partitions_def=DAYS,
     tags=pod_of("ingest"),
     description="Landed days become attested, versioned and judged raw transactions.",
 )
 features_job = dg.define_asset_job(
     "features",
     _stage(transaction_features),
-    partitions_def=support.DAYS,
+    partitions_def=DAYS,
     tags=pod_of("features"),
     description="Usable raw days become judged features.",
 )
@@ -100,14 +100,14 @@ promotion_job = dg.define_asset_job(
 scoring_job = dg.define_asset_job(
     "scoring",
     _stage(transaction_scores),
-    partitions_def=support.DAYS,
+    partitions_def=DAYS,
     tags=pod_of("scoring"),
     description="Score days with the verified champion.",
 )
 landed_job = dg.define_asset_job(
     "landed",
     _stage(raw_transactions, transaction_features, transaction_scores),
-    partitions_def=support.DAYS,
+    partitions_def=DAYS,
     description="From landed days to their scores in one run. What a contract stops ends there; "
     "the days that passed go on in the jobs of their stages.",
 )

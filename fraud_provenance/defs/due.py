@@ -6,13 +6,14 @@ looks again when something in the home changed, or after an hour.
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from fraud_provenance.attested.core.errors import ProvenanceError
+from fraud_provenance.day_partitions import DAYS, tags_of
 from fraud_provenance.defs import support
 from fraud_provenance.defs.alerts import alert_of_tick
 from fraud_provenance.defs.automation import (
@@ -33,7 +34,7 @@ from fraud_provenance.defs.automation import (
     training_job,
 )
 from fraud_provenance.defs.training import CONFIGURED
-from fraud_provenance.due.work import CONTRACTS, Work, block, key, on_the_way, stages_of
+from fraud_provenance.due.work import CONTRACTS, Work, key, on_the_way, stages_of
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.resources import HERE
@@ -113,7 +114,7 @@ def _due(context: dg.SensorEvaluationContext, stage: _Stage) -> dg.SensorResult 
     new = [day for day in work.days if day not in set(known)]
     return dg.SensorResult(
         run_requests=[_request(workspace, stage, work, [*known, *new])],
-        dynamic_partitions_requests=[support.DAYS.build_add_request(new)] if new else [],
+        dynamic_partitions_requests=[DAYS.build_add_request(new)] if new else [],
     )
 
 
@@ -129,16 +130,14 @@ def _first_due(workspace: Workspace, config: "TrainingConfig", stage: _Stage) ->
 def _request(
     workspace: Workspace, stage: _Stage, work: Work, ordered: Sequence[str]
 ) -> dg.RunRequest:
-    """One run: of the first days that are neighbours, or of the assets that are not current.
+    """One run: of all the days that are due, or of the assets that are not current.
 
     Contracts that are a run of their own have no partitions: they judge all that is to be judged.
     """
     alone = workspace.settings.runs.one_identity
     tags: dict[str, str] = {}
     if work.days and stage.job is not None:
-        first = block(work.days, ordered)
-        tags = support.range_tags(first[0], first[-1])
-        work = replace(work, days=tuple(first))
+        tags = tags_of(work.days, ordered)
         work = work if alone else on_the_way(workspace, work)
     made = _MADE.get(work.job, ()) if alone else work.assets
     return dg.RunRequest(

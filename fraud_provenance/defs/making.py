@@ -13,6 +13,7 @@ import dagster as dg
 from fraud_provenance.attested.core.errors import BackendError
 from fraud_provenance.attested.step.staging import Finish
 from fraud_provenance.attested.step.step import Materialisation, Step
+from fraud_provenance.day_partitions import DAYS
 from fraud_provenance.defs import shown, support
 from fraud_provenance.fraud.parquet import parquet_bytes
 from fraud_provenance.home.workspace import Workspace
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import polars as pl  # heavy: assets import it in their bodies
 
 BY_DAY: Final[Mapping[str, Any]] = {
-    "partitions_def": support.DAYS,
+    "partitions_def": DAYS,
     "backfill_policy": support.SINGLE_RUN,
     "freshness_policy": support.FRESH,
 }

@@ -24,6 +24,7 @@ from fraud_provenance.attested.core.errors import (
 )
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.causes.product import ProductCause
+from fraud_provenance.day_partitions import DAYS, days_of
 from fraud_provenance.due.planning import mlflow_uri
 from fraud_provenance.home.settings import PROJECT, settings_from
 from fraud_provenance.home.step_code import StepCode
@@ -40,7 +41,6 @@ OWNERS = ["team:fraud-platform"]
 # The UI sorts groups by name: the number keeps them in the order of the flow.
 INGEST, TRANSFORM, FEATURES = "1_ingest", "2_transform", "3_features"
 TRAINING, RELEASE, SCORING = "4_training", "5_release", "6_scoring"
-DAYS = dg.DynamicPartitionsDefinition(name="day")
 FRESH = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(hours=36),  # a day came not at all
     warn_window=timedelta(hours=26),  # a day comes each day, at about the same time
@@ -48,10 +48,6 @@ FRESH = dg.FreshnessPolicy.time_window(
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 DBT_PROJECT = PROJECT / "dbt_project"
 HEADLESS = "fraud_provenance/headless"  # a run's tag: all stages share one process
-_RANGE_START, _RANGE_END = (
-    "dagster/asset_partition_range_start",
-    "dagster/asset_partition_range_end",
-)
 
 
 _CODE = StepCode(PROJECT)
@@ -62,24 +58,10 @@ def code_version(step: str) -> str:
     return _CODE.digest(step)[:12]
 
 
-def range_tags(first: str, last: str) -> dict[str, str]:
-    """Run tags that make one run cover the days from `first` to `last`."""
-    return {_RANGE_START: first, _RANGE_END: last}
-
-
 def days_of_run(context: dg.AssetCheckExecutionContext, known: Sequence[str]) -> list[str]:
-    """The known days that a run's tags name, for checks, which have no partitions of their own.
-
-    A range goes by the order in which days became partitions, as in Dagster itself.
-    """
-    tags = context.run.tags
-    if "dagster/partition" in tags:
-        return [tags["dagster/partition"]]
-    if _RANGE_START not in tags:
-        return []
-    ordered = list(context.instance.get_dynamic_partitions("day"))
-    first, last = ordered.index(tags[_RANGE_START]), ordered.index(tags[_RANGE_END])
-    return sorted(set(known).intersection(ordered[first : last + 1]))
+    """The known days that a run's tags name, for checks, which have no partitions of their own."""
+    ordered = list(context.instance.get_dynamic_partitions(DAYS.name))
+    return sorted(set(known).intersection(days_of(context.run.tags, ordered)))
 
 
 def frames_of(read: VerifiedInput) -> "dict[str, pl.DataFrame]":

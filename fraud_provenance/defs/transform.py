@@ -18,6 +18,7 @@ from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import EvidenceError, reason
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Materialisation
+from fraud_provenance.day_partitions import DAYS
 from fraud_provenance.defs import shown, support
 from fraud_provenance.defs.columns import features_metadata, lineage_metadata
 from fraud_provenance.defs.making import Making
@@ -62,7 +63,7 @@ class _Translator(DagsterDbtTranslator):
         self, dbt_resource_props: Mapping[str, Any]
     ) -> dg.PartitionsDefinition[str] | None:
         """The mart is kept by day."""
-        return support.DAYS
+        return DAYS
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
         """The platform team."""

@@ -138,11 +138,6 @@ def stages_of(workspace: Workspace) -> Mapping[str, Due]:
     return ALONE if workspace.settings.runs.one_identity else STAGES
 
 
-def block(days: Sequence[str], ordered: Sequence[str]) -> list[str]:
-    """The first days that are neighbours in `ordered`: one run makes them all."""
-    return next(blocks(days, ordered), [])
-
-
 def blocks(days: Sequence[str], ordered: Sequence[str]) -> Iterator[list[str]]:
     """Runs of days that are neighbours in Dagster's own partition order."""
     position = {day: index for index, day in enumerate(ordered)}

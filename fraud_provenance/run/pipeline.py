@@ -65,6 +65,12 @@ DATA_ASSETS = (
     "transaction_scores",
 )
 
+_MAKES = {
+    "ingest": "raw_transactions",
+    "features": "transaction_features",
+    "scoring": "transaction_scores",
+}
+"""Job of a stage that is kept by day → what it makes."""
 _WITHDRAWN = (
     RootCause.PARTITION_REVOKED,
     RootCause.MODEL_REVOKED,
@@ -358,17 +364,33 @@ class Pipeline:
         return self._dagster
 
     def _run_days(self, job: str, days: list[str], order: list[str]) -> None:
-        """One run for each contiguous block of days, so that a first load is one run."""
+        """One run of all these days. Where it is refused, one of each that are neighbours.
+
+        So what is good is made, whatever else is among the days.
+        """
         _, instance = self._load()
         known = set(instance.get_dynamic_partitions("day"))
         instance.add_dynamic_partitions("day", [day for day in order if day not in known])
         ordered = list(instance.get_dynamic_partitions("day"))
-        from fraud_provenance.defs.support import range_tags
+        from fraud_provenance.day_partitions import tags_of
 
-        refused: list[ProvenanceError] = []
-        for block in blocks(days, ordered):
+        parts = list(blocks(days, ordered))
+        if len(parts) > 1:
+            before = self.workspace.store.heads(_MAKES[job])
             try:
-                self._run_job(job, tags=range_tags(block[0], block[-1]))
+                return self._run_job(job, tags=tags_of(days, ordered))
+            except (BackendError, ConfigError):
+                raise
+            except ProvenanceError:
+                now = self.workspace.store.heads(_MAKES[job])
+                left = [day for day in days if now.get(day) == before.get(day)]
+                if not left:
+                    raise
+                parts = list(blocks(left, ordered))
+        refused: list[ProvenanceError] = []
+        for block in parts:
+            try:
+                self._run_job(job, tags=tags_of(block, ordered))
             except (BackendError, ConfigError):
                 raise
             except ProvenanceError as error:  # of these days; the other blocks go on

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from fraud_provenance.attested.core.errors import VerificationError
-from fraud_provenance.defs.support import days_of_run, private_folder, range_tags
+from fraud_provenance.day_partitions import tags_of
+from fraud_provenance.defs.support import days_of_run, private_folder
 from fraud_provenance.models.serving import require_ours
 
 
@@ -52,18 +53,8 @@ def test_folder_that_was_opened_to_others_is_not_read(workspace: Any) -> None:  
         require_ours(folder)
 
 
-@pytest.mark.parametrize(
-    ("tags", "found"),
-    [
-        ({}, []),
-        ({"dagster/partition": "b"}, ["b"]),
-        (range_tags("c", "a"), ["a", "c"]),  # `c` came first, so it begins the range
-        (range_tags("a", "d"), ["a", "d"]),  # `b` is no day that is known
-    ],
-)
-def test_range_goes_by_the_order_in_which_days_became_partitions(
-    tags: dict[str, str], found: list[str]
-) -> None:
+def test_checks_are_about_the_known_days_of_their_run() -> None:
     instance = SimpleNamespace(get_dynamic_partitions=lambda _name: ["c", "a", "b", "d"])
-    context: Any = SimpleNamespace(run=SimpleNamespace(tags=tags), instance=instance)
-    assert days_of_run(context, ["a", "c", "d"]) == found
+    run = SimpleNamespace(tags=tags_of(["c", "a", "b"], ["c", "a", "b", "d"]))
+    context: Any = SimpleNamespace(run=run, instance=instance)
+    assert days_of_run(context, ["a", "c", "d"]) == ["a", "c"]

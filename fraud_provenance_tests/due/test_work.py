@@ -37,7 +37,6 @@ CONFIG = TrainingConfig()
 )
 def test_days_that_are_neighbours_are_one_run(days: str, found: list[str]) -> None:
     assert ["".join(item) for item in work.blocks(days, "abcd")] == found
-    assert "".join(work.block(days, "abcd")) == "".join(found[:1])
 
 
 @pytest.mark.integration
