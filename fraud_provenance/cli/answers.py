@@ -59,7 +59,8 @@ def print_folds(folds: "Sequence[Fold]") -> None:
         first = fold.joints[0].link
         name = first.name if fold.role != "landing file" else "landing"
         many = f" ({fold.count})" if fold.count > 1 else ""
-        what = f"{name}{many} {fold.partitions}".rstrip()
+        said = f" — {fold.said}" if fold.said else ""
+        what = f"{name}{many} {fold.partitions}".rstrip() + said
         digest = first.digest[:12] + (" …" if many else "")
         logs = [item.link.log_index for item in fold.joints if item.link.log_index is not None]
         span = f"{min(logs)}" + (f"-{max(logs)}" if len(logs) > 1 else "") if logs else ""

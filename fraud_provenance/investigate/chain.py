@@ -26,6 +26,7 @@ ROLES = {
     "transaction_features": "features", "raw_transactions": "raw days",
 }  # fmt: skip
 """What an asset is for a chain."""
+_OF_PEOPLE = ("acceptance", "approval", "revocation", "supersede", "waiver")
 _GATES = {"release": "registration decision", "deploy": "release decision"}
 
 
@@ -241,6 +242,12 @@ class Fold:
     def partitions(self) -> str:
         """All their partitions, in few words."""
         return ranges(day for item in self.joints for day in item.link.partitions)
+
+    @property
+    def said(self) -> str:
+        """What a person said, where it is one statement."""
+        first = self.joints[0].link
+        return first.detail if self.count == 1 and first.kind in _OF_PEOPLE else ""
 
     @property
     def notes(self) -> tuple[str, ...]:
