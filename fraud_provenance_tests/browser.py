@@ -171,7 +171,17 @@ class Ui:
         return bool(fresh) and all(run["status"] in ENDED for run in fresh)
 
     def _choose(self, dialog: "Locator", days: str) -> None:
+        """Type into the list of days; again where it was asked before it had any."""
+        from playwright.sync_api import TimeoutError as TooLate
+
         dialog.get_by_text("Select a partition or create one").click()
-        self.page.keyboard.type(days)
-        self.page.get_by_text("Select all (").click()
+        every = self.page.get_by_text("Select all (")
+        for _ in range(5):
+            self.page.keyboard.type(days)
+            with suppress(TooLate):
+                every.wait_for(timeout=10_000)
+                break
+            for _ in days:
+                self.page.keyboard.press("Backspace")
+        every.click()
         self.page.keyboard.press("Escape")
