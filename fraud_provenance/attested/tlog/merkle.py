@@ -45,7 +45,8 @@ def root_of(rows: Sequence[bytes]) -> str:
     >>> root_of([]) == EMPTY_ROOT.hex()
     True
     """
-    return root_of_hashes([leaf_hash(row) for row in rows]).hex()
+    sha256 = hashlib.sha256
+    return root_of_hashes([sha256(_LEAF + row).digest() for row in rows]).hex()
 
 
 def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
@@ -57,9 +58,11 @@ def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
     level = list(hashes)
     if not level:
         return EMPTY_ROOT
-    while len(level) > 1:
-        pairs = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
-        level = pairs + level[len(pairs) * 2 :]
+    sha256 = hashlib.sha256
+    while len(level) > 1:  # as `node_hash`, without a call for each of very many
+        pairs = zip(level[::2], level[1::2], strict=False)
+        odd = level[-1:] if len(level) % 2 else []
+        level = [sha256(_NODE + left + right).digest() for left, right in pairs] + odd
     return level[0]
 
 
