@@ -19,6 +19,7 @@ from fraud_provenance.attested.core.errors import (
     VerificationError,
     reason,
 )
+from fraud_provenance.day_partitions import days_of
 from fraud_provenance.due import trainings
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.run import pipeline
@@ -121,27 +122,48 @@ def test_training_waits_with_its_reason_for_a_day_that_is_missing(
     assert why.message == "training waits: training needs 2018-04-03"
 
 
-def test_block_of_days_that_is_refused_stops_no_other_block(
-    run: Pipeline, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("made", [[], [5]], ids=["nothing", "one day"])
+def test_refused_days_stop_no_other_block(
+    run: Pipeline, monkeypatch: pytest.MonkeyPatch, made: list[int]
 ) -> None:
-    seen: list[str] = []
+    """One run of all; refused, one of each block of what it had not made."""
+    seen: list[list[str]] = []
+    heads: dict[str, str] = {}
+    days = [f"2018-04-0{day}" for day in range(1, 8)]
 
     def job(_name: str, tags: dict[str, str], **_more: object) -> None:
-        first = tags["dagster/asset_partition_range_start"]
-        seen.append(first)
-        if first < "2018-04-05":
-            raise EvidenceError(reason("ROLLBACK", first))
+        seen.append(days_of(tags, days))
+        if len(seen) == 1:
+            heads.update({days[number]: "made" for number in made})
+        if seen[-1][0] < "2018-04-05":
+            raise EvidenceError(reason("ROLLBACK", seen[-1][0]))
 
-    days = [f"2018-04-0{day}" for day in range(1, 8)]
     instance = SimpleNamespace(
         get_dynamic_partitions=lambda _name: days, add_dynamic_partitions=lambda *_: None
     )
+    run.workspace = SimpleNamespace(store=SimpleNamespace(heads=lambda _: dict(heads)))  # type: ignore[assignment]  # as much as is asked
     monkeypatch.setattr(run, "_load", lambda: (None, instance))
     monkeypatch.setattr(run, "_run_job", job)
     with pytest.raises(EvidenceError) as caught:
         run._run_days("ingest", [days[0], days[2], days[5]], days)
-    assert seen == [days[0], days[2], days[5]]
+    left = [day for day in (0, 2, 5) if day not in made]
+    assert seen == [[days[0], days[2], days[5]], *([days[number]] for number in left)]
     assert [item.message for item in caught.value.reasons] == [days[0], days[2]]
+
+
+def test_days_that_are_no_neighbours_are_one_run(
+    run: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    days = [f"2018-04-0{day}" for day in range(1, 8)]
+    instance = SimpleNamespace(
+        get_dynamic_partitions=lambda _name: days, add_dynamic_partitions=lambda *_: None
+    )
+    run.workspace = SimpleNamespace(store=SimpleNamespace(heads=lambda _: {}))  # type: ignore[assignment]  # as much as is asked
+    monkeypatch.setattr(run, "_load", lambda: (None, instance))
+    monkeypatch.setattr(run, "_run_job", lambda _, tags: seen.append(days_of(tags, days)))
+    run._run_days("features", [days[6], days[0], days[3]], days)
+    assert seen == [[days[0], days[3], days[6]]]
 
 
 @pytest.mark.parametrize(
