@@ -34,7 +34,6 @@ from fraud_provenance.attested.core.errors import (
     VerificationError,
     storage_error,
 )
-from fraud_provenance.attested.core.verdict import Verdict
 from fraud_provenance.attested.sigstore.log_audit import Depth
 from fraud_provenance.attested.step.staging import recover
 from fraud_provenance.data.landing import landed_days
@@ -45,7 +44,7 @@ from fraud_provenance.home.session import session
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.investigate.audit import audit
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
-from fraud_provenance.investigate.subjects import contract_reasons
+from fraud_provenance.investigate.subjects import contract_reasons, verify_assets
 from fraud_provenance.models import promotion
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION
 from fraud_provenance.predictions.log import UNFINISHED, log_heartbeat
@@ -194,7 +193,7 @@ class Pipeline:
 
     def _verify_heads(self) -> None:
         """Nothing is built on tampered data: every current file is compared with its evidence."""
-        verdict = verify_assets(self.workspace, DATA_ASSETS)
+        verdict = verify_assets(self.workspace.trust, DATA_ASSETS)
         vanished = self.workspace.trust.lineage().versions.vanished()
         problems = [*verdict.reasons, *self.workspace.store.problems(), *vanished]
         if any(item.code not in _WITHDRAWN for item in problems):
@@ -418,8 +417,10 @@ class Pipeline:
         assets: Sequence[str] | None = None,
     ) -> None:
         definitions, instance = self._load()
+        from fraud_provenance.day_partitions import choose
         from fraud_provenance.defs.support import HEADLESS
 
+        choose(tags or {})  # what Dagster notes of a run before it begins is of its days, too
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         job = definitions.resolve_job_def(name)
         if assets:
@@ -446,18 +447,3 @@ class Pipeline:
             if own is None:
                 raise
             raise own from error
-
-
-def verify_assets(workspace: Workspace, assets: Sequence[str]) -> Verdict:
-    """The newest version of every partition of `assets`, with evidence and files.
-
-    What people revoked is no obstacle to the rest: each step leaves it out by itself.
-    """
-    lineage = workspace.trust.lineage()
-    roots = {
-        head.statement: lineage.node(head.statement)
-        for asset in assets
-        for heads in workspace.store.heads(asset).values()
-        for head in heads
-    }
-    return lineage.verify(", ".join(assets), "run", list(roots.values()), partitions={})
