@@ -170,9 +170,9 @@ def skip_what_is_missing() -> AbstractContextManager[object]:
     """A mutant: like a reader that globs, a step goes on without a file that is gone."""
     original = Artifacts.read
 
-    def read(self: Artifacts, node: Node, entry: FileEntry) -> bytes:
-        path = self.location(node) / entry.path
-        return original(self, node, entry) if path.exists() else _no_rows(path.parent)
+    def read(self: Artifacts, node: Node, entry: FileEntry, folder: Path | None = None) -> bytes:
+        path = (folder or self.location(node)) / entry.path
+        return original(self, node, entry, folder) if path.exists() else _no_rows(path.parent)
 
     return patched(Artifacts, "read", read)
 
