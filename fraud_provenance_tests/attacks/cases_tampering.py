@@ -160,8 +160,8 @@ def delete_features(home: Home) -> None:
 def believe_the_disk() -> AbstractContextManager[object]:
     """A mutant: bytes are handed over unhashed."""
 
-    def read(self: Artifacts, node: Node, entry: FileEntry) -> bytes:
-        return (self.location(node) / entry.path).read_bytes()
+    def read(self: Artifacts, node: Node, entry: FileEntry, folder: Path | None = None) -> bytes:
+        return ((folder or self.location(node)) / entry.path).read_bytes()
 
     return patched(Artifacts, "read", read)
 

@@ -169,8 +169,10 @@ def resigned_signature(ignore: list[str]) -> Callable[[Home], None]:
     return attack
 
 
-def _unhashed(artifacts: Artifacts, node: Node, entry: FileEntry) -> bytes:
-    return (artifacts.location(node) / entry.path).read_bytes()
+def _unhashed(
+    artifacts: Artifacts, node: Node, entry: FileEntry, folder: Path | None = None
+) -> bytes:
+    return ((folder or artifacts.location(node)) / entry.path).read_bytes()
 
 
 files_unchecked = both(without(Artifacts, "check", []),
