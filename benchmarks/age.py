@@ -92,7 +92,7 @@ def age(project: Project, folder: Path, options: argparse.Namespace) -> dict[str
             verifications.append(run_command(project, home, "verify"))
             print_cost(f"run {number}", runs[-1])
             print_cost(f"verify {number}", verifications[-1])
-        tick_s = json.loads(_side(project, home))
+        tick_s = project.answer(home, "benchmarks.age", "--tick")
     return {
         "runs": [vars(cost) for cost in runs],
         "verifications": [vars(cost) for cost in verifications],
@@ -103,16 +103,6 @@ def age(project: Project, folder: Path, options: argparse.Namespace) -> dict[str
         },
         "idle_tick_cpu_s": tick_s,
     }
-
-
-def _side(project: Project, home: Path) -> str:
-    """CPU seconds of each sensor's idle tick, measured in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.age", "--tick"],
-        cwd=project.folder, env=project.environment(home), check=True, capture_output=True,
-        text=True, timeout=RUN_DEADLINE_S,
-    )  # fmt: skip
-    return done.stdout.splitlines()[-1]
 
 
 def ticks() -> dict[str, float]:

@@ -19,7 +19,6 @@ import json
 import os
 import pstats
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.age import hold_back, run_command
-from benchmarks.homes import RUN_DEADLINE_S, Project
+from benchmarks.homes import Project
 from benchmarks.landed import landed
 from benchmarks.side import APPROVER
 
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
 ROWS, LEARNT_A_DAY, STATEMENTS, ROWS_OF_DAY = 1_000_000, 10_000, 1_000, 9_600
 _STAGES = ("features", "feature store", "training")
-_ROUNDS = 3
+_MODULE, _ROUNDS = "benchmarks.bounds", 3
 _SHOWN = 12
 
 
@@ -86,9 +85,8 @@ def statements_part(project: Project, folder: Path) -> Found:
     home = folder / "statements"
     project.command(home, "generate", "--days", "1", "--rows-per-day", "10", "--seed", "7")
     with project.servers(home):
-        told = _side(project, home, "sign")
-    values = json.loads(told)["seconds"]
-    return Found("statements", "s", 5.0, values, f"{STATEMENTS} statements", "")
+        values = project.answer(home, _MODULE, "--side", "sign")
+    return Found("statements", "s", 5.0, values, f"{STATEMENTS} statements")
 
 
 def sign_many() -> list[float]:
@@ -199,7 +197,7 @@ def features_part(project: Project, folder: Path) -> Found:
         for name, seconds in parts["stages"]:
             if name in _STAGES:
                 ours[name] = ours.get(name, 0.0) + seconds
-        bare = json.loads(_side(project, home, "bare", str(zone)))["seconds"]
+        bare = float(project.answer(home, _MODULE, "--side", "bare", str(zone)))
         ratios.append(sum(ours.values()) / bare)
         told.append(f"{sum(ours.values()):.1f} s against {bare:.1f} s")
         where = "  ".join(f"{name} {seconds:.1f} s" for name, seconds in ours.items())
@@ -271,23 +269,11 @@ def _link(source: Path, target: Path) -> None:
         os.link(path, target / path.name)
 
 
-def _side(project: Project, home: Path, *arguments: str) -> str:
-    """The last line of this module's own output, from a fresh process on a home."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.bounds", "--side", *arguments],
-        cwd=project.folder, env=project.environment(home), check=False, capture_output=True,
-        text=True, timeout=RUN_DEADLINE_S,
-    )  # fmt: skip
-    if done.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stdout}{done.stderr}"[-6000:])
-    return done.stdout.splitlines()[-1]
-
-
 def main() -> int:
     """Measure and print; the exit code."""
     if sys.argv[1:2] == ["--side"]:
         seconds = sign_many() if sys.argv[2] == "sign" else bare_script(Path(sys.argv[3]))
-        print(json.dumps({"seconds": seconds}))
+        print(json.dumps(seconds))
         return 0
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.bounds", description=__doc__,

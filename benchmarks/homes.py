@@ -121,6 +121,22 @@ class Project:
             text=True, timeout=deadline_s,
         )  # fmt: skip
 
+    def answer(self, home: Path, module: str, *arguments: str) -> Any:  # noqa: ANN401 - JSON
+        """What a module of the benchmarks answers from a fresh process on a home: its last line.
+
+        Raises:
+            SystemExit: it failed.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=self.folder, env=self.environment(home), check=False, capture_output=True,
+            text=True, timeout=RUN_DEADLINE_S,
+        )  # fmt: skip
+        if done.returncode:
+            said = f"{done.stdout}{done.stderr}"[-6000:]
+            raise SystemExit(f"{module} {' '.join(arguments)} failed:\n{said}")
+        return json.loads(done.stdout.splitlines()[-1])
+
     def warm_up(self) -> None:
         """What is paid once for each installation is paid before the clock starts."""
         subprocess.run(

@@ -14,8 +14,6 @@ import json
 import os
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -30,7 +28,7 @@ from benchmarks.landed import landed
 from benchmarks.side import APPROVER
 
 TRACE_BOUND_S, WARM_BOUND_S, RECALL_BOUND_S, INDEX_BOUND_BYTES = 1.0, 0.15, 2.0, 60.0
-_PICKED = 7
+_MODULE, _PICKED = "benchmarks.scores", 7
 
 
 def build(project: Project, folder: Path, home: Path, copies: int) -> None:
@@ -74,12 +72,8 @@ def picked(files: Sequence[Path]) -> list[int]:
 
 def warm(project: Project, home: Path, transactions: Sequence[int]) -> list[float]:
     """Wall seconds of each trace in one process; the first one, which opens the home, is left."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scores", "--warm", *map(str, transactions)],
-        cwd=project.folder, env=project.environment(home), check=True, capture_output=True,
-        text=True, timeout=RUN_DEADLINE_S,
-    )  # fmt: skip
-    return [float(seconds) for seconds in json.loads(done.stdout.splitlines()[-1])][1:]
+    given = map(str, transactions)
+    return [float(seconds) for seconds in project.answer(home, _MODULE, "--warm", *given)][1:]
 
 
 def trace_here(transactions: Sequence[int]) -> list[float]:

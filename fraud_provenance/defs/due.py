@@ -34,7 +34,7 @@ from fraud_provenance.defs.automation import (
     training_job,
 )
 from fraud_provenance.defs.training import CONFIGURED
-from fraud_provenance.due.work import CONTRACTS, Work, key, on_the_way, stages_of
+from fraud_provenance.due.work import CONTRACTS, MAKES, Work, key, on_the_way, stages_of
 from fraud_provenance.fraud.errors import DataError
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.resources import HERE
@@ -139,7 +139,9 @@ def _request(
     if work.days and stage.job is not None:
         tags = tags_of(work.days, ordered)
         work = work if alone else on_the_way(workspace, work)
-    made = _MADE.get(work.job, ()) if alone else work.assets
+    made = work.assets
+    if alone:  # contracts are a run of their own
+        made = (MAKES[work.job],) if work.job in MAKES else ()
     return dg.RunRequest(
         run_key=key(workspace, work, workspace.clock()),
         job_name=work.job if alone or stage.job is None else stage.job.name,
@@ -147,14 +149,6 @@ def _request(
         asset_selection=[dg.AssetKey(name) for name in made] or None,
         asset_check_keys=checks_of(made, signed=not alone) if made else None,
     )
-
-
-_MADE = {
-    "ingest": ("raw_transactions",),
-    "features": ("transaction_features",),
-    "scoring": ("transaction_scores",),
-}
-"""What a stage's job makes, where its contracts are a run of their own."""
 
 
 def _at_first(stage: _Stage) -> dg.DefaultSensorStatus:

@@ -5,7 +5,6 @@ under DVC and shows it. What the asset reads and how it makes its frames stays i
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import dagster as dg
@@ -75,14 +74,9 @@ class Making:
         self.step.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         """Throw away whatever was staged and not committed."""
-        self.step.__exit__(kind, error, trace)
+        self.step.__exit__(*ended)
 
     def count(
         self, partition: str, frame: "pl.DataFrame", numbers: Mapping[str, Any] | None = None

@@ -11,7 +11,6 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.errors import Reason, VerificationError
 from fraud_provenance.attested.gates.policy import Policy
 from fraud_provenance.attested.lineage.nodes import Materialisation, Node
-from fraud_provenance.attested.step.catalogue import catalogue_of
 from fraud_provenance.attested.step.inputs import VerifiedInput
 from fraud_provenance.attested.step.step import Step
 from fraud_provenance.defs import columns, support, tracking
@@ -24,6 +23,7 @@ from fraud_provenance.due.trainings import (
     newest_model,
     split_parameters,
     training_split,
+    usable_features,
 )
 from fraud_provenance.fraud.model_file import TREES, check_inputs, check_model_folder
 from fraud_provenance.home import pages
@@ -95,7 +95,7 @@ def training_set(
 
     workspace = provenance.open()
     config = training.config()
-    usable = catalogue_of(workspace.trust).usable("transaction_features", step="training_set")
+    usable = usable_features(workspace)
     empty = declared_empty(workspace)
     split = training_split(config, usable, empty)
     parameters = split_parameters(config, split)

@@ -73,7 +73,7 @@ def training_due(workspace: Workspace, config: "TrainingConfig") -> list[str]:
     Raises:
         As `training_split`.
     """
-    usable = _usable_features(workspace)
+    usable = usable_features(workspace)
     if not usable.partitions:
         return []
     stages = list(_JOBS)
@@ -94,7 +94,7 @@ def training_part_due(workspace: Workspace, config: "TrainingConfig") -> str:
     assets = training_due(workspace, config)
     if not assets:
         return ""
-    usable = _usable_features(workspace)
+    usable = usable_features(workspace)
     if assets[0] == _FIRST and _training_set_is_made(
         workspace, config, _due_split(workspace, config, usable)
     ):
@@ -102,7 +102,8 @@ def training_part_due(workspace: Workspace, config: "TrainingConfig") -> str:
     return _JOBS[assets[0]]
 
 
-def _usable_features(workspace: Workspace) -> Usable:
+def usable_features(workspace: Workspace) -> Usable:
+    """The feature days that a training may learn from, and why the others are left out."""
     return catalogue_of(workspace.trust).usable("transaction_features", step="training_set")
 
 

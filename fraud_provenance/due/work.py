@@ -125,6 +125,12 @@ ALONE: dict[str, Due] = STAGES | {
     "score_contracts": _scores_alone,
 }
 """As `STAGES`, where each run signs by one identity: contracts are jobs of their own."""
+MAKES: Mapping[str, str] = {
+    "ingest": "raw_transactions",
+    "features": "transaction_features",
+    "scoring": "transaction_scores",
+}
+"""Job of a stage that is kept by day → what it makes."""
 CONTRACTS: Mapping[str, str] = {
     "ingest": "raw_contracts",
     "features": "feature_contracts",

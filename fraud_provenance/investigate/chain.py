@@ -12,6 +12,7 @@ from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Claims, Materialisation, Node
 from fraud_provenance.attested.statements.manifest import Manifest
 from fraud_provenance.attested.statements.people import Acceptance
+from fraud_provenance.attested.statements.predicates import OF_PEOPLE
 from fraud_provenance.attested.statements.statements import Contract, Provenance, Summary
 
 ORDER = (
@@ -26,7 +27,6 @@ ROLES = {
     "transaction_features": "features", "raw_transactions": "raw days",
 }  # fmt: skip
 """What an asset is for a chain."""
-_OF_PEOPLE = ("acceptance", "approval", "revocation", "supersede", "waiver")
 _GATES = {"release": "registration decision", "deploy": "release decision"}
 
 
@@ -247,7 +247,7 @@ class Fold:
     def said(self) -> str:
         """What a person said, where it is one statement."""
         first = self.joints[0].link
-        return first.detail if self.count == 1 and first.kind in _OF_PEOPLE else ""
+        return first.detail if self.count == 1 and first.kind in OF_PEOPLE else ""
 
     @property
     def notes(self) -> tuple[str, ...]:

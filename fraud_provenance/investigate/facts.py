@@ -15,6 +15,7 @@ from fraud_provenance.attested.gates.context import Trust
 from fraud_provenance.attested.lineage.nodes import Judgement, Materialisation, Node, Verified
 from fraud_provenance.attested.statements import statements
 from fraud_provenance.attested.statements.manifest import FileEntry
+from fraud_provenance.attested.statements.predicates import OF_PEOPLE
 from fraud_provenance.investigate.chain import used_files
 from fraud_provenance.investigate.subjects import verify_subject
 from fraud_provenance.investigate.trace import Score, heads_of, is_transaction, trace_score
@@ -34,7 +35,6 @@ _TOLD_ELSEWHERE = frozenset(
      "dvc_md5", "decision", "model_signature", "ml_bom", "mlflow_run_id", "model_id")
 )  # fmt: skip
 """Outputs that stand in a section of their own, or that are new with each run."""
-_OF_PEOPLE = frozenset(("approval", "acceptance", "waiver", "supersede"))
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _collect(facts: Facts, nodes: Sequence[Node], asked: Collection[str]) -> Non
             _materialisation(facts, node, mine)
         elif isinstance(node, Judgement) and mine:
             _contract(facts, node, mine)
-        elif isinstance(node, Verified) and node.kind in _OF_PEOPLE:
+        elif isinstance(node, Verified) and node.kind in OF_PEOPLE:
             said = node.bundle.statement.predicate
             facts.put("approvals", f"{node.kind} of {node.name}",
                       f"{node.bundle.identity.subject}: {said.get('reason', '')}")  # fmt: skip

@@ -38,7 +38,7 @@ from fraud_provenance.attested.sigstore.log_audit import Depth
 from fraud_provenance.attested.step.staging import recover
 from fraud_provenance.data.landing import landed_days
 from fraud_provenance.due import ground, planning
-from fraud_provenance.due.work import STAGES, Work, blocks
+from fraud_provenance.due.work import MAKES, STAGES, Work, blocks
 from fraud_provenance.home import surroundings
 from fraud_provenance.home.session import session
 from fraud_provenance.home.workspace import Workspace
@@ -64,12 +64,6 @@ DATA_ASSETS = (
     "transaction_scores",
 )
 
-_MAKES = {
-    "ingest": "raw_transactions",
-    "features": "transaction_features",
-    "scoring": "transaction_scores",
-}
-"""Job of a stage that is kept by day → what it makes."""
 _WITHDRAWN = (
     RootCause.PARTITION_REVOKED,
     RootCause.MODEL_REVOKED,
@@ -375,13 +369,13 @@ class Pipeline:
 
         parts = list(blocks(days, ordered))
         if len(parts) > 1:
-            before = self.workspace.store.heads(_MAKES[job])
+            before = self.workspace.store.heads(MAKES[job])
             try:
                 return self._run_job(job, tags=tags_of(days, ordered))
             except (BackendError, ConfigError):
                 raise
             except ProvenanceError:
-                now = self.workspace.store.heads(_MAKES[job])
+                now = self.workspace.store.heads(MAKES[job])
                 left = [day for day in days if now.get(day) == before.get(day)]
                 if not left:
                     raise

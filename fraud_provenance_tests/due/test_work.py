@@ -318,7 +318,7 @@ def test_training_is_one_run_an_identity(
 ) -> None:
     nothing: Any = None
     monkeypatch.setattr(trainings, "training_due", lambda *_: assets)
-    monkeypatch.setattr(trainings, "_usable_features", lambda _: nothing)
+    monkeypatch.setattr(trainings, "usable_features", lambda _: nothing)
     monkeypatch.setattr(trainings, "_due_split", lambda *_: nothing)
     monkeypatch.setattr(trainings, "_training_set_is_made", lambda *_: made)
     assert trainings.training_part_due(nothing, CONFIG) == job

@@ -128,6 +128,8 @@ _ROWS = (
 )  # fmt: skip
 
 PREDICATES: Final[Mapping[str, Predicate]] = MappingProxyType({row.uri: row for row in _ROWS})
+OF_PEOPLE: Final = frozenset(row.kind for row in _ROWS if row.signer == "person")
+"""The kinds of what people say in their own name."""
 
 
 def is_said(model: Model | None) -> TypeGuard[type[Said]]:

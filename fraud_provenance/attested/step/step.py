@@ -7,7 +7,6 @@ place where outputs wait for their signature (`staging`).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from fraud_provenance.attested.core import encoding
@@ -80,12 +79,7 @@ class Step:
         """Begin."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Throw away whatever was staged and not committed."""
         self._staging.discard()
 
