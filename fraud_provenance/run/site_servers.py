@@ -245,7 +245,7 @@ def _begin(site: Site, server: Server, say: Say) -> psutil.Process:
     """Start a server that does not run."""
     processes = Processes(site.folder)
     end_strays(site.folder)
-    if not ports.is_free(server.port):
+    if not ports.is_left(server.port):
         raise _down(processes, server, f"port {server.port} is taken by another program")
     say(f"starting {server.name} on port {server.port}")
     return processes.start(server)

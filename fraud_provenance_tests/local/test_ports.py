@@ -1,6 +1,7 @@
 """Ports are chosen once, apart for each home."""
 
 import socket
+import threading
 from pathlib import Path
 
 from fraud_provenance.attested.local import ports
@@ -28,3 +29,13 @@ def test_choose_with_a_port_of_the_block_taken_takes_another_block() -> None:
         assert not ports.is_free(wanted)
         assert wanted not in ports.choose(home).values()
     assert ports.choose(home)["rekor"] == wanted
+
+
+def test_port_is_waited_for_until_the_one_who_was_killed_has_left_it() -> None:
+    taken = socket.create_server((ports.HOST, 0))
+    port = taken.getsockname()[1]
+    assert not ports.is_left(port, 0.05)
+    leaving = threading.Timer(0.1, taken.close)
+    leaving.start()
+    assert ports.is_left(port, 30)
+    leaving.join()

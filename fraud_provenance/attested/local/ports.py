@@ -6,6 +6,7 @@ chosen again, and a port that somebody else has taken is an error that names it.
 
 import hashlib
 import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ NAMES: Final = (
 _FIRST: Final = 10_000
 _LAST: Final = 32_000  # below the range from which Linux takes ports for outgoing connections
 _STRIDE: Final = 10
+_LEFT_S: Final = 3.0  # a busy machine takes a while to clear away what was killed
 _BLOCKS: Final = (_LAST - _FIRST) // _STRIDE
 
 
@@ -36,6 +38,20 @@ def is_free(port: int) -> bool:
             probe.bind((HOST, port))
         except OSError:
             return False
+    return True
+
+
+def is_left(port: int, timeout_s: float = _LEFT_S) -> bool:
+    """Whether nobody listens on this port, or whoever does leaves it within some seconds.
+
+    A server that was killed is gone to whoever asks for its process while the system still takes
+    its threads and sockets from it.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
     return True
 
 

@@ -268,7 +268,7 @@ class LocalSigstore:
 
 def _refuse_taken_ports(server: Server) -> None:
     for port in (server.port, *server.other_ports):
-        if not ports.is_free(port):
+        if not ports.is_left(port):
             message = (
                 f"port {port} of {server.name} is taken by another program; "
                 "end that program, for a home's ports never change"
