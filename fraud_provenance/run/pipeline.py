@@ -6,7 +6,7 @@ kill finds exactly what is missing.
 
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
     contextmanager,
@@ -85,8 +85,9 @@ class Pipeline:
         self._dagster: tuple[dg.Definitions, dg.DagsterInstance] | None = None
         self._outbox = Outbox(workspace.home)
         self._has_told = False
+        self._has_trained = False
 
-    # --- the stages, in flow order -----------------------------------------------------------
+    # --- the stages, in the order in which they run ------------------------------------------
 
     def run(self) -> RunReport:
         """Everything that is due.
@@ -125,13 +126,15 @@ class Pipeline:
         stages = {
             Stage.INGEST: self._ingest,
             Stage.FEATURES: self._features,
+            Stage.PROMOTION: self._promotion,
+            Stage.SCORING: self._scoring,  # no score waits for a training
             Stage.ONLINE: self._feature_store,
             Stage.TRAINING: self._training,
-            Stage.PROMOTION: self._promotion,
-            Stage.SCORING: self._scoring,
         }
         chosen = self.options.stages or stages
         work = [stage for name, stage in stages.items() if name in chosen]
+        if Stage.PROMOTION in chosen:
+            work.append(lambda: self._trained_now(chosen))
         for stage in (*work, self._audit):
             try:
                 self._attempt(stage)
@@ -268,6 +271,7 @@ class Pipeline:
         if due:
             with self._stage("training", " → ".join(due.assets)):
                 self._run_job("training", self.options.run_config(), assets=due.assets)
+            self._has_trained = True
 
     def _promotion(self) -> None:
         registry = planning.registry_of(self.workspace)
@@ -286,6 +290,16 @@ class Pipeline:
         if champion is None or champion.model_id != candidate.model_id:
             digest = promotion.digest_of_model(trust, candidate.model_id)
             self.report.candidate = f"fraud_model:{candidate.version} ({digest[:12]})"
+
+    def _trained_now(self, chosen: Collection[Stage]) -> None:
+        """What this run trained waits for its approval. If it has one, it goes live and scores."""
+        if not self._has_trained:
+            return
+        trust = self.workspace.trust
+        live = promotion.live_model(trust)
+        self._attempt(self._promotion)
+        if Stage.SCORING in chosen and promotion.live_model(trust) != live:
+            self._attempt(self._scoring)
 
     def _scoring(self) -> None:
         registry = planning.registry_of(self.workspace)

@@ -54,14 +54,14 @@ class RunReport:
 
 
 class Stage(StrEnum):
-    """A part of `run`, in the order of the flow."""
+    """A part of `run`, in the order in which they run: no score waits for a training."""
 
     INGEST = "ingest"
     FEATURES = "features"
-    ONLINE = "online"
-    TRAINING = "training"
     PROMOTION = "promotion"
     SCORING = "scoring"
+    ONLINE = "online"
+    TRAINING = "training"
 
 
 @dataclass(frozen=True)

@@ -51,3 +51,9 @@ def test_bare_script_trains_on_landed_days(tmp_path: Path) -> None:
         frame.write_parquet(zone / f"{day}.parquet")
     assert bounds.bare_script(zone) > 0
     assert (tmp_path / "features.parquet").is_file()
+
+
+def test_what_comes_after_the_scores_is_not_waited_for() -> None:
+    names = ("verify", "ingest", "scoring", "training", "log")
+    stages = [{"name": name, "seconds": number} for number, name in enumerate(names)]
+    assert bounds.after_scores(stages) == 3 + 4

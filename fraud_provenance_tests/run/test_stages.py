@@ -26,7 +26,7 @@ from fraud_provenance.run import pipeline
 from fraud_provenance.run.pipeline import Pipeline
 from fraud_provenance.run.report import RunOptions, Stage
 
-STAGES = ("_ingest", "_features", "_feature_store", "_training", "_promotion", "_scoring", "_audit")
+STAGES = ("_ingest", "_features", "_promotion", "_scoring", "_feature_store", "_training", "_audit")
 
 
 @pytest.fixture
@@ -79,6 +79,25 @@ def test_chosen_stages_run_in_the_order_of_the_flow_and_the_log_is_looked_at(
     run.options = RunOptions(stages=(Stage.SCORING, Stage.PROMOTION))
     refusing(run, monkeypatch)
     assert run.report.notes == ["_promotion", "_scoring", "_audit"]
+
+
+@pytest.mark.parametrize(("stages", "live", "again"), [
+    ((), ["old", "new"], ["_promotion", "_scoring"]),
+    ((), ["old", "old"], ["_promotion"]),
+    ((Stage.TRAINING, Stage.PROMOTION), ["old", "new"], ["_promotion"]),
+    ((Stage.TRAINING, Stage.SCORING), [], []),
+])  # fmt: skip
+def test_what_a_run_trained_goes_live_in_it_where_it_is_approved_already(
+    run: Pipeline, monkeypatch: pytest.MonkeyPatch, stages: tuple[Stage, ...], live: list[str],
+    again: list[str],
+) -> None:  # fmt: skip
+    seen = iter(live)
+    monkeypatch.setattr(pipeline.promotion, "live_model", lambda _trust: next(seen))
+    run.options = RunOptions(stages=stages)
+    run._has_trained = True
+    refusing(run, monkeypatch)
+    after = run.report.notes[run.report.notes.index("_training") + 1 :]
+    assert after == [*again, "_audit"]
 
 
 def test_what_cannot_be_decided_ends_the_run_with_2_and_hides_nothing(
