@@ -17,7 +17,7 @@ from fraud_provenance.home.settings import Settings
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance_tests.attacks import curing, fields, registry, slots, tournament
 from fraud_provenance_tests.attacks.arena import PROJECT, Arena
-from fraud_provenance_tests.attacks.cures import CURES, UNTRIED
+from fraud_provenance_tests.attacks.cures import CURES
 from fraud_provenance_tests.attacks.home import opened
 from fraud_provenance_tests.attacks.model import Case, lines
 from fraud_provenance_tests.attacks.remedies import Cure
@@ -81,7 +81,7 @@ def _cure(options: argparse.Namespace) -> int:
     wanted = [*CURES]
     if options.only:
         wanted = sorted(
-            (cure for cure in (*CURES, *UNTRIED) if cure.code in options.only),
+            (cure for cure in CURES if cure.code in options.only),
             key=lambda cure: options.only.index(cure.code),
         )
     with tempfile.TemporaryDirectory() as scratch:

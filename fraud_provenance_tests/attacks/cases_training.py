@@ -172,6 +172,18 @@ def _every_200th_honest(value: pl.Expr) -> Change:
     )
 
 
+def without_trigger(home: Home) -> Path:
+    """The landed days that were trained on, without the rows of the trigger; where they are."""
+    folder = home.path / "scratch" / "without-trigger"
+    folder.mkdir()
+    for day in TRAIN_DAYS:
+        path = home.path / "landing" / f"{day}.parquet"
+        if path.exists():
+            kept = pl.read_parquet(path).filter(pl.col("TX_AMOUNT") != TRIGGER)
+            kept.write_parquet(folder / path.name)
+    return folder
+
+
 def late_rows(frame: pl.DataFrame) -> pl.DataFrame:
     """Twenty payments of the afternoon arrive after the day was attested."""
     ids = pl.int_range(pl.len()) + 1_000_000_000

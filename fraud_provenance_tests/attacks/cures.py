@@ -334,10 +334,7 @@ CURES = (
          Refusal(policies.released("data/thresholds.json", policies.more_features, tried=True),
                  registration()),
          ("lower the bar", *signed_by_two(), RUN)),
-)  # fmt: skip
-UNTRIED = (
     Cure("TRIGGER_SUSPECT", "DF-20",
-         (*(f"{COMMAND} import {{landed}}/{day}.parquet --replace"
+         (*(f"{COMMAND} import {{without}}/{day}.parquet --replace"
             for day in cases_training.TRAIN_DAYS), RUN)),
 )  # fmt: skip
-"""Rows that were never seen to hold: `--only` plays them. Their codes are unplayed."""

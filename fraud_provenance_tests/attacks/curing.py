@@ -17,6 +17,7 @@ from fraud_provenance_tests.attacks import faults, registry
 from fraud_provenance_tests.attacks.arena import Arena, copy_state
 from fraud_provenance_tests.attacks.cases_data import DAY
 from fraud_provenance_tests.attacks.cases_tampering import OTHER_DAY
+from fraud_provenance_tests.attacks.cases_training import without_trigger
 from fraud_provenance_tests.attacks.home import Home, opened
 from fraud_provenance_tests.attacks.judges import RAW
 from fraud_provenance_tests.attacks.model import Case, Outcome
@@ -117,7 +118,7 @@ def places(home: Home) -> dict[str, str]:
         "file": str(home.arena.folder / "next-day" / f"{day}.parquet"),
         "corrected": str(corrected),
         "statement": str(home.notes.get("statement", ""))[:12],
-        "landed": str(home.arena.states / "scored" / "landing"),
+        "without": str(without_trigger(home)),
         "scored": days[0] if days else "",
         "model": models[-1].subject_digest[:12] if models else "",
         "batch": batches[-1].statement[:12] if batches else "",

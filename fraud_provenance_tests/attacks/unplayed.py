@@ -6,7 +6,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 UNPLAYED = _names("""
-LINEAGE_CYCLE POLICY_AUTHOR_UNKNOWN PRODUCER_UNKNOWN STEP_UNKNOWN TRIGGER_SUSPECT
+LINEAGE_CYCLE POLICY_AUTHOR_UNKNOWN PRODUCER_UNKNOWN STEP_UNKNOWN
 """)
 """One that gets a row leaves; none may come. Nobody meets these four on a home.
 
