@@ -6,7 +6,7 @@ kill finds exactly what is missing.
 
 import uuid
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
     contextmanager,
@@ -46,6 +46,7 @@ from fraud_provenance.investigate.audit import audit
 from fraud_provenance.investigate.online_store import definition_problems, online_problems
 from fraud_provenance.investigate.subjects import contract_reasons, verify_assets
 from fraud_provenance.models import promotion
+from fraud_provenance.models.champion import Champion
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION
 from fraud_provenance.predictions.log import UNFINISHED, log_heartbeat
 from fraud_provenance.run.instance import history_error, open_instance
@@ -85,9 +86,9 @@ class Pipeline:
         self._dagster: tuple[dg.Definitions, dg.DagsterInstance] | None = None
         self._outbox = Outbox(workspace.home)
         self._has_told = False
-        self._has_trained = False
+        self._scored_by = ""  # the champion that scored before a training
 
-    # --- the stages, in the order in which they run ------------------------------------------
+    # --- the stages, in flow order -----------------------------------------------------------
 
     def run(self) -> RunReport:
         """Everything that is due.
@@ -123,18 +124,17 @@ class Pipeline:
             self.workspace.start_check()
             notes.extend(recover(self.workspace.trust, UNFINISHED))
             self._verify_heads()
-        stages = {
-            Stage.INGEST: self._ingest,
-            Stage.FEATURES: self._features,
-            Stage.PROMOTION: self._promotion,
-            Stage.SCORING: self._scoring,  # no score waits for a training
-            Stage.ONLINE: self._feature_store,
-            Stage.TRAINING: self._training,
-        }
-        chosen = self.options.stages or stages
-        work = [stage for name, stage in stages.items() if name in chosen]
-        if Stage.PROMOTION in chosen:
-            work.append(lambda: self._trained_now(chosen))
+        flow = (
+            (Stage.INGEST, self._ingest),
+            (Stage.FEATURES, self._features),
+            (Stage.SCORING, self._scoring_at_once),
+            (Stage.ONLINE, self._feature_store),
+            (Stage.TRAINING, self._training),
+            (Stage.PROMOTION, self._promotion),
+            (Stage.SCORING, self._scoring),
+        )
+        chosen = self.options.stages or Stage
+        work = [stage for name, stage in flow if name in chosen]
         for stage in (*work, self._audit):
             try:
                 self._attempt(stage)
@@ -271,7 +271,6 @@ class Pipeline:
         if due:
             with self._stage("training", " → ".join(due.assets)):
                 self._run_job("training", self.options.run_config(), assets=due.assets)
-            self._has_trained = True
 
     def _promotion(self) -> None:
         registry = planning.registry_of(self.workspace)
@@ -291,15 +290,23 @@ class Pipeline:
             digest = promotion.digest_of_model(trust, candidate.model_id)
             self.report.candidate = f"fraud_model:{candidate.version} ({digest[:12]})"
 
-    def _trained_now(self, chosen: Collection[Stage]) -> None:
-        """What this run trained waits for its approval. If it has one, it goes live and scores."""
-        if not self._has_trained:
+    def _scoring_at_once(self) -> None:
+        """New days do not wait for a training, whose model somebody has to approve first.
+
+        They do for a promotion that waits, and for a champion that something speaks against: the
+        training may mend it, and what is left of it is told after that.
+        """
+        registry, trust = planning.registry_of(self.workspace), self.workspace.trust
+        if not promotion.was_promoted(trust, registry) or promotion.is_ready(trust, registry):
             return
-        trust = self.workspace.trust
-        live = promotion.live_model(trust)
-        self._attempt(self._promotion)
-        if Stage.SCORING in chosen and promotion.live_model(trust) != live:
-            self._attempt(self._scoring)
+        if not planning.days_to_score(self.workspace, self.options.score):
+            return
+        try:
+            champion = promotion.find_champion(trust, registry)
+        except ProvenanceError:
+            return
+        self._scored_by = champion.evidence.digest
+        self._score(champion)
 
     def _scoring(self) -> None:
         registry = planning.registry_of(self.workspace)
@@ -307,9 +314,15 @@ class Pipeline:
         if not promotion.was_promoted(trust, registry):
             self.report.champion = ""
             return
+        if self._scored_by and self._scored_by == promotion.live_model(trust):
+            return
         with self._stage("verify champion"):
             champion = promotion.find_champion(trust, registry)
+        self._score(champion)
+
+    def _score(self, champion: Champion) -> None:
         self.report.champion = f"fraud_model:{champion.version} ({champion.evidence.digest[:12]})"
+        trust = self.workspace.trust
         days = planning.days_to_score(self.workspace, self.options.score)
         if days:
             with self._stage("scoring", planning.in_days(days)):

@@ -54,14 +54,14 @@ class RunReport:
 
 
 class Stage(StrEnum):
-    """A part of `run`, in the order in which they run: no score waits for a training."""
+    """A part of `run`, in the order of the flow."""
 
     INGEST = "ingest"
     FEATURES = "features"
-    PROMOTION = "promotion"
-    SCORING = "scoring"
     ONLINE = "online"
     TRAINING = "training"
+    PROMOTION = "promotion"
+    SCORING = "scoring"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,10 @@ from fraud_provenance.run import pipeline
 from fraud_provenance.run.pipeline import Pipeline
 from fraud_provenance.run.report import RunOptions, Stage
 
-STAGES = ("_ingest", "_features", "_promotion", "_scoring", "_feature_store", "_training", "_audit")
+STAGES = (
+    "_ingest", "_features", "_scoring_at_once", "_feature_store", "_training", "_promotion",
+    "_scoring", "_audit",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -78,26 +81,7 @@ def test_chosen_stages_run_in_the_order_of_the_flow_and_the_log_is_looked_at(
 ) -> None:
     run.options = RunOptions(stages=(Stage.SCORING, Stage.PROMOTION))
     refusing(run, monkeypatch)
-    assert run.report.notes == ["_promotion", "_scoring", "_audit"]
-
-
-@pytest.mark.parametrize(("stages", "live", "again"), [
-    ((), ["old", "new"], ["_promotion", "_scoring"]),
-    ((), ["old", "old"], ["_promotion"]),
-    ((Stage.TRAINING, Stage.PROMOTION), ["old", "new"], ["_promotion"]),
-    ((Stage.TRAINING, Stage.SCORING), [], []),
-])  # fmt: skip
-def test_what_a_run_trained_goes_live_in_it_where_it_is_approved_already(
-    run: Pipeline, monkeypatch: pytest.MonkeyPatch, stages: tuple[Stage, ...], live: list[str],
-    again: list[str],
-) -> None:  # fmt: skip
-    seen = iter(live)
-    monkeypatch.setattr(pipeline.promotion, "live_model", lambda _trust: next(seen))
-    run.options = RunOptions(stages=stages)
-    run._has_trained = True
-    refusing(run, monkeypatch)
-    after = run.report.notes[run.report.notes.index("_training") + 1 :]
-    assert after == [*again, "_audit"]
+    assert run.report.notes == ["_scoring_at_once", "_promotion", "_scoring", "_audit"]
 
 
 def test_what_cannot_be_decided_ends_the_run_with_2_and_hides_nothing(
@@ -139,6 +123,39 @@ def test_training_waits_with_its_reason_for_a_day_that_is_missing(
         "PARTITION_MISSING", "training_set", "deliver it",
     )  # fmt: skip
     assert why.message == "training waits: training needs 2018-04-03"
+
+
+@pytest.mark.parametrize(("found", "scored"), [
+    ({}, ["at once"]),
+    ({"live": "new"}, ["at once", "after"]),
+    ({"ready": "new"}, ["after"]),
+    ({"days": []}, ["after"]),
+    ({"refused": EvidenceError(reason("SOURCE_MISMATCH", "x"))}, ["after"]),
+    ({"refused": BackendError(reason("LOG_UNAVAILABLE", "x"))}, ["after"]),
+], ids=" ".join)  # fmt: skip
+def test_scores_wait_for_no_training_but_for_a_promotion_and_a_champion_to_be_mended(
+    run: Pipeline, monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], scored: list[str]
+) -> None:
+    def champion(*_: object) -> SimpleNamespace:
+        if error := found.pop("refused", None):
+            raise error
+        return SimpleNamespace(evidence=SimpleNamespace(digest="old"))
+
+    seen: list[str] = []
+    monkeypatch.setattr(pipeline.planning, "registry_of", lambda _workspace: None)
+    monkeypatch.setattr(
+        pipeline.planning, "days_to_score", lambda *_: found.get("days", ["2018-05-01"])
+    )
+    monkeypatch.setattr(pipeline.promotion, "was_promoted", lambda *_: True)
+    monkeypatch.setattr(pipeline.promotion, "is_ready", lambda *_: found.get("ready", ""))
+    monkeypatch.setattr(pipeline.promotion, "find_champion", champion)
+    monkeypatch.setattr(pipeline.promotion, "live_model", lambda _trust: found.get("live", "old"))
+    monkeypatch.setattr(run, "_score", lambda _champion: seen.append(at))
+    at = "at once"
+    Pipeline._scoring_at_once(run)
+    at = "after"
+    Pipeline._scoring(run)
+    assert seen == scored
 
 
 @pytest.mark.parametrize("made", [[], [5]], ids=["nothing", "one day"])
