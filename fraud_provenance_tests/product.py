@@ -47,9 +47,14 @@ class Product:
         return {
             **inherited,
             "FRAUD_PROVENANCE_HOME": str(self.home),
-            "PYTHONPATH": str(self.project),
+            "PYTHONPATH": str(self.runs_from),
             **more,
         }
+
+    @property
+    def runs_from(self) -> Path:
+        """The work tree whose code runs."""
+        return self.project
 
     def command(self, *arguments: str) -> list[str]:
         return [self.python, "-m", "fraud_provenance.cli", *arguments]
@@ -57,7 +62,7 @@ class Product:
     def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             self.command(*arguments),
-            cwd=self.project,
+            cwd=self.runs_from,
             env=self.environment(**environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

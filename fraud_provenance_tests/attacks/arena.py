@@ -23,6 +23,7 @@ STATES = ("approved", "scored")
 DAYS = 45
 TRAINED = ("--train-start", "2018-04-25")  # what the first run chose: a new day is no new model
 _NAME = "home"
+_LINKED = "fraud_provenance_tests.attacks.linked"
 _UNSHARED = ("scratch", "reports", "staging")
 _OF_SERVERS = ("servers.json", "*.log", "*.log.1")
 # Attested bytes are never rewritten: they do not name the home in a way that anything follows.
@@ -60,15 +61,32 @@ def relocate(home: Path, before: Path) -> None:
                 path.write_bytes(content.replace(old + b"/", new + b"/"))
 
 
+class _Linked(Product):
+    """The command line as the cases call it: by the code of this checkout, on a clean copy."""
+
+    @property
+    def runs_from(self) -> Path:
+        return PROJECT
+
+    def command(self, *arguments: str) -> list[str]:
+        return [self.python, "-m", _LINKED, str(self.project), *arguments]
+
+
 @dataclass
 class Arena:
-    """One built home with its saved states, below one folder."""
+    """One built home with its saved states, below one folder.
+
+    `is_linked`: this checkout's code makes it, as where cases are played in this process; else the
+    code of the copy does, as where each command is a process of the copy.
+    """
 
     folder: Path
+    is_linked: bool = True
     used: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.product = Product(self.folder / _NAME, self.folder / "project")
+        made = _Linked if self.is_linked else Product
+        self.product = made(self.folder / _NAME, self.folder / "project")
 
     @property
     def states(self) -> Path:

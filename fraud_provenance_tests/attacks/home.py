@@ -165,7 +165,7 @@ class Home:
         defaults = Settings.__init__.__defaults__
         assert defaults is not None
         try:
-            Settings.__init__.__defaults__ = _with_project(defaults, self.project)
+            Settings.__init__.__defaults__ = with_project(defaults, self.project)
             with diverted(self.ports):
                 yield
         finally:
@@ -209,7 +209,7 @@ class Home:
         return int(process.pid)
 
 
-def _with_project(defaults: tuple[Any, ...], project: Path) -> tuple[Any, ...]:
+def with_project(defaults: tuple[Any, ...], project: Path) -> tuple[Any, ...]:
     """The defaults of `Settings` with another project, wherever it stands among them."""
     names = [item.name for item in fields(Settings) if item.default is not MISSING]
     return tuple(

@@ -13,7 +13,6 @@ from fraud_provenance.attested.core import encoding
 from fraud_provenance.attested.core.codes import RootCause
 from fraud_provenance.attested.core.errors import BackendError, reason
 from fraud_provenance.attested.gates.context import Trust
-from fraud_provenance.attested.lineage.nodes import Node
 from fraud_provenance.attested.local import tools
 from fraud_provenance.attested.sigstore.verification import VerifiedBundle
 from fraud_provenance.attested.step import access
@@ -245,9 +244,9 @@ def old_day(home: Home) -> None:
     home.notes["statement"] = statement
     told = access.signer_facts
 
-    def aged(node: Node) -> dict[str, Any]:
-        facts = told(node)
-        if node.statement == statement:
+    def aged(bundle: VerifiedBundle) -> dict[str, Any]:
+        facts = told(bundle)
+        if bundle.statement.digest == statement:
             signed = encoding.parse_utc(facts["signed_at"]) - timedelta(days=1096)
             facts["signed_at"] = encoding.utc_text(signed)
         return facts

@@ -1,5 +1,6 @@
 """Diverts this process's own connections: a server that is down, hung, lying or somebody else's."""
 
+import secrets
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 import requests
 from urllib3.util import connection
 
+from fraud_provenance.attested.local import ports
 from fraud_provenance_tests.listening import listening
 
 HOST = "127.0.0.1"
@@ -48,10 +50,13 @@ def diverted(ports: dict[int, int]) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """A loopback port on which nobody listens at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A loopback port on which nobody listens at this moment.
+
+    Below those of homes, and of the system's outgoing connections, which could come first.
+    """
+    while not ports.is_free(port := 5_000 + secrets.randbelow(5_000)):
+        pass
+    return port
 
 
 @contextmanager

@@ -189,6 +189,10 @@ def test_outcome_is_kept_only_for_the_same_listing(
     (packages / "another.py").write_text("2")
     assert len(environment.problems(tmp_path, cache)) == 2
     (kept,) = cache.iterdir()
+    with monkeypatch.context() as elsewhere:  # the same packages, to code of another work tree
+        elsewhere.setattr(environment, "_RUNNING", tmp_path)
+        elsewhere.setattr(environment.installed, "problems", lambda *given: [str(given[2])])
+        assert str(tmp_path) in environment.problems(tmp_path, cache)
     kept.write_text("[]")
     assert len(environment.problems(tmp_path, cache)) == 2
 

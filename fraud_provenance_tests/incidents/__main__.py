@@ -38,7 +38,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(options.arena or Path(scratch) / "arena").absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        ground = Ground(Arena(folder), BASES)
+        ground = Ground(Arena(folder, is_linked=False), BASES)
         ground.prepare(lambda text: screen.print(f"· {text}", markup=False))
         answers = play(ground, chosen)
         print_table(answers)

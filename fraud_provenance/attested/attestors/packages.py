@@ -55,7 +55,7 @@ def problems(project: Path, cache: Path) -> tuple[str, ...]:
     walked = [path for root in roots for path in _walk(root)]
     paths = list(dict.fromkeys([*walked, *_listed(scripts)]))
     pinned = files.read_once(project / installed.PLACE).decode("utf-8")
-    listing = "\n".join([pinned, str(project), *map(_facts, paths)])
+    listing = "\n".join([pinned, str(_RUNNING), *map(_facts, paths)])
     key = encoding.digest_bytes(listing.encode("utf-8", "surrogateescape"))
     kept = cache / f"{encoding.digest_json(roots)[:16]}.json"
     known = _remembered(kept, key)
