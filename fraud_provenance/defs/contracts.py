@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from fraud_provenance.fraud.contract import ContractReport
 
 
-_BLOCK_BYTES = 100_000_000  # of Parquet, three million rows of raw data: some 2 GiB while judged
+_BLOCK_BYTES = 60_000_000  # of Parquet, two million rows of raw data: some 1.5 GiB while judged
 _MEND = "Do what the remedies below say; a broken day cannot be accepted."
 
 
