@@ -1,6 +1,8 @@
 """Each row gets the features of its own moment, and what the registry says is checked."""
 
 import sqlite3
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -163,3 +165,28 @@ def test_online_store_holds_what_it_was_loaded_from_and_nothing_else(
     changed = fewer.with_columns(pl.col("customer_id_avg_amount_1day_window") + 1.0)
     with pytest.raises(DataError, match="FEATURE_TAMPER"):
         check_online(store, changed, _held(store))
+
+
+_LOADS = """
+import gc, weakref
+from fraud_provenance.fraud.feature_definitions import load_feast
+
+class Table: ...
+
+def caller():
+    table = Table()
+    load_feast()
+    return weakref.ref(table)
+
+kept = caller()
+gc.collect()
+assert kept() is None, "what called it stays in memory"
+"""
+
+
+def test_what_was_in_memory_while_feast_was_loaded_does_not_stay() -> None:
+    """Feast keeps the error of an import that it only tries; a test's own process is fresh."""
+    done = subprocess.run(
+        [sys.executable, "-c", _LOADS], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
