@@ -5,7 +5,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from fraud_provenance.attested.core.codes import RootCause
-from fraud_provenance.attested.core.errors import VerificationError
+from fraud_provenance.attested.core.errors import EvidenceError, VerificationError
 from fraud_provenance.attested.step.catalogue import catalogue_of
 from fraud_provenance.attested.step.inputs import Usable
 from fraud_provenance.due.planning import (
@@ -24,6 +24,7 @@ from fraud_provenance.due.planning import (
 )
 from fraud_provenance.home.workspace import Workspace
 from fraud_provenance.models import promotion
+from fraud_provenance.models.registration import registration_of
 from fraud_provenance.models.registry import CANDIDATE, CHAMPION
 
 if TYPE_CHECKING:
@@ -224,16 +225,19 @@ def _is_evaluated(workspace: Workspace, config: "TrainingConfig", split: "Split"
 
 
 def _is_registered(workspace: Workspace, config: "TrainingConfig", split: "Split") -> bool:
-    """Registered under the policy as it is now, and still the registry's newest version."""
+    """By its newest decision, under the policy as it is now, and the registry's newest version.
+
+    As the deployment gate asks. An earlier decision under a policy that came back is none.
+    """
     trust, model_id = workspace.trust, newest_model(workspace)
-    policy = trust.policies.current()
-    digest = promotion.digest_of_model(trust, model_id)
     registry = registry_of(workspace)
     named = [registry.alias(alias) for alias in (CANDIDATE, CHAMPION)]
-    return any(version and version.model_id == model_id for version in named) and any(
-        (said := node.claims.decided)
-        and said.allowed
-        and node.claims.subject == digest
-        and said.policy_digest == policy.digest
-        for node in promotion.decisions_on(trust, policy, "release", digest)
-    )
+    if not any(version and version.model_id == model_id for version in named):
+        return False
+    policy = trust.policies.current()
+    try:
+        newest = registration_of(trust, policy, promotion.digest_of_model(trust, model_id))
+    except EvidenceError:
+        return False
+    said = newest.claims.decided
+    return said is not None and said.allowed and said.policy_digest == policy.digest
