@@ -15,7 +15,7 @@ MODEL = "m-1"
 @pytest.mark.parametrize(("decided", "alias", "is_current"), [
     ([("now", True)], MODEL, True),
     ([("before", True), ("now", True)], MODEL, True),
-    ([("now", True), ("between", True)], MODEL, False),  # a policy came back: the gate's newest rules
+    ([("now", True), ("between", True)], MODEL, False),  # a policy came back
     ([("now", True), ("now", False)], MODEL, False),
     ([("before", True)], MODEL, False),
     ([("now", True)], "m-0", False),
