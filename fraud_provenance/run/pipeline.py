@@ -47,7 +47,7 @@ from fraud_provenance.investigate.online_store import definition_problems, onlin
 from fraud_provenance.investigate.subjects import contract_reasons, verify_assets
 from fraud_provenance.models import promotion
 from fraud_provenance.models.champion import Champion
-from fraud_provenance.models.registry import CANDIDATE, CHAMPION
+from fraud_provenance.models.registry import CANDIDATE, CHAMPION, Registry
 from fraud_provenance.predictions.log import UNFINISHED, log_heartbeat
 from fraud_provenance.run.instance import history_error, open_instance
 from fraud_provenance.run.jobs import is_contract_failure, own_error, part_of, unforeseen
@@ -302,7 +302,7 @@ class Pipeline:
         if not planning.days_to_score(self.workspace, self.options.score):
             return
         try:
-            champion = promotion.find_champion(trust, registry)
+            champion = self._verified_champion(registry)
         except ProvenanceError:
             return
         self._scored_by = champion.evidence.digest
@@ -316,9 +316,11 @@ class Pipeline:
             return
         if self._scored_by and self._scored_by == promotion.live_model(trust):
             return
+        self._score(self._verified_champion(registry))
+
+    def _verified_champion(self, registry: Registry) -> Champion:
         with self._stage("verify champion"):
-            champion = promotion.find_champion(trust, registry)
-        self._score(champion)
+            return promotion.find_champion(self.workspace.trust, registry)
 
     def _score(self, champion: Champion) -> None:
         self.report.champion = f"fraud_model:{champion.version} ({champion.evidence.digest[:12]})"

@@ -6,7 +6,6 @@
 import multiprocessing
 import os
 import random
-import socket
 import time
 from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
@@ -15,6 +14,7 @@ from pathlib import Path
 from fraud_provenance.alerts import Alert, LogSink, MailSink, Outbox, WebhookSink
 from fraud_provenance_tests.alerts import servers
 from fraud_provenance_tests.alerts.servers import REPEAT, Book, mail_settings
+from fraud_provenance_tests.attacks.network import free_port
 
 ROUNDS = int(os.environ.get("FRAUD_PROVENANCE_ALERT_KILLS", "25"))
 _SEED = 7
@@ -23,10 +23,10 @@ _CONTEXT.set_forkserver_preload(["fraud_provenance_tests.alerts.servers", "reque
 
 
 def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
+    one = other = free_port()
+    while other == one:
+        other = free_port()
+    return one, other
 
 
 def _started(body: object, *given: object) -> BaseProcess:

@@ -162,15 +162,11 @@ class Home:
         """The environment of a command; restored afterwards, whatever libraries set."""
         before = dict(os.environ)
         os.environ.update({"FRAUD_PROVENANCE_HOME": str(self.path)} | dict(environment or {}))
-        defaults = Settings.__init__.__defaults__
-        assert defaults is not None
         try:
-            Settings.__init__.__defaults__ = with_project(defaults, self.project)
-            with diverted(self.ports):
+            with on_project(self.project), diverted(self.ports):
                 yield
         finally:
             _end_mlflow_run()
-            Settings.__init__.__defaults__ = defaults
             os.environ.clear()
             os.environ.update(before)
 
@@ -209,7 +205,19 @@ class Home:
         return int(process.pid)
 
 
-def with_project(defaults: tuple[Any, ...], project: Path) -> tuple[Any, ...]:
+@contextmanager
+def on_project(project: Path) -> Iterator[None]:
+    """Whatever this process opens is of another project, for the time of the block."""
+    defaults = Settings.__init__.__defaults__
+    assert defaults is not None
+    Settings.__init__.__defaults__ = _with_project(defaults, project)
+    try:
+        yield
+    finally:
+        Settings.__init__.__defaults__ = defaults
+
+
+def _with_project(defaults: tuple[Any, ...], project: Path) -> tuple[Any, ...]:
     """The defaults of `Settings` with another project, wherever it stands among them."""
     names = [item.name for item in fields(Settings) if item.default is not MISSING]
     return tuple(

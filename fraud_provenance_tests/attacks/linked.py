@@ -8,11 +8,8 @@ import sys
 from pathlib import Path
 
 from fraud_provenance.cli import application as cli
-from fraud_provenance.home.settings import Settings
-from fraud_provenance_tests.attacks.home import with_project
+from fraud_provenance_tests.attacks.home import on_project
 
 if __name__ == "__main__":
-    defaults = Settings.__init__.__defaults__
-    assert defaults is not None
-    Settings.__init__.__defaults__ = with_project(defaults, Path(sys.argv[1]))
-    sys.exit(cli.execute(sys.argv[2:]))
+    with on_project(Path(sys.argv[1])):
+        sys.exit(cli.execute(sys.argv[2:]))
